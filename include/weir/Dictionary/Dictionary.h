@@ -1,0 +1,126 @@
+//===- Dictionary.h - Dictionaries of features ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A dictionary gives, at one site of a model, F features with an encoder
+// f = act(norm(x) W_enc + b_enc) and a decoder x^ = f W_dec + b_dec
+// (SAE Match, arXiv 2410.07656, section 2). Every format is brought to one
+// effective form when its rows are read:
+//
+//   * constant input or output scales are multiplied into encoder and decoder;
+//   * a b_dec subtracted at the input is folded into the encoder bias:
+//     b_enc[i] - <b_dec, W_enc[:, i]>, in f64;
+//   * what depends on the token (see Normalization) stays a run-time factor.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DICTIONARY_DICTIONARY_H
+#define WEIR_DICTIONARY_DICTIONARY_H
+
+#include "weir/Program/Tensor.h"
+
+#include <Eigen/Core>
+
+#include <optional>
+
+namespace weir {
+
+using RowMatrix =
+    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using RowVector = Eigen::Matrix<float, 1, Eigen::Dynamic>;
+
+/// act(z). JumpReLU is z where z > theta, strictly, else 0. TopK keeps the k
+/// largest values over all F features (after ReLU). Gated dictionaries are
+/// [z_gate > 0] * relu(z_mag), z_mag = z exp(r_mag) + b_mag.
+enum class ActivationKind { Identity, ReLU, JumpReLU, TopK, Gated };
+
+/// What happens to x before the encoder, token by token. With d the width:
+/// ConstantNorm: x * sqrt(d) / |x|; LayerNorm: (x - mean) / (std + 1e-5), std
+/// of the population as sae_lens computes it. The decoder's output is brought back by the inverse factor,
+/// so an edit of size e along row d_i adds e * d_i * |x| / sqrt(d) (or * std).
+enum class Normalization { None, ConstantNorm, LayerNorm };
+
+/// What is known of a dictionary without reading its matrices.
+struct DictionaryInfo {
+  std::string path;       ///< folder or file that was opened
+  int64_t features = 0;   ///< F
+  int64_t inputWidth = 0; ///< width of the encoder's input
+  int64_t width = 0;      ///< d, width of the decoder's rows
+  ActivationKind activation = ActivationKind::ReLU;
+  int64_t topK = 0; ///< k of TopK, else 0
+  Normalization normalization = Normalization::None;
+  /// The model site its own metadata names, verbatim ("blocks.12.hook_resid_post"),
+  /// or empty.
+  std::string hookName;
+};
+
+/// Rows of an encoder in effective form, for k features, all f32:
+/// z = x weight^T + bias.
+struct EncoderRows {
+  RowMatrix weight;    ///< [k, inputWidth]
+  RowVector bias;      ///< [k]
+  RowVector threshold; ///< [k], JumpReLU only, else empty
+  /// Gated only: z_mag = (x weight^T) * magnitudeScale + magnitudeBias.
+  RowVector magnitudeScale, magnitudeBias;
+};
+
+class Dictionary {
+public:
+  virtual ~Dictionary() = default;
+  const DictionaryInfo &info() const { return information; }
+
+  /// Effective encoder rows of the given features (all of them if empty).
+  /// Errors: an index out of range; NaN or infinity, with tensor and place.
+  virtual llvm::Expected<EncoderRows>
+  encoder(llvm::ArrayRef<int64_t> features) const = 0;
+  /// Effective decoder rows [k, width].
+  virtual llvm::Expected<RowMatrix>
+  decoder(llvm::ArrayRef<int64_t> features) const = 0;
+  /// Decoder bias [width]; zero where the format has none.
+  virtual llvm::Expected<RowVector> decoderBias() const = 0;
+  /// SHA-256 over the bytes of the weights and the settings that matter.
+  virtual llvm::Expected<std::string> contentHash() const = 0;
+
+protected:
+  DictionaryInfo information;
+};
+
+/// The formats by the names they have in a spec.
+enum class DictionaryFormat {
+  SAELens,
+  GemmaScope,
+  GemmaScope2,
+  LlamaScope,
+  Neurons,
+  Unembedding,
+  Directions,
+};
+std::optional<DictionaryFormat> parseDictionaryFormat(llvm::StringRef name);
+llvm::StringRef nameOf(DictionaryFormat format);
+
+/// Opens a dictionary stored in files: `path` is the folder (sae_lens,
+/// gemma_scope, gemma_scope_2, llama_scope) or the file (directions). Only
+/// headers are read; matrices are mapped.
+llvm::Expected<std::shared_ptr<Dictionary>>
+openDictionary(DictionaryFormat format, llvm::StringRef path);
+
+/// A dictionary made from a model's own weights.
+/// neurons: encoder rows are rows of `gate` (or of `up` where the family has no
+/// gate) [F, d]; decoder rows are the columns of `down` [d, F] (or the rows
+/// where `downIsTransposed`, as in GPT-2's Conv1D).
+llvm::Expected<std::shared_ptr<Dictionary>>
+neuronsDictionary(TensorView gateOrUp, std::optional<TensorView> up,
+                  TensorView down, bool downIsTransposed);
+/// unembedding: decoder rows are the rows u of the unembedding matrix [V, d],
+/// encoder rows u / <u, u>, identity activation: f is the coefficient of u in
+/// x, so that setting f and reading it again agree. `directions` does the same.
+llvm::Expected<std::shared_ptr<Dictionary>>
+unembeddingDictionary(TensorView unembedding);
+
+} // namespace weir
+
+#endif // WEIR_DICTIONARY_DICTIONARY_H

@@ -1,0 +1,95 @@
+//===- Archive.h - torch.export archives (.pt2) ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A .pt2 file is a stored (uncompressed) zip with 64-byte aligned records:
+//
+//   archive_format, archive_version, byteorder
+//   models/<name>.json                                the graph
+//   data/weights/<name>_weights_config.json, weight_*  parameters and buffers
+//   data/constants/<name>_constants_config.json, tensor_*
+//   data/sample_inputs/<name>.pt
+//
+// possibly below one common top folder. The graph stays a JSON DOM, so that
+// keys which this version does not know survive a rewrite.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_PROGRAM_ARCHIVE_H
+#define WEIR_PROGRAM_ARCHIVE_H
+
+#include "weir/Program/Tensor.h"
+
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/JSON.h"
+
+#include <optional>
+
+namespace weir {
+
+/// One payload of the archive's weights or constants, as its config describes
+/// it. `dtype` is the archive's own numbering (torch._export.serde.schema
+/// .ScalarType), kept even where `DType` has no name for it.
+struct ArchiveTensor {
+  std::string record; ///< record that holds the bytes; tied weights share one
+  bool isParameter = false;
+  int64_t dtype = 0;
+  llvm::SmallVector<int64_t, 4> sizes;
+  llvm::SmallVector<int64_t, 4> strides; ///< in elements
+  int64_t storageOffset = 0;             ///< in elements
+  llvm::ArrayRef<std::byte> bytes;       ///< the whole record, mapped
+};
+
+class Archive {
+public:
+  /// Opens and checks an archive: zip structure, record bounds, byte order,
+  /// archive version, schema major version, JSON depth, and for every payload
+  /// that sizes, strides and offset stay inside its record. Pickled payloads
+  /// are refused.
+  static llvm::Expected<std::shared_ptr<Archive>> open(llvm::StringRef path);
+  virtual ~Archive() = default;
+
+  virtual llvm::StringRef path() const = 0;
+  /// The exported program: {"graph_module": …, "schema_version": …, …}.
+  virtual const llvm::json::Object &model() const = 0;
+  /// Parameters and persistent buffers by fully qualified name.
+  virtual const llvm::StringMap<ArchiveTensor> &weights() const = 0;
+  /// Lifted tensor constants and non-persistent buffers.
+  virtual const llvm::StringMap<ArchiveTensor> &constants() const = 0;
+  /// Looks in weights, then in constants; null if there is none.
+  const ArchiveTensor *find(llvm::StringRef fqn) const;
+  /// Names and sizes of all records, in the file's order.
+  virtual llvm::ArrayRef<std::string> records() const = 0;
+  virtual llvm::Expected<llvm::ArrayRef<std::byte>>
+  record(llvm::StringRef name) const = 0;
+};
+
+/// A tensor to add to an archive when it is rewritten. The bytes are read
+/// while writing and not kept.
+struct AddedTensor {
+  enum Kind { Parameter, Buffer, Constant } kind = Constant;
+  std::string fqn;
+  DType dtype = DType::Float32;
+  llvm::SmallVector<int64_t, 4> sizes; ///< dense row-major
+  llvm::ArrayRef<std::byte> bytes;
+};
+
+/// Writes a copy of `source` to `path` (atomically) with another graph and with
+/// added tensors. Payload bytes go from the mapping to the file; no second copy
+/// of the weights is made in memory.
+llvm::Error rewriteArchive(const Archive &source, llvm::StringRef path,
+                           const llvm::json::Object &model,
+                           llvm::ArrayRef<AddedTensor> added);
+
+/// The archive's number of a dtype, and back (none for types without a name
+/// here, such as float8 or complex).
+int64_t archiveDType(DType type);
+std::optional<DType> dtypeOfArchive(int64_t number);
+
+} // namespace weir
+
+#endif // WEIR_PROGRAM_ARCHIVE_H
