@@ -1,0 +1,99 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Writing the archive: the exported program and the records a runner needs, all at once or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+
+def tokenIds(value) -> list[int]:
+    """Configurations give one id, a list of ids or nothing."""
+    if value is None:
+        return []
+    return [int(v) for v in value] if isinstance(value, (list, tuple)) else [int(value)]
+
+
+def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
+    """The records below `extra/`: weir.json, and the tokenizer's files when there is a tokenizer."""
+    model = program.huggingFace
+    config, generation = model.config, model.generation_config
+    shapes = program.shapes.values()
+    bos = tokenIds(config.bos_token_id)
+    eos = tokenIds(generation.eos_token_id if generation is not None else None) or tokenIds(config.eos_token_id)
+    chat_template = None
+    result = {}
+    if tokenizer is not None:
+        # A template is one string, or a mapping by use; the one without a name is the one for chat.
+        chat_template = tokenizer.chat_template
+        if isinstance(chat_template, dict):
+            chat_template = chat_template.get("default")
+        bos = bos or tokenIds(tokenizer.bos_token_id)
+        eos = eos or tokenIds(tokenizer.eos_token_id)
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer.save_pretrained(folder)
+            for file in ("tokenizer.json", "tokenizer_config.json"):
+                result[file] = (Path(folder) / file).read_text(encoding="utf-8")
+    about = {
+        "weir": 1,
+        "model": name,
+        "family": config.model_type,
+        "hidden_size": config.hidden_size,
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "head_dim": max(shape.value_dim for shape in shapes),
+        "vocab_size": model.get_output_embeddings().weight.shape[0],
+        "max_batch": program.max_batch,
+        "max_length": program.max_length,
+        "dtype": dtype,
+        "bos": bos[0] if bos else None,
+        "eos": eos,
+        "chat_template": chat_template,
+    }
+    result["weir.json"] = json.dumps(about, indent=1, ensure_ascii=False)
+    return result
+
+
+@contextlib.contextmanager
+def replacing(path: Path):
+    """A new file beside `path` that takes its place when the block ends without an error.
+
+    A killed run leaves the old file or the new one, never a part.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w+b") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o666 & ~_umask())
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write(exported: torch.export.ExportedProgram, extra: dict[str, str], path: Path):
+    """Writes `exported` and the records `extra` to `path`. Through a stream, not a name: the archive's
+    inner folder would else be called after the file, and two exports would differ."""
+    with replacing(path) as stream:
+        torch.export.save(exported, stream, extra_files=extra)

@@ -1,0 +1,249 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A Hugging Face causal model with its KV cache inside: the module that is exported.
+
+One forward pass serves prefill and decode:
+
+    input_ids  [b, S] int64     padding may hold any id of the vocabulary
+    positions  [b, S] int64     absolute; -1 marks padding
+    logits     [b, S, V] float32
+
+Batch row i uses row i of the cache. A key or value is written at (row, position), and a token sees
+the slots 0..position of its row (a sliding-window layer: the last `window` of them). What lies
+behind a token's position is never seen, so a row starts afresh by starting again at position 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from transformers.cache_utils import Cache
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+ATTENTION = "weir_kv_cache"
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What one attention layer keeps and how it looks at it."""
+
+    key_heads: int
+    key_dim: int
+    value_dim: int
+    groups: int  # query heads per key/value head
+    window: int | None  # None: every earlier token is seen
+
+
+class KVCache(torch.nn.Module):
+    """The cache: per layer key_L [B, max + 1, key_heads, key_dim] and value_L [..., value_dim].
+
+    Slot `max` of each row is the spare one: padding is written there and nothing reads it.
+    The buffers are not persistent: they are no part of the model's weights.
+    """
+
+    def __init__(self, shapes: dict[int, LayerShape], rows: int, length: int, dtype: torch.dtype):
+        super().__init__()
+        for layer, shape in shapes.items():
+            for name, dim in (("key", shape.key_dim), ("value", shape.value_dim)):
+                zeros = torch.zeros(rows, length + 1, shape.key_heads, dim, dtype=dtype)
+                self.register_buffer(f"{name}_{layer}", zeros, persistent=False)
+
+
+class _Pass(Cache):
+    """One forward pass over a KVCache, in the shape transformers' modelling code asks for."""
+
+    layers = ()  # transformers looks for its own kinds of layers here to choose masks
+
+    def __init__(self, cache: KVCache, length: int, positions: torch.Tensor):
+        # Cache.__init__ would allocate layers of its own.
+        self.cache, self.length = cache, length
+        self.batch = positions.shape[0]
+        self.rows = torch.arange(self.batch).unsqueeze(1)
+        # Padding goes to the spare slot `length`; a position that does not fit is moved past it,
+        # so that it is an index error instead of a token that silently misses itself.
+        slots = positions + (positions >= length)
+        self.slots = torch.where(positions < 0, length, slots)
+
+    def update(self, keys, values, layer_idx, *args, **kwargs):
+        """keys, values [b, heads, S, dim] -> everything cached of these rows [b, heads, max, dim]."""
+        result = []
+        for name, new in (("key", keys), ("value", values)):
+            buffer = getattr(self.cache, f"{name}_{layer_idx}")
+            buffer.index_put_((self.rows, self.slots), new.transpose(1, 2))
+            result.append(buffer[: self.batch, : self.length].transpose(1, 2))
+        return tuple(result)
+
+    def get_seq_length(self, layer_idx=0):
+        return 0
+
+    def get_max_cache_shape(self, layer_idx=0):
+        return self.length
+
+    def __len__(self):
+        return self.length
+
+
+class _Probe(Cache):
+    """Stands in for a cache once, to learn what every layer wants to keep."""
+
+    layers = ()
+
+    def __init__(self):
+        self.seen: dict[int, tuple[torch.Size, torch.Size]] = {}
+        self.shapes: dict[int, LayerShape] = {}
+
+    def update(self, keys, values, layer_idx, *args, **kwargs):
+        if layer_idx in self.seen:
+            raise UnsupportedModel(f"layer {layer_idx} writes to the KV cache twice in one pass")
+        self.seen[layer_idx] = (keys.shape, values.shape)
+        return keys, values
+
+    def get_seq_length(self, layer_idx=0):
+        return 0
+
+    def __len__(self):
+        return 1
+
+
+class UnsupportedModel(ValueError):
+    """The model does something that an exported program with this cache would not do."""
+
+
+# The pass under way: (masks by window, None) while running, (None, probe) while probing. transformers
+# hands an attention function neither the cache nor anything else that could carry the masks.
+_active: tuple[dict | None, _Probe | None] | None = None
+
+
+@contextlib.contextmanager
+def _activate(masks=None, probe=None):
+    global _active
+    before, _active = _active, (masks, probe)
+    try:
+        yield
+    finally:
+        _active = before
+
+
+def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None,
+               sliding_window=None, softcap=None, **kwargs):
+    """Attention of `query` [b, H, S, d] over cached `key`, `value` [b, H / groups, max, d].
+
+    Query heads that share a key/value head become rows of one product instead of copies of keys and
+    values (at decode the cache is what there is to read). Returns ([b, S, H, d], None).
+    """
+    masks, probe = _active
+    batch, heads, length, dim = query.shape
+    groups = heads // key.shape[1]
+    if kwargs.get("s_aux") is not None:
+        raise UnsupportedModel("attention sinks are not supported")
+    if probe is not None:
+        layer = module.layer_idx
+        if layer not in probe.seen:
+            raise UnsupportedModel(f"layer {layer} attends without writing to the KV cache")
+        keys, values = probe.seen[layer]
+        probe.shapes[layer] = LayerShape(keys[1], keys[3], values[3], groups, sliding_window)
+        return query.new_zeros(batch, length, heads, values[3]), None
+
+    mask = masks[sliding_window, groups]
+    # contiguous + view, not reshape: whether a reshape copies depends on S, and export would pin S.
+    query = query.contiguous().view(batch, heads // groups, groups * length, dim)
+    if softcap is None:
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+    else:
+        weights = torch.matmul(query, key.transpose(2, 3)) * scaling
+        weights = torch.tanh(weights / softcap) * softcap + mask
+        weights = torch.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
+        out = torch.matmul(weights, value)
+    out = out.unflatten(2, (groups, length)).permute(0, 3, 1, 2, 4).contiguous()
+    return out.view(batch, length, heads, value.shape[3]), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
+
+
+def _windowOfConfig(config, layer):
+    """The sliding window that the configuration promises for a layer, None for full attention."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        return getattr(config, "sliding_window", None) if config.model_type == "mistral" else None
+    kind = kinds[layer]
+    if kind == "full_attention":
+        return None
+    if kind == "sliding_attention":
+        return config.sliding_window
+    raise UnsupportedModel(f"layer {layer} is of type '{kind}'; only full and sliding attention keep a KV cache")
+
+
+class Program(torch.nn.Module):
+    """The module to export. Its children are the model's own, so that the names of weights and the
+    module stack of the graph (model.layers.0.mlp, …) are those of the Hugging Face model."""
+
+    def __init__(self, model, max_batch: int, max_length: int):
+        super().__init__()
+        for name, child in model.named_children():
+            self.add_module(name, child)
+        # Outside the module tree: a second path to the same weights would rename them.
+        object.__setattr__(self, "huggingFace", model)
+        model.set_attn_implementation(ATTENTION)
+        self.max_batch, self.max_length = max_batch, max_length
+        self.shapes = self._probe()
+        self.kv_cache = KVCache(self.shapes, max_batch, max_length, model.dtype)
+
+    @torch.no_grad()
+    def _probe(self):
+        probe = _Probe()
+        ids = torch.zeros(1, 2, dtype=torch.long)
+        with _activate(probe=probe):
+            self._logits(ids, torch.tensor([[0, 1]]), probe)
+        config = self.huggingFace.config
+        missing = set(range(config.num_hidden_layers)) - set(probe.shapes)
+        if missing:
+            raise UnsupportedModel(f"layer {min(missing)} has no attention that keeps keys and values")
+        for layer, shape in probe.shapes.items():
+            promised = _windowOfConfig(config, layer)
+            if shape.window != promised:
+                raise UnsupportedModel(f"layer {layer} attends with window {shape.window}, its configuration says {promised}")
+        return probe.shapes
+
+    def _logits(self, input_ids, positions, cache):
+        # forward itself, not the model's __call__: the model is not part of the module tree.
+        return self.huggingFace.forward(input_ids=input_ids, position_ids=positions, past_key_values=cache,
+                                   use_cache=True).logits
+
+    def _mask(self, visible: torch.Tensor, window: int | None, groups: int) -> torch.Tensor:
+        """Additive mask [b, 1, groups * S, max] of the model's dtype, 0 where a slot is seen.
+
+        visible [b, S]: the last slot a token sees.
+        """
+        slots = torch.arange(self.max_length)
+        last = visible.unsqueeze(-1)
+        seen = slots <= last
+        if window is not None:
+            seen = seen & (slots > last - window)
+        dtype = self.huggingFace.dtype
+        mask = torch.where(seen, torch.zeros((), dtype=dtype), torch.full((), float("-inf"), dtype=dtype))
+        mask = mask.unsqueeze(1)
+        if groups == 1:
+            return mask
+        batch, length = visible.shape
+        mask = mask.unsqueeze(2).expand(batch, 1, groups, length, self.max_length)
+        return mask.contiguous().view(batch, 1, groups * length, self.max_length)
+
+    def forward(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """input_ids [b, S] int64, positions [b, S] int64 -> logits [b, S, V] float32."""
+        # A padding token is computed as if it stood at position 0: it has a slot to see, so nothing
+        # is NaN, and a learned position embedding has a row for it.
+        visible = positions.clamp(min=0)
+        masks, built = {}, {}
+        for shape in self.shapes.values():
+            # A window that covers the cache hides nothing.
+            window = shape.window if shape.window is not None and shape.window < self.max_length else None
+            if (window, shape.groups) not in built:
+                built[window, shape.groups] = self._mask(visible, window, shape.groups)
+            masks[shape.window, shape.groups] = built[window, shape.groups]
+        with _activate(masks=masks):
+            logits = self._logits(input_ids, visible, _Pass(self.kv_cache, self.max_length, positions))
+        return logits.float()
