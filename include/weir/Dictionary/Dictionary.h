@@ -11,7 +11,8 @@
 // (SAE Match, arXiv 2410.07656, section 2). Every format is brought to one
 // effective form when its rows are read:
 //
-//   * constant input or output scales are multiplied into encoder and decoder;
+//   * constant input or output scales, and decoder norms where a format counts
+//     them in, are multiplied into encoder and decoder;
 //   * a b_dec subtracted at the input is folded into the encoder bias:
 //     b_enc[i] - <b_dec, W_enc[:, i]>, in f64;
 //   * what depends on the token (see Normalization) stays a run-time factor.
@@ -34,14 +35,16 @@ using RowMatrix =
 using RowVector = Eigen::Matrix<float, 1, Eigen::Dynamic>;
 
 /// act(z). JumpReLU is z where z > theta, strictly, else 0. TopK keeps the k
-/// largest values over all F features (after ReLU). Gated dictionaries are
-/// [z_gate > 0] * relu(z_mag), z_mag = z exp(r_mag) + b_mag.
+/// largest values over all F features and passes them through ReLU. Gated
+/// dictionaries are [z > 0] * relu(z_mag), see EncoderRows.
 enum class ActivationKind { Identity, ReLU, JumpReLU, TopK, Gated };
 
 /// What happens to x before the encoder, token by token. With d the width:
-/// ConstantNorm: x * sqrt(d) / |x|; LayerNorm: (x - mean) / (std + 1e-5), std
-/// of the population as sae_lens computes it. The decoder's output is brought back by the inverse factor,
-/// so an edit of size e along row d_i adds e * d_i * |x| / sqrt(d) (or * std).
+/// ConstantNorm: x * sqrt(d) / |x|; LayerNorm: (x - mean) / (std + 1e-5), where
+/// std = sqrt(sum (x - mean)^2 / (d - 1)) as sae_lens has it (torch.std, hence
+/// d - 1). The decoder's output is brought back by the inverse factor, so an
+/// edit of size e along row d_i adds e * d_i * |x| / sqrt(d), or e * d_i * std
+/// (without the 1e-5). At |x| = 0 ConstantNorm is undefined (0 / 0).
 enum class Normalization { None, ConstantNorm, LayerNorm };
 
 /// What is known of a dictionary without reading its matrices.
@@ -53,17 +56,27 @@ struct DictionaryInfo {
   ActivationKind activation = ActivationKind::ReLU;
   int64_t topK = 0; ///< k of TopK, else 0
   Normalization normalization = Normalization::None;
-  /// The model site its own metadata names, verbatim ("blocks.12.hook_resid_post"),
-  /// or empty.
+  /// The model site its own metadata names, verbatim
+  /// ("blocks.12.hook_resid_post"), or empty.
   std::string hookName;
+  /// Where the decoder writes, if the metadata names another place than
+  /// hookName (transcoders), else empty.
+  std::string outputHookName;
+  /// False where the encoder's input is not the value of the site that the
+  /// decoder writes to: transcoders and neurons. Their decoder rows can be
+  /// added, projected out and matched; their features cannot be read at that
+  /// site.
+  bool readsSite = true;
 };
 
 /// Rows of an encoder in effective form, for k features, all f32:
 /// z = x weight^T + bias.
 struct EncoderRows {
-  RowMatrix weight;    ///< [k, inputWidth]
-  RowVector bias;      ///< [k]
-  RowVector threshold; ///< [k], JumpReLU only, else empty
+  RowMatrix weight; ///< [k, inputWidth]
+  RowVector bias;   ///< [k]
+  /// [k], JumpReLU only, else empty; never negative: the formats compute
+  /// relu(z) * [z > theta], which for theta < 0 is theta = 0.
+  RowVector threshold;
   /// Gated only: z_mag = (x weight^T) * magnitudeScale + magnitudeBias.
   RowVector magnitudeScale, magnitudeBias;
 };
@@ -74,15 +87,18 @@ public:
   const DictionaryInfo &info() const { return information; }
 
   /// Effective encoder rows of the given features (all of them if empty).
-  /// Errors: an index out of range; NaN or infinity, with tensor and place.
+  /// Errors: an index out of range; NaN or infinity, with tensor and place; a
+  /// transcoder, whose encoder reads another site than its decoder writes to.
   virtual llvm::Expected<EncoderRows>
   encoder(llvm::ArrayRef<int64_t> features) const = 0;
   /// Effective decoder rows [k, width].
   virtual llvm::Expected<RowMatrix>
   decoder(llvm::ArrayRef<int64_t> features) const = 0;
-  /// Decoder bias [width]; zero where the format has none.
+  /// Decoder bias [width]; zero where the format has none. Under a
+  /// Normalization it is in normalised units, as the decoder's rows are.
   virtual llvm::Expected<RowVector> decoderBias() const = 0;
-  /// SHA-256 over the bytes of the weights and the settings that matter.
+  /// SHA-256 over the bytes of the weights and the settings that matter; the
+  /// same for a copy in another place. Reads every byte.
   virtual llvm::Expected<std::string> contentHash() const = 0;
 
 protected:
@@ -104,20 +120,33 @@ llvm::StringRef nameOf(DictionaryFormat format);
 
 /// Opens a dictionary stored in files: `path` is the folder (sae_lens,
 /// gemma_scope, gemma_scope_2, llama_scope) or the file (directions). Only
-/// headers are read; matrices are mapped.
+/// headers are read; matrices are mapped. Neurons and unembedding are made of a
+/// model's weights, by the functions below: an error here.
+///   sae_lens       cfg.json, sae_weights.safetensors (sae-lens 6.54)
+///   gemma_scope    params.npz (arXiv 2408.05147)
+///   gemma_scope_2  config.json, params.safetensors
+///   llama_scope    hyperparams.json, checkpoints/final.safetensors
+///                  (arXiv 2410.20526)
+///   directions     .safetensors, .npz or .npy: one tensor [n, d] or [d], or
+///   the
+///                  tensor called "directions"
+/// Whatever would change a number and is not supported is an error.
 llvm::Expected<std::shared_ptr<Dictionary>>
 openDictionary(DictionaryFormat format, llvm::StringRef path);
 
-/// A dictionary made from a model's own weights.
+/// A dictionary made from a model's own weights, for its directions (readsSite
+/// is false: the MLP's input, not its output, decides about a neuron).
 /// neurons: encoder rows are rows of `gate` (or of `up` where the family has no
-/// gate) [F, d]; decoder rows are the columns of `down` [d, F] (or the rows
-/// where `downIsTransposed`, as in GPT-2's Conv1D).
+/// gate) [F, d], identity activation; decoder rows are the columns of `down`
+/// [d, F]. Where `downIsTransposed`, as in GPT-2's Conv1D, all of them are
+/// stored the other way round: `gate` and `up` [d, F], `down` [F, d].
 llvm::Expected<std::shared_ptr<Dictionary>>
 neuronsDictionary(TensorView gateOrUp, std::optional<TensorView> up,
                   TensorView down, bool downIsTransposed);
 /// unembedding: decoder rows are the rows u of the unembedding matrix [V, d],
 /// encoder rows u / <u, u>, identity activation: f is the coefficient of u in
 /// x, so that setting f and reading it again agree. `directions` does the same.
+/// A zero row has no such coefficient: reading its encoder row is an error.
 llvm::Expected<std::shared_ptr<Dictionary>>
 unembeddingDictionary(TensorView unembedding);
 
