@@ -42,6 +42,7 @@ struct ArchiveTensor {
   llvm::SmallVector<int64_t, 4> strides; ///< in elements
   int64_t storageOffset = 0;             ///< in elements
   llvm::ArrayRef<std::byte> bytes;       ///< the whole record, mapped
+  uint64_t fileOffset = 0;               ///< where these bytes begin in the file
 };
 
 class Archive {

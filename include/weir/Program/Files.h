@@ -12,6 +12,7 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
 
 #include <cstddef>
 #include <functional>
@@ -41,6 +42,10 @@ private:
   size_t size = 0;
 };
 
+/// Tells the system that these mapped pages will not be read soon, so that
+/// walking through a large file does not fill memory. They stay readable.
+void releasePages(llvm::ArrayRef<std::byte> bytes);
+
 /// Reads a whole (small) text file; refuses files above `limit` bytes.
 llvm::Expected<std::string> readText(llvm::StringRef path,
                                      size_t limit = 64u << 20);
@@ -52,7 +57,33 @@ llvm::Error writeAtomically(
     llvm::StringRef path,
     llvm::function_ref<llvm::Error(llvm::StringRef temporaryPath)> write);
 
-/// The same for a text that is already in memory.
+/// A plain file for output that reports every failed write, as the temporary
+/// of `writeAtomically` needs.
+class OutputFile {
+public:
+  static llvm::Expected<std::unique_ptr<OutputFile>> open(llvm::StringRef path);
+  ~OutputFile();
+  OutputFile(const OutputFile &) = delete;
+  OutputFile &operator=(const OutputFile &) = delete;
+
+  llvm::Error write(llvm::ArrayRef<std::byte> bytes);
+  llvm::Error write(llvm::StringRef text) {
+    return write(llvm::ArrayRef<std::byte>(
+        reinterpret_cast<const std::byte *>(text.data()), text.size()));
+  }
+  /// Bytes written so far.
+  size_t position() const { return written; }
+  /// To be called last; without it the file counts as given up.
+  llvm::Error close();
+
+private:
+  OutputFile(std::string name, int fd) : name(std::move(name)), fd(fd) {}
+  std::string name;
+  int fd = -1;
+  size_t written = 0;
+};
+
+/// `writeAtomically` for a text that is already in memory.
 llvm::Error writeTextAtomically(llvm::StringRef path, llvm::StringRef text);
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
@@ -64,6 +95,11 @@ llvm::Expected<std::string> sha256OfFile(llvm::StringRef path);
 /// Refuses JSON nested deeper than `limit`, so that recursive parsers stay
 /// within the stack.
 llvm::Error checkJSONDepth(llvm::StringRef text, unsigned limit = 256);
+
+/// Parses untrusted JSON: the nesting is bounded as above, and an object with
+/// the same key twice is refused.
+llvm::Expected<llvm::json::Value> parseJSON(llvm::StringRef text,
+                                            unsigned depthLimit = 256);
 
 } // namespace weir
 

@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,11 @@ size_t sizeOf(DType type);
 
 /// The short name: "f32", "bf16", "i64", "bool"...
 llvm::StringRef nameOf(DType type);
+
+/// The product of the sizes and of `itemSize`; none if a size is negative or the
+/// product does not fit 63 bits.
+std::optional<int64_t> checkedBytes(llvm::ArrayRef<int64_t> shape,
+                                    size_t itemSize);
 
 /// True for f64, f32, f16 and bf16.
 bool isFloat(DType type);
@@ -74,13 +80,20 @@ struct TensorView {
 /// A file of named tensors (.safetensors, .npz) or of a single one (.npy, under
 /// the name of the file's stem), memory-mapped. Everything the header says is
 /// checked against the file's size before a view is made; pickled content is
-/// refused.
+/// refused. Deflated members of an .npz, and arrays in Fortran order, are brought
+/// to dense row-major memory when they are asked for.
 class TensorFile {
 public:
   virtual ~TensorFile() = default;
 
   /// Opens a file by its extension. Errors name the file and what is wrong.
   static llvm::Expected<std::shared_ptr<TensorFile>> open(llvm::StringRef path);
+
+  /// The same for bytes that are in memory already. `name` decides on the format
+  /// and stands in the errors; `owner` keeps the bytes alive.
+  static llvm::Expected<std::shared_ptr<TensorFile>>
+  fromMemory(llvm::StringRef name, llvm::ArrayRef<std::byte> bytes,
+             std::shared_ptr<const void> owner);
 
   virtual llvm::StringRef path() const = 0;
   /// Names in the file's order.

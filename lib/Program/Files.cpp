@@ -1,0 +1,233 @@
+//===- Files.cpp - Mapped input, atomic output, content hashes ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Program/Files.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace llvm;
+
+namespace weir {
+
+static Error failedOn(StringRef path, StringRef action, int code) {
+  return createStringError(std::error_code(code, std::generic_category()),
+                           "%s: cannot %s: %s", path.str().c_str(),
+                           action.str().c_str(),
+                           std::generic_category().message(code).c_str());
+}
+
+//===----------------------------------------------------------------------===//
+// Input
+//===----------------------------------------------------------------------===//
+
+Expected<std::shared_ptr<FileMapping>> FileMapping::open(StringRef path) {
+  std::string name = path.str();
+  // A name with a NUL would open another file than the one it shows.
+  if (path.contains('\0'))
+    return createStringError(std::errc::invalid_argument,
+                             "file name contains a NUL byte");
+  // O_NONBLOCK keeps a named pipe from blocking before it is refused below.
+  int fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    return failedOn(path, "open", errno);
+  scope_exit closeFile([&] { ::close(fd); });
+
+  struct stat status;
+  if (::fstat(fd, &status) != 0)
+    return failedOn(path, "inspect", errno);
+  if (!S_ISREG(status.st_mode))
+    return createStringError(std::errc::invalid_argument,
+                             "%s: not a regular file", name.c_str());
+
+  std::shared_ptr<FileMapping> mapping(new FileMapping());
+  mapping->name = std::move(name);
+  mapping->size = static_cast<size_t>(status.st_size);
+  if (mapping->size == 0)
+    return mapping;
+  void *address =
+      ::mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED)
+    return failedOn(path, "map", errno);
+  mapping->data = static_cast<std::byte *>(address);
+  return mapping;
+}
+
+FileMapping::~FileMapping() {
+  if (data)
+    ::munmap(data, size);
+}
+
+void releasePages(ArrayRef<std::byte> bytes) {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  uintptr_t first = reinterpret_cast<uintptr_t>(bytes.data());
+  uintptr_t last = first + bytes.size();
+  // Only pages that lie wholly inside: neighbours may be in use.
+  first = (first + page - 1) / page * page;
+  last = last / page * page;
+  if (first < last)
+    ::madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
+}
+
+Expected<std::string> readText(StringRef path, size_t limit) {
+  Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
+  if (!file)
+    return file.takeError();
+  if ((*file)->bytes().size() > limit)
+    return createStringError(std::errc::file_too_large,
+                             "%s: %zu bytes, more than the %zu that are "
+                             "accepted here",
+                             path.str().c_str(), (*file)->bytes().size(),
+                             limit);
+  return (*file)->text().str();
+}
+
+//===----------------------------------------------------------------------===//
+// Output
+//===----------------------------------------------------------------------===//
+
+/// Flushes a file or a folder to the disk.
+static Error syncPath(const std::string &path, int flags) {
+  int fd = ::open(path.c_str(), flags | O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return failedOn(path, "open", errno);
+  scope_exit closeFile([&] { ::close(fd); });
+  // Some file systems cannot sync a folder and say EINVAL; the rename is then
+  // as durable as they make it.
+  if (::fsync(fd) != 0 && !((flags & O_DIRECTORY) && errno == EINVAL))
+    return failedOn(path, "sync", errno);
+  return Error::success();
+}
+
+Error writeAtomically(StringRef path, function_ref<Error(StringRef)> write) {
+  // Follow links, so that a link is kept and its target is replaced.
+  SmallString<256> target(path);
+  if (sys::fs::is_symlink_file(path)) {
+    if (std::error_code code = sys::fs::real_path(path, target))
+      return failedOn(path, "follow the link", code.value());
+  }
+  sys::fs::file_status status;
+  bool exists = !sys::fs::status(target, status) && sys::fs::exists(status);
+  // Renaming over a device or a folder would destroy it, or fail late.
+  if (exists && !sys::fs::is_regular_file(status))
+    return createStringError(std::errc::invalid_argument,
+                             "%s: exists and is not a regular file",
+                             path.str().c_str());
+
+  SmallString<256> folder = sys::path::parent_path(target);
+  if (folder.empty())
+    folder = ".";
+  // The temporary keeps the extension: writers look at it.
+  SmallString<256> model(folder);
+  sys::path::append(model, "." + sys::path::stem(target) + "-%%%%%%%%" +
+                               sys::path::extension(target));
+  int fd = -1;
+  SmallString<256> temporary;
+  if (std::error_code code = sys::fs::createUniqueFile(model, fd, temporary))
+    return failedOn(path, "create a temporary file beside it", code.value());
+  ::close(fd);
+  scope_exit removeTemporary([&] { sys::fs::remove(temporary, true); });
+
+  if (Error error = write(temporary))
+    return error;
+  if (exists)
+    sys::fs::setPermissions(temporary, status.permissions());
+  if (Error error = syncPath(std::string(temporary), 0))
+    return error;
+  if (std::error_code code = sys::fs::rename(temporary, target))
+    return failedOn(path, "move the finished file here", code.value());
+  removeTemporary.release();
+  return syncPath(std::string(folder), O_DIRECTORY);
+}
+
+OutputFile::~OutputFile() {
+  if (fd >= 0)
+    ::close(fd);
+}
+
+Expected<std::unique_ptr<OutputFile>> OutputFile::open(StringRef path) {
+  int fd = ::open(path.str().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                  0666);
+  if (fd < 0)
+    return failedOn(path, "open for writing", errno);
+  return std::unique_ptr<OutputFile>(new OutputFile(path.str(), fd));
+}
+
+Error OutputFile::write(ArrayRef<std::byte> bytes) {
+  while (!bytes.empty()) {
+    // Linux writes at most 2 GiB at once.
+    ssize_t done =
+        ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), 1u << 30));
+    if (done < 0 && errno == EINTR)
+      continue;
+    if (done <= 0)
+      return failedOn(name, "write", done < 0 ? errno : ENOSPC);
+    bytes = bytes.drop_front(static_cast<size_t>(done));
+    written += static_cast<size_t>(done);
+  }
+  return Error::success();
+}
+
+Error OutputFile::close() {
+  int closing = std::exchange(fd, -1);
+  if (::close(closing) != 0)
+    return failedOn(name, "close", errno);
+  return Error::success();
+}
+
+Error writeTextAtomically(StringRef path, StringRef text) {
+  return writeAtomically(path, [&](StringRef temporary) -> Error {
+    Expected<std::unique_ptr<OutputFile>> file = OutputFile::open(temporary);
+    if (!file)
+      return file.takeError();
+    if (Error error = (*file)->write(text))
+      return error;
+    return (*file)->close();
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Hashes
+//===----------------------------------------------------------------------===//
+
+std::string sha256(ArrayRef<std::byte> bytes) {
+  SHA256 hash;
+  // The hasher counts in 32 bits what one call gives it.
+  while (!bytes.empty()) {
+    ArrayRef<std::byte> part = bytes.take_front(1u << 30);
+    hash.update(ArrayRef<uint8_t>(
+        reinterpret_cast<const uint8_t *>(part.data()), part.size()));
+    bytes = bytes.drop_front(part.size());
+  }
+  return toHex(hash.final(), /*LowerCase=*/true);
+}
+
+std::string sha256(StringRef text) {
+  return sha256(ArrayRef<std::byte>(
+      reinterpret_cast<const std::byte *>(text.data()), text.size()));
+}
+
+Expected<std::string> sha256OfFile(StringRef path) {
+  Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
+  if (!file)
+    return file.takeError();
+  return sha256((*file)->bytes());
+}
+
+} // namespace weir

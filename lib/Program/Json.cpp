@@ -1,0 +1,118 @@
+//===- Json.cpp - Checks on untrusted JSON ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Program/Files.h"
+
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <vector>
+
+using namespace llvm;
+
+namespace weir {
+
+Error checkJSONDepth(StringRef text, unsigned limit) {
+  unsigned depth = 0;
+  bool inString = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (inString) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        inString = false;
+      continue;
+    }
+    switch (c) {
+    case '"':
+      inString = true;
+      break;
+    case '[':
+    case '{':
+      if (++depth > limit)
+        return createStringError(std::errc::invalid_argument,
+                                 "JSON is nested deeper than %u levels", limit);
+      break;
+    case ']':
+    case '}':
+      if (depth > 0)
+        --depth;
+      break;
+    default:
+      break;
+    }
+  }
+  return Error::success();
+}
+
+/// The text of a JSON string literal, escapes resolved.
+static Expected<std::string> decodeString(StringRef literal) {
+  if (!literal.contains('\\'))
+    return literal.drop_front().drop_back().str();
+  Expected<json::Value> value = json::parse(literal);
+  if (!value)
+    return value.takeError();
+  if (std::optional<StringRef> text = value->getAsString())
+    return text->str();
+  return createStringError(std::errc::invalid_argument, "not a JSON string");
+}
+
+/// Refuses an object that names a key twice: parsers disagree on which of the
+/// two counts. The text has to be valid JSON.
+static Error checkUniqueKeys(StringRef text) {
+  // One set for every object that is open; arrays have none.
+  std::vector<std::optional<StringSet<>>> open;
+  for (size_t i = 0; i < text.size(); ++i) {
+    switch (text[i]) {
+    case '{':
+      open.emplace_back(std::in_place);
+      break;
+    case '[':
+      open.emplace_back(std::nullopt);
+      break;
+    case '}':
+    case ']':
+      open.pop_back();
+      break;
+    case '"': {
+      size_t start = i++;
+      while (text[i] != '"')
+        i += text[i] == '\\' ? 2 : 1;
+      size_t next = text.find_first_not_of(" \t\r\n", i + 1);
+      // Only keys are followed by a colon.
+      if (next == StringRef::npos || text[next] != ':' || !open.back())
+        break;
+      Expected<std::string> key = decodeString(text.slice(start, i + 1));
+      if (!key)
+        return key.takeError();
+      if (!open.back()->insert(*key).second)
+        return createStringError(std::errc::invalid_argument,
+                                 "JSON object has the key '%s' twice",
+                                 key->c_str());
+      break;
+    }
+    default:
+      break;
+    }
+  }
+  return Error::success();
+}
+
+Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
+  if (Error error = checkJSONDepth(text, depthLimit))
+    return error;
+  Expected<json::Value> value = json::parse(text);
+  if (!value)
+    return value.takeError();
+  if (Error error = checkUniqueKeys(text))
+    return error;
+  return value;
+}
+
+} // namespace weir

@@ -1,0 +1,57 @@
+//===- Zip.h - The directory of a zip file ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+// .pt2 and .npz are zip files whose members one wants to map, so what is needed
+// is their place in the file. The format is PKWARE's APPNOTE 6.3: the central
+// directory at the end counts, and each local header has to agree with it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_PROGRAM_ZIP_H
+#define WEIR_LIB_PROGRAM_ZIP_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weir {
+
+struct ZipMember {
+  std::string name;
+  bool deflated = false;
+  uint32_t crc = 0;
+  uint64_t size = 0;                ///< of the content, as the directory claims
+  llvm::ArrayRef<std::byte> stored; ///< the bytes in the file, maybe deflated
+};
+
+/// Reads the directory of a zip file that is in memory, in the file's order of
+/// members. Members are stored or deflated. Refused: encrypted members, parts of
+/// split archives, places outside the file, members that overlap each other or
+/// the directory, headers that disagree with the directory, duplicate names,
+/// absolute names and names with empty, "." or ".." components, a claimed size
+/// that deflate cannot reach. Errors do not name the file.
+llvm::Expected<std::vector<ZipMember>>
+readZipDirectory(llvm::ArrayRef<std::byte> file);
+
+/// Inflates the first `size` bytes of a deflated member into `out`. With `whole`
+/// the content has to end there, and its checksum has to be right.
+llvm::Error inflateMember(const ZipMember &member,
+                          llvm::MutableArrayRef<std::byte> out, bool whole);
+
+/// CRC-32 as zip uses it.
+uint32_t zipChecksum(llvm::ArrayRef<std::byte> bytes);
+
+} // namespace weir
+
+#endif // WEIR_LIB_PROGRAM_ZIP_H
