@@ -1,0 +1,28 @@
+//===- Symbols.h - Text form of symbolic values ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_DIALECT_FX_IR_SYMBOLS_H
+#define WEIR_LIB_DIALECT_FX_IR_SYMBOLS_H
+
+#include "weir/Dialect/FX/IR/FX.h"
+
+namespace weir::fx {
+
+/// `s72 = 2`, `"32*s18" = 96`, `u0`: an expression and its hint, without
+/// brackets.
+void printSymExpr(mlir::AsmPrinter &printer, SymExprAttr expr);
+/// True if a text can be written without quotes.
+bool isBareName(llvm::StringRef text);
+mlir::ParseResult parseSymExpr(mlir::AsmParser &parser, SymExprAttr &expr);
+
+/// Prints a bare name, or a quoted string where it is none.
+void printName(mlir::AsmPrinter &printer, llvm::StringRef name);
+
+} // namespace weir::fx
+
+#endif // WEIR_LIB_DIALECT_FX_IR_SYMBOLS_H
