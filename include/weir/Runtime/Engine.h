@@ -1,0 +1,65 @@
+//===- Engine.h - Something that runs a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_RUNTIME_ENGINE_H
+#define WEIR_RUNTIME_ENGINE_H
+
+#include "weir/Program/Archive.h"
+
+#include <ATen/core/Tensor.h>
+
+namespace weir {
+
+/// A user input of a program, as its graph declares it.
+struct ProgramInput {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  /// One entry a dimension; -1 where the size is symbolic.
+  llvm::SmallVector<int64_t, 4> sizes;
+};
+
+/// Runs one program. An engine owns the program's state (the key/value cache):
+/// two sequences of calls that must not see each other's cache need two engines,
+/// or start again at position 0. Not thread-safe.
+class Engine {
+public:
+  virtual ~Engine() = default;
+
+  /// "reference" or "aot".
+  virtual llvm::StringRef name() const = 0;
+  /// User inputs in the order `run` takes them.
+  virtual llvm::ArrayRef<ProgramInput> inputs() const = 0;
+  /// Number of user outputs.
+  virtual size_t numOutputs() const = 0;
+
+  /// One forward pass. Errors: a wrong number of inputs, a dtype, rank or
+  /// static size that the program does not declare, or whatever an operator
+  /// reports (with the node it happened at). The outputs may share memory with
+  /// the program's state and are valid until the next call.
+  virtual llvm::Expected<std::vector<at::Tensor>>
+  run(llvm::ArrayRef<at::Tensor> inputs) = 0;
+};
+
+/// Walks the graph of the archive: one dispatcher call a node, bit-equal to
+/// Python's eager `ExportedProgram.module()`. The whole graph is checked here,
+/// before anything runs: unknown operators, values used before they are defined
+/// or defined twice, arguments that are missing, unknown or of another type than
+/// the operator's schema, results that do not fit. Weights are mapped from the
+/// file copy-on-write: what the program mutates becomes private memory, page by
+/// page, and the file is never written.
+llvm::Expected<std::unique_ptr<Engine>>
+createReferenceEngine(std::shared_ptr<Archive> archive);
+
+/// Runs an AOTInductor package that was compiled from `archive`'s program. The
+/// package may leave its weights out; they are then mapped from the archive.
+llvm::Expected<std::unique_ptr<Engine>>
+createAOTEngine(llvm::StringRef packagePath, std::shared_ptr<Archive> archive);
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_ENGINE_H

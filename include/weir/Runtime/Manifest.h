@@ -1,0 +1,107 @@
+//===- Manifest.h - What a folder with a program holds ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// manifest.json lies beside the files it names. It says which inputs the
+// program takes, what the indices of the `plan` input and the columns of the
+// `knobs` input mean, and which outputs follow the logits:
+//
+//   {"weir": 1,
+//    "program": {"path": "program.pt2", "sha256": "…"},
+//    "aot": {"path": "program.aot.pt2", "sha256": "…"},            optional
+//    "spec": {"path": "spec.yaml", "sha256": "…"},                 optional
+//    "dictionaries": [{"name": "sae/res.12", "sha256": "…"}],
+//    "sites": [{"site": "res", "layer": 12}],
+//    "plans": ["default", "plain"],
+//    "knobs": [{"name": "faith", "default": 1.0, "min": 0.0, "max": 8.0}],
+//    "inputs": ["input_ids", "positions", "prompt_length", "plan", "knobs"],
+//    "outputs": ["logits", "faith"],
+//    "records": [{"name": "faith", "output": 1, "features": ["12/res/411"]}]}
+//
+// Paths are relative to the folder and never leave it. Keys that this version
+// does not know are ignored: whatever changes the meaning of a known key has to
+// raise "weir". Torch-free.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_RUNTIME_MANIFEST_H
+#define WEIR_RUNTIME_MANIFEST_H
+
+#include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weir {
+
+struct Manifest {
+  struct File {
+    std::string path;   ///< relative to the manifest's folder
+    std::string sha256; ///< 64 lower-case hexadecimal digits
+  };
+  struct Dictionary {
+    std::string name;
+    std::string sha256; ///< Dictionary::contentHash
+  };
+  struct Site {
+    std::string site; ///< res, mlp, att, mid, head
+    int64_t layer = 0;
+  };
+  struct Knob {
+    std::string name;
+    double defaultValue = 1.0;
+    double min = 0.0, max = 1.0;
+  };
+  /// An extra output [b, S, features] f32 with activations.
+  struct Record {
+    std::string name;
+    int64_t output = 0; ///< index into the program's outputs
+    std::vector<std::string> features;
+  };
+
+  File program;
+  std::optional<File> aot;
+  std::optional<File> spec;
+  std::vector<Dictionary> dictionaries;
+  std::vector<Site> sites;
+  std::vector<std::string> plans;
+  std::vector<Knob> knobs;
+  std::vector<std::string> inputs = {"input_ids", "positions"};
+  std::vector<std::string> outputs = {"logits"};
+  std::vector<Record> records;
+
+  /// The name of the file in its folder.
+  static constexpr llvm::StringLiteral fileName = "manifest.json";
+  /// What `--plan` takes for an unsteered row, and the index that means it.
+  static constexpr llvm::StringLiteral unsteered = "none";
+  static constexpr int64_t unsteeredIndex = -1;
+
+  /// Parses and checks a manifest. Errors name the key that is wrong: another
+  /// version, a missing or mistyped key, a path that leaves the folder, a name
+  /// twice, a knob whose default is outside its range, a record without output,
+  /// inputs other than the agreed ones in the agreed order.
+  static llvm::Expected<Manifest> parse(llvm::StringRef text);
+  /// The same for a file; errors begin with its path.
+  static llvm::Expected<Manifest> read(llvm::StringRef path);
+
+  /// The rules `parse` enforces, for manifests made in memory.
+  llvm::Error check() const;
+  llvm::json::Value toJSON() const;
+  /// Checks, then writes DIR/manifest.json atomically.
+  llvm::Error write(llvm::StringRef folder) const;
+
+  /// Index of a plan (`none` gives -1); an error that lists the plans otherwise.
+  llvm::Expected<int64_t> planIndex(llvm::StringRef name) const;
+  /// Column of a knob; an error that lists the knobs otherwise.
+  llvm::Expected<size_t> knobIndex(llvm::StringRef name) const;
+};
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_MANIFEST_H
