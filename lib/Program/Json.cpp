@@ -8,9 +8,12 @@
 
 #include "weir/Program/Files.h"
 
-#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/raw_ostream.h"
 
+#include <cmath>
+#include <optional>
 #include <vector>
 
 using namespace llvm;
@@ -49,6 +52,17 @@ Error checkJSONDepth(StringRef text, unsigned limit) {
     }
   }
   return Error::success();
+}
+
+static std::vector<const json::Object::value_type *>
+sortedEntries(const json::Object &object) {
+  std::vector<const json::Object::value_type *> entries;
+  for (const json::Object::value_type &entry : object)
+    entries.push_back(&entry);
+  llvm::sort(entries, [](const auto *a, const auto *b) {
+    return StringRef(a->first) < StringRef(b->first);
+  });
+  return entries;
 }
 
 /// The text of a JSON string literal, escapes resolved.
@@ -113,6 +127,48 @@ Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
   if (Error error = checkUniqueKeys(text))
     return error;
   return value;
+}
+
+static void print(json::OStream &out, const json::Value &value);
+
+static void print(json::OStream &out, const json::Object &object) {
+  out.objectBegin();
+  // Sorted, so that equal documents are printed alike.
+  for (const json::Object::value_type *entry : sortedEntries(object)) {
+    out.attributeBegin(entry->first);
+    print(out, entry->second);
+    out.attributeEnd();
+  }
+  out.objectEnd();
+}
+
+static void print(json::OStream &out, const json::Value &value) {
+  switch (value.kind()) {
+  case json::Value::Object:
+    return print(out, *value.getAsObject());
+  case json::Value::Array:
+    out.arrayBegin();
+    for (const json::Value &element : *value.getAsArray())
+      print(out, element);
+    out.arrayEnd();
+    return;
+  case json::Value::Number:
+    // LLVM prints -0, which reads as the integer 0.
+    if (double number = *value.getAsNumber();
+        number == 0 && std::signbit(number))
+      return out.rawValue("-0.0");
+    [[fallthrough]];
+  default:
+    out.value(value);
+  }
+}
+
+std::string printJSON(const json::Object &object) {
+  std::string text;
+  raw_string_ostream stream(text);
+  json::OStream out(stream);
+  print(out, object);
+  return text;
 }
 
 } // namespace weir

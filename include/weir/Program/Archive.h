@@ -52,6 +52,11 @@ public:
   /// that sizes, strides and offset stay inside its record. Pickled payloads
   /// are refused.
   static llvm::Expected<std::shared_ptr<Archive>> open(llvm::StringRef path);
+  /// The same for bytes that are in memory already; `owner` keeps them alive and
+  /// `name` stands in the errors.
+  static llvm::Expected<std::shared_ptr<Archive>>
+  fromMemory(llvm::StringRef name, llvm::ArrayRef<std::byte> bytes,
+             std::shared_ptr<const void> owner);
   virtual ~Archive() = default;
 
   virtual llvm::StringRef path() const = 0;
@@ -63,10 +68,16 @@ public:
   virtual const llvm::StringMap<ArchiveTensor> &constants() const = 0;
   /// Looks in weights, then in constants; null if there is none.
   const ArchiveTensor *find(llvm::StringRef fqn) const;
-  /// Names and sizes of all records, in the file's order.
+  /// Names of all records, in the file's order, without the common top folder.
   virtual llvm::ArrayRef<std::string> records() const = 0;
+  /// The bytes of a record, mapped; an error if there is none of that name.
   virtual llvm::Expected<llvm::ArrayRef<std::byte>>
   record(llvm::StringRef name) const = 0;
+  /// Compares every record with its checksum. Opening does this only for the
+  /// JSON: it would read all weights.
+  virtual llvm::Error verify() const = 0;
+  /// The name the archive gives its program, mostly "model".
+  virtual llvm::StringRef modelName() const = 0;
 };
 
 /// A tensor to add to an archive when it is rewritten. The bytes are read
@@ -79,12 +90,21 @@ struct AddedTensor {
   llvm::ArrayRef<std::byte> bytes;
 };
 
+/// A record to add, or to put in the place of the one of that name.
+struct AddedRecord {
+  std::string name; ///< such as "extra/weir.json"
+  llvm::ArrayRef<std::byte> bytes;
+};
+
 /// Writes a copy of `source` to `path` (atomically) with another graph and with
 /// added tensors. Payload bytes go from the mapping to the file; no second copy
-/// of the weights is made in memory.
+/// of the weights is made in memory. `path` may be the source's own path. Errors:
+/// a name that is taken, sizes that do not fit the bytes, a record that is the
+/// archive's own (graph, configs, version).
 llvm::Error rewriteArchive(const Archive &source, llvm::StringRef path,
                            const llvm::json::Object &model,
-                           llvm::ArrayRef<AddedTensor> added);
+                           llvm::ArrayRef<AddedTensor> added,
+                           llvm::ArrayRef<AddedRecord> records = {});
 
 /// The archive's number of a dtype, and back (none for types without a name
 /// here, such as float8 or complex).

@@ -101,6 +101,9 @@ llvm::Error checkJSONDepth(llvm::StringRef text, unsigned limit = 256);
 llvm::Expected<llvm::json::Value> parseJSON(llvm::StringRef text,
                                             unsigned depthLimit = 256);
 
+/// JSON on one line. In contrast to LLVM's printer it keeps the sign of -0.0.
+std::string printJSON(const llvm::json::Object &object);
+
 } // namespace weir
 
 #endif // WEIR_PROGRAM_FILES_H
