@@ -1,0 +1,72 @@
+//===- Spec.h - Reading specs and importing them ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A spec is a YAML file that says what to do with which features of a model
+// (docs/spec.md). Reading goes in steps, each of which reports everything it
+// finds: YAML to tree (YAML.h), tree to AST (AST.h), checks of what the AST says
+// as a whole, checks for what is not supported, AST to flow and steer.
+//
+// All messages go through the context's DiagnosticEngine with locations in the
+// spec, so that an llvm::SourceMgr handler shows the line and a caret.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_SPEC_SPEC_H
+#define WEIR_SPEC_SPEC_H
+
+#include "weir/Spec/AST.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace llvm {
+class SourceMgr;
+} // namespace llvm
+
+namespace weir {
+namespace spec {
+
+struct SpecOptions {
+  /// Refuse absolute paths and paths with `..`: for specs of strangers.
+  bool confinePaths = false;
+};
+
+/// Tree to AST. Reports through `reporter`; what could not be read is left out.
+Spec parseSpec(const SourceFile &file, Reporter &reporter,
+               const SpecOptions &options = {});
+/// References, coverage, ranges and conflicts: all that can be told from the
+/// spec alone.
+void checkSpec(const Spec &spec, Reporter &reporter);
+/// Reports the parts of the language that the compiler does not support yet.
+void checkSupported(const Spec &spec, Reporter &reporter);
+
+/// The JSON schema of the language, for editors.
+llvm::StringRef schema();
+
+} // namespace spec
+
+/// Reads the main buffer of `sourceMgr` as a spec and makes a module of flow
+/// and steer operations. Returns null after reporting errors.
+///
+/// Symbols are the names of the spec. Names of different sections may be equal
+/// there; in the module all but the first in the order plans, knobs, policies,
+/// dictionaries, features get a suffix (`happy.policy`). Names in a spec have no
+/// dot, so what stands before the first dot of a symbol is the name in the spec.
+mlir::OwningOpRef<mlir::ModuleOp>
+importSpec(llvm::SourceMgr &sourceMgr, mlir::MLIRContext *context,
+           const spec::SpecOptions &options = {});
+
+/// The name that a spec gives to what has this symbol in an imported module.
+llvm::StringRef specName(llvm::StringRef symbol);
+
+/// Registers `--import-spec` with mlir-translate's registry.
+void registerSpecTranslations();
+
+} // namespace weir
+
+#endif // WEIR_SPEC_SPEC_H

@@ -1,0 +1,71 @@
+//===- Check.h - What can be told from a spec alone ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_SPEC_CHECK_H
+#define WEIR_LIB_SPEC_CHECK_H
+
+#include "Lookup.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/STLExtras.h"
+
+#include <set>
+
+namespace weir::spec {
+
+class Checker {
+public:
+  Checker(const Spec &spec, Reporter &reporter)
+      : spec(spec), reporter(reporter), lookup(spec) {}
+
+  void check();
+
+private:
+  /// Layer and site, in the order in which a model computes them.
+  using Place = std::pair<int64_t, SiteKind>;
+  /// The index part of a key that stands for all features of a site.
+  static constexpr uint64_t everyFeature = 0xFFFFFFFFull;
+
+  bool checkSize();
+  void checkMatch(const Match &match);
+  void checkGraph(const Graph &graph);
+  void checkSelection(const Selection &selection);
+  void checkRepeats(const Selection &selection);
+  void checkPolicy(const Policy &policy);
+  void checkTransfer(const Policy &policy);
+  void checkStrength(const Policy &policy);
+  void checkCondition(const Condition &condition, const Policy &policy,
+                      const std::optional<Place> &earliest);
+  void checkPlan(const Plan &plan);
+  void checkConflicts();
+  void warnAboutUnused();
+
+  /// The dictionary of a site that it covers, or null after a report.
+  const DictionarySet *checkSite(const SiteRef &site);
+  static bool covers(const DictionarySet &set, const SiteRef &site);
+  template <typename Entry>
+  const Entry *refer(const Index<Entry> &index, const Name &name,
+                     llvm::StringRef what, llvm::StringRef section);
+  std::optional<Place> writtenAt(const Policy &policy,
+                                 const Selector &selector) const;
+  /// One number for a feature or a whole site of a dictionary.
+  std::optional<uint64_t> keyOf(const Selector &selector) const;
+  uint64_t siteKey(const DictionarySet &set, const SiteRef &site) const;
+  std::string textOf(const Selector &selector) const;
+
+  const Spec &spec;
+  Reporter &reporter;
+  Lookup lookup;
+  llvm::DenseSet<const void *> used;
+};
+
+} // namespace weir::spec
+
+#endif // WEIR_LIB_SPEC_CHECK_H

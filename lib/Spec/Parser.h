@@ -1,0 +1,68 @@
+//===- Parser.h - Tree to AST ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_SPEC_PARSER_H
+#define WEIR_LIB_SPEC_PARSER_H
+
+#include "Values.h"
+
+#include "weir/Spec/Spec.h"
+
+namespace weir::spec {
+
+class SpecParser {
+public:
+  SpecParser(Reporter &reporter, const SpecOptions &options)
+      : reporter(reporter), options(options), values(reporter) {}
+
+  Spec parse(const YamlNode &root);
+
+private:
+  // Sections.cpp
+  void version(const MapReader &map, const YamlNode &root);
+  void model(const YamlEntry &entry);
+  void dictionary(const YamlEntry &entry);
+  void match(const YamlEntry &entry);
+  void graph(const YamlEntry &entry);
+  void knob(const YamlEntry &entry);
+  void plan(const YamlEntry &entry);
+  void path(const Name &path);
+  void pathTemplate(const Name &path, llvm::ArrayRef<llvm::StringRef> known);
+  /// Calls `read` for the entries of a section that have proper names.
+  template <typename Read>
+  void section(const MapReader &map, llvm::StringRef key, Read read);
+
+  // Selectors.cpp
+  enum class Place { FeatureList, Policy };
+  Selection selection(const YamlNode &node, const llvm::Twine &what,
+                      Place place);
+  void selectors(const YamlNode &node, Place place, Selection &into);
+  void selector(const YamlNode &node, Place place, Selection &into);
+
+  // Policies.cpp
+  void policy(const YamlEntry &entry);
+  void belongs(const MapReader &map, const YamlNode &node,
+               const Policy &policy);
+  void numbers(const MapReader &map, Policy &policy);
+  void clamp(const MapReader &map, Policy &policy);
+  void substitution(const MapReader &map, Policy &policy);
+  std::optional<Strength> strength(const YamlEntry &entry, Policy &policy);
+  std::optional<Layers> layers(const YamlNode &node);
+  std::optional<Tokens> tokens(const YamlNode &node);
+  void checkTokens(const Tokens &tokens);
+  std::optional<Condition> condition(const YamlNode &node);
+
+  Reporter &reporter;
+  const SpecOptions &options;
+  ValueReader values;
+  Spec spec;
+};
+
+} // namespace weir::spec
+
+#endif // WEIR_LIB_SPEC_PARSER_H

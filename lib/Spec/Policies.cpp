@@ -1,0 +1,393 @@
+//===- Policies.cpp - Policies of a spec ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Parser.h"
+
+#include "llvm/ADT/SmallSet.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <cmath>
+
+using namespace weir::spec;
+using llvm::StringRef;
+using llvm::Twine;
+
+void SpecParser::policy(const YamlEntry &entry) {
+  Policy &policy = spec.policies.emplace_back();
+  policy.name = entry.key;
+  MapReader map(reporter, entry.value, policyKeys());
+  if (!map)
+    return;
+  if (const YamlNode *node = map.require("on", entry.key.range))
+    policy.on = selection(*node, "'on'", Place::Policy);
+  if (const YamlNode *node = map.require("do", entry.key.range))
+    policy.action = values.choice<Action>(*node, "action", actionNames());
+  belongs(map, entry.value, policy);
+  numbers(map, policy);
+  clamp(map, policy);
+  substitution(map, policy);
+
+  if (const YamlNode *node = map.get("to"))
+    policy.to = selection(*node, "'to'", Place::Policy);
+  if (const YamlNode *node = map.get("normalize"))
+    policy.normalize =
+        values.boolean(*node, "'normalize'").value_or(false);
+  if (const YamlNode *node = map.get("only_active"))
+    policy.onlyActive =
+        values.boolean(*node, "'only_active'").value_or(false);
+  if (const YamlNode *node = map.get("norm")) {
+    static constexpr StringRef words[] = {"preserve"};
+    policy.preserveNorm = values.word(*node, "norm", words).has_value();
+  }
+  if (const YamlNode *node = map.get("layers"))
+    policy.layers = layers(*node);
+  if (const YamlNode *node = map.get("tokens"))
+    policy.tokens = tokens(*node);
+  if (const YamlNode *node = map.get("when"))
+    policy.when = condition(*node);
+}
+
+/// Reports keys that the policy's action does not have, with what it has.
+void SpecParser::belongs(const MapReader &map, const YamlNode &node,
+                         const Policy &policy) {
+  if (!policy.action)
+    return;
+  static constexpr StringRef common[] = {"on", "do", "tokens", "when"};
+  Action action = policy.action->value;
+  for (const YamlEntry &entry : node.entries) {
+    StringRef key = entry.key.value;
+    if (!llvm::is_contained(policyKeys().keys, key) ||
+        llvm::is_contained(common, key) ||
+        llvm::is_contained(actionKeys(action), key))
+      continue;
+    std::string owners;
+    for (size_t i = 0; i < actionNames().size(); ++i)
+      if (llvm::is_contained(actionKeys(static_cast<Action>(i)), key))
+        owners += (owners.empty() ? "'" : ", '") + actionNames()[i].str() + "'";
+    reporter.error(entry.key.range, "'" + key + "' does not belong to '" +
+                                        nameOf(action) +
+                                        "'; it is a key of " + owners);
+  }
+}
+
+/// `strength`, `value`, `factor` and `times`.
+void SpecParser::numbers(const MapReader &map, Policy &policy) {
+  if (const YamlEntry *entry = map.entry("strength"))
+    policy.strength = strength(*entry, policy);
+  if (const YamlNode *node = map.get("value"))
+    policy.value = values.number(*node, "'value'");
+  if (const YamlNode *node = map.get("factor"))
+    policy.factor = values.number(*node, "'factor'");
+  if (const YamlEntry *entry = map.entry("times")) {
+    if (policy.times)
+      reporter.error(entry->key.range, "'times' is written twice: here and in "
+                                       "'strength'")
+          .note(policy.times->range, "in 'strength'");
+    else
+      policy.times = values.reference(entry->value, "'times'");
+  }
+  if (!policy.action)
+    return;
+  Action action = policy.action->value;
+  StringRef needed = action == Action::Add        ? "strength"
+                     : action == Action::Set      ? "value"
+                     : action == Action::Scale    ? "factor"
+                     : action == Action::Transfer ? "to"
+                                                  : "";
+  if (!needed.empty() && !map.get(needed) && !map.isMisspelt(needed))
+    reporter.error(policy.action->range, "'" + nameOf(action) +
+                                             "' needs the key '" + needed +
+                                             "'");
+}
+
+void SpecParser::clamp(const MapReader &map, Policy &policy) {
+  const YamlNode *min = map.get("min"), *max = map.get("max");
+  if (min)
+    policy.min = values.number(*min, "'min'");
+  if (max)
+    policy.max = values.number(*max, "'max'");
+  if (policy.min && policy.max && policy.min->value > policy.max->value)
+    reporter.error(policy.min->range, "'min' is greater than 'max'")
+        .note(policy.max->range, "'max' is given here");
+  if (policy.action && policy.action->value == Action::Clamp && !min && !max &&
+      !map.isMisspelt("min") && !map.isMisspelt("max"))
+    reporter.error(policy.action->range,
+                   "'clamp' needs the key 'min', the key 'max' or both");
+}
+
+void SpecParser::substitution(const MapReader &map, Policy &policy) {
+  if (const YamlNode *node = map.get("match"))
+    policy.match = values.reference(*node, "'match'");
+  if (const YamlNode *node = map.get("form"))
+    if (auto form = values.choice<SubstituteForm>(*node, "form",
+                                                  substituteFormNames()))
+      policy.form = form->value;
+  if (const YamlEntry *entry = map.entry("quantile")) {
+    policy.quantile = values.number(entry->value, "'quantile'");
+    if (policy.quantile &&
+        (policy.quantile->value < 0 || policy.quantile->value > 1))
+      reporter.error(policy.quantile->range, "'quantile' must be 0 to 1");
+  }
+  if (!policy.action || policy.action->value != Action::Substitute)
+    return;
+  bool matched = policy.form == SubstituteForm::Permutation ||
+                 policy.form == SubstituteForm::Quantile;
+  StringRef form = substituteFormNames()[static_cast<size_t>(policy.form)];
+  if (matched && !map.get("match"))
+    reporter.error(policy.action->range,
+                   "'substitute' needs the key 'match' in the form '" + form +
+                       "'");
+  if (!matched && map.get("match"))
+    reporter.error(map.entry("match")->key.range,
+                   "'match' does not belong to the form '" + form + "'");
+  bool isQuantile = policy.form == SubstituteForm::Quantile;
+  if (isQuantile && !map.get("quantile"))
+    reporter.error(policy.action->range,
+                   "'substitute' needs the key 'quantile' in the form "
+                   "'quantile'");
+  if (!isQuantile && map.get("quantile"))
+    reporter.error(map.entry("quantile")->key.range,
+                   "'quantile' does not belong to the form '" + form + "'");
+}
+
+std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
+                                             Policy &policy) {
+  const YamlNode &node = entry.value;
+  Strength strength;
+  strength.range = node.range;
+  if (!node.isMap()) {
+    if (node.isInvalid())
+      return std::nullopt;
+    auto value = values.number(node, "'strength'");
+    if (!value)
+      return std::nullopt;
+    strength.value = *value;
+    return strength;
+  }
+  MapReader map(reporter, node, strengthKeys());
+  std::optional<Number> value;
+  if (const YamlNode *given = map.require("value", entry.key.range))
+    value = values.number(*given, "'value'");
+  if (const YamlNode *times = map.get("times"))
+    policy.times = values.reference(*times, "'times'");
+
+  auto optional = [&](StringRef key, std::optional<Number> &into) {
+    if (const YamlNode *given = map.get(key))
+      into = values.number(*given, "'" + key + "'");
+  };
+  optional("rate", strength.rate);
+  optional("last", strength.last);
+  optional("center", strength.center);
+  optional("width", strength.width);
+  if (strength.width && !(strength.width->value > 0)) {
+    reporter.error(strength.width->range, "'width' must be greater than 0");
+    strength.width.reset();
+  }
+  if (const YamlNode *schedule = map.get("schedule")) {
+    auto kind = values.choice<ScheduleKind>(*schedule, "schedule",
+                                            scheduleNames());
+    if (!kind)
+      return std::nullopt;
+    strength.schedule = kind->value;
+  }
+  for (const YamlEntry &given : node.entries) {
+    StringRef key = given.key.value;
+    if (key == "value" || key == "times" || key == "schedule" ||
+        !llvm::is_contained(strengthKeys().keys, key) ||
+        llvm::is_contained(scheduleKeys(strength.schedule), key))
+      continue;
+    ScheduleKind owner = key == "last"   ? ScheduleKind::Linear
+                         : key == "rate" ? ScheduleKind::Exponential
+                                         : ScheduleKind::Gaussian;
+    reporter.error(given.key.range, "'" + key + "' does not belong to the "
+                                    "schedule '" +
+                                        nameOf(strength.schedule) +
+                                        "'; it is a key of '" + nameOf(owner) +
+                                        "'");
+  }
+  if (strength.schedule == ScheduleKind::Gaussian) {
+    SourceRange where = map.get("schedule")->range;
+    bool complete = true;
+    for (StringRef key : scheduleKeys(ScheduleKind::Gaussian))
+      if (!map.get(key)) {
+        reporter.error(where, "the schedule 'gaussian' needs the key '" + key +
+                                  "'");
+        complete = false;
+      }
+    if (!complete || !strength.center || !strength.width)
+      return std::nullopt;
+  }
+  if (!value)
+    return std::nullopt;
+  strength.value = *value;
+  return strength;
+}
+
+std::optional<Layers> SpecParser::layers(const YamlNode &node) {
+  Layers layers;
+  layers.range = node.range;
+  if (node.isScalar() && !node.text.empty() &&
+      (llvm::isAlpha(node.text[0]) || node.text[0] == '_')) {
+    auto word = values.word(node, "layers", layersNames());
+    if (!word)
+      return std::nullopt;
+    layers.kind = static_cast<Layers::Kind>(word->value);
+    return layers;
+  }
+  auto range = values.layers(node, "'layers'");
+  if (!range)
+    return std::nullopt;
+  layers.kind = Layers::Kind::Range;
+  layers.span = *range;
+  return layers;
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens and conditions
+//===----------------------------------------------------------------------===//
+
+std::optional<Tokens> SpecParser::tokens(const YamlNode &node) {
+  Tokens tokens;
+  tokens.range = node.range;
+  if (node.isScalar()) {
+    auto part =
+        values.choice<Tokens::Part>(node, "part of the tokens",
+                                    tokenPartNames());
+    if (!part)
+      return std::nullopt;
+    tokens.part = part->value;
+    return tokens;
+  }
+  MapReader map(reporter, node, tokensKeys());
+  if (!map)
+    return std::nullopt;
+  if (node.entries.empty()) {
+    reporter.error(node.range, "an empty set of tokens; leave 'tokens' out for "
+                               "all of them");
+    return std::nullopt;
+  }
+  if (const YamlNode *given = map.get("part"))
+    if (auto part = values.choice<Tokens::Part>(*given, "part of the tokens",
+                                                tokenPartNames()))
+      tokens.part = part->value;
+  auto optional = [&](StringRef key, std::optional<Integer> &into) {
+    if (const YamlNode *given = map.get(key))
+      into = values.integer(*given, "'" + key + "'", 0, maxIndex);
+  };
+  optional("from", tokens.from);
+  optional("to", tokens.to);
+  optional("skip_first", tokens.skipFirst);
+  if (const YamlNode *list = map.get("positions")) {
+    if (!list->isSequence()) {
+      if (!list->isInvalid())
+        reporter.error(list->range, "'positions' must be a list of positions, "
+                                    "found " +
+                                        list->describe() +
+                                        inBrackets(list->text));
+    } else if (list->items.empty()) {
+      reporter.error(list->range, "'positions' names no position");
+    } else {
+      for (const YamlNode &item : list->items)
+        if (auto position = values.integer(item, "a position", 0, maxIndex))
+          tokens.positions.push_back(*position);
+    }
+  }
+  checkTokens(tokens);
+  return tokens;
+}
+
+/// Reports sets of tokens that no token is in.
+void SpecParser::checkTokens(const Tokens &tokens) {
+  if (tokens.from && tokens.to && tokens.from->value > tokens.to->value)
+    reporter.error(tokens.from->range, "'from' is greater than 'to'")
+        .note(tokens.to->range, "'to' is given here");
+  if (tokens.skipFirst && tokens.to &&
+      tokens.skipFirst->value > tokens.to->value)
+    reporter.error(tokens.skipFirst->range,
+                   "'skip_first' leaves no token: it skips past 'to'")
+        .note(tokens.to->range, "'to' is given here");
+  llvm::SmallSet<int64_t, 8> seen;
+  for (const Integer &position : tokens.positions) {
+    if (!seen.insert(position.value).second)
+      reporter.error(position.range, "the position " + Twine(position.value) +
+                                         " is listed twice");
+    auto excluded = [&](const Integer &by, StringRef key) {
+      reporter.error(position.range, "the position " + Twine(position.value) +
+                                         " is excluded by '" + key + "'")
+          .note(by.range, "'" + key + "' is given here");
+    };
+    if (tokens.from && position.value < tokens.from->value)
+      excluded(*tokens.from, "from");
+    if (tokens.to && position.value > tokens.to->value)
+      excluded(*tokens.to, "to");
+    if (tokens.skipFirst && position.value < tokens.skipFirst->value)
+      excluded(*tokens.skipFirst, "skip_first");
+  }
+}
+
+std::optional<Condition> SpecParser::condition(const YamlNode &node) {
+  MapReader map(reporter, node, conditionKeys());
+  if (!map)
+    return std::nullopt;
+  Condition condition;
+  condition.range = node.range;
+  const YamlEntry *any = map.entry("any"), *all = map.entry("all");
+  const YamlEntry *feature = map.entry("feature");
+  const YamlEntry *above = map.entry("above"), *below = map.entry("below");
+  if (!any && !all && !feature) {
+    if (above || below || node.entries.empty())
+      reporter.error(node.range, "a condition must have the key 'feature', "
+                                 "'any' or 'all'");
+    return std::nullopt;
+  }
+
+  if (any || all) {
+    const YamlEntry *head = any ? any : all;
+    for (const YamlEntry *other : {any, all, feature, above, below})
+      if (other && other != head) {
+        reporter.error(other->key.range, "'" + other->key.value +
+                                             "' cannot stand beside '" +
+                                             head->key.value + "'");
+        return std::nullopt;
+      }
+    condition.kind = any ? Condition::Kind::Any : Condition::Kind::All;
+    const YamlNode &list = head->value;
+    if (!list.isSequence() || list.items.empty()) {
+      if (!list.isInvalid())
+        reporter.error(list.isSequence() ? list.range : head->value.range,
+                       "'" + head->key.value +
+                           "' must be a list of conditions" +
+                           (list.isSequence() ? "; it is empty"
+                                              : ", found " +
+                                                    list.describe().str()));
+      return std::nullopt;
+    }
+    for (const YamlNode &item : list.items)
+      if (auto child = this->condition(item))
+        condition.children.push_back(std::move(*child));
+    return condition;
+  }
+
+  auto of = values.feature(feature->value);
+  if (above)
+    condition.above = values.number(above->value, "'above'");
+  if (below)
+    condition.below = values.number(below->value, "'below'");
+  if (!above && !below)
+    reporter.error(feature->key.range, "a condition on a feature needs the key "
+                                       "'above', the key 'below' or both");
+  if (condition.above && condition.below &&
+      condition.above->value >= condition.below->value)
+    reporter.error(condition.above->range,
+                   "no number is above this and below that")
+        .note(condition.below->range, "'below' is given here");
+  if (!of)
+    return std::nullopt;
+  condition.feature = *of;
+  return condition;
+}

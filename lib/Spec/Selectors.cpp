@@ -1,0 +1,150 @@
+//===- Selectors.cpp - Ways to name features ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Parser.h"
+
+#include "llvm/ADT/StringMap.h"
+
+using namespace weir::spec;
+using llvm::StringRef;
+using llvm::Twine;
+
+Selection SpecParser::selection(const YamlNode &node, const Twine &what,
+                                Place place) {
+  Selection result;
+  result.range = node.range;
+  switch (node.kind) {
+  case YamlNode::Kind::Invalid:
+    break;
+  case YamlNode::Kind::Null:
+    reporter.error(node.range, what + " must name features, found nothing");
+    break;
+  default:
+    selectors(node, place, result);
+  }
+  return result;
+}
+
+void SpecParser::selectors(const YamlNode &node, Place place,
+                           Selection &into) {
+  if (!node.isSequence()) {
+    selector(node, place, into);
+    return;
+  }
+  if (node.items.empty())
+    reporter.error(node.range, "this list is empty: it must name at least one "
+                               "feature");
+  for (const YamlNode &item : node.items) {
+    if (item.isSequence())
+      reporter.error(item.range, "a list of features cannot hold lists");
+    else
+      selector(item, place, into);
+  }
+}
+
+void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
+  if (node.isInvalid())
+    return;
+  Selector selector;
+  selector.range = node.range;
+  if (!node.isMap()) {
+    if (auto feature = values.feature(node)) {
+      selector.feature = *feature;
+      into.selectors.push_back(std::move(selector));
+    }
+    return;
+  }
+
+  MapReader map(reporter, node, selectorKeys());
+  // The keys that say what kind of selector this is come before `count`.
+  const YamlEntry *head = nullptr;
+  for (const YamlEntry &entry : node.entries) {
+    StringRef key = entry.key.value;
+    if (key == "count" || key == "match" ||
+        !llvm::is_contained(selectorKeys().keys, key))
+      continue;
+    if (head) {
+      reporter.error(entry.key.range, "a selector has one of the keys "
+                                      "'features', 'antagonists', 'site', "
+                                      "'graph', 'predecessors' and "
+                                      "'successors'; write a list to name "
+                                      "features in several ways")
+          .note(head->key.range, "the first one");
+      return;
+    }
+    head = &entry;
+  }
+  if (!head) {
+    if (node.entries.empty() || map.get("count") || map.get("match"))
+      reporter.error(node.range,
+                     "a selector must have one of the keys 'features', "
+                     "'antagonists', 'site', 'graph', 'predecessors' and "
+                     "'successors'");
+    return;
+  }
+
+  StringRef key = head->key.value;
+  bool isLink = key == "predecessors" || key == "successors";
+  if (const YamlEntry *count = map.entry("count")) {
+    if (key != "antagonists" && !isLink)
+      reporter.error(count->key.range,
+                     "'count' does not belong to '" + key + "'");
+    else if (auto number =
+                 values.integer(count->value, "'count'", 1, maxCount))
+      selector.count = number->value;
+  }
+  if (const YamlEntry *match = map.entry("match")) {
+    if (!isLink)
+      reporter.error(match->key.range,
+                     "'match' does not belong to '" + key + "'");
+    else
+      selector.match = values.reference(match->value, "'match'");
+  } else if (isLink) {
+    reporter.error(head->key.range,
+                   "'" + key + "' must come with the key 'match'");
+  }
+
+  const YamlNode &value = head->value;
+  if (key == "features") {
+    if (place == Place::FeatureList) {
+      reporter.error(head->key.range, "a list under 'features' cannot refer to "
+                                      "another one");
+      return;
+    }
+    if (value.isSequence()) {
+      selectors(value, Place::FeatureList, into);
+      return;
+    }
+    auto name = values.reference(value, "'features'");
+    if (!name)
+      return;
+    selector.kind = Selector::Kind::Named;
+    selector.name = *name;
+  } else if (key == "graph") {
+    auto name = values.reference(value, "'graph'");
+    if (!name)
+      return;
+    selector.kind = Selector::Kind::Graph;
+    selector.name = *name;
+  } else if (key == "site") {
+    auto site = values.site(value);
+    if (!site)
+      return;
+    selector.kind = Selector::Kind::WholeSite;
+    selector.site = *site;
+  } else {
+    auto feature = values.feature(value);
+    if (!feature)
+      return;
+    selector.kind = key == "antagonists"    ? Selector::Kind::Antagonists
+                    : key == "predecessors" ? Selector::Kind::Predecessors
+                                            : Selector::Kind::Successors;
+    selector.feature = *feature;
+  }
+  into.selectors.push_back(std::move(selector));
+}

@@ -1,0 +1,207 @@
+//===- Source.cpp - Places in a spec and messages about them ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Spec/Source.h"
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <algorithm>
+
+using namespace weir::spec;
+
+//===----------------------------------------------------------------------===//
+// SourceFile
+//===----------------------------------------------------------------------===//
+
+SourceFile::SourceFile(llvm::StringRef name, llvm::StringRef text)
+    : fileName(name), contents(text) {
+  lineStarts.push_back(0);
+  for (size_t i = 0; i < text.size(); ++i)
+    if (text[i] == '\n')
+      lineStarts.push_back(i + 1);
+}
+
+std::pair<unsigned, unsigned>
+SourceFile::lineAndColumn(uint32_t offset) const {
+  offset = std::min<uint32_t>(offset, contents.size());
+  auto next = llvm::upper_bound(lineStarts, offset);
+  unsigned line = next - lineStarts.begin();
+  return {line, offset - lineStarts[line - 1] + 1};
+}
+
+llvm::StringRef SourceFile::line(unsigned number) const {
+  if (number == 0 || number > lineStarts.size())
+    return {};
+  return contents.substr(lineStarts[number - 1])
+      .take_until([](char c) { return c == '\n'; })
+      .rtrim('\r');
+}
+
+std::string SourceFile::describe(SourceRange range) const {
+  auto [line, column] = lineAndColumn(range.begin);
+  return (llvm::Twine(line) + ":" + llvm::Twine(column)).str();
+}
+
+mlir::Location SourceFile::location(SourceRange range,
+                                    mlir::MLIRContext *context) const {
+  auto [line, column] = lineAndColumn(range.begin);
+  if (range.end <= range.begin)
+    return mlir::FileLineColLoc::get(context, fileName, line, column);
+  auto [endLine, endColumn] = lineAndColumn(range.end);
+  auto name =
+      mlir::StringAttr::get(context, fileName.empty() ? "-" : fileName);
+  if (line == endLine)
+    return mlir::FileLineColRange::get(name, line, column, endColumn);
+  return mlir::FileLineColRange::get(name, line, column, endLine, endColumn);
+}
+
+//===----------------------------------------------------------------------===//
+// Reporter
+//===----------------------------------------------------------------------===//
+
+Reporter::Message &Reporter::Message::note(SourceRange range,
+                                           const llvm::Twine &text) {
+  if (entry)
+    entry->notes.push_back({range, text.str()});
+  return *this;
+}
+
+Reporter::Message Reporter::error(SourceRange range, const llvm::Twine &text) {
+  if (errors > errorLimit)
+    return Message(nullptr);
+  ++errors;
+  if (errors > errorLimit) {
+    entries.push_back({/*isError=*/true, range,
+                       "too many errors; no more are looked for", {}});
+    return Message(nullptr);
+  }
+  entries.push_back({/*isError=*/true, range, text.str(), {}});
+  return Message(&entries.back());
+}
+
+Reporter::Message Reporter::warning(SourceRange range,
+                                    const llvm::Twine &text) {
+  entries.push_back({/*isError=*/false, range, text.str(), {}});
+  return Message(&entries.back());
+}
+
+void Reporter::flush() {
+  // Steps look at the spec one after the other; people read from the top.
+  llvm::stable_sort(entries, [](const Entry &a, const Entry &b) {
+    return a.range.begin < b.range.begin;
+  });
+  for (const Entry &entry : entries) {
+    mlir::InFlightDiagnostic diagnostic =
+        entry.isError ? mlir::emitError(location(entry.range), entry.text)
+                      : mlir::emitWarning(location(entry.range), entry.text);
+    for (const auto &[range, text] : entry.notes)
+      diagnostic.attachNote(location(range)) << text;
+  }
+  entries.clear();
+}
+
+//===----------------------------------------------------------------------===//
+// Hints
+//===----------------------------------------------------------------------===//
+
+std::string weir::spec::quoted(llvm::StringRef text) {
+  constexpr size_t longest = 60;
+  std::string result = "'";
+  llvm::raw_string_ostream os(result);
+  llvm::StringRef shown = text.take_front(longest);
+  // Do not cut a character of several bytes in two.
+  while (shown.size() < text.size() && !shown.empty() &&
+         (text[shown.size()] & 0xC0) == 0x80)
+    shown = shown.drop_back();
+  for (char c : shown) {
+    if (c == '\n')
+      os << "\\n";
+    else if (c == '\t')
+      os << "\\t";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      os << '?';
+    else
+      os << c;
+  }
+  if (shown.size() < text.size())
+    os << "...";
+  os << "'";
+  return result;
+}
+
+static std::string canonical(llvm::StringRef word) {
+  std::string result = word.lower();
+  std::replace(result.begin(), result.end(), '-', '_');
+  return result;
+}
+
+/// Insertions, deletions, replacements and exchanges of neighbours that turn one
+/// word into the other (optimal string alignment).
+static unsigned editDistance(llvm::StringRef a, llvm::StringRef b) {
+  llvm::SmallVector<unsigned, 32> beforeLast(b.size() + 1), last(b.size() + 1),
+      current(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j)
+    last[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    current[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      unsigned differs = a[i - 1] != b[j - 1];
+      current[j] = std::min(
+          {last[j] + 1, current[j - 1] + 1, last[j - 1] + differs});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        current[j] = std::min(current[j], beforeLast[j - 2] + 1);
+    }
+    std::swap(beforeLast, last);
+    std::swap(last, current);
+  }
+  return last[b.size()];
+}
+
+llvm::StringRef
+weir::spec::nearest(llvm::StringRef word,
+                    llvm::ArrayRef<llvm::StringRef> candidates) {
+  // A name longer than any known one cannot be near; bounding the length keeps
+  // the quadratic distance cheap on hostile input.
+  if (word.empty() || word.size() > 128)
+    return {};
+  std::string wanted = canonical(word);
+  unsigned allowed = std::max<size_t>(1, word.size() / 3);
+  llvm::StringRef best;
+  unsigned bestDistance = allowed + 1;
+  for (llvm::StringRef candidate : candidates) {
+    if (candidate.size() > wanted.size() + allowed ||
+        candidate.size() + allowed < wanted.size())
+      continue;
+    unsigned distance = editDistance(canonical(candidate), wanted);
+    // Replacing every letter of a short name is no likeness.
+    if (distance < bestDistance && distance < candidate.size()) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+std::string weir::spec::suggest(llvm::StringRef word,
+                                llvm::ArrayRef<llvm::StringRef> candidates,
+                                llvm::StringRef introduction) {
+  if (llvm::StringRef near = nearest(word, candidates); !near.empty())
+    return ("; did you mean '" + near + "'?").str();
+  if (candidates.empty() || candidates.size() > 20)
+    return "";
+  std::string result = ("; " + introduction + " ").str();
+  for (auto [i, candidate] : llvm::enumerate(candidates)) {
+    if (i != 0)
+      result += i + 1 == candidates.size() ? " or " : ", ";
+    result += ("'" + candidate + "'").str();
+  }
+  return result;
+}
