@@ -1,0 +1,49 @@
+//===- Flow.h - The flow dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_IR_FLOW_H
+#define WEIR_DIALECT_FLOW_IR_FLOW_H
+
+#include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Dictionary/Dictionary.h"
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+
+#include "weir/Dialect/Flow/IR/FlowDialect.h.inc"
+#include "weir/Dialect/Flow/IR/FlowEnums.h.inc"
+
+namespace weir::flow {
+
+class SiteAttr;
+class FeatureAttr;
+
+/// Where recipes find their dictionaries: opens the dictionary of a
+/// `flow.dictionary` by its symbol.
+class RowSource {
+public:
+  virtual ~RowSource() = default;
+  virtual llvm::Expected<std::shared_ptr<const weir::Dictionary>>
+  open(llvm::StringRef dictionary) = 0;
+};
+
+} // namespace weir::flow
+
+#include "weir/Dialect/Flow/IR/FlowInterfaces.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "weir/Dialect/Flow/IR/FlowAttrs.h.inc"
+#include "weir/Dialect/Flow/IR/FlowOpInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "weir/Dialect/Flow/IR/FlowOps.h.inc"
+
+#endif // WEIR_DIALECT_FLOW_IR_FLOW_H

@@ -1,0 +1,159 @@
+//===- FlowAttrs.td - Attributes of the flow dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_IR_FLOWATTRS_TD
+#define WEIR_DIALECT_FLOW_IR_FLOWATTRS_TD
+
+include "weir/Dialect/Flow/IR/FlowDialect.td"
+include "weir/Dialect/Flow/IR/FlowEnums.td"
+include "weir/Dialect/Flow/IR/FlowInterfaces.td"
+include "weir/Dialect/FX/IR/FXAttrs.td"
+include "weir/Dialect/FX/IR/FXInterfaces.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/EnumAttr.td"
+
+class Flow_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<Flow_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+//===----------------------------------------------------------------------===//
+// Enumerations
+//===----------------------------------------------------------------------===//
+
+def Flow_FormatAttr : EnumAttr<Flow_Dialect, Flow_Format, "format"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Flow_NormalizationAttr
+    : EnumAttr<Flow_Dialect, Flow_Normalization, "normalization"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Sites and features
+//===----------------------------------------------------------------------===//
+
+def Flow_SiteAttr : Flow_Attr<"Site", "site"> {
+  let summary = "a place in the model where features live";
+  let description = [{
+    `#flow.site<res, 12>` is the residual stream after block 12. The kinds are
+    those of `#fx.site_kind`.
+  }];
+  let parameters = (ins
+    EnumParameter<FX_SiteKindEnum>:$kind,
+    "int64_t":$layer);
+  let assemblyFormat = "`<` $kind `,` $layer `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_FeatureAttr : Flow_Attr<"Feature", "feature",
+    [DeclareAttrInterfaceMethods<Flow_SelectorAttrInterface>]> {
+  let summary = "one feature: collection, site and index";
+  let description = [{
+    `#flow.feature<@sae, res, 12, 411>` is written `sae:12/res/411`, or
+    `12/res/411` where there is one collection, in a spec.
+  }];
+  let parameters = (ins
+    "::mlir::FlatSymbolRefAttr":$collection,
+    EnumParameter<FX_SiteKindEnum>:$kind,
+    "int64_t":$layer,
+    "int64_t":$index);
+  let assemblyFormat = "`<` $collection `,` $kind `,` $layer `,` $index `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// "layer/site/index", as a spec writes it.
+    std::string str() const;
+    SiteAttr getSite() const;
+  }];
+}
+
+def Flow_AntagonistsAttr : Flow_Attr<"Antagonists", "antagonists",
+    [DeclareAttrInterfaceMethods<Flow_SelectorAttrInterface>]> {
+  let summary = "the features most opposed to one";
+  let description = [{
+    The `count` features of the same dictionary whose decoder rows have the most
+    negative cosine with the row of `of`; features with a cosine of zero or more
+    are not antagonists and are not selected.
+  }];
+  let parameters = (ins "FeatureAttr":$of, "int64_t":$count);
+  let assemblyFormat = "`<` $of `,` $count `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_WholeSiteAttr : Flow_Attr<"WholeSite", "whole_site",
+    [DeclareAttrInterfaceMethods<Flow_SelectorAttrInterface>]> {
+  let summary = "every feature of a dictionary";
+  let parameters = (ins
+    "::mlir::FlatSymbolRefAttr":$collection,
+    EnumParameter<FX_SiteKindEnum>:$kind,
+    "int64_t":$layer);
+  let assemblyFormat = "`<` $collection `,` $kind `,` $layer `>`";
+}
+
+def Flow_ActivationAttr : Flow_Attr<"Activation", "activation"> {
+  let summary = "a dictionary's activation function";
+  let description = [{
+    `#flow.activation<jumprelu>`, or `#flow.activation<topk, 32>` with the number
+    of features that stay active.
+  }];
+  let parameters = (ins
+    EnumParameter<Flow_ActivationKind>:$kind,
+    DefaultValuedParameter<"int64_t", "0">:$topK);
+  let assemblyFormat = "`<` $kind (`,` $topK^)? `>`";
+  let genVerifyDecl = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Recipes for constants
+//===----------------------------------------------------------------------===//
+
+class Flow_RecipeAttr<string name, string attrMnemonic>
+    : Flow_Attr<name, attrMnemonic,
+        [DeclareAttrInterfaceMethods<FX_ConstantAttrInterface>,
+         DeclareAttrInterfaceMethods<Flow_RecipeAttrInterface>]>;
+
+def Flow_RowsAttr : Flow_RecipeAttr<"Rows", "rows"> {
+  let summary = "some rows of a dictionary, in effective form";
+  let description = [{
+    `#flow.rows<decoder of @sae.res.12 [53, 411]>`: shape [2, d] for `encoder`,
+    `decoder`, `unit_decoder` (rows of length one) and `basis` (an orthonormal
+    basis of the decoder rows' span, padded with zero rows where they depend on
+    each other); shape [2] for the others. An empty list means all rows, in which
+    case `count` of them are there.
+  }];
+  let parameters = (ins
+    EnumParameter<Flow_RowsPart>:$part,
+    "::mlir::FlatSymbolRefAttr":$dictionary,
+    OptionalArrayRefParameter<"int64_t">:$features);
+  let assemblyFormat =
+    "`<` $part `of` $dictionary `[` (`]`) : ($features^ `]`)? `>`";
+}
+
+def Flow_SumAttr : Flow_RecipeAttr<"Sum", "sum"> {
+  let summary = "a weighted sum of rows";
+  let description = [{
+    `#flow.sum<[8.0, 4.0] * #flow.rows<decoder of @d [53, 411]>>`, shape [1, d]:
+    summed in f64, rounded once.
+  }];
+  let parameters = (ins
+    "::mlir::DenseF64ArrayAttr":$weights,
+    "::mlir::Attribute":$rows);
+  let assemblyFormat = "`<` $weights `*` $rows `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_ConcatAttr : Flow_RecipeAttr<"Concat", "concat"> {
+  let summary = "recipes below each other";
+  let parameters = (ins "::mlir::ArrayAttr":$parts);
+  let assemblyFormat = "`<` $parts `>`";
+  let genVerifyDecl = 1;
+}
+
+#endif // WEIR_DIALECT_FLOW_IR_FLOWATTRS_TD

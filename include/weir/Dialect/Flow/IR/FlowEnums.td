@@ -1,0 +1,53 @@
+//===- FlowEnums.td - Enumerations of the flow dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_IR_FLOWENUMS_TD
+#define WEIR_DIALECT_FLOW_IR_FLOWENUMS_TD
+
+include "mlir/IR/EnumAttr.td"
+
+def Flow_Format : I32Enum<"Format", "how a dictionary is stored", [
+    I32EnumCase<"SAELens", 0, "sae_lens">,
+    I32EnumCase<"GemmaScope", 1, "gemma_scope">,
+    I32EnumCase<"GemmaScope2", 2, "gemma_scope_2">,
+    I32EnumCase<"LlamaScope", 3, "llama_scope">,
+    I32EnumCase<"Neurons", 4, "neurons">,
+    I32EnumCase<"Unembedding", 5, "unembedding">,
+    I32EnumCase<"Directions", 6, "directions">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_ActivationKind : I32Enum<"ActivationKind", "a dictionary's activation", [
+    I32EnumCase<"Identity", 0, "identity">,
+    I32EnumCase<"ReLU", 1, "relu">,
+    I32EnumCase<"JumpReLU", 2, "jumprelu">,
+    I32EnumCase<"TopK", 3, "topk">,
+    I32EnumCase<"Gated", 4, "gated">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_Normalization : I32Enum<"Normalization", "what a dictionary does to its input", [
+    I32EnumCase<"None", 0, "none">,
+    I32EnumCase<"ConstantNorm", 1, "constant_norm">,
+    I32EnumCase<"LayerNorm", 2, "layer_norm">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_RowsPart : I32Enum<"RowsPart", "which rows of a dictionary", [
+    I32EnumCase<"Encoder", 0, "encoder">,
+    I32EnumCase<"EncoderBias", 1, "encoder_bias">,
+    I32EnumCase<"Threshold", 2, "threshold">,
+    I32EnumCase<"MagnitudeScale", 3, "magnitude_scale">,
+    I32EnumCase<"MagnitudeBias", 4, "magnitude_bias">,
+    I32EnumCase<"Decoder", 5, "decoder">,
+    I32EnumCase<"UnitDecoder", 6, "unit_decoder">,
+    I32EnumCase<"Basis", 7, "basis">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+#endif // WEIR_DIALECT_FLOW_IR_FLOWENUMS_TD

@@ -1,0 +1,48 @@
+//===- DictionaryStore.h - Opened dictionaries of a module ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H
+#define WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H
+
+#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Program/Archive.h"
+
+#include "llvm/ADT/StringMap.h"
+
+namespace weir::flow {
+
+/// Opens the dictionaries that a module's collections describe, once each.
+class DictionaryStore : public RowSource {
+public:
+  /// Paths are relative to `base`. `model` may be null where no dictionary is
+  /// made from the model's own weights.
+  DictionaryStore(mlir::ModuleOp module, std::string base,
+                  std::shared_ptr<const Archive> model);
+
+  /// The dictionary of a collection at one site.
+  llvm::Expected<std::shared_ptr<const Dictionary>> open(CollectionOp collection,
+                                                         SiteAttr site);
+  /// The dictionary of a `flow.dictionary`.
+  llvm::Expected<std::shared_ptr<const Dictionary>>
+  open(llvm::StringRef dictionary) override;
+
+private:
+  llvm::Expected<std::shared_ptr<const Dictionary>>
+  openFromModel(CollectionOp collection, SiteAttr site);
+  llvm::Expected<TensorView> modelWeight(mlir::DictionaryAttr names,
+                                         llvm::StringRef role);
+
+  mlir::ModuleOp module;
+  std::string base;
+  std::shared_ptr<const Archive> model;
+  llvm::StringMap<std::shared_ptr<const Dictionary>> opened;
+};
+
+} // namespace weir::flow
+
+#endif // WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H

@@ -1,0 +1,29 @@
+//===- SteerEnums.td - Enumerations of the steer dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_STEER_IR_STEERENUMS_TD
+#define WEIR_DIALECT_STEER_IR_STEERENUMS_TD
+
+include "mlir/IR/EnumAttr.td"
+
+def Steer_LayersKind : I32Enum<"LayersKind", "where an addition is written", [
+    I32EnumCase<"Own", 0, "own">,
+    I32EnumCase<"Cumulative", 1, "cumulative">,
+    I32EnumCase<"Range", 2, "range">]> {
+  let cppNamespace = "::weir::steer";
+}
+
+def Steer_TokenSet : I32Enum<"TokenSet", "a part of a row's tokens", [
+    I32EnumCase<"All", 0, "all">,
+    I32EnumCase<"Prompt", 1, "prompt">,
+    I32EnumCase<"Generated", 2, "generated">,
+    I32EnumCase<"Last", 3, "last">]> {
+  let cppNamespace = "::weir::steer";
+}
+
+#endif // WEIR_DIALECT_STEER_IR_STEERENUMS_TD

@@ -1,0 +1,84 @@
+//===- SteerInterfaces.td - Interfaces of the steer dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_STEER_IR_STEERINTERFACES_TD
+#define WEIR_DIALECT_STEER_IR_STEERINTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = [{
+    What a policy does with its features. An action writes itself into a patch
+    through a `PatchEmitter`, so that a new action is one attribute and its
+    `emit`.
+  }];
+  let methods = [
+    InterfaceMethod<"The keyword of the action in a spec.",
+      "::llvm::StringRef", "getKeyword">,
+    InterfaceMethod<[{
+        True for actions that say what a feature's activation becomes. A feature
+        takes at most one of them in a plan.
+      }],
+      "bool", "isAbsolute", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<[{
+        True for actions that need nothing of the site but its value, and can
+        therefore be written at layers other than the feature's own.
+      }],
+      "bool", "canWriteElsewhere", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<"Writes the action into a patch.",
+      "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
+    InterfaceMethod<[{
+        A second set of features that the action writes (the target of a
+        transfer), or null.
+      }],
+      "::mlir::FlatSymbolRefAttr", "getTarget", (ins), [{}], [{ return {}; }]>,
+  ];
+}
+
+def Steer_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = [{
+    The strength of an additive policy as a function of the layer it is written
+    at ("Analyze Feature Flow", arXiv 2502.03032; the Gaussian from arXiv
+    2512.07667).
+  }];
+  let methods = [
+    InterfaceMethod<[{
+        Strength at `layer`; `first` and `last` are the lowest and highest layer
+        the policy writes at.
+      }],
+      "double", "strengthAt",
+      (ins "int64_t":$layer, "int64_t":$first, "int64_t":$last)>,
+  ];
+}
+
+def Steer_ConditionAttrInterface : AttrInterface<"ConditionAttrInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = "A condition on features of the same token.";
+  let methods = [
+    InterfaceMethod<"Appends the features it depends on.",
+      "void", "collectFeatures",
+      (ins "::llvm::SmallVectorImpl<::weir::flow::FeatureAttr> &":$features)>,
+    InterfaceMethod<"Builds the gate of the condition.",
+      "::mlir::Value", "emit", (ins "::weir::steer::ConditionEmitter &":$emitter)>,
+  ];
+}
+
+def Steer_CostOpInterface : OpInterface<"CostOpInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = "What an operation of a patch costs for one token.";
+  let methods = [
+    InterfaceMethod<"Bytes of weights read for one token.",
+      "int64_t", "getBytesPerToken">,
+    InterfaceMethod<"Floating-point operations for one token.",
+      "int64_t", "getOperationsPerToken">,
+  ];
+}
+
+#endif // WEIR_DIALECT_STEER_IR_STEERINTERFACES_TD

@@ -1,0 +1,453 @@
+//===- SteerOps.td - Operations of the steer dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_STEER_IR_STEEROPS_TD
+#define WEIR_DIALECT_STEER_IR_STEEROPS_TD
+
+include "weir/Dialect/Steer/IR/SteerAttrs.td"
+include "mlir/IR/OpBase.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Steer_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Steer_Dialect, mnemonic, traits>;
+
+def Steer_Value : TensorRankOf<[AnyFloat], [3]>;
+def Steer_Activations : TensorRankOf<[F32], [3]>;
+def Steer_Gate : TensorRankOf<[I1], [3]>;
+def Steer_Knob : TensorRankOf<[F32], [3]>;
+
+//===----------------------------------------------------------------------===//
+// What a spec says
+//===----------------------------------------------------------------------===//
+
+def Steer_ModelOp : Steer_Op<"model"> {
+  let summary = "the model a spec steers";
+  let description = [{
+    The path of its program, relative to the spec's folder, and, where they are
+    not found from the graph's structure, a map of sites to module paths in which
+    `{layer}` is replaced.
+
+    ```mlir
+    steer.model "smollm2.pt2"
+    steer.model "other.pt2" sites {res = "model.layers.{layer}"}
+    ```
+  }];
+  let arguments = (ins OptionalAttr<StrAttr>:$program,
+                       OptionalAttr<DictionaryAttr>:$sites);
+  let assemblyFormat = "($program^)? (`sites` $sites^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Steer_KnobOp : Steer_Op<"knob", [Symbol]> {
+  let summary = "a number chosen at run time";
+  let description = [{
+    Knobs are columns of the input `knobs` [batch, K], in the order in which they
+    are declared.
+
+    ```mlir
+    steer.knob @faith default 1.0 range 0.0 to 8.0
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, F64Attr:$default_value,
+                       OptionalAttr<F64Attr>:$min, OptionalAttr<F64Attr>:$max);
+  let assemblyFormat = [{
+    $sym_name `default` $default_value
+    (`range` $min^ `to` $max)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Steer_PolicyOp : Steer_Op<"policy", [
+    Symbol, DeclareOpInterfaceMethods<Flow_FeatureUserOpInterface>]> {
+  let summary = "what to do with a set of features, where and when";
+  let description = [{
+    `layers` matters only to actions that can be written elsewhere. `times`
+    multiplies the action's number by a knob. With `only_active`, only features
+    with f > 0 are edited. With `preserve_norm`, the token's new value is brought
+    back to the norm it had.
+
+    ```mlir
+    steer.policy @less_science #steer.scale<-1.0> on @science
+        tokens <set = generated> when #steer.when<feature = <@sae, res, 9, 77>, above = 0.5>
+    ```
+  }];
+  let arguments = (ins
+    SymbolNameAttr:$sym_name,
+    Steer_ActionAttrInterface:$action,
+    FlatSymbolRefAttr:$on,
+    OptionalAttr<Steer_LayersAttr>:$layers,
+    OptionalAttr<Steer_TokensAttr>:$tokens,
+    OptionalAttr<Steer_ConditionAttrInterface>:$when,
+    OptionalAttr<FlatSymbolRefAttr>:$times,
+    UnitAttr:$only_active,
+    UnitAttr:$preserve_norm);
+  let assemblyFormat = [{
+    $sym_name $action `on` $on (`layers` $layers^)? (`tokens` $tokens^)?
+    (`when` $when^)? (`times` $times^)? (`only_active` $only_active^)?
+    (`preserve_norm` $preserve_norm^)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Steer_PlanOp : Steer_Op<"plan", [Symbol]> {
+  let summary = "policies that act together";
+  let description = [{
+    A row of a batch follows one plan, by its index in the order of declaration.
+
+    ```mlir
+    steer.plan @default [@more_faith, @less_science]
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypedArrayAttrBase<FlatSymbolRefAttr, "policies">:$policies);
+  let assemblyFormat = "$sym_name $policies attr-dict";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Patches
+//===----------------------------------------------------------------------===//
+
+def Steer_PatchOp : Steer_Op<"patch", [
+    SingleBlock, AllTypesMatch<["input", "result"]>]> {
+  let summary = "the new value of a site";
+  let description = [{
+    The region computes the site's new value from its value, which is the block
+    argument. It may use values from outside: gates, knobs, and values of earlier
+    sites before their edits.
+
+    The verifier holds the rules of a site: reads see an unedited value; at most
+    one write, before all projections, before the norm; and no two absolute edits
+    of one feature in plans they share.
+  }];
+  let arguments = (ins Steer_Value:$input, Flow_SiteAttr:$site);
+  let results = (outs Steer_Value:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $input `at` $site $body attr-dict `:` type($input)
+  }];
+  let skipDefaultBuilders = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$input, "::weir::flow::SiteAttr":$site)>];
+  let hasRegionVerifier = 1;
+  let hasCanonicalizeMethod = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Value getValue() { return getBody().getArgument(0); }
+    YieldOp getYield();
+  }];
+}
+
+def Steer_YieldOp : Steer_Op<"yield", [Pure, Terminator, HasParent<"PatchOp">]> {
+  let summary = "the new value of a patch";
+  let arguments = (ins Steer_Value:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+def Steer_ReadOp : Steer_Op<"read", [
+    Pure, DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
+  let summary = "activations of some features";
+  let description = [{
+    f = act(norm(x) W_enc + b_enc), for the listed features only, in f32. A TopK
+    dictionary needs its whole encoder to know who is in the top k.
+
+    ```mlir
+    %f = steer.read %h of @sae.res.12 [53, 411]
+        : tensor<?x?x576xf32> -> tensor<?x?x2xf32>
+    ```
+  }];
+  let arguments = (ins Steer_Value:$input, FlatSymbolRefAttr:$dictionary,
+                       DenseI64ArrayAttr:$features,
+                       // What the dictionary does with its input, copied from
+                       // its flow.dictionary so that a read can be lowered and
+                       // costed by itself.
+                       Flow_ActivationAttr:$activation,
+                       DefaultValuedAttr<Flow_NormalizationAttr,
+                           "::weir::flow::Normalization::None">:$normalization,
+                       I64Attr:$dictionary_size,
+                       UnitAttr:$gather);
+  let results = (outs Steer_Activations:$result);
+  let assemblyFormat = [{
+    $input `of` $dictionary $features `activation` $activation
+    (`normalization` $normalization^)? `size` $dictionary_size
+    (`gather` $gather^)? attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Where the activations of feature i stand in the result, or -1.
+    int64_t positionOf(int64_t feature);
+  }];
+}
+
+def Steer_PickOp : Steer_Op<"pick", [Pure]> {
+  let summary = "some columns of activations";
+  let description = [{
+    ```mlir
+    %g = steer.pick %f [1] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+    ```
+  }];
+  let arguments = (ins Steer_Activations:$input, DenseI64ArrayAttr:$columns);
+  let results = (outs Steer_Activations:$result);
+  let assemblyFormat = [{
+    $input $columns attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizeMethod = 1;
+}
+
+def Steer_InputScaleOp : Steer_Op<"input_scale", [Pure]> {
+  let summary = "the factor that brings a normalised dictionary's output back";
+  let description = [{
+    |x| / sqrt(d) for `constant_norm`, the standard deviation of x for
+    `layer_norm`: what an edit's coefficients are multiplied by. Shape
+    [batch, sequence, 1].
+  }];
+  let arguments = (ins Steer_Value:$input, Flow_NormalizationAttr:$normalization);
+  let results = (outs Steer_Knob:$result);
+  let assemblyFormat = [{
+    $input $normalization attr-dict `:` type($input) `->` type($result)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// New activations
+//===----------------------------------------------------------------------===//
+
+class Steer_ActivationOp<string mnemonic, list<Trait> traits = []>
+    : Steer_Op<mnemonic, !listconcat([Pure, AllTypesMatch<["input", "result"]>], traits)> {
+  let results = (outs Steer_Activations:$result);
+  let hasVerifier = 1;
+}
+
+def Steer_SetToOp : Steer_ActivationOp<"set_to"> {
+  let summary = "v := c";
+  let description = [{
+    One number for all features or one for each; with `times`, multiplied by a
+    knob. `ablate` is `set_to [0.0]`.
+  }];
+  let arguments = (ins Steer_Activations:$input, DenseF64ArrayAttr:$values,
+                       Optional<Steer_Knob>:$times);
+  let assemblyFormat = [{
+    $input $values (`times` $times^ `:` type($times))? attr-dict `:` type($input)
+  }];
+}
+
+def Steer_ScaleByOp : Steer_ActivationOp<"scale_by"> {
+  let summary = "v := r f";
+  let arguments = (ins Steer_Activations:$input, DenseF64ArrayAttr:$factors,
+                       Optional<Steer_Knob>:$times);
+  let assemblyFormat = [{
+    $input $factors (`times` $times^ `:` type($times))? attr-dict `:` type($input)
+  }];
+  let hasFolder = 1;
+}
+
+def Steer_ClampToOp : Steer_ActivationOp<"clamp_to"> {
+  let summary = "v := min(max(f, lo), hi)";
+  let arguments = (ins Steer_Activations:$input, OptionalAttr<F64Attr>:$min,
+                       OptionalAttr<F64Attr>:$max);
+  let assemblyFormat = [{
+    $input (`min` $min^)? (`max` $max^)? attr-dict `:` type($input)
+  }];
+  let hasFolder = 1;
+}
+
+def Steer_SumOp : Steer_Op<"sum", [Pure, SameOperandsAndResultType]> {
+  let summary = "v := f + g";
+  let arguments = (ins Steer_Activations:$lhs, Steer_Activations:$rhs);
+  let results = (outs Steer_Activations:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Coefficients
+//===----------------------------------------------------------------------===//
+
+def Steer_DeltaOp : Steer_Op<"delta", [Pure, AttrSizedOperandSegments, AllTypesMatch<["from", "to", "result"]>]> {
+  let summary = "what an edit adds along its decoder rows";
+  let description = [{
+    v - f where the gate holds (and, with `only_active`, where f > 0), else 0;
+    multiplied by `scale` for a normalised dictionary.
+  }];
+  let arguments = (ins Steer_Activations:$from, Steer_Activations:$to,
+                       Optional<Steer_Gate>:$gate, Optional<Steer_Knob>:$scale,
+                       UnitAttr:$only_active);
+  let results = (outs Steer_Activations:$result);
+  let assemblyFormat = [{
+    $from `to` $to (`only_active` $only_active^)? (`where` $gate^ `:` type($gate))?
+    (`scaled` `by` $scale^ `:` type($scale))? attr-dict `:` type($result)
+  }];
+}
+
+def Steer_StrengthOp : Steer_Op<"strength", [Pure, AttrSizedOperandSegments]> {
+  let summary = "the coefficient of an addition";
+  let description = [{
+    The number, times a knob if there is one, where the gate holds, else 0. Its
+    shape is what gate and knob broadcast to: at most [batch, sequence, 1].
+  }];
+  let arguments = (ins F64Attr:$value, Optional<Steer_Knob>:$times,
+                       Optional<Steer_Gate>:$gate);
+  let results = (outs Steer_Activations:$result);
+  let assemblyFormat = [{
+    $value (`times` $times^ `:` type($times))?
+    (`where` $gate^ `:` type($gate))? attr-dict `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+def Steer_WriteOp : Steer_Op<"write", [
+    Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
+  let summary = "x + sum_j c_j D_j";
+  let description = [{
+    Adds every edit of a site at once. Each coefficient [.., k] goes along k rows
+    given by a recipe. The sum is made in f32 and rounded once to the type of x;
+    where all coefficients are zero the value is unchanged to the bit.
+
+    ```mlir
+    %y = steer.write %h, %c along [#flow.rows<decoder of @sae.res.12 [53, 411]>]
+        : tensor<?x?x576xf32>, tensor<?x?x2xf32>
+    ```
+  }];
+  let arguments = (ins Steer_Value:$input, Variadic<Steer_Activations>:$coefficients,
+                       ArrayAttr:$rows);
+  let results = (outs Steer_Value:$result);
+  let assemblyFormat = [{
+    $input (`,` $coefficients^)? `along` $rows attr-dict `:` type($input)
+    (`,` type($coefficients)^)?
+  }];
+  let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
+}
+
+def Steer_ProjectOp : Steer_Op<"project", [
+    Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
+  let summary = "x - Q^T Q x";
+  let description = [{
+    `rows` is a recipe of orthonormal rows Q [k, d]; applied where the gate holds.
+  }];
+  let arguments = (ins Steer_Value:$input, Flow_RecipeAttrInterface:$rows,
+                       Optional<Steer_Gate>:$gate);
+  let results = (outs Steer_Value:$result);
+  let assemblyFormat = [{
+    $input `out` `of` $rows (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+}
+
+def Steer_RescaleOp : Steer_Op<"rescale", [
+    Pure, AllTypesMatch<["input", "like", "result"]>]> {
+  let summary = "x |x0| / |x|";
+  let description = [{
+    Brings a token's new value back to the norm of the old one, where the gate
+    holds. A new value of norm zero stays zero.
+  }];
+  let arguments = (ins Steer_Value:$input, Steer_Value:$like, Optional<Steer_Gate>:$gate);
+  let results = (outs Steer_Value:$result);
+  let assemblyFormat = [{
+    $input `like` $like (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+  let hasFolder = 1;
+}
+
+def Steer_RecordOp : Steer_Op<"record"> {
+  let summary = "an extra output of the program";
+  let description = [{
+    Makes activations [batch, sequence, k] an output of the program. Rows outside
+    the gate are zero. `features` says what the columns are.
+  }];
+  let arguments = (ins Steer_Activations:$input, StrAttr:$name, ArrayAttr:$features,
+                       Optional<Steer_Gate>:$gate);
+  let assemblyFormat = [{
+    $input `as` $name $features (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Gates and knobs
+//===----------------------------------------------------------------------===//
+
+def Steer_InPlansOp : Steer_Op<"in_plans", [Pure]> {
+  let summary = "rows that follow one of some plans";
+  let description = [{
+    `plan` [batch] holds a plan's index a row, -1 for none. The result is
+    [batch, 1, 1].
+  }];
+  let arguments = (ins TensorRankOf<[I64], [1]>:$plan, DenseI64ArrayAttr:$plans);
+  let results = (outs Steer_Gate:$result);
+  let assemblyFormat = [{
+    $plan $plans attr-dict `:` type($plan) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Steer_TokensOp : Steer_Op<"tokens", [Pure]> {
+  let summary = "tokens of a part of the row";
+  let description = [{
+    `positions` [batch, sequence] are absolute, `prompt_length` [batch]. The
+    result is [batch, sequence, 1].
+  }];
+  let arguments = (ins TensorRankOf<[I64], [2]>:$positions,
+                       TensorRankOf<[I64], [1]>:$prompt_length,
+                       Steer_TokensAttr:$scope);
+  let results = (outs Steer_Gate:$result);
+  let assemblyFormat = [{
+    $positions `,` $prompt_length $scope attr-dict `:` type(operands) `->` type($result)
+  }];
+}
+
+def Steer_CompareOp : Steer_Op<"compare", [Pure]> {
+  let summary = "an activation is strictly above and/or below a number";
+  let arguments = (ins Steer_Activations:$input, OptionalAttr<F64Attr>:$above,
+                       OptionalAttr<F64Attr>:$below);
+  let results = (outs Steer_Gate:$result);
+  let assemblyFormat = [{
+    $input (`above` $above^)? (`below` $below^)?
+    attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+class Steer_CombineOp<string mnemonic> : Steer_Op<mnemonic, [Pure]> {
+  let arguments = (ins Variadic<Steer_Gate>:$inputs);
+  let results = (outs Steer_Gate:$result);
+  let assemblyFormat = "$inputs attr-dict `:` type($inputs) `->` type($result)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+def Steer_AllOp : Steer_CombineOp<"all"> {
+  let summary = "all gates hold";
+}
+def Steer_AnyOp : Steer_CombineOp<"any"> {
+  let summary = "at least one gate holds";
+}
+
+def Steer_KnobValueOp : Steer_Op<"knob_value", [Pure]> {
+  let summary = "a row's value of a knob";
+  let description = [{
+    Column `index` of `knobs` [batch, K], as [batch, 1, 1].
+  }];
+  let arguments = (ins TensorRankOf<[F32], [2]>:$knobs, I64Attr:$index);
+  let results = (outs Steer_Knob:$result);
+  let assemblyFormat = [{
+    $knobs $index attr-dict `:` type($knobs) `->` type($result)
+  }];
+}
+
+#endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD

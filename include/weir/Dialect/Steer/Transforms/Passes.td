@@ -1,0 +1,59 @@
+//===- Passes.td - Passes over the steer dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_STEER_TRANSFORMS_PASSES_TD
+#define WEIR_DIALECT_STEER_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SteerExpandPoliciesPass
+    : Pass<"steer-expand-policies", "::mlir::ModuleOp"> {
+  let summary = "Put the policies of all plans into the program as patches";
+  let description = [{
+    Every policy that a plan names is written at its sites: each `fx.site` that
+    is edited becomes a `steer.patch`. The program gets the inputs `prompt_length`
+    [batch], `plan` [batch] and, where there are knobs, `knobs` [batch, K].
+    Gates of plans and tokens are made once, at the top of the program.
+
+    Needs resolved features (`flow-resolve`) and sites (`fx-find-sites`). Sites
+    that the model does not have, widths that do not fit, conditions on a later
+    site and two absolute edits of one feature in one plan are errors at the
+    policy.
+
+    A policy that no plan names disappears with a remark.
+  }];
+  let statistics = [
+    Statistic<"patches", "patches", "Sites patched">,
+    Statistic<"edits", "edits", "Policies written, counted per site">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerMergePass : Pass<"steer-merge", "::weir::fx::ProgramOp"> {
+  let summary = "Merge the edits of each site";
+  let description = [{
+    Within a patch:
+
+      * reads of one dictionary become one read, from which each takes its
+        columns, so that a site's encoder rows are one matrix;
+      * additions that share gate and knob become one direction, summed when
+        the program is written:
+        `#flow.sum<[8.0, 4.0] * #flow.concat<[…]>>`.
+
+    With the canonicalizer, which drops zero strengths, edits from a feature to
+    itself and empty patches, this leaves one read, one write and what else is
+    needed.
+  }];
+  let statistics = [
+    Statistic<"reads", "reads-merged", "Reads merged into another">,
+    Statistic<"additions", "additions-merged", "Additions merged into another">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+#endif // WEIR_DIALECT_STEER_TRANSFORMS_PASSES_TD

@@ -1,0 +1,286 @@
+//===- FlowAttrs.cpp - The flow dialect's attributes ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Dictionary/Rows.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::flow;
+
+#include "weir/Dialect/Flow/IR/FlowInterfaces.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "weir/Dialect/Flow/IR/FlowAttrs.cpp.inc"
+
+void FlowDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "weir/Dialect/Flow/IR/FlowAttrs.cpp.inc"
+      >();
+}
+
+using EmitError = function_ref<InFlightDiagnostic()>;
+
+//===----------------------------------------------------------------------===//
+// Sites, features, selectors
+//===----------------------------------------------------------------------===//
+
+LogicalResult SiteAttr::verify(EmitError emitError, fx::SiteKind,
+                               int64_t layer) {
+  if (layer < 0)
+    return emitError() << "a layer is 0 or more, got " << layer;
+  return success();
+}
+
+LogicalResult FeatureAttr::verify(EmitError emitError, FlatSymbolRefAttr,
+                                  fx::SiteKind, int64_t layer, int64_t index) {
+  if (layer < 0)
+    return emitError() << "a layer is 0 or more, got " << layer;
+  if (index < 0)
+    return emitError() << "a feature's index is 0 or more, got " << index;
+  return success();
+}
+
+std::string FeatureAttr::str() const {
+  return (Twine(getLayer()) + "/" + fx::stringifySiteKind(getKind()) + "/" +
+          Twine(getIndex()))
+      .str();
+}
+
+SiteAttr FeatureAttr::getSite() const {
+  return SiteAttr::get(getContext(), getKind(), getLayer());
+}
+
+FlatSymbolRefAttr FeatureAttr::getCollectionRef() const {
+  return getCollection();
+}
+fx::SiteKind FeatureAttr::getSiteKind() const { return getKind(); }
+int64_t FeatureAttr::getSiteLayer() const { return getLayer(); }
+
+/// Checks an index against the dictionary; the message gives the range.
+static LogicalResult checkIndex(const Dictionary &dictionary,
+                                FeatureAttr feature, EmitError emitError) {
+  int64_t features = dictionary.info().features;
+  if (feature.getIndex() < features)
+    return success();
+  return emitError() << "feature " << feature.str()
+                     << " is out of range: the dictionary has features 0 to "
+                     << features - 1;
+}
+
+LogicalResult FeatureAttr::select(const Dictionary &dictionary,
+                                  EmitError emitError,
+                                  SmallVectorImpl<int64_t> &indices) const {
+  if (failed(checkIndex(dictionary, *this, emitError)))
+    return failure();
+  indices.push_back(getIndex());
+  return success();
+}
+
+LogicalResult AntagonistsAttr::verify(EmitError emitError, FeatureAttr,
+                                      int64_t count) {
+  if (count < 1)
+    return emitError() << "the number of antagonists is 1 or more, got "
+                       << count;
+  return success();
+}
+
+FlatSymbolRefAttr AntagonistsAttr::getCollectionRef() const {
+  return getOf().getCollection();
+}
+fx::SiteKind AntagonistsAttr::getSiteKind() const {
+  return getOf().getKind();
+}
+int64_t AntagonistsAttr::getSiteLayer() const { return getOf().getLayer(); }
+
+LogicalResult AntagonistsAttr::select(const Dictionary &dictionary,
+                                      EmitError emitError,
+                                      SmallVectorImpl<int64_t> &indices) const {
+  if (failed(checkIndex(dictionary, getOf(), emitError)))
+    return failure();
+  auto found = antagonists(dictionary, getOf().getIndex(), getCount());
+  if (!found)
+    return emitError() << llvm::toString(found.takeError());
+  if (found->empty())
+    return emitError() << "feature " << getOf().str()
+                       << " has no antagonist: no feature of the dictionary "
+                          "has a negative cosine with it";
+  for (const Antagonist &antagonist : *found)
+    indices.push_back(antagonist.feature);
+  return success();
+}
+
+FlatSymbolRefAttr WholeSiteAttr::getCollectionRef() const {
+  return getCollection();
+}
+fx::SiteKind WholeSiteAttr::getSiteKind() const { return getKind(); }
+int64_t WholeSiteAttr::getSiteLayer() const { return getLayer(); }
+
+LogicalResult WholeSiteAttr::select(const Dictionary &dictionary, EmitError,
+                                    SmallVectorImpl<int64_t> &indices) const {
+  llvm::append_range(indices, llvm::seq<int64_t>(dictionary.info().features));
+  return success();
+}
+
+LogicalResult ActivationAttr::verify(EmitError emitError, ActivationKind kind,
+                                     int64_t topK) {
+  if ((kind == ActivationKind::TopK) != (topK > 0))
+    return emitError() << "topk, and only topk, has a number of features";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Recipes
+//===----------------------------------------------------------------------===//
+
+StringRef RowsAttr::getConstantName() const {
+  return stringifyRowsPart(getPart());
+}
+StringRef SumAttr::getConstantName() const { return "direction"; }
+StringRef ConcatAttr::getConstantName() const { return "rows"; }
+
+/// Parts that hold one number a feature.
+static bool isVector(RowsPart part) {
+  return part == RowsPart::EncoderBias || part == RowsPart::Threshold ||
+         part == RowsPart::MagnitudeScale || part == RowsPart::MagnitudeBias;
+}
+
+int64_t RowsAttr::getNumRows() const {
+  return getFeatures().empty() ? -1 : getFeatures().size();
+}
+
+llvm::Expected<RowMatrix> RowsAttr::evaluate(RowSource &source) const {
+  auto dictionary = source.open(getDictionary().getValue());
+  if (!dictionary)
+    return dictionary.takeError();
+  switch (getPart()) {
+  case RowsPart::Decoder:
+    return (*dictionary)->decoder(getFeatures());
+  case RowsPart::UnitDecoder:
+  case RowsPart::Basis: {
+    auto rows = (*dictionary)->decoder(getFeatures());
+    if (!rows)
+      return rows;
+    if (getPart() == RowsPart::Basis)
+      return orthonormalBasis(*rows);
+    return unitRows(*rows);
+  }
+  default:
+    break;
+  }
+  auto rows = (*dictionary)->encoder(getFeatures());
+  if (!rows)
+    return rows.takeError();
+  switch (getPart()) {
+  case RowsPart::Encoder:
+    return std::move(rows->weight);
+  case RowsPart::EncoderBias:
+    return RowMatrix(rows->bias);
+  case RowsPart::Threshold:
+    return RowMatrix(rows->threshold);
+  case RowsPart::MagnitudeScale:
+    return RowMatrix(rows->magnitudeScale);
+  case RowsPart::MagnitudeBias:
+    return RowMatrix(rows->magnitudeBias);
+  default:
+    llvm_unreachable("decoder parts are handled above");
+  }
+}
+
+/// The common shape check: a static f32 type with as many rows as the recipe
+/// makes.
+static LogicalResult verifyRecipeType(RecipeAttrInterface recipe, bool vector,
+                                      RankedTensorType type, EmitError emitError) {
+  if (!type.hasStaticShape() || !type.getElementType().isF32())
+    return emitError() << "a recipe makes an f32 tensor of static shape";
+  if (type.getRank() != (vector ? 1 : 2))
+    return emitError() << "the recipe makes a tensor of rank "
+                       << (vector ? 1 : 2);
+  int64_t rows = recipe.getNumRows();
+  if (rows >= 0 && type.getDimSize(0) != rows)
+    return emitError() << "the recipe makes " << rows << " rows, the type has "
+                       << type.getDimSize(0);
+  return success();
+}
+
+LogicalResult RowsAttr::verifyConstantType(RankedTensorType type,
+                                           EmitError emitError) const {
+  return verifyRecipeType(*this, isVector(getPart()), type, emitError);
+}
+
+LogicalResult SumAttr::verify(EmitError emitError, DenseF64ArrayAttr weights,
+                              Attribute rows) {
+  auto recipe = dyn_cast<RecipeAttrInterface>(rows);
+  if (!recipe)
+    return emitError() << "expects a recipe to sum";
+  if (recipe.getNumRows() != static_cast<int64_t>(weights.size()))
+    return emitError() << "has " << weights.size() << " weights for "
+                       << recipe.getNumRows() << " rows";
+  return success();
+}
+
+int64_t SumAttr::getNumRows() const { return 1; }
+
+llvm::Expected<RowMatrix> SumAttr::evaluate(RowSource &source) const {
+  auto rows = cast<RecipeAttrInterface>(getRows()).evaluate(source);
+  if (!rows)
+    return rows;
+  RowVector weights(getWeights().size());
+  for (auto [i, weight] : llvm::enumerate(getWeights().asArrayRef()))
+    weights[i] = static_cast<float>(weight);
+  return RowMatrix(combineRows(weights, *rows));
+}
+
+LogicalResult SumAttr::verifyConstantType(RankedTensorType type,
+                                          EmitError emitError) const {
+  return verifyRecipeType(*this, false, type, emitError);
+}
+
+LogicalResult ConcatAttr::verify(EmitError emitError, ArrayAttr parts) {
+  if (parts.empty())
+    return emitError() << "expects at least one recipe";
+  for (Attribute part : parts) {
+    auto recipe = dyn_cast<RecipeAttrInterface>(part);
+    if (!recipe || recipe.getNumRows() < 0)
+      return emitError() << "expects recipes with a known number of rows, got "
+                         << part;
+  }
+  return success();
+}
+
+int64_t ConcatAttr::getNumRows() const {
+  int64_t rows = 0;
+  for (auto part : getParts().getAsRange<RecipeAttrInterface>())
+    rows += part.getNumRows();
+  return rows;
+}
+
+llvm::Expected<RowMatrix> ConcatAttr::evaluate(RowSource &source) const {
+  RowMatrix all;
+  for (auto part : getParts().getAsRange<RecipeAttrInterface>()) {
+    auto rows = part.evaluate(source);
+    if (!rows)
+      return rows;
+    if (all.rows() && all.cols() != rows->cols())
+      return llvm::createStringError("rows of width %td beside rows of width %td",
+                                     static_cast<ptrdiff_t>(rows->cols()),
+                                     static_cast<ptrdiff_t>(all.cols()));
+    all.conservativeResize(all.rows() + rows->rows(), rows->cols());
+    all.bottomRows(rows->rows()) = *rows;
+  }
+  return all;
+}
+
+LogicalResult ConcatAttr::verifyConstantType(RankedTensorType type,
+                                             EmitError emitError) const {
+  return verifyRecipeType(*this, false, type, emitError);
+}

@@ -1,0 +1,126 @@
+//===- FlowOps.cpp - The flow dialect's operations ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Flow/IR/Flow.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::flow;
+
+#include "weir/Dialect/Flow/IR/FlowDialect.cpp.inc"
+#include "weir/Dialect/Flow/IR/FlowEnums.cpp.inc"
+#include "weir/Dialect/Flow/IR/FlowOpInterfaces.cpp.inc"
+
+void FlowDialect::initialize() {
+  registerAttributes();
+  addOperations<
+#define GET_OP_LIST
+#include "weir/Dialect/Flow/IR/FlowOps.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// CollectionOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult CollectionOp::verify() {
+  if (getSites().empty())
+    return emitOpError("covers no site");
+  for (Attribute site : getSites())
+    if (!isa<fx::SiteKindAttr>(site))
+      return emitOpError("expects site kinds, got ") << site;
+  if (getFirstLayer() < 0 || getLastLayer() < getFirstLayer())
+    return emitOpError("expects layers in ascending order from 0 on, got ")
+           << getFirstLayer() << " to " << getLastLayer();
+
+  bool fromModel =
+      getFormat() == Format::Neurons || getFormat() == Format::Unembedding;
+  if (fromModel) {
+    if (getPath())
+      return emitOpError("takes no path: its weights are the model's own");
+    return success();
+  }
+  if (!getPath())
+    return emitOpError("expects a path");
+  // Without the placeholder every layer would silently be the same file.
+  if (getFirstLayer() != getLastLayer() && !getPath()->contains("{layer}"))
+    return emitOpError("covers several layers, but its path has no {layer}");
+  if (getSites().size() > 1 && !getPath()->contains("{site}"))
+    return emitOpError("covers several sites, but its path has no {site}");
+  return success();
+}
+
+bool CollectionOp::covers(SiteAttr site) {
+  return static_cast<uint64_t>(site.getLayer()) >= getFirstLayer() &&
+         static_cast<uint64_t>(site.getLayer()) <= getLastLayer() &&
+         llvm::any_of(getSites().getAsRange<fx::SiteKindAttr>(), [&](auto kind) {
+           return kind.getValue() == site.getKind();
+         });
+}
+
+static void replaceAll(std::string &text, StringRef from, StringRef to) {
+  for (size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+std::string CollectionOp::pathOf(SiteAttr site) {
+  std::string path = getPath().value_or("").str();
+  replaceAll(path, "{site}", fx::stringifySiteKind(site.getKind()));
+  replaceAll(path, "{layer}", std::to_string(site.getLayer()));
+  return path;
+}
+
+std::string CollectionOp::dictionaryName(SiteAttr site) {
+  return (getSymName() + "." + fx::stringifySiteKind(site.getKind()) + "." +
+          Twine(site.getLayer()))
+      .str();
+}
+
+//===----------------------------------------------------------------------===//
+// FeaturesOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult FeaturesOp::verify() {
+  for (Attribute selector : getSelectors())
+    if (!isa<SelectorAttrInterface>(selector))
+      return emitOpError("expects selectors, got ") << selector;
+  return success();
+}
+
+bool FeaturesOp::isResolved() {
+  return llvm::all_of(getSelectors(), llvm::IsaPred<FeatureAttr>);
+}
+
+Location FeaturesOp::getSelectorLoc(unsigned i) {
+  auto fused = dyn_cast<FusedLoc>(getLoc());
+  if (!fused || fused.getLocations().size() != getSelectors().size() + 1)
+    return getLoc();
+  return fused.getLocations()[i + 1];
+}
+
+//===----------------------------------------------------------------------===//
+// DictionaryOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult DictionaryOp::verify() {
+  if (getFeatures() == 0 || getWidth() == 0)
+    return emitOpError("has no features or no width");
+  if (getActivation().getKind() == ActivationKind::TopK &&
+      static_cast<uint64_t>(getActivation().getTopK()) > getFeatures())
+    return emitOpError("keeps ")
+           << getActivation().getTopK() << " features of " << getFeatures();
+  return success();
+}
+
+#define GET_OP_CLASSES
+#include "weir/Dialect/Flow/IR/FlowOps.cpp.inc"

@@ -1,0 +1,177 @@
+//===- Resolve.cpp - Opens dictionaries and expands selectors ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Dialect/Flow/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace weir::flow {
+#define GEN_PASS_DEF_FLOWRESOLVEPASS
+#include "weir/Dialect/Flow/Transforms/Passes.h.inc"
+} // namespace weir::flow
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::flow;
+
+namespace {
+
+flow::ActivationKind convert(weir::ActivationKind kind) {
+  switch (kind) {
+  case weir::ActivationKind::Identity:
+    return flow::ActivationKind::Identity;
+  case weir::ActivationKind::ReLU:
+    return flow::ActivationKind::ReLU;
+  case weir::ActivationKind::JumpReLU:
+    return flow::ActivationKind::JumpReLU;
+  case weir::ActivationKind::TopK:
+    return flow::ActivationKind::TopK;
+  case weir::ActivationKind::Gated:
+    return flow::ActivationKind::Gated;
+  }
+  llvm_unreachable("unknown activation");
+}
+
+flow::Normalization convert(weir::Normalization normalization) {
+  switch (normalization) {
+  case weir::Normalization::None:
+    return flow::Normalization::None;
+  case weir::Normalization::ConstantNorm:
+    return flow::Normalization::ConstantNorm;
+  case weir::Normalization::LayerNorm:
+    return flow::Normalization::LayerNorm;
+  }
+  llvm_unreachable("unknown normalization");
+}
+
+struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    std::shared_ptr<const Archive> archive;
+    if (!model.empty()) {
+      auto found = Archive::open(model);
+      if (!found) {
+        module.emitError(llvm::toString(found.takeError()));
+        return signalPassFailure();
+      }
+      archive = *found;
+    }
+    DictionaryStore store(module, base, archive);
+
+    // Report what is wrong with every set, not only with the first.
+    bool failedAny = false;
+    for (auto features : llvm::make_early_inc_range(module.getOps<FeaturesOp>()))
+      failedAny |= failed(resolve(features, store));
+    for (auto user : module.getOps<FeatureUserOpInterface>())
+      failedAny |= failed(resolveNamed(user, store));
+    if (failedAny)
+      signalPassFailure();
+  }
+
+  LogicalResult resolve(FeaturesOp features, DictionaryStore &store) {
+    llvm::SetVector<Attribute> resolved;
+    bool failedAny = false;
+    for (auto [i, attribute] : llvm::enumerate(features.getSelectors())) {
+      auto selector = cast<SelectorAttrInterface>(attribute);
+      FlatSymbolRefAttr collection = selector.getCollectionRef();
+      auto site = SiteAttr::get(&getContext(), selector.getSiteKind(),
+                                selector.getSiteLayer());
+      Location loc = features.getSelectorLoc(i);
+      SmallVector<int64_t> indices;
+      FailureOr<std::shared_ptr<const Dictionary>> dictionary =
+          openAt(loc, collection, site, store);
+      if (failed(dictionary) ||
+          failed(selector.select(
+              **dictionary, [&] { return emitError(loc); }, indices))) {
+        failedAny = true;
+        continue;
+      }
+      for (int64_t index : indices)
+        resolved.insert(FeatureAttr::get(&getContext(), collection,
+                                         site.getKind(), site.getLayer(),
+                                         index));
+    }
+    if (failedAny)
+      return failure();
+    selected += resolved.size();
+    features.setSelectorsAttr(
+        ArrayAttr::get(&getContext(), resolved.getArrayRef()));
+    return success();
+  }
+
+  /// Features that an op names by themselves, such as those of a condition.
+  LogicalResult resolveNamed(FeatureUserOpInterface user,
+                             DictionaryStore &store) {
+    SmallVector<FeatureAttr> features;
+    user.collectFeatures(features);
+    for (FeatureAttr feature : features) {
+      auto dictionary = openAt(user.getLoc(), feature.getCollection(),
+                               feature.getSite(), store);
+      SmallVector<int64_t> indices;
+      if (failed(dictionary) ||
+          failed(feature.select(
+              **dictionary, [&] { return user.emitError(); }, indices)))
+        return failure();
+    }
+    return success();
+  }
+
+  /// Opens a dictionary and, the first time, adds its op after the collection.
+  FailureOr<std::shared_ptr<const Dictionary>>
+  openAt(Location loc, FlatSymbolRefAttr collectionName, SiteAttr site,
+         DictionaryStore &store) {
+    ModuleOp module = getOperation();
+    auto collection = module.lookupSymbol<CollectionOp>(collectionName);
+    if (!collection)
+      return emitError(loc) << "there are no dictionaries " << collectionName;
+    if (!collection.covers(site)) {
+      InFlightDiagnostic diag =
+          emitError(loc) << "'" << collection.getSymName()
+                         << "' has no dictionary at " << site.getLayer() << "/"
+                         << fx::stringifySiteKind(site.getKind())
+                         << ": it covers layers " << collection.getFirstLayer()
+                         << " to " << collection.getLastLayer();
+      diag.attachNote(collection.getLoc()) << "declared here";
+      return diag;
+    }
+    auto dictionary = store.open(collection, site);
+    if (!dictionary) {
+      InFlightDiagnostic diag =
+          emitError(loc) << llvm::toString(dictionary.takeError());
+      diag.attachNote(collection.getLoc()) << "of these dictionaries";
+      return diag;
+    }
+    std::string name = collection.dictionaryName(site);
+    if (module.lookupSymbol(name))
+      return *dictionary;
+
+    ++opened;
+    const DictionaryInfo &info = (*dictionary)->info();
+    SiteAttr reads = site;
+    // A neuron's activation is the input of the down projection.
+    if (collection.getFormat() == Format::Neurons)
+      reads = SiteAttr::get(&getContext(), fx::SiteKind::Neuron,
+                            site.getLayer());
+    OpBuilder builder(&getContext());
+    builder.setInsertionPointAfter(collection);
+    DictionaryOp::create(
+        builder, collection.getLoc(), builder.getStringAttr(name),
+        collectionName, site, reads, builder.getI64IntegerAttr(info.features),
+        builder.getI64IntegerAttr(info.width),
+        ActivationAttr::get(&getContext(), convert(info.activation), info.topK),
+        NormalizationAttr::get(&getContext(), convert(info.normalization)),
+        StringAttr());
+    return *dictionary;
+  }
+};
+
+} // namespace

@@ -1,0 +1,266 @@
+//===- SteerAttrs.cpp - Actions, schedules, scopes and conditions ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Steer/IR/Steer.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+#include "weir/Dialect/Steer/IR/SteerInterfaces.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "weir/Dialect/Steer/IR/SteerAttrs.cpp.inc"
+
+void SteerDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "weir/Dialect/Steer/IR/SteerAttrs.cpp.inc"
+      >();
+}
+
+using EmitError = function_ref<InFlightDiagnostic()>;
+
+//===----------------------------------------------------------------------===//
+// Schedules
+//===----------------------------------------------------------------------===//
+
+double ConstantAttr::strengthAt(int64_t, int64_t, int64_t) const {
+  return getValue().getValueAsDouble();
+}
+
+double LinearAttr::strengthAt(int64_t layer, int64_t first,
+                              int64_t last) const {
+  double from = getValue().getValueAsDouble();
+  double to = getLastValue() ? getLastValue().getValueAsDouble() : 1.0;
+  if (first == last)
+    return from;
+  return from + (to - from) * static_cast<double>(layer - first) /
+                    static_cast<double>(last - first);
+}
+
+double ExponentialAttr::strengthAt(int64_t layer, int64_t first,
+                                   int64_t) const {
+  return getValue().getValueAsDouble() *
+         std::exp(getRate().getValueAsDouble() *
+                  static_cast<double>(layer - first));
+}
+
+LogicalResult GaussianAttr::verify(EmitError emitError, FloatAttr, FloatAttr,
+                                   FloatAttr width) {
+  if (!(width.getValueAsDouble() > 0))
+    return emitError() << "the width of a gaussian schedule is above 0";
+  return success();
+}
+
+double GaussianAttr::strengthAt(int64_t layer, int64_t, int64_t) const {
+  double z = (static_cast<double>(layer) - getCenter().getValueAsDouble()) /
+             getWidth().getValueAsDouble();
+  return getValue().getValueAsDouble() * std::exp(-0.5 * z * z);
+}
+
+//===----------------------------------------------------------------------===//
+// Actions
+//===----------------------------------------------------------------------===//
+
+StringRef AddAttr::getKeyword() const { return "add"; }
+bool AddAttr::canWriteElsewhere() const { return true; }
+LogicalResult AddAttr::emit(PatchEmitter &patch) const {
+  patch.add(getSchedule(), getNormalize());
+  return success();
+}
+
+StringRef SetAttr::getKeyword() const { return "set"; }
+bool SetAttr::isAbsolute() const { return true; }
+LogicalResult SetAttr::emit(PatchEmitter &patch) const {
+  Value f = patch.read();
+  patch.edit(f, SetToOp::create(patch.builder(), patch.loc(), f.getType(), f,
+                                ArrayRef<double>(getValue().getValueAsDouble()),
+                                patch.times()));
+  return success();
+}
+
+StringRef ScaleAttr::getKeyword() const { return "scale"; }
+bool ScaleAttr::isAbsolute() const { return true; }
+LogicalResult ScaleAttr::emit(PatchEmitter &patch) const {
+  Value f = patch.read();
+  patch.edit(f,
+             ScaleByOp::create(patch.builder(), patch.loc(), f.getType(), f,
+                               ArrayRef<double>(getFactor().getValueAsDouble()),
+                               patch.times()));
+  return success();
+}
+
+LogicalResult ClampAttr::verify(EmitError emitError, FloatAttr min,
+                                FloatAttr max) {
+  if (!min && !max)
+    return emitError() << "clamp takes a min, a max or both";
+  if (min && max && min.getValueAsDouble() > max.getValueAsDouble())
+    return emitError() << "the min of a clamp is above its max";
+  return success();
+}
+StringRef ClampAttr::getKeyword() const { return "clamp"; }
+bool ClampAttr::isAbsolute() const { return true; }
+LogicalResult ClampAttr::emit(PatchEmitter &patch) const {
+  Value f = patch.read();
+  patch.edit(f, ClampToOp::create(patch.builder(), patch.loc(), f.getType(), f,
+                                  getMin(), getMax()));
+  return success();
+}
+
+static void emitAblation(PatchEmitter &patch, Value f) {
+  patch.edit(f, SetToOp::create(patch.builder(), patch.loc(), f.getType(), f,
+                                ArrayRef<double>(0.0), Value()));
+}
+
+StringRef AblateAttr::getKeyword() const { return "ablate"; }
+bool AblateAttr::isAbsolute() const { return true; }
+LogicalResult AblateAttr::emit(PatchEmitter &patch) const {
+  emitAblation(patch, patch.read());
+  return success();
+}
+
+StringRef TransferAttr::getKeyword() const { return "transfer"; }
+bool TransferAttr::isAbsolute() const { return true; }
+FlatSymbolRefAttr TransferAttr::getTarget() const { return getTo(); }
+LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
+  Value f = patch.read();
+  if (patch.isSource()) {
+    emitAblation(patch, f);
+    return success();
+  }
+  patch.edit(f, SumOp::create(patch.builder(), patch.loc(), f.getType(), f,
+                              patch.readSources()));
+  return success();
+}
+
+StringRef ProjectOutAttr::getKeyword() const { return "project_out"; }
+LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
+  patch.projectOut();
+  return success();
+}
+
+StringRef RecordAttr::getKeyword() const { return "record"; }
+LogicalResult RecordAttr::emit(PatchEmitter &patch) const {
+  patch.record(patch.read());
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Layers and tokens
+//===----------------------------------------------------------------------===//
+
+LogicalResult LayersAttr::verify(EmitError emitError, LayersKind kind,
+                                 int64_t first, int64_t last) {
+  if (kind != LayersKind::Range)
+    return success(first == -1 && last == -1);
+  if (first < 0 || last < first)
+    return emitError() << "expects layers in ascending order from 0 on, got "
+                       << first << " to " << last;
+  return success();
+}
+
+LogicalResult TokensAttr::verify(EmitError emitError, TokenSet,
+                                 DenseI64ArrayAttr positions, int64_t from,
+                                 int64_t to, int64_t skipFirst) {
+  if (positions &&
+      llvm::any_of(positions.asArrayRef(), [](int64_t p) { return p < 0; }))
+    return emitError() << "positions are 0 or more";
+  if (from < -1 || to < -1 || skipFirst < 0)
+    return emitError() << "positions are 0 or more";
+  if (to >= 0 && from > to)
+    return emitError() << "expects positions in ascending order, got " << from
+                       << " to " << to;
+  return success();
+}
+
+bool TokensAttr::isEveryToken() const {
+  return getSet() == TokenSet::All && !getPositions() && getFrom() <= 0 &&
+         getTo() < 0 && getSkipFirst() == 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Conditions
+//===----------------------------------------------------------------------===//
+
+LogicalResult WhenAttr::verify(EmitError emitError, flow::FeatureAttr,
+                               FloatAttr above, FloatAttr below) {
+  if (!above && !below)
+    return emitError() << "a condition says above, below or both";
+  return success();
+}
+
+void WhenAttr::collectFeatures(
+    SmallVectorImpl<flow::FeatureAttr> &features) const {
+  features.push_back(getFeature());
+}
+
+Value WhenAttr::emit(ConditionEmitter &emitter) const {
+  Value f = emitter.read(getFeature());
+  return CompareOp::create(
+      emitter.builder(), emitter.loc(),
+      broadcastGateType(f.getType(), emitter.builder().getI1Type()), f,
+      getAbove(), getBelow());
+}
+
+/// The two combinations differ only in the operation that joins the gates.
+template <typename JoinOp>
+static Value emitCombination(ArrayAttr conditions, ConditionEmitter &emitter) {
+  SmallVector<Value> gates;
+  SmallVector<Type> types;
+  for (auto condition : conditions.getAsRange<ConditionAttrInterface>()) {
+    gates.push_back(condition.emit(emitter));
+    types.push_back(gates.back().getType());
+  }
+  return JoinOp::create(emitter.builder(), emitter.loc(),
+                        broadcastGateType(types, emitter.builder().getI1Type()),
+                        gates);
+}
+
+static LogicalResult verifyCombination(EmitError emitError,
+                                       ArrayAttr conditions) {
+  if (conditions.empty())
+    return emitError() << "expects at least one condition";
+  for (Attribute condition : conditions)
+    if (!isa<ConditionAttrInterface>(condition))
+      return emitError() << "expects conditions, got " << condition;
+  return success();
+}
+
+static void collectAll(ArrayAttr conditions,
+                       SmallVectorImpl<flow::FeatureAttr> &features) {
+  for (auto condition : conditions.getAsRange<ConditionAttrInterface>())
+    condition.collectFeatures(features);
+}
+
+LogicalResult AnyOfAttr::verify(EmitError emitError, ArrayAttr conditions) {
+  return verifyCombination(emitError, conditions);
+}
+void AnyOfAttr::collectFeatures(
+    SmallVectorImpl<flow::FeatureAttr> &features) const {
+  collectAll(getConditions(), features);
+}
+Value AnyOfAttr::emit(ConditionEmitter &emitter) const {
+  return emitCombination<AnyOp>(getConditions(), emitter);
+}
+
+LogicalResult AllOfAttr::verify(EmitError emitError, ArrayAttr conditions) {
+  return verifyCombination(emitError, conditions);
+}
+void AllOfAttr::collectFeatures(
+    SmallVectorImpl<flow::FeatureAttr> &features) const {
+  collectAll(getConditions(), features);
+}
+Value AllOfAttr::emit(ConditionEmitter &emitter) const {
+  return emitCombination<AllOp>(getConditions(), emitter);
+}

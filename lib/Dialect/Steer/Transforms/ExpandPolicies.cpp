@@ -1,0 +1,550 @@
+//===- ExpandPolicies.cpp - Policies become patches ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Placement.h"
+#include "ProgramInputs.h"
+
+#include "weir/Dialect/Steer/Transforms/Passes.h"
+
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
+
+namespace weir::steer {
+#define GEN_PASS_DEF_STEEREXPANDPOLICIESPASS
+#include "weir/Dialect/Steer/Transforms/Passes.h.inc"
+} // namespace weir::steer
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+/// What is known of the whole module while patches are built.
+struct Expansion {
+  Expansion(ModuleOp module, ProgramInputs inputs)
+      : module(module), inputs(std::move(inputs)) {}
+
+  ModuleOp module;
+  ProgramInputs inputs;
+  llvm::DenseMap<flow::SiteAttr, fx::SiteOp> markers;
+  /// Policy -> indices of the plans that name it.
+  llvm::DenseMap<Operation *, SmallVector<int64_t>> plans;
+  llvm::DenseMap<Attribute, int64_t> knobs; ///< by symbol
+  llvm::DenseMap<Operation *, unsigned> placesOfPolicy;
+  /// Activations that conditions read at other sites.
+  llvm::DenseMap<Attribute, Value> conditionReads;
+  SmallVector<PlanOp> planOps;
+};
+
+flow::DictionaryOp dictionaryOf(ModuleOp module, flow::FeatureAttr feature) {
+  auto collection =
+      module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
+  return collection ? module.lookupSymbol<flow::DictionaryOp>(
+                          collection.dictionaryName(feature.getSite()))
+                    : flow::DictionaryOp();
+}
+
+std::string nameOf(flow::SiteAttr site) {
+  return fx::siteName(site.getKind(), site.getLayer());
+}
+
+Value createRead(OpBuilder &builder, Location loc, Value value,
+                 flow::DictionaryOp dictionary, ArrayRef<int64_t> features) {
+  auto type = cast<RankedTensorType>(value.getType());
+  auto result = fx::withLastSize(
+      fx::withElementType(type, builder.getF32Type()), features.size());
+  bool gather = dictionary.getReads().getKind() == fx::SiteKind::Neuron;
+  return ReadOp::create(
+      builder, loc, result, value,
+      FlatSymbolRefAttr::get(dictionary.getSymNameAttr()),
+      builder.getDenseI64ArrayAttr(features), dictionary.getActivationAttr(),
+      dictionary.getNormalizationAttr(), dictionary.getFeaturesAttr(),
+      gather ? builder.getUnitAttr() : UnitAttr());
+}
+
+/// Builds the patch of one site.
+class SiteBuilder {
+public:
+  SiteBuilder(Expansion &expansion, fx::SiteOp marker, flow::SiteAttr site)
+      : expansion(expansion), marker(marker), builder(marker) {
+    patch = PatchOp::create(builder, marker.getLoc(), marker.getInput(), site);
+    builder.setInsertionPointToEnd(&patch.getBody().front());
+  }
+
+  LogicalResult emit(Placement &placement);
+  /// Puts the edits behind each other and the patch in the marker's place.
+  void finish();
+
+  struct Projection {
+    PolicyOp policy;
+    flow::RowsAttr rows;
+    Value condition; ///< null where the policy has none
+  };
+
+  Expansion &expansion;
+  fx::SiteOp marker;
+  OpBuilder builder;
+  PatchOp patch;
+  SmallVector<Value> coefficients;
+  SmallVector<Attribute> rows;
+  SmallVector<Projection> projections;
+  llvm::SetVector<Value> normGates;
+
+private:
+  void emitProjections(Value &value);
+  void project(Value &value, const Projection &projection,
+               ArrayRef<int64_t> plans);
+};
+
+/// One policy at one site, as its action and condition see it.
+class Emission : public PatchEmitter, public ConditionEmitter {
+public:
+  Emission(SiteBuilder &site, Placement &placement)
+      : site(site), expansion(site.expansion), placement(placement),
+        where(NameLoc::get(placement.policy.getSymNameAttr(),
+                           placement.policy.getLoc())) {}
+
+  OpBuilder &builder() override { return site.builder; }
+  Location loc() override { return where; }
+
+  Value times() override {
+    FlatSymbolRefAttr knob = policy().getTimesAttr();
+    return knob ? expansion.inputs.knob(where, expansion.knobs.lookup(knob))
+                : Value();
+  }
+
+  Value read() override {
+    return readFeatures(placement.dictionary, placement.features);
+  }
+  Value readSources() override {
+    return readFeatures(placement.sources, placement.sourceFeatures);
+  }
+  bool isSource() override { return !placement.sources; }
+
+  void edit(Value from, Value to) override {
+    if (!from || !to)
+      return;
+    Value scale;
+    if (auto normalization = placement.dictionary.getNormalization();
+        normalization != flow::Normalization::None) {
+      Value input = readValue(placement.dictionary.getReads());
+      scale = InputScaleOp::create(
+          builder(), where,
+          fx::withLastSize(cast<RankedTensorType>(from.getType()), 1), input,
+          placement.dictionary.getNormalizationAttr());
+    }
+    site.coefficients.push_back(
+        DeltaOp::create(builder(), where, from.getType(), from, to, gate(),
+                        scale, policy().getOnlyActive()));
+    site.rows.push_back(rowsOf(flow::RowsPart::Decoder));
+  }
+
+  void add(ScheduleAttrInterface schedule, bool unitRows) override {
+    double strength =
+        schedule.strengthAt(placement.site.getLayer(), placement.firstLayer,
+                            placement.lastLayer);
+    SmallVector<Type> types = {gate().getType()};
+    Value knob = times();
+    if (knob)
+      types.push_back(knob.getType());
+    site.coefficients.push_back(StrengthOp::create(
+        builder(), where, broadcastGateType(types, builder().getF32Type()),
+        builder().getF64FloatAttr(strength), knob, gate()));
+    auto part =
+        unitRows ? flow::RowsPart::UnitDecoder : flow::RowsPart::Decoder;
+    Attribute row = rowsOf(part);
+    if (placement.features.size() > 1) {
+      SmallVector<double> ones(placement.features.size(), 1.0);
+      row = flow::SumAttr::get(builder().getContext(),
+                               builder().getDenseF64ArrayAttr(ones), row);
+    }
+    site.rows.push_back(row);
+  }
+
+  void projectOut() override {
+    site.projections.push_back(
+        {policy(), rowsOf(flow::RowsPart::Basis), condition()});
+  }
+
+  void record(Value activations) override {
+    if (!activations)
+      return;
+    SmallVector<Attribute> features;
+    flow::SiteAttr at = placement.dictionary.getSite();
+    for (int64_t feature : placement.features)
+      features.push_back(flow::FeatureAttr::get(
+          builder().getContext(), placement.dictionary.getCollectionAttr(),
+          at.getKind(), at.getLayer(), feature));
+    std::string name = policy().getSymName().str();
+    if (expansion.placesOfPolicy.lookup(policy()) > 1)
+      name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
+              std::to_string(at.getLayer());
+    RecordOp::create(builder(), where, activations,
+                     builder().getStringAttr(name),
+                     builder().getArrayAttr(features), gate());
+  }
+
+  // ConditionEmitter: a feature of this site or of an earlier one.
+  Value read(Attribute attribute) override {
+    auto feature = cast<flow::FeatureAttr>(attribute);
+    flow::DictionaryOp dictionary =
+        ::dictionaryOf(expansion.module, feature);
+    if (!dictionary) {
+      fail() << "feature " << feature.str()
+             << " has no dictionary that was opened";
+      return {};
+    }
+    if (dictionary.getReads() == placement.site)
+      return createRead(builder(), where, site.patch.getValue(), dictionary,
+                        feature.getIndex());
+    fx::SiteOp other = findEarlier(dictionary.getReads(), feature.str());
+    if (!other)
+      return {};
+    Value &made = expansion.conditionReads[feature];
+    if (!made) {
+      OpBuilder::InsertionGuard guard(builder());
+      // Before the site's own patch, which stands in front of the marker or
+      // will: the value before any edit.
+      builder().setInsertionPointAfterValue(other.getInput());
+      made = createRead(builder(), where, other.getInput(), dictionary,
+                        feature.getIndex());
+    }
+    return made;
+  }
+
+  /// Plans, tokens and condition together.
+  Value gate() {
+    if (gateValue)
+      return gateValue;
+    Value plain = expansion.inputs.gate(where, plans(), policy().getTokensAttr());
+    Value when = condition();
+    gateValue = plain;
+    if (when)
+      gateValue = AllOp::create(
+          builder(), where,
+          broadcastGateType({plain.getType(), when.getType()},
+                            builder().getI1Type()),
+          ValueRange{plain, when});
+    return gateValue;
+  }
+
+  Value condition() {
+    auto attribute = policy().getWhenAttr();
+    if (!attribute)
+      return {};
+    if (!conditionValue)
+      conditionValue = attribute.emit(*this);
+    return conditionValue;
+  }
+
+  LogicalResult checkCondition() {
+    SmallVector<flow::FeatureAttr> features;
+    policy().collectFeatures(features);
+    for (flow::FeatureAttr feature : features) {
+      flow::DictionaryOp dictionary =
+          ::dictionaryOf(expansion.module, feature);
+      if (dictionary && dictionary.getReads() != placement.site)
+        (void)findEarlier(dictionary.getReads(), feature.str());
+      else if (!dictionary)
+        fail() << "feature " << feature.str()
+               << " has no dictionary that was opened";
+      if (failedAny)
+        return failure();
+    }
+    return success();
+  }
+
+  bool failedAny = false;
+
+private:
+  PolicyOp policy() { return placement.policy; }
+  ArrayRef<int64_t> plans() { return expansion.plans[placement.policy]; }
+
+  InFlightDiagnostic fail() {
+    failedAny = true;
+    return policy().emitError();
+  }
+
+  flow::RowsAttr rowsOf(flow::RowsPart part) {
+    flow::DictionaryOp dictionary = placement.dictionary;
+    return flow::RowsAttr::get(
+        builder().getContext(), part,
+        FlatSymbolRefAttr::get(dictionary.getSymNameAttr()),
+        placement.features);
+  }
+
+  /// The marker of a site that comes before this one in the program.
+  fx::SiteOp findEarlier(flow::SiteAttr at, StringRef feature) {
+    fx::SiteOp other = expansion.markers.lookup(at);
+    if (!other) {
+      fail() << "feature " << feature << " is read at " << nameOf(at)
+             << ", which the model does not have";
+      return {};
+    }
+    if (!other->isBeforeInBlock(site.patch)) {
+      fail() << "feature " << feature << " is read at " << nameOf(at)
+             << ", which comes after " << nameOf(placement.site)
+             << ": what happens at a site can depend on the same site or on an "
+                "earlier one";
+      return {};
+    }
+    return other;
+  }
+
+  /// The value a dictionary reads from, before any edit at its site.
+  Value readValue(flow::SiteAttr at) {
+    if (at == placement.site)
+      return site.patch.getValue();
+    fx::SiteOp other = findEarlier(at, nameOf(at));
+    return other ? other.getInput() : Value();
+  }
+
+  Value readFeatures(flow::DictionaryOp dictionary, ArrayRef<int64_t> features) {
+    Value value = readValue(dictionary.getReads());
+    if (!value)
+      return {};
+    return createRead(builder(), where, value, dictionary, features);
+  }
+
+  SiteBuilder &site;
+  Expansion &expansion;
+  Placement &placement;
+  Location where;
+  Value gateValue, conditionValue;
+};
+
+LogicalResult SiteBuilder::emit(Placement &placement) {
+  PolicyOp policy = placement.policy;
+  flow::DictionaryOp dictionary = placement.dictionary;
+  auto type = cast<RankedTensorType>(marker.getInput().getType());
+  int64_t width = type.getShape().back();
+  if (width != static_cast<int64_t>(dictionary.getWidth())) {
+    InFlightDiagnostic diag =
+        policy.emitError()
+        << "the dictionary's rows do not fit the model: they have "
+        << dictionary.getWidth() << " numbers, the value at "
+        << nameOf(placement.site) << " has " << width;
+    diag.attachNote(dictionary.getLoc()) << "the dictionary is declared here";
+    return diag;
+  }
+  Emission emission(*this, placement);
+  if (failed(emission.checkCondition()))
+    return failure();
+  if (failed(policy.getAction().emit(emission)) || emission.failedAny)
+    return failure();
+  if (policy.getPreserveNorm())
+    normGates.insert(emission.gate());
+  return success();
+}
+
+void SiteBuilder::project(Value &value, const Projection &projection,
+                          ArrayRef<int64_t> plans) {
+  PolicyOp policy = projection.policy;
+  Location loc = NameLoc::get(policy.getSymNameAttr(), policy.getLoc());
+  Value gate = expansion.inputs.gate(loc, plans, policy.getTokensAttr());
+  if (projection.condition)
+    gate = AllOp::create(
+        builder, loc,
+        broadcastGateType({gate.getType(), projection.condition.getType()},
+                          builder.getI1Type()),
+        ValueRange{gate, projection.condition});
+  value = ProjectOp::create(builder, loc, value.getType(), value,
+                            projection.rows, gate);
+}
+
+void SiteBuilder::emitProjections(Value &value) {
+  if (projections.empty())
+    return;
+  // Projections do not commute, and their order is that of the plan. Where one
+  // order serves all plans each projection is written once for all of them;
+  // else each plan gets its own.
+  auto inPlan = [&](PlanOp plan) {
+    SmallVector<const Projection *> order;
+    for (Attribute name : plan.getPolicies())
+      for (const Projection &projection : projections)
+        if (FlatSymbolRefAttr::get(projection.policy->getContext(),
+                                   PolicyOp(projection.policy).getSymName()) ==
+            name)
+          order.push_back(&projection);
+    return order;
+  };
+  SmallVector<SmallVector<const Projection *>> orders;
+  for (PlanOp plan : expansion.planOps)
+    orders.push_back(inPlan(plan));
+
+  SmallVector<const Projection *> common;
+  SmallVector<SmallVector<const Projection *>> rest = orders;
+  bool progress = true;
+  while (progress) {
+    progress = false;
+    for (auto &order : rest) {
+      if (order.empty())
+        continue;
+      const Projection *next = order.front();
+      bool isFirst = llvm::all_of(rest, [&](auto &other) {
+        auto at = llvm::find(other, next);
+        return at == other.end() || at == other.begin();
+      });
+      if (!isFirst)
+        continue;
+      common.push_back(next);
+      for (auto &other : rest)
+        if (!other.empty() && other.front() == next)
+          other.erase(other.begin());
+      progress = true;
+      break;
+    }
+  }
+  bool agree = llvm::all_of(rest, [](auto &order) { return order.empty(); });
+  if (agree) {
+    for (const Projection *projection : common)
+      project(value, *projection, expansion.plans[projection->policy]);
+    return;
+  }
+  for (auto [i, order] : llvm::enumerate(orders))
+    for (const Projection *projection : order)
+      project(value, *projection, static_cast<int64_t>(i));
+}
+
+void SiteBuilder::finish() {
+  Value value = patch.getValue();
+  if (!coefficients.empty())
+    value = WriteOp::create(builder, marker.getLoc(), value.getType(), value,
+                            coefficients, builder.getArrayAttr(rows));
+  emitProjections(value);
+  if (!normGates.empty()) {
+    Value gate = normGates.front();
+    if (normGates.size() > 1) {
+      SmallVector<Type> types;
+      for (Value each : normGates)
+        types.push_back(each.getType());
+      gate = AnyOp::create(builder, marker.getLoc(),
+                           broadcastGateType(types, builder.getI1Type()),
+                           normGates.getArrayRef());
+    }
+    value = RescaleOp::create(builder, marker.getLoc(), value.getType(), value,
+                              patch.getValue(), gate);
+  }
+  YieldOp::create(builder, marker.getLoc(), value);
+  marker.getResult().replaceAllUsesWith(patch.getResult());
+}
+
+struct SteerExpandPolicies
+    : steer::impl::SteerExpandPoliciesPassBase<SteerExpandPolicies> {
+  void runOnOperation() override {
+    if (failed(expand()))
+      signalPassFailure();
+  }
+
+  LogicalResult expand() {
+    ModuleOp module = getOperation();
+    auto programs = llvm::to_vector(module.getOps<fx::ProgramOp>());
+    if (programs.size() != 1)
+      return module.emitError() << "expected one program to steer, found "
+                                << programs.size();
+
+    auto knobs = llvm::to_vector(module.getOps<KnobOp>());
+    auto inputs = ProgramInputs::add(programs.front(), knobs.size());
+    if (failed(inputs))
+      return failure();
+    Expansion expansion(module, std::move(*inputs));
+    for (auto [i, knob] : llvm::enumerate(knobs))
+      expansion.knobs[FlatSymbolRefAttr::get(knob.getSymNameAttr())] = i;
+
+    SmallVector<PolicyOp> policies;
+    if (failed(collectPlans(expansion, policies)))
+      return failure();
+    auto placements = placePolicies(module, policies);
+    if (failed(placements) || failed(checkConflicts(module, *placements)))
+      return failure();
+    for (auto &[site, atSite] : *placements)
+      for (Placement &placement : atSite)
+        ++expansion.placesOfPolicy[placement.policy];
+    return build(expansion, programs.front(), *placements);
+  }
+
+  LogicalResult collectPlans(Expansion &expansion,
+                             SmallVectorImpl<PolicyOp> &policies) {
+    ModuleOp module = expansion.module;
+    expansion.planOps = llvm::to_vector(module.getOps<PlanOp>());
+    bool failedAny = false;
+    for (auto [i, plan] : llvm::enumerate(expansion.planOps))
+      for (auto name : plan.getPolicies().getAsRange<FlatSymbolRefAttr>()) {
+        auto policy = module.lookupSymbol<PolicyOp>(name);
+        if (!policy) {
+          plan.emitError() << "there is no policy " << name;
+          failedAny = true;
+          continue;
+        }
+        expansion.plans[policy].push_back(i);
+      }
+    for (auto policy : module.getOps<PolicyOp>()) {
+      if (FlatSymbolRefAttr knob = policy.getTimesAttr();
+          knob && !expansion.knobs.count(knob)) {
+        policy.emitError() << "there is no knob " << knob;
+        failedAny = true;
+      }
+      if (expansion.plans.count(policy))
+        policies.push_back(policy);
+      else
+        remark::missed(policy.getLoc(), remark::RemarkOpts::name("UnusedPolicy")
+                                            .category("steer"))
+            << "no plan names policy '" << policy.getSymName().str() << "'";
+    }
+    return success(!failedAny);
+  }
+
+  LogicalResult build(Expansion &expansion, fx::ProgramOp program,
+                      Placements &placements) {
+    SmallVector<fx::SiteOp> markers;
+    int64_t lastLayer = -1;
+    for (auto marker : program.getEntry().getOps<fx::SiteOp>()) {
+      auto site = flow::SiteAttr::get(
+          marker.getContext(), marker.getKind(), marker.getLayer());
+      expansion.markers[site] = marker;
+      markers.push_back(marker);
+      lastLayer = std::max<int64_t>(lastLayer, marker.getLayer());
+    }
+
+    bool failedAny = false;
+    for (auto &[site, atSite] : placements) {
+      if (expansion.markers.count(site))
+        continue;
+      failedAny = true;
+      for (Placement &placement : atSite)
+        placement.policy.emitError()
+            << "the model has no site " << nameOf(site)
+            << (lastLayer < 0 ? std::string("; it has none at all")
+                              : "; its layers are 0 to " +
+                                    std::to_string(lastLayer));
+    }
+    if (failedAny)
+      return failure();
+
+    // In program order, so that records come out in the order of the layers.
+    for (fx::SiteOp marker : markers) {
+      auto site = flow::SiteAttr::get(
+          marker.getContext(), marker.getKind(), marker.getLayer());
+      auto atSite = placements.find(site);
+      if (atSite == placements.end())
+        continue;
+      SiteBuilder patch(expansion, marker, site);
+      for (Placement &placement : atSite->second) {
+        failedAny |= failed(patch.emit(placement));
+        ++edits;
+      }
+      patch.finish();
+      ++patches;
+    }
+    return success(!failedAny);
+  }
+};
+
+} // namespace

@@ -1,0 +1,164 @@
+//===- Merge.cpp - Merges the edits of each site ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Steer/Transforms/Passes.h"
+
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/STLExtras.h"
+
+namespace weir::steer {
+#define GEN_PASS_DEF_STEERMERGEPASS
+#include "weir/Dialect/Steer/Transforms/Passes.h.inc"
+} // namespace weir::steer
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+/// Reads of one dictionary from one value become one read and picks from it.
+struct MergeReads : OpRewritePattern<PatchOp> {
+  MergeReads(MLIRContext *context, Pass::Statistic &merged)
+      : OpRewritePattern(context), merged(merged) {}
+
+  LogicalResult matchAndRewrite(PatchOp patch,
+                                PatternRewriter &rewriter) const override {
+    llvm::MapVector<std::pair<Value, Attribute>, SmallVector<ReadOp>> groups;
+    for (auto read : patch.getBody().front().getOps<ReadOp>())
+      groups[{read.getInput(), read.getDictionaryAttr()}].push_back(read);
+
+    bool changed = false;
+    for (auto &[key, reads] : groups) {
+      if (reads.size() < 2)
+        continue;
+      changed = true;
+      merged += reads.size() - 1;
+      llvm::SetVector<int64_t> features;
+      for (ReadOp read : reads)
+        features.insert(read.getFeatures().begin(), read.getFeatures().end());
+
+      // All reads of a patch come before its edits, so the first one's place
+      // serves them all.
+      ReadOp first = reads.front();
+      rewriter.setInsertionPoint(first);
+      SmallVector<Location> locs;
+      for (ReadOp read : reads)
+        locs.push_back(read.getLoc());
+      auto type = cast<RankedTensorType>(first.getType());
+      auto whole = ReadOp::create(
+          rewriter, rewriter.getFusedLoc(locs),
+          fx::withLastSize(type, features.size()), first.getInput(),
+          first.getDictionaryAttr(),
+          rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
+          first.getActivationAttr(), first.getNormalizationAttr(),
+          first.getDictionarySizeAttr(), first.getGatherAttr());
+      for (ReadOp read : reads) {
+        SmallVector<int64_t> columns;
+        for (int64_t feature : read.getFeatures())
+          columns.push_back(whole.positionOf(feature));
+        rewriter.setInsertionPoint(read);
+        rewriter.replaceOpWithNewOp<PickOp>(read, read.getType(), whole,
+                                            columns);
+      }
+    }
+    return success(changed);
+  }
+
+  Pass::Statistic &merged;
+};
+
+/// A single row as weights over other rows: w R.
+std::pair<SmallVector<double>, Attribute> asSum(Attribute row) {
+  if (auto sum = dyn_cast<flow::SumAttr>(row))
+    return {llvm::to_vector(sum.getWeights().asArrayRef()), sum.getRows()};
+  return {{1.0}, row};
+}
+
+/// Additions with the same gate and knob become one: their directions are
+/// summed once, when the program is written.
+struct MergeAdditions : OpRewritePattern<WriteOp> {
+  MergeAdditions(MLIRContext *context, Pass::Statistic &merged)
+      : OpRewritePattern(context), merged(merged) {}
+
+  LogicalResult matchAndRewrite(WriteOp write,
+                                PatternRewriter &rewriter) const override {
+    llvm::MapVector<std::pair<Value, Value>, SmallVector<unsigned>> groups;
+    for (auto [i, coefficient] : llvm::enumerate(write.getCoefficients()))
+      if (auto strength = coefficient.getDefiningOp<StrengthOp>())
+        groups[{strength.getGate(), strength.getTimes()}].push_back(i);
+
+    SmallVector<Value> coefficients(write.getCoefficients());
+    SmallVector<Attribute> rows(write.getRows().getAsRange<Attribute>());
+    SmallVector<bool> dropped(rows.size(), false);
+    bool changed = false;
+    for (auto &[key, members] : groups) {
+      if (members.size() < 2)
+        continue;
+      changed = true;
+      merged += members.size() - 1;
+      SmallVector<double> weights;
+      SmallVector<Attribute> parts;
+      SmallVector<Location> locs;
+      for (unsigned i : members) {
+        auto strength = coefficients[i].getDefiningOp<StrengthOp>();
+        auto [inner, part] = asSum(rows[i]);
+        double s = strength.getValue().convertToDouble();
+        for (double weight : inner)
+          weights.push_back(s * weight);
+        parts.push_back(part);
+        locs.push_back(strength.getLoc());
+      }
+      auto first = coefficients[members.front()].getDefiningOp<StrengthOp>();
+      rewriter.setInsertionPoint(write);
+      coefficients[members.front()] = StrengthOp::create(
+          rewriter, rewriter.getFusedLoc(locs), first.getType(),
+          rewriter.getF64FloatAttr(1.0), first.getTimes(), first.getGate());
+      rows[members.front()] = flow::SumAttr::get(
+          getContext(), rewriter.getDenseF64ArrayAttr(weights),
+          flow::ConcatAttr::get(getContext(), rewriter.getArrayAttr(parts)));
+      for (unsigned i : ArrayRef(members).drop_front())
+        dropped[i] = true;
+    }
+    if (!changed)
+      return failure();
+
+    SmallVector<Value> keptCoefficients;
+    SmallVector<Attribute> keptRows;
+    for (auto [coefficient, row, drop] :
+         llvm::zip_equal(coefficients, rows, dropped)) {
+      if (drop)
+        continue;
+      keptCoefficients.push_back(coefficient);
+      keptRows.push_back(row);
+    }
+    rewriter.replaceOpWithNewOp<WriteOp>(
+        write, write.getType(), write.getInput(), keptCoefficients,
+        rewriter.getArrayAttr(keptRows));
+    return success();
+  }
+
+  Pass::Statistic &merged;
+};
+
+struct SteerMerge : steer::impl::SteerMergePassBase<SteerMerge> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<MergeReads>(&getContext(), reads);
+    patterns.add<MergeAdditions>(&getContext(), additions);
+    WriteOp::getCanonicalizationPatterns(patterns, &getContext());
+    PatchOp::getCanonicalizationPatterns(patterns, &getContext());
+    PickOp::getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,207 @@
+//===- Placement.cpp - Where the policies of a module are written ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Placement.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLExtras.h"
+
+#include <map>
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+/// Places one policy after another.
+class Placer {
+public:
+  explicit Placer(ModuleOp module) : module(module) {}
+
+  LogicalResult place(PolicyOp policy);
+  Placements placements;
+
+private:
+  FailureOr<SmallVector<flow::FeatureAttr>> featuresOf(PolicyOp policy,
+                                                       FlatSymbolRefAttr set);
+  flow::DictionaryOp dictionaryOf(flow::FeatureAttr feature);
+  LogicalResult placeTransfer(PolicyOp policy,
+                              ArrayRef<flow::FeatureAttr> features);
+  SmallVector<int64_t> targetLayers(PolicyOp policy,
+                                    flow::FeatureAttr feature);
+
+  ModuleOp module;
+};
+
+FailureOr<SmallVector<flow::FeatureAttr>>
+Placer::featuresOf(PolicyOp policy, FlatSymbolRefAttr set) {
+  auto features = module.lookupSymbol<flow::FeaturesOp>(set);
+  if (!features)
+    return policy.emitError() << "there is no set of features " << set;
+  if (!features.isResolved())
+    return policy.emitError()
+           << "the features of " << set << " are not resolved yet";
+  if (features.getSelectors().empty())
+    return policy.emitError() << "policy '" << policy.getSymName()
+                              << "' has no feature to act on";
+  return llvm::to_vector(
+      features.getSelectors().getAsRange<flow::FeatureAttr>());
+}
+
+flow::DictionaryOp Placer::dictionaryOf(flow::FeatureAttr feature) {
+  auto collection =
+      module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
+  return collection ? module.lookupSymbol<flow::DictionaryOp>(
+                          collection.dictionaryName(feature.getSite()))
+                    : flow::DictionaryOp();
+}
+
+SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
+                                          flow::FeatureAttr feature) {
+  LayersAttr layers = policy.getLayersAttr();
+  if (!layers || layers.getKind() == LayersKind::Own)
+    return {feature.getLayer()};
+  int64_t first = layers.getFirst(), last = layers.getLast();
+  if (layers.getKind() == LayersKind::Cumulative) {
+    auto collection =
+        module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
+    first = collection.getFirstLayer();
+    last = feature.getLayer();
+  }
+  return llvm::to_vector(llvm::seq_inclusive(first, last));
+}
+
+LogicalResult Placer::place(PolicyOp policy) {
+  auto features = featuresOf(policy, policy.getOnAttr());
+  if (failed(features))
+    return failure();
+  if (policy.getAction().getTarget())
+    return placeTransfer(policy, *features);
+
+  // Written site and dictionary -> features, in order.
+  llvm::MapVector<std::pair<flow::SiteAttr, flow::DictionaryOp>,
+                  SmallVector<int64_t>>
+      groups;
+  int64_t first = std::numeric_limits<int64_t>::max(), last = -1;
+  for (flow::FeatureAttr feature : *features) {
+    flow::DictionaryOp dictionary = dictionaryOf(feature);
+    if (!dictionary)
+      return policy.emitError() << "feature " << feature.str()
+                                << " has no dictionary that was opened";
+    for (int64_t layer : targetLayers(policy, feature)) {
+      auto site = flow::SiteAttr::get(policy.getContext(),
+                                      dictionary.getSite().getKind(), layer);
+      groups[{site, dictionary}].push_back(feature.getIndex());
+      first = std::min(first, layer);
+      last = std::max(last, layer);
+    }
+  }
+  for (auto &[key, indices] : groups)
+    placements[key.first].push_back(
+        {policy, key.first, key.second, indices, first, last, {}, {}});
+  return success();
+}
+
+LogicalResult Placer::placeTransfer(PolicyOp policy,
+                                    ArrayRef<flow::FeatureAttr> from) {
+  auto to = featuresOf(policy, policy.getAction().getTarget());
+  if (failed(to))
+    return failure();
+  if (from.size() != to->size())
+    return policy.emitError()
+           << "a transfer pairs its features in order, but there are "
+           << from.size() << " to take from and " << to->size()
+           << " to give to";
+
+  // Grouped by where the pair's two ends are.
+  llvm::MapVector<std::pair<flow::DictionaryOp, flow::DictionaryOp>,
+                  std::pair<SmallVector<int64_t>, SmallVector<int64_t>>>
+      pairs;
+  llvm::MapVector<flow::DictionaryOp, SmallVector<int64_t>> taken;
+  for (auto [source, target] : llvm::zip_equal(from, *to)) {
+    if (source == target)
+      return policy.emitError() << "feature " << source.str()
+                                << " is transferred to itself";
+    flow::DictionaryOp a = dictionaryOf(source), b = dictionaryOf(target);
+    if (!a || !b)
+      return policy.emitError()
+             << "feature " << (a ? target : source).str()
+             << " has no dictionary that was opened";
+    auto &[ends, starts] = pairs[{b, a}];
+    ends.push_back(target.getIndex());
+    starts.push_back(source.getIndex());
+    taken[a].push_back(source.getIndex());
+  }
+  for (auto &[dictionary, indices] : taken)
+    placements[dictionary.getSite()].push_back(
+        {policy, dictionary.getSite(), dictionary, indices,
+         dictionary.getSite().getLayer(), dictionary.getSite().getLayer(),
+         {}, {}});
+  for (auto &[ends, indices] : pairs) {
+    flow::SiteAttr site = ends.first.getSite();
+    placements[site].push_back({policy, site, ends.first, indices.first,
+                                site.getLayer(), site.getLayer(), ends.second,
+                                indices.second});
+  }
+  return success();
+}
+
+} // namespace
+
+FailureOr<Placements>
+weir::steer::placePolicies(ModuleOp module, ArrayRef<PolicyOp> policies) {
+  Placer placer(module);
+  bool failedAny = false;
+  for (PolicyOp policy : policies)
+    failedAny |= failed(placer.place(policy));
+  if (failedAny)
+    return failure();
+  return std::move(placer.placements);
+}
+
+LogicalResult weir::steer::checkConflicts(ModuleOp module,
+                                          const Placements &placements) {
+  llvm::DenseMap<Attribute, SmallVector<PlanOp>> plansOfPolicy;
+  for (auto plan : module.getOps<PlanOp>())
+    for (Attribute policy : plan.getPolicies())
+      plansOfPolicy[policy].push_back(plan);
+
+  bool failedAny = false;
+  for (const auto &[site, atSite] : placements) {
+    // (plan, dictionary, feature) -> the policy that edits it.
+    std::map<std::tuple<Operation *, Operation *, int64_t>, PolicyOp> edited;
+    for (const Placement &placement : atSite) {
+      PolicyOp policy = placement.policy;
+      if (!policy.getAction().isAbsolute())
+        continue;
+      bool reported = false;
+      for (PlanOp plan :
+           plansOfPolicy.lookup(FlatSymbolRefAttr::get(policy.getSymNameAttr())))
+        for (int64_t feature : placement.features) {
+          flow::DictionaryOp dictionary = placement.dictionary;
+          auto [at, isNew] =
+              edited.try_emplace({plan, dictionary, feature}, policy);
+          if (isNew || reported)
+            continue;
+          reported = failedAny = true;
+          InFlightDiagnostic diag =
+              policy.emitError()
+              << "'" << policy.getSymName() << "' and '"
+              << at->second.getSymName() << "' both say what feature "
+              << site.getLayer() << "/" << fx::stringifySiteKind(site.getKind())
+              << "/" << feature << " becomes in plan '" << plan.getSymName()
+              << "'; a plan edits a feature absolutely (set, scale, clamp, "
+                 "ablate, transfer) at most once";
+          diag.attachNote(at->second.getLoc()) << "the other one is here";
+          diag.attachNote(plan.getLoc()) << "the plan is here";
+        }
+    }
+  }
+  return success(!failedAny);
+}

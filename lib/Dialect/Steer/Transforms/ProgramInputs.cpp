@@ -1,0 +1,97 @@
+//===- ProgramInputs.cpp - Gates and knobs at the top of a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ProgramInputs.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+ProgramInputs::ProgramInputs(fx::ProgramOp program)
+    : builder(OpBuilder::atBlockBegin(&program.getEntry())) {}
+
+FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
+                                            int64_t knobs) {
+  ProgramInputs inputs(program);
+  BlockArgument ids = program.findInput("input_ids");
+  BlockArgument positions = program.findInput("positions");
+  auto isIndex2D = [](BlockArgument arg) {
+    auto type = arg ? dyn_cast<RankedTensorType>(arg.getType()) : nullptr;
+    return type && type.getRank() == 2 && type.getElementType().isInteger(64);
+  };
+  if (!isIndex2D(ids) || !isIndex2D(positions))
+    return program.emitError()
+           << "the program cannot be steered: it needs the inputs `input_ids` "
+              "and `positions`, both [batch, sequence] of int64, as `python -m "
+              "weir export` makes them";
+  for (StringRef name : {"prompt_length", "plan", "knobs"})
+    if (program.findInput(name))
+      return program.emitError()
+             << "the program has an input '" << name
+             << "' already: it was steered before; start from the exported "
+                "model";
+
+  SmallVector<Attribute> sizes =
+      fx::sizesOf(cast<RankedTensorType>(ids.getType()));
+  inputs.batch = sizes[0];
+  inputs.sequence = sizes[1];
+  inputs.positions = positions;
+  auto perRow = fx::tensorOf({inputs.batch}, inputs.builder.getI64Type());
+  inputs.promptLength = program.addUserInput("prompt_length", perRow);
+  inputs.plan = program.addUserInput("plan", perRow);
+  if (knobs > 0)
+    inputs.knobs = program.addUserInput(
+        "knobs",
+        fx::tensorOf({inputs.batch, inputs.builder.getI64IntegerAttr(knobs)},
+                     inputs.builder.getF32Type()));
+  return inputs;
+}
+
+RankedTensorType ProgramInputs::gateType(bool perToken) {
+  Attribute one = builder.getI64IntegerAttr(1);
+  return fx::tensorOf({batch, perToken ? sequence : one, one},
+                      builder.getI1Type());
+}
+
+Value ProgramInputs::once(Attribute key,
+                          function_ref<Value(OpBuilder &)> make) {
+  Value &value = made[key];
+  if (!value)
+    value = make(builder);
+  return value;
+}
+
+Value ProgramInputs::inPlans(Location loc, ArrayRef<int64_t> plans) {
+  return once(builder.getDenseI64ArrayAttr(plans), [&](OpBuilder &b) -> Value {
+    return InPlansOp::create(b, loc, gateType(false), plan, plans);
+  });
+}
+
+Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
+                          TokensAttr tokens) {
+  Value rows = inPlans(loc, plans);
+  if (!tokens || tokens.isEveryToken())
+    return rows;
+  Value scope = once(tokens, [&](OpBuilder &b) -> Value {
+    return TokensOp::create(b, loc, gateType(true), positions, promptLength,
+                            tokens);
+  });
+  Attribute key =
+      builder.getArrayAttr({builder.getDenseI64ArrayAttr(plans), tokens});
+  return once(key, [&](OpBuilder &b) -> Value {
+    return AllOp::create(b, loc, gateType(true), ValueRange{rows, scope});
+  });
+}
+
+Value ProgramInputs::knob(Location loc, int64_t index) {
+  return once(builder.getI64IntegerAttr(index), [&](OpBuilder &b) -> Value {
+    return KnobValueOp::create(
+        b, loc, fx::withElementType(gateType(false), b.getF32Type()), knobs,
+        index);
+  });
+}

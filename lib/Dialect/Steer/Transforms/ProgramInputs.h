@@ -1,0 +1,51 @@
+//===- ProgramInputs.h - Gates and knobs at the top of a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_STEER_TRANSFORMS_PROGRAMINPUTS_H
+#define WEIR_DIALECT_STEER_TRANSFORMS_PROGRAMINPUTS_H
+
+#include "weir/Dialect/Steer/IR/Steer.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace weir::steer {
+
+/// The run-time inputs of a steered program, and the values made from them that
+/// all sites share. Everything is made once, at the top of the program.
+class ProgramInputs {
+public:
+  /// Adds `prompt_length`, `plan` and, for `knobs` > 0, `knobs` to the program.
+  /// Fails with an error where the program has no `input_ids` and `positions`.
+  static mlir::FailureOr<ProgramInputs> add(fx::ProgramOp program,
+                                            int64_t knobs);
+
+  /// Rows that follow one of the plans [batch, 1, 1].
+  mlir::Value inPlans(mlir::Location loc, llvm::ArrayRef<int64_t> plans);
+  /// Rows and tokens [batch, sequence, 1], or [batch, 1, 1] for every token.
+  mlir::Value gate(mlir::Location loc, llvm::ArrayRef<int64_t> plans,
+                   TokensAttr tokens);
+  /// The rows' values of a knob [batch, 1, 1].
+  mlir::Value knob(mlir::Location loc, int64_t index);
+
+private:
+  explicit ProgramInputs(fx::ProgramOp program);
+  /// Makes an op after those made before, or returns the one made for `key`.
+  mlir::Value once(mlir::Attribute key,
+                   llvm::function_ref<mlir::Value(mlir::OpBuilder &)> make);
+  mlir::RankedTensorType gateType(bool perToken);
+
+  mlir::OpBuilder builder;
+  mlir::Value positions, promptLength, plan, knobs;
+  mlir::Attribute batch, sequence; ///< sizes
+  llvm::DenseMap<mlir::Attribute, mlir::Value> made;
+};
+
+} // namespace weir::steer
+
+#endif // WEIR_DIALECT_STEER_TRANSFORMS_PROGRAMINPUTS_H
