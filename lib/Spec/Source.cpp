@@ -95,10 +95,12 @@ Reporter::Message Reporter::warning(SourceRange range,
 
 void Reporter::flush() {
   // Steps look at the spec one after the other; people read from the top.
-  llvm::stable_sort(entries, [](const Entry &a, const Entry &b) {
-    return a.range.begin < b.range.begin;
-  });
-  for (const Entry &entry : entries) {
+  std::vector<std::pair<uint32_t, size_t>> order;
+  for (auto [i, entry] : llvm::enumerate(entries))
+    order.push_back({entry.range.begin, i});
+  llvm::sort(order);
+  for (auto [begin, i] : order) {
+    const Entry &entry = entries[i];
     mlir::InFlightDiagnostic diagnostic =
         entry.isError ? mlir::emitError(location(entry.range), entry.text)
                       : mlir::emitWarning(location(entry.range), entry.text);

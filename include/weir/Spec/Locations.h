@@ -1,0 +1,47 @@
+//===- Locations.h - Places in a spec from operations made of it ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// An imported operation has a fused location: the place of its name first, then
+// named places of its parts. Whoever finds something wrong with a part reports
+// it there. The functions work for any operation; without such a location they
+// give the operation's own.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_SPEC_LOCATIONS_H
+#define WEIR_SPEC_LOCATIONS_H
+
+#include "mlir/IR/Operation.h"
+
+namespace weir::spec {
+
+/// Where a part of an operation is written: the keys of a policy ("on", "do",
+/// "to", "strength", "layers", "tokens", "when", "times"), of a collection
+/// ("format", "path", "sites", "layers"), of a model ("program"), of a knob
+/// ("default", "range"); the policies of a plan, by name.
+inline mlir::Location locationOf(mlir::Operation *op, llvm::StringRef part) {
+  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(op->getLoc()))
+    for (mlir::Location location : fused.getLocations())
+      if (auto named = llvm::dyn_cast<mlir::NameLoc>(location))
+        if (named.getName() == part)
+          return named.getChildLoc();
+  return op->getLoc();
+}
+
+/// Where the selector at `index` of a flow.features is written, as long as its
+/// list is the imported one.
+inline mlir::Location selectorLocation(mlir::Operation *op, size_t index) {
+  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(op->getLoc()))
+    if (index + 1 < fused.getLocations().size())
+      return fused.getLocations()[index + 1];
+  return op->getLoc();
+}
+
+} // namespace weir::spec
+
+#endif // WEIR_SPEC_LOCATIONS_H

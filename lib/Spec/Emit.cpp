@@ -1,0 +1,415 @@
+//===- Emit.cpp - AST to flow and steer ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Lookup.h"
+
+#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Dialect/Steer/IR/Steer.h"
+#include "weir/Spec/Spec.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::spec;
+
+static fx::SiteKind convert(SiteKind kind) {
+  switch (kind) {
+  case SiteKind::Head:
+    return fx::SiteKind::Head;
+  case SiteKind::Att:
+    return fx::SiteKind::Att;
+  case SiteKind::Mid:
+    return fx::SiteKind::Mid;
+  case SiteKind::Mlp:
+    return fx::SiteKind::Mlp;
+  case SiteKind::Res:
+    return fx::SiteKind::Res;
+  }
+  llvm_unreachable("covered");
+}
+
+static steer::TokenSet convert(Tokens::Part part) {
+  switch (part) {
+  case Tokens::Part::All:
+    return steer::TokenSet::All;
+  case Tokens::Part::Prompt:
+    return steer::TokenSet::Prompt;
+  case Tokens::Part::Generated:
+    return steer::TokenSet::Generated;
+  case Tokens::Part::Last:
+    return steer::TokenSet::Last;
+  }
+  llvm_unreachable("covered");
+}
+
+namespace {
+/// Makes operations of a spec that passed its checks.
+class Emitter {
+public:
+  Emitter(const Spec &spec, const Reporter &reporter)
+      : spec(spec), reporter(reporter), lookup(spec),
+        builder(reporter.getContext()), context(reporter.getContext()) {}
+
+  OwningOpRef<ModuleOp> emit();
+
+private:
+  using Part = std::pair<StringRef, SourceRange>;
+
+  Location at(SourceRange range) const { return reporter.location(range); }
+  /// The place of a name and those of named parts.
+  Location at(SourceRange range, ArrayRef<Part> parts) const;
+
+  /// Gives every entry of a section a symbol of its own.
+  template <typename Entries>
+  void nameSection(const Entries &entries, StringRef section);
+  FlatSymbolRefAttr symbol(const void *entry) const {
+    return FlatSymbolRefAttr::get(context, symbols.at(entry));
+  }
+  FlatSymbolRefAttr dictionary(const SiteRef &site) const {
+    return symbol(lookup.dictionaryOf(site));
+  }
+  FloatAttr number(const Number &value) {
+    return builder.getF64FloatAttr(value.value);
+  }
+  FloatAttr number(const std::optional<Number> &value) {
+    return value ? number(*value) : FloatAttr();
+  }
+
+  flow::FeatureAttr feature(const FeatureRef &feature) const;
+  Attribute selector(const Selector &selector) const;
+  FlatSymbolRefAttr features(StringRef name, Location location,
+                             ArrayRef<Lookup::Expanded> selectors);
+  FlatSymbolRefAttr selection(const Selection &selection, const Policy &policy,
+                              StringRef key);
+  steer::ScheduleAttrInterface schedule(const Strength &strength);
+  steer::ActionAttrInterface action(const Policy &policy);
+  steer::LayersAttr layers(const Layers &layers) const;
+  steer::TokensAttr tokens(const Tokens &tokens) const;
+  steer::ConditionAttrInterface condition(const Condition &condition);
+
+  void emitModel();
+  void emitDictionary(const DictionarySet &set);
+  void emitKnob(const Knob &knob);
+  void emitPolicy(const Policy &policy);
+  void emitPlan(const Plan &plan);
+
+  const Spec &spec;
+  const Reporter &reporter;
+  Lookup lookup;
+  OpBuilder builder;
+  MLIRContext *context;
+  llvm::DenseMap<const void *, std::string> symbols;
+  llvm::StringSet<> taken;
+};
+} // namespace
+
+Location Emitter::at(SourceRange range, ArrayRef<Part> parts) const {
+  SmallVector<Location> all = {at(range)};
+  for (auto [name, where] : parts)
+    all.push_back(NameLoc::get(StringAttr::get(context, name), at(where)));
+  return FusedLoc::get(context, all);
+}
+
+template <typename Entries>
+void Emitter::nameSection(const Entries &entries, StringRef section) {
+  for (const auto &entry : entries) {
+    std::string name = entry.name.value;
+    // Names in a spec have no dot, and those of one section differ.
+    if (!taken.insert(name).second)
+      name += ("." + section).str();
+    taken.insert(name);
+    symbols[&entry] = name;
+  }
+}
+
+OwningOpRef<ModuleOp> Emitter::emit() {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(at(spec.model.range));
+  builder.setInsertionPointToEnd(module->getBody());
+  nameSection(spec.plans, "plan");
+  nameSection(spec.knobs, "knob");
+  nameSection(spec.policies, "policy");
+  nameSection(spec.dictionaries, "dictionary");
+  nameSection(spec.features, "features");
+
+  emitModel();
+  for (const DictionarySet &set : spec.dictionaries)
+    emitDictionary(set);
+  for (const FeatureList &list : spec.features)
+    features(symbols.at(&list), at(list.name.range),
+             lookup.expand(list.selection));
+  for (const Knob &knob : spec.knobs)
+    emitKnob(knob);
+  for (const Policy &policy : spec.policies)
+    emitPolicy(policy);
+  for (const Plan &plan : spec.plans)
+    emitPlan(plan);
+  return module;
+}
+
+//===----------------------------------------------------------------------===//
+// Features
+//===----------------------------------------------------------------------===//
+
+flow::FeatureAttr Emitter::feature(const FeatureRef &feature) const {
+  return flow::FeatureAttr::get(
+      context, dictionary(feature.site), convert(feature.site.site.value),
+      feature.site.layer.value, feature.index.value);
+}
+
+Attribute Emitter::selector(const Selector &selector) const {
+  switch (selector.kind) {
+  case Selector::Kind::Feature:
+    return feature(selector.feature);
+  case Selector::Kind::Antagonists:
+    return flow::AntagonistsAttr::get(context, feature(selector.feature),
+                                      selector.count);
+  case Selector::Kind::WholeSite:
+    return flow::WholeSiteAttr::get(context, dictionary(selector.site),
+                                    convert(selector.site.site.value),
+                                    selector.site.layer.value);
+  case Selector::Kind::Named:
+  case Selector::Kind::Graph:
+  case Selector::Kind::Predecessors:
+  case Selector::Kind::Successors:
+    break;
+  }
+  llvm_unreachable("expanded, or reported as not supported");
+}
+
+FlatSymbolRefAttr Emitter::features(StringRef name, Location location,
+                                    ArrayRef<Lookup::Expanded> selectors) {
+  SmallVector<Attribute> attributes;
+  SmallVector<Location> locations = {location};
+  for (const Lookup::Expanded &expanded : selectors) {
+    attributes.push_back(selector(*expanded.selector));
+    locations.push_back(at(expanded.selector->range));
+  }
+  flow::FeaturesOp::create(builder, FusedLoc::get(context, locations),
+                           builder.getStringAttr(name),
+                           builder.getArrayAttr(attributes));
+  return FlatSymbolRefAttr::get(context, name);
+}
+
+/// A named list stands for itself; anything else becomes a list of its own.
+FlatSymbolRefAttr Emitter::selection(const Selection &selection,
+                                     const Policy &policy, StringRef key) {
+  const Selector &first = selection.selectors.front();
+  if (selection.selectors.size() == 1 && first.kind == Selector::Kind::Named)
+    return symbol(lookup.features.find(first.name.value));
+  return features((policy.name.value + "." + key).str(), at(selection.range),
+                  lookup.expand(selection));
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes of policies
+//===----------------------------------------------------------------------===//
+
+steer::ScheduleAttrInterface Emitter::schedule(const Strength &strength) {
+  FloatAttr value = number(strength.value);
+  switch (strength.schedule) {
+  case ScheduleKind::Constant:
+    return steer::ConstantAttr::get(context, value);
+  case ScheduleKind::Linear:
+    return steer::LinearAttr::get(context, value, number(strength.last));
+  case ScheduleKind::Exponential:
+    return steer::ExponentialAttr::get(
+        context, value,
+        strength.rate ? number(*strength.rate)
+                      : builder.getF64FloatAttr(defaultRate));
+  case ScheduleKind::Gaussian:
+    return steer::GaussianAttr::get(context, value, number(strength.center),
+                                    number(strength.width));
+  }
+  llvm_unreachable("covered");
+}
+
+steer::ActionAttrInterface Emitter::action(const Policy &policy) {
+  switch (policy.action->value) {
+  case Action::Add:
+    return steer::AddAttr::get(context, schedule(*policy.strength),
+                               policy.normalize);
+  case Action::Set:
+    return steer::SetAttr::get(context, number(policy.value));
+  case Action::Scale:
+    return steer::ScaleAttr::get(context, number(policy.factor));
+  case Action::Clamp:
+    return steer::ClampAttr::get(context, number(policy.min),
+                                 number(policy.max));
+  case Action::Ablate:
+    return steer::AblateAttr::get(context);
+  case Action::Transfer:
+    return steer::TransferAttr::get(context,
+                                    selection(policy.to, policy, "to"));
+  case Action::ProjectOut:
+    return steer::ProjectOutAttr::get(context);
+  case Action::Record:
+    return steer::RecordAttr::get(context);
+  case Action::Substitute:
+    break;
+  }
+  llvm_unreachable("reported as not supported");
+}
+
+steer::LayersAttr Emitter::layers(const Layers &layers) const {
+  switch (layers.kind) {
+  case Layers::Kind::Own:
+    return steer::LayersAttr::get(context, steer::LayersKind::Own, -1, -1);
+  case Layers::Kind::Cumulative:
+    return steer::LayersAttr::get(context, steer::LayersKind::Cumulative, -1,
+                                  -1);
+  case Layers::Kind::Range:
+    return steer::LayersAttr::get(context, steer::LayersKind::Range,
+                                  layers.span.first, layers.span.last);
+  }
+  llvm_unreachable("covered");
+}
+
+steer::TokensAttr Emitter::tokens(const Tokens &tokens) const {
+  SmallVector<int64_t> positions;
+  for (const Integer &position : tokens.positions)
+    positions.push_back(position.value);
+  llvm::sort(positions);
+  return steer::TokensAttr::get(
+      context, convert(tokens.part),
+      positions.empty() ? DenseI64ArrayAttr()
+                        : DenseI64ArrayAttr::get(context, positions),
+      tokens.from ? tokens.from->value : -1, tokens.to ? tokens.to->value : -1,
+      tokens.skipFirst ? tokens.skipFirst->value : 0);
+}
+
+steer::ConditionAttrInterface Emitter::condition(const Condition &condition) {
+  if (condition.kind == Condition::Kind::Compare)
+    return steer::WhenAttr::get(context, feature(condition.feature),
+                                number(condition.above),
+                                number(condition.below));
+  SmallVector<Attribute> children;
+  for (const Condition &child : condition.children)
+    children.push_back(this->condition(child));
+  if (condition.kind == Condition::Kind::Any)
+    return steer::AnyOfAttr::get(context, builder.getArrayAttr(children));
+  return steer::AllOfAttr::get(context, builder.getArrayAttr(children));
+}
+
+//===----------------------------------------------------------------------===//
+// Operations
+//===----------------------------------------------------------------------===//
+
+void Emitter::emitModel() {
+  SmallVector<NamedAttribute> sites;
+  for (const Model::Site &site : spec.model.sites)
+    sites.push_back(builder.getNamedAttr(
+        nameOf(site.kind.value), builder.getStringAttr(site.path.value)));
+  steer::ModelOp::create(
+      builder,
+      at(spec.model.range, {{"program", spec.model.program.range}}),
+      builder.getStringAttr(spec.model.program.value),
+      sites.empty() ? DictionaryAttr() : builder.getDictionaryAttr(sites));
+}
+
+void Emitter::emitDictionary(const DictionarySet &set) {
+  SmallVector<Attribute> sites;
+  for (const auto &site : set.sites)
+    sites.push_back(fx::SiteKindAttr::get(context, convert(site.value)));
+  SmallVector<Part> parts = {{"format", set.format->range}};
+  if (set.path)
+    parts.push_back({"path", set.path->range});
+  parts.push_back({"sites", set.sites.front().range});
+  parts.push_back({"layers", set.layers->range});
+  auto format = flow::symbolizeFormat(nameOf(set.format->value));
+  flow::CollectionOp::create(
+      builder, at(set.name.range, parts),
+      builder.getStringAttr(symbols.at(&set)),
+      flow::FormatAttr::get(context, *format),
+      set.path ? builder.getStringAttr(set.path->value) : StringAttr(),
+      builder.getArrayAttr(sites), builder.getI64IntegerAttr(set.layers->first),
+      builder.getI64IntegerAttr(set.layers->last));
+}
+
+void Emitter::emitKnob(const Knob &knob) {
+  SmallVector<Part> parts = {{"default", knob.defaultValue.range}};
+  if (knob.bounds)
+    parts.push_back({"range", knob.bounds->first.range});
+  steer::KnobOp::create(
+      builder, at(knob.name.range, parts),
+      builder.getStringAttr(symbols.at(&knob)), number(knob.defaultValue),
+      knob.bounds ? number(knob.bounds->first) : FloatAttr(),
+      knob.bounds ? number(knob.bounds->second) : FloatAttr());
+}
+
+void Emitter::emitPolicy(const Policy &policy) {
+  SmallVector<Part> parts = {{"on", policy.on.range},
+                             {"do", policy.action->range}};
+  if (!policy.to.selectors.empty())
+    parts.push_back({"to", policy.to.range});
+  if (policy.strength)
+    parts.push_back({"strength", policy.strength->range});
+  if (policy.layers)
+    parts.push_back({"layers", policy.layers->range});
+  if (policy.tokens)
+    parts.push_back({"tokens", policy.tokens->range});
+  if (policy.when)
+    parts.push_back({"when", policy.when->range});
+  if (policy.times)
+    parts.push_back({"times", policy.times->range});
+
+  FlatSymbolRefAttr on = selection(policy.on, policy, "on");
+  steer::ActionAttrInterface action = this->action(policy);
+  steer::PolicyOp::create(
+      builder, at(policy.name.range, parts),
+      builder.getStringAttr(symbols.at(&policy)), action, on,
+      policy.layers ? layers(*policy.layers) : steer::LayersAttr(),
+      policy.tokens ? tokens(*policy.tokens) : steer::TokensAttr(),
+      policy.when ? condition(*policy.when) : steer::ConditionAttrInterface(),
+      policy.times ? symbol(lookup.knobs.find(policy.times->value))
+                   : FlatSymbolRefAttr(),
+      policy.onlyActive ? builder.getUnitAttr() : UnitAttr(),
+      policy.preserveNorm ? builder.getUnitAttr() : UnitAttr());
+}
+
+void Emitter::emitPlan(const Plan &plan) {
+  SmallVector<Attribute> policies;
+  SmallVector<Part> parts;
+  for (const Name &name : plan.policies) {
+    policies.push_back(symbol(lookup.policies.find(name.value)));
+    parts.push_back({name.value, name.range});
+  }
+  steer::PlanOp::create(builder, at(plan.name.range, parts),
+                        builder.getStringAttr(symbols.at(&plan)),
+                        builder.getArrayAttr(policies));
+}
+
+//===----------------------------------------------------------------------===//
+// The whole way
+//===----------------------------------------------------------------------===//
+
+OwningOpRef<ModuleOp> weir::importSpec(llvm::SourceMgr &sourceMgr,
+                                       MLIRContext *context,
+                                       const SpecOptions &options) {
+  context->loadDialect<flow::FlowDialect, steer::SteerDialect>();
+  const llvm::MemoryBuffer *buffer =
+      sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID());
+  SourceFile file(buffer->getBufferIdentifier(), buffer->getBuffer());
+  Reporter reporter(file, context);
+  Spec spec = parseSpec(file, reporter, options);
+  checkSpec(spec, reporter);
+  checkSupported(spec, reporter);
+  if (reporter.failed())
+    return nullptr;
+  reporter.flush();
+  OwningOpRef<ModuleOp> module = Emitter(spec, reporter).emit();
+  if (failed(verify(*module)))
+    return nullptr;
+  return module;
+}
+
+StringRef weir::specName(StringRef symbol) { return symbol.split('.').first; }
