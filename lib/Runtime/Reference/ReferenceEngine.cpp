@@ -10,6 +10,8 @@
 #include "../TorchSupport.h"
 #include "Graph.h"
 
+#include "llvm/ADT/ScopeExit.h"
+
 #include <ATen/core/stack.h>
 #include <c10/core/InferenceMode.h>
 
@@ -137,7 +139,7 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
     values[slot] = tensor;
 
   // Whatever happens, nothing of this run stays behind but the mutated state.
-  auto release = llvm::make_scope_exit([&] {
+  llvm::scope_exit release([&] {
     stack.clear();
     for (Slot slot : graph.inputs)
       values[slot] = IValue();

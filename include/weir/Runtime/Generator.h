@@ -1,0 +1,113 @@
+//===- Generator.h - Prefill, decode, record ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_RUNTIME_GENERATOR_H
+#define WEIR_RUNTIME_GENERATOR_H
+
+#include "weir/Runtime/Engine.h"
+#include "weir/Runtime/Program.h"
+#include "weir/Runtime/Sampler.h"
+
+#include <functional>
+
+namespace weir {
+
+/// What steers one row of a batch.
+struct RowSettings {
+  int64_t promptLength = 0;
+  int64_t plan = Manifest::unsteeredIndex;
+  std::vector<float> knobs; ///< one a knob of the manifest
+};
+
+struct GenerationRow {
+  std::vector<int64_t> prompt; ///< ids, at least one
+  int64_t plan = Manifest::unsteeredIndex;
+  std::vector<float> knobs; ///< one a knob of the manifest
+  SamplingOptions sampling;
+};
+
+enum class FinishReason { EndOfSequence, MaxNewTokens, MaxLength };
+llvm::StringRef nameOf(FinishReason reason);
+
+struct GenerationOptions {
+  int64_t maxNewTokens = 128;
+  /// Ids after which a row is done; the id itself is its last token.
+  std::vector<int64_t> endOfSequence;
+  /// Keep the program's records. The last token of a row is then fed as well, so
+  /// that prompt and generated tokens all have values.
+  bool record = false;
+  /// Called for every new token as soon as it is known.
+  std::function<void(size_t row, int64_t token)> onToken;
+};
+
+struct GeneratedRow {
+  std::vector<int64_t> tokens; ///< new ones
+  FinishReason finish = FinishReason::MaxNewTokens;
+  /// One a record of the manifest: values [tokens seen, width], row-major.
+  std::vector<std::vector<float>> records;
+};
+
+/// Tokens that went through the program and the wall time this took. The first
+/// new token of a row comes out of the prefill, the others out of the decoding.
+struct GenerationTiming {
+  int64_t prefillTokens = 0, decodeTokens = 0;
+  double prefillSeconds = 0, decodeSeconds = 0;
+};
+
+struct Generation {
+  std::vector<GeneratedRow> rows;
+  std::vector<int64_t> recordWidths; ///< one a record
+  GenerationTiming timing;
+};
+
+class Generator {
+public:
+  /// Both outlive the generator.
+  Generator(const Program &program, Engine &engine)
+      : program(program), engine(engine) {}
+
+  /// Generates for any number of rows; more than the program's batch are done
+  /// in several batches, in order. Prompts of different lengths are padded on
+  /// the right, with position -1. Errors: an empty prompt, one that leaves no
+  /// room, an id outside the vocabulary, a plan or a number of knobs that the
+  /// program does not have; whatever the engine or the sampler reports.
+  llvm::Expected<Generation> generate(llvm::ArrayRef<GenerationRow> rows,
+                                      const GenerationOptions &options);
+
+  struct Logits {
+    at::Tensor logits; ///< [b, S, V] f32, 0 at padding
+    /// One a record: [b, S, width] f32, 0 at padding.
+    std::vector<at::Tensor> records;
+  };
+  /// One forward pass over whole rows. `ids` is [b, S] i64, -1 padding on the
+  /// right; one settings a row.
+  llvm::Expected<Logits> forward(const at::Tensor &ids,
+                                 llvm::ArrayRef<RowSettings> settings);
+
+private:
+  struct Batch;
+  llvm::Error check(const GenerationRow &row) const;
+  llvm::Error checkSettings(const RowSettings &settings) const;
+  llvm::Error generateBatch(llvm::ArrayRef<GenerationRow> rows,
+                            size_t firstRow, const GenerationOptions &options,
+                            Generation &out);
+  llvm::Error prefill(Batch &batch, Generation &out);
+  llvm::Error decode(Batch &batch, Generation &out);
+  llvm::Error feed(Batch &batch, const at::Tensor &ids,
+                   const at::Tensor &positions, Generation &out);
+  llvm::Expected<std::vector<at::Tensor>>
+  call(const at::Tensor &ids, const at::Tensor &positions,
+       llvm::ArrayRef<RowSettings> settings);
+
+  const Program &program;
+  Engine &engine;
+};
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_GENERATOR_H

@@ -1,0 +1,75 @@
+//===- Program.h - A program as the runner sees it ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_RUNTIME_PROGRAM_H
+#define WEIR_RUNTIME_PROGRAM_H
+
+#include "weir/Program/Archive.h"
+#include "weir/Runtime/ChatTemplate.h"
+#include "weir/Runtime/Engine.h"
+#include "weir/Runtime/Manifest.h"
+#include "weir/Runtime/Tokenizer.h"
+
+#include <optional>
+
+namespace weir {
+
+/// What the exporter noted about the model (extra/weir.json).
+struct ModelInfo {
+  std::string model, family, dtype;
+  int64_t vocabularySize = 0;
+  int64_t maxBatch = 0;  ///< rows of the key/value cache
+  int64_t maxLength = 0; ///< positions of a row
+  std::optional<int64_t> bos;
+  std::vector<int64_t> eos;
+  std::optional<std::string> chatTemplate;
+
+  static llvm::Expected<ModelInfo> parse(llvm::StringRef json);
+};
+
+enum class EngineKind { Reference, AOT };
+
+struct OpenOptions {
+  /// Compare the files with the hashes of the manifest.
+  bool verify = true;
+};
+
+/// A folder with a manifest.json, or a single .pt2. A .pt2 whose folder holds a
+/// manifest that names it is opened with that manifest.
+class Program {
+public:
+  /// Errors: a missing file, a file that is not what the manifest's hash says,
+  /// inputs that are not those the manifest (or, without one, an unsteered
+  /// program) has, missing or malformed records of the exporter.
+  static llvm::Expected<std::unique_ptr<Program>>
+  open(llvm::StringRef path, OpenOptions options = {});
+
+  const Archive &archive() const { return *pt2; }
+  const ModelInfo &model() const { return info; }
+  /// For a program without manifest: no plans, no knobs, no records.
+  const Manifest &manifest() const { return description; }
+  bool isSteered() const { return description.inputs.size() > 2; }
+
+  /// Errors: the AOT engine without a package.
+  llvm::Expected<std::unique_ptr<Engine>> createEngine(EngineKind kind) const;
+  /// Errors: the archive has no tokenizer, or one that is not supported.
+  llvm::Expected<std::unique_ptr<Tokenizer>> loadTokenizer() const;
+  /// Errors: the model has no chat template, or one that does not parse.
+  llvm::Expected<std::unique_ptr<ChatTemplate>> loadChatTemplate() const;
+
+private:
+  Program() = default;
+  std::shared_ptr<Archive> pt2;
+  std::optional<std::string> aotPath;
+  ModelInfo info;
+  Manifest description;
+};
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_PROGRAM_H
