@@ -319,22 +319,19 @@ Expected<Generation> Generator::generate(ArrayRef<GenerationRow> rows,
   return out;
 }
 
-Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
-                                               ArrayRef<RowSettings> settings) {
+Error Generator::checkForward(const at::Tensor &ids,
+                              ArrayRef<RowSettings> settings) const {
   const ModelInfo &model = program.model();
-  if (ids.dim() != 2 || ids.scalar_type() != at::kLong)
+  if (ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.numel() == 0)
     return fail("ids have to be a [b, S] i64 tensor");
   if (ids.size(1) > model.maxLength)
     return fail("rows of {0} tokens; the program holds {1}", ids.size(1),
                 model.maxLength);
-  if (settings.size() != static_cast<size_t>(ids.size(0)) || ids.numel() == 0)
+  if (settings.size() != static_cast<size_t>(ids.size(0)))
     return fail("{0} rows with settings for {1}", ids.size(0), settings.size());
-
-  at::Tensor clean = ids.contiguous().clone();
-  at::Tensor positions = at::full(ids.sizes(), -1, at::kLong);
+  at::Tensor dense = ids.contiguous();
+  const int64_t *id = dense.const_data_ptr<int64_t>();
   int64_t steps = ids.size(1);
-  int64_t *id = clean.mutable_data_ptr<int64_t>();
-  int64_t *position = positions.mutable_data_ptr<int64_t>();
   for (int64_t row = 0; row < ids.size(0); ++row) {
     if (Error error = checkSettings(settings[row]))
       return fail("row {0}: {1}", row, toString(std::move(error)));
@@ -346,16 +343,23 @@ Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
       if (padding && id[at] >= 0)
         return fail("row {0}: padding (-1) is allowed on the right only", row);
       padding |= id[at] < 0;
-      if (padding)
-        id[at] = 0;
-      else
-        position[at] = at - row * steps;
     }
   }
+  return Error::success();
+}
 
+Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
+                                               ArrayRef<RowSettings> settings) {
+  if (Error error = checkForward(ids, settings))
+    return std::move(error);
+  const ModelInfo &model = program.model();
   c10::InferenceMode guard;
   try {
     Logits out;
+    at::Tensor padding = ids.lt(0);
+    at::Tensor clean = ids.masked_fill(padding, 0);
+    at::Tensor positions =
+        at::arange(ids.size(1), at::kLong).expand(ids.sizes()).masked_fill(padding, -1);
     std::vector<std::vector<at::Tensor>> parts(
         1 + program.manifest().records.size());
     for (int64_t first = 0; first < ids.size(0); first += model.maxBatch) {
@@ -366,11 +370,11 @@ Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
                settings.slice(first, rows));
       if (!outputs)
         return outputs.takeError();
-      at::Tensor padding = where.lt(0).unsqueeze(2);
-      parts[0].push_back(outputs->front().masked_fill(padding, 0));
+      at::Tensor unused = where.lt(0).unsqueeze(2);
+      parts[0].push_back(outputs->front().masked_fill(unused, 0));
       for (auto [index, record] : enumerate(program.manifest().records))
         parts[1 + index].push_back(
-            (*outputs)[record.output].masked_fill(padding, 0));
+            (*outputs)[record.output].masked_fill(unused, 0));
     }
     out.logits = at::cat(parts[0]);
     for (std::vector<at::Tensor> &part : drop_begin(parts))

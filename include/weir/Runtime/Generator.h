@@ -89,9 +89,13 @@ public:
   llvm::Expected<Logits> forward(const at::Tensor &ids,
                                  llvm::ArrayRef<RowSettings> settings);
 
+  /// What `generate` and `forward` refuse, without running anything.
+  llvm::Error check(const GenerationRow &row) const;
+  llvm::Error checkForward(const at::Tensor &ids,
+                           llvm::ArrayRef<RowSettings> settings) const;
+
 private:
   struct Batch;
-  llvm::Error check(const GenerationRow &row) const;
   llvm::Error checkSettings(const RowSettings &settings) const;
   llvm::Error generateBatch(llvm::ArrayRef<GenerationRow> rows,
                             size_t firstRow, const GenerationOptions &options,

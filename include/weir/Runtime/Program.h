@@ -55,6 +55,7 @@ public:
   const Manifest &manifest() const { return description; }
   bool isSteered() const { return description.inputs.size() > 2; }
 
+  bool hasPackage() const { return aotPath.has_value(); }
   /// Errors: the AOT engine without a package.
   llvm::Expected<std::unique_ptr<Engine>> createEngine(EngineKind kind) const;
   /// Errors: the archive has no tokenizer, or one that is not supported.

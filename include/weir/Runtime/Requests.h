@@ -1,0 +1,50 @@
+//===- Requests.h - What the rows of a batch ask for ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_RUNTIME_REQUESTS_H
+#define WEIR_RUNTIME_REQUESTS_H
+
+#include "weir/Runtime/ChatTemplate.h"
+
+#include "llvm/Support/Error.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir {
+
+/// One row as its author wrote it; what is left out comes from the command line.
+struct Request {
+  std::string prompt;                ///< or, if not empty, the conversation
+  std::vector<ChatMessage> messages; ///< rendered with the chat template
+  std::optional<std::string> plan;
+  std::vector<std::pair<std::string, double>> knobs;
+  std::optional<double> temperature, topP;
+  std::optional<uint64_t> seed;
+};
+
+/// One prompt a line; empty lines are skipped, a final carriage return dropped.
+std::vector<Request> parsePromptLines(llvm::StringRef text);
+
+/// JSON Lines, one object a row:
+///   {"prompt": "…", "plan": "default", "knobs": {"faith": 2.0},
+///    "temperature": 0.7, "top_p": 0.9, "seed": 1}
+/// "messages": [{"role": "user", "content": "…"}] may stand for the prompt.
+/// Errors name the line: malformed JSON, a key that is not known, a value of
+/// another type, neither or both of prompt and messages.
+llvm::Expected<std::vector<Request>> parseRequests(llvm::StringRef text);
+
+/// "name=value" with a finite number.
+llvm::Expected<std::pair<std::string, double>>
+parseKnobAssignment(llvm::StringRef text);
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_REQUESTS_H

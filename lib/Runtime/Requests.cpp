@@ -1,0 +1,150 @@
+//===- Requests.cpp - What the rows of a batch ask for ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/Requests.h"
+
+#include "Support.h"
+
+#include "weir/Program/Files.h"
+
+#include <cmath>
+
+using namespace llvm;
+
+namespace weir {
+namespace {
+
+Error readMessages(const json::Value &value, Request &out) {
+  const json::Array *list = value.getAsArray();
+  if (!list || list->empty())
+    return fail("\"messages\" must be a list of messages");
+  for (const json::Value &element : *list) {
+    const json::Object *object = element.getAsObject();
+    std::optional<StringRef> role =
+        object ? object->getString("role") : std::nullopt;
+    std::optional<StringRef> content =
+        object ? object->getString("content") : std::nullopt;
+    if (!role || !content || object->size() != 2)
+      return fail("a message has \"role\" and \"content\"");
+    out.messages.push_back({role->str(), content->str()});
+  }
+  return Error::success();
+}
+
+Error readKnobs(const json::Value &value, Request &out) {
+  const json::Object *object = value.getAsObject();
+  if (!object)
+    return fail("\"knobs\" must be an object of numbers");
+  for (const auto &[name, entry] : *object) {
+    std::optional<double> number = entry.getAsNumber();
+    if (!number)
+      return fail("knob '{0}' must be a number", StringRef(name));
+    out.knobs.emplace_back(StringRef(name).str(), *number);
+  }
+  llvm::sort(out.knobs);
+  return Error::success();
+}
+
+Error readKey(StringRef key, const json::Value &value, Request &out) {
+  if (key == "messages")
+    return readMessages(value, out);
+  if (key == "knobs")
+    return readKnobs(value, out);
+  if (key == "prompt" || key == "plan") {
+    std::optional<StringRef> text = value.getAsString();
+    if (!text)
+      return fail("\"{0}\" must be a string", key);
+    if (key == "plan")
+      out.plan = text->str();
+    else
+      out.prompt = text->str();
+    return Error::success();
+  }
+  if (key == "temperature" || key == "top_p") {
+    std::optional<double> number = value.getAsNumber();
+    if (!number)
+      return fail("\"{0}\" must be a number", key);
+    (key == "top_p" ? out.topP : out.temperature) = *number;
+    return Error::success();
+  }
+  if (key == "seed") {
+    out.seed = value.getAsUINT64();
+    return out.seed ? Error::success()
+                    : fail("\"seed\" must be a non-negative integer");
+  }
+  return fail("\"{0}\" is not known; rows have prompt or messages, plan, knobs, "
+              "temperature, top_p and seed",
+              key);
+}
+
+Expected<Request> parseRow(StringRef line) {
+  Expected<json::Value> value = parseJSON(line);
+  if (!value)
+    return value.takeError();
+  const json::Object *object = value->getAsObject();
+  if (!object)
+    return fail("a row is a JSON object");
+  Request out;
+  for (const auto &[key, entry] : *object)
+    if (Error error = readKey(key, entry, out))
+      return std::move(error);
+  if ((object->get("prompt") != nullptr) == (object->get("messages") != nullptr))
+    return fail("a row has either \"prompt\" or \"messages\"");
+  return out;
+}
+
+/// The lines that are not blank, with their numbers from 1.
+void forEachLine(StringRef text, function_ref<bool(size_t, StringRef)> body) {
+  for (size_t number = 1; !text.empty(); ++number) {
+    StringRef line;
+    std::tie(line, text) = text.split('\n');
+    line.consume_back("\r");
+    if (!line.trim().empty() && !body(number, line))
+      return;
+  }
+}
+
+} // namespace
+
+std::vector<Request> parsePromptLines(StringRef text) {
+  std::vector<Request> out;
+  forEachLine(text, [&](size_t, StringRef line) {
+    out.emplace_back().prompt = line.str();
+    return true;
+  });
+  return out;
+}
+
+Expected<std::vector<Request>> parseRequests(StringRef text) {
+  std::vector<Request> out;
+  Error error = Error::success();
+  forEachLine(text, [&](size_t number, StringRef line) {
+    Expected<Request> row = parseRow(line);
+    if (row) {
+      out.push_back(std::move(*row));
+      return true;
+    }
+    consumeError(std::move(error));
+    error = fail("line {0}: {1}", number, toString(row.takeError()));
+    return false;
+  });
+  if (error)
+    return std::move(error);
+  return out;
+}
+
+Expected<std::pair<std::string, double>> parseKnobAssignment(StringRef text) {
+  auto [name, number] = text.split('=');
+  double value = 0;
+  if (name.empty() || number.empty() || number.getAsDouble(value) ||
+      !std::isfinite(value))
+    return fail("'{0}' is not of the form name=number", text);
+  return std::make_pair(name.str(), value);
+}
+
+} // namespace weir

@@ -1,0 +1,523 @@
+//===- RunJob.cpp - What weir-run does ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/RunJob.h"
+
+#include "Support.h"
+
+#include "weir/Program/Files.h"
+#include "weir/Program/TensorWriter.h"
+#include "weir/Runtime/Generator.h"
+#include "weir/Runtime/Requests.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <cstring>
+
+using namespace llvm;
+
+namespace weir {
+namespace {
+
+enum ExitCode { done = 0, badInput = 1, failed = 2 };
+
+/// One row, ready to be generated.
+struct Row {
+  Request request;
+  std::string text; ///< of the prompt, after the chat template
+  std::string plan;
+  GenerationRow generation;
+};
+
+TensorView viewOf(const at::Tensor &tensor) {
+  TensorView view;
+  view.dtype = tensor.scalar_type() == at::kLong ? DType::Int64 : DType::Float32;
+  view.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+  view.data = static_cast<const std::byte *>(tensor.const_data_ptr());
+  view.owner = std::make_shared<at::Tensor>(tensor);
+  return view;
+}
+
+class Job {
+public:
+  Job(const RunOptions &options, raw_fd_ostream &out, raw_fd_ostream &err)
+      : options(options), out(out), err(err) {}
+
+  /// Each stage reports its error; the code says which kind it is.
+  int run();
+
+private:
+  Error checkOptions() const;
+  Error open();
+  Error createEngine();
+  Expected<std::vector<Request>> readRequests() const;
+  Error prepareRows();
+  Error prepareRow(size_t index, Row &row) const;
+  Expected<std::vector<float>>
+  knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const;
+  Expected<std::pair<std::string, int64_t>>
+  planOf(size_t row, size_t rows, const std::optional<std::string> &own) const;
+
+  Error prepareForward();
+  Error runForward();
+  Error runGeneration();
+  Error writeRecords(const Generation &generation) const;
+  void printText(const Generation &generation);
+  Error printJSON(const Generation &generation);
+  void printTiming(const GenerationTiming &timing);
+  bool streams() const {
+    return !options.json && rows.size() == 1 && out.is_displayed();
+  }
+
+  const RunOptions &options;
+  raw_fd_ostream &out, &err;
+  std::unique_ptr<Program> program;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Engine> engine;
+  std::vector<std::pair<std::string, double>> commonKnobs;
+  std::vector<Row> rows;
+  at::Tensor ids;
+  std::vector<RowSettings> settings;
+};
+
+Error Job::checkOptions() const {
+  int sources = !options.prompts.empty() + !options.promptsFile.empty() +
+                !options.idsFile.empty();
+  if (sources != 1)
+    return fail("give one of --prompt, --prompts and --ids");
+  bool forward = !options.idsFile.empty();
+  if (forward && options.logitsFile.empty() && options.recordFile.empty())
+    return fail("--ids needs --logits or --record");
+  if (!forward && !options.logitsFile.empty())
+    return fail("--logits needs --ids");
+  if (!forward && !options.promptLengths.empty())
+    return fail("--prompt-length needs --ids");
+  if (forward && (options.chat || options.json))
+    return fail("--chat and --json do not go with --ids");
+  if (!options.system.empty() && !options.chat)
+    return fail("--system needs --chat");
+  if (options.topP <= 0)
+    return fail("--top-p has to be above 0");
+  auto hasExtension = [](StringRef path, StringRef extension) {
+    return path.empty() || sys::path::extension(path) == extension;
+  };
+  if (!hasExtension(options.logitsFile, ".npy"))
+    return fail("--logits writes a .npy file");
+  if (!hasExtension(options.recordFile, ".npz"))
+    return fail("--record writes a .npz file");
+  return Error::success();
+}
+
+Error Job::open() {
+  for (const std::string &text : options.knobs) {
+    Expected<std::pair<std::string, double>> knob = parseKnobAssignment(text);
+    if (!knob)
+      return fail("--knob: {0}", toString(knob.takeError()));
+    commonKnobs.push_back(std::move(*knob));
+  }
+  Expected<std::unique_ptr<Program>> opened =
+      Program::open(options.program, {options.verify});
+  if (!opened)
+    return opened.takeError();
+  program = std::move(*opened);
+  if (!options.recordFile.empty() && program->manifest().records.empty())
+    return fail("--record: the program records nothing");
+  return Error::success();
+}
+
+Error Job::createEngine() {
+  if (options.threads > 0)
+    at::set_num_threads(options.threads);
+  EngineKind kind = options.engine == "aot" ||
+                            (options.engine == "auto" && program->hasPackage())
+                        ? EngineKind::AOT
+                        : EngineKind::Reference;
+  Expected<std::unique_ptr<Engine>> made = program->createEngine(kind);
+  if (!made)
+    return made.takeError();
+  engine = std::move(*made);
+  return Error::success();
+}
+
+Expected<std::vector<float>>
+Job::knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const {
+  const Manifest &manifest = program->manifest();
+  std::vector<float> values;
+  for (const Manifest::Knob &knob : manifest.knobs)
+    values.push_back(static_cast<float>(knob.defaultValue));
+  auto set = [&](const std::pair<std::string, double> &knob) -> Error {
+    Expected<size_t> index = manifest.knobIndex(knob.first);
+    if (!index)
+      return index.takeError();
+    const Manifest::Knob &declared = manifest.knobs[*index];
+    if (!(knob.second >= declared.min && knob.second <= declared.max))
+      return fail("knob '{0}' is {1}; its range is {2}..{3}", knob.first,
+                  knob.second, declared.min, declared.max);
+    values[*index] = static_cast<float>(knob.second);
+    return Error::success();
+  };
+  for (const auto &knob : commonKnobs)
+    if (Error error = set(knob))
+      return std::move(error);
+  for (const auto &knob : ofRow)
+    if (Error error = set(knob))
+      return std::move(error);
+  return values;
+}
+
+Expected<std::pair<std::string, int64_t>>
+Job::planOf(size_t row, size_t count,
+            const std::optional<std::string> &own) const {
+  const Manifest &manifest = program->manifest();
+  if (options.plans.size() > 1 && options.plans.size() != count)
+    return fail("--plan names {0} plans for {1} rows", options.plans.size(),
+                count);
+  std::string name =
+      own                        ? *own
+      : options.plans.size() > 1 ? options.plans[row]
+      : !options.plans.empty()   ? options.plans.front()
+      : !manifest.plans.empty()  ? manifest.plans.front()
+                                 : Manifest::unsteered.str();
+  Expected<int64_t> index = manifest.planIndex(name);
+  if (!index)
+    return index.takeError();
+  return std::make_pair(name, *index);
+}
+
+Expected<std::vector<Request>> Job::readRequests() const {
+  if (options.promptsFile.empty()) {
+    std::vector<Request> out;
+    for (const std::string &prompt : options.prompts)
+      out.emplace_back().prompt = prompt;
+    return out;
+  }
+  Expected<std::string> text = readText(options.promptsFile);
+  if (!text)
+    return text.takeError();
+  if (sys::path::extension(options.promptsFile) != ".jsonl") {
+    std::vector<Request> out = parsePromptLines(*text);
+    if (out.empty())
+      return fail("{0}: there is no prompt", options.promptsFile);
+    return out;
+  }
+  Expected<std::vector<Request>> out = parseRequests(*text);
+  if (!out)
+    return fail("{0}: {1}", options.promptsFile, toString(out.takeError()));
+  if (out->empty())
+    return fail("{0}: there is no prompt", options.promptsFile);
+  return out;
+}
+
+Error Job::prepareRow(size_t index, Row &row) const {
+  Request &request = row.request;
+  GenerationRow &generation = row.generation;
+  bool isChat = options.chat || !request.messages.empty();
+  row.text = request.prompt;
+  if (isChat) {
+    std::vector<ChatMessage> messages = request.messages;
+    if (messages.empty()) {
+      if (!options.system.empty())
+        messages.push_back({"system", options.system});
+      messages.push_back({"user", request.prompt});
+    }
+    Expected<std::unique_ptr<ChatTemplate>> chat = program->loadChatTemplate();
+    if (!chat)
+      return chat.takeError();
+    Expected<std::string> text = (*chat)->render(messages);
+    if (!text)
+      return text.takeError();
+    row.text = std::move(*text);
+  }
+  // A chat template writes the special tokens itself.
+  Expected<std::vector<int64_t>> tokens = tokenizer->encode(row.text, !isChat);
+  if (!tokens)
+    return tokens.takeError();
+  generation.prompt = std::move(*tokens);
+
+  Expected<std::pair<std::string, int64_t>> plan =
+      planOf(index, rows.size(), request.plan);
+  if (!plan)
+    return plan.takeError();
+  std::tie(row.plan, generation.plan) = std::move(*plan);
+  Expected<std::vector<float>> knobs = knobValues(request.knobs);
+  if (!knobs)
+    return knobs.takeError();
+  generation.knobs = std::move(*knobs);
+  generation.sampling.temperature =
+      request.temperature.value_or(options.temperature);
+  generation.sampling.topP = request.topP.value_or(options.topP);
+  generation.sampling.seed = request.seed.value_or(options.seed + index);
+  return Error::success();
+}
+
+Error Job::prepareRows() {
+  Expected<std::unique_ptr<Tokenizer>> loaded = program->loadTokenizer();
+  if (!loaded)
+    return loaded.takeError();
+  tokenizer = std::move(*loaded);
+  Expected<std::vector<Request>> requests = readRequests();
+  if (!requests)
+    return requests.takeError();
+  for (Request &request : *requests)
+    rows.emplace_back().request = std::move(request);
+  Generator generator(*program, *engine);
+  for (auto [index, row] : enumerate(rows)) {
+    Error error = prepareRow(index, row);
+    if (!error)
+      error = generator.check(row.generation);
+    if (error)
+      return fail("row {0}: {1}", index, toString(std::move(error)));
+  }
+  return Error::success();
+}
+
+Error Job::prepareForward() {
+  Expected<std::shared_ptr<TensorFile>> file = TensorFile::open(options.idsFile);
+  if (!file)
+    return file.takeError();
+  if ((*file)->names().size() != 1)
+    return fail("{0}: one array is expected", options.idsFile);
+  Expected<TensorView> view = (*file)->tensor((*file)->names().front());
+  if (!view)
+    return view.takeError();
+  if (view->dtype != DType::Int64 || view->rank() != 2 ||
+      view->numElements() == 0)
+    return fail("{0}: token ids are a [b, S] int64 array", options.idsFile);
+  int64_t count = view->shape[0], length = view->shape[1];
+  ids = at::empty({count, length}, at::kLong);
+  std::memcpy(ids.mutable_data_ptr(), view->data, view->numBytes());
+
+  size_t given = options.promptLengths.size();
+  if (given > 1 && given != static_cast<size_t>(count))
+    return fail("--prompt-length has {0} numbers for {1} rows", given, count);
+  Expected<std::vector<float>> knobs = knobValues({});
+  if (!knobs)
+    return knobs.takeError();
+  const int64_t *id = ids.const_data_ptr<int64_t>();
+  for (int64_t row = 0; row < count; ++row) {
+    RowSettings &entry = settings.emplace_back();
+    int64_t tokens =
+        std::find(id + row * length, id + (row + 1) * length, -1) -
+        (id + row * length);
+    entry.promptLength = given == 0   ? tokens
+                         : given == 1 ? options.promptLengths.front()
+                                      : options.promptLengths[row];
+    Expected<std::pair<std::string, int64_t>> plan =
+        planOf(row, count, std::nullopt);
+    if (!plan)
+      return plan.takeError();
+    entry.plan = plan->second;
+    entry.knobs = *knobs;
+  }
+  return Generator(*program, *engine).checkForward(ids, settings);
+}
+
+Error Job::runForward() {
+  Generator generator(*program, *engine);
+  Expected<Generator::Logits> result = generator.forward(ids, settings);
+  if (!result)
+    return result.takeError();
+  if (!options.logitsFile.empty())
+    if (Error error = writeNpy(options.logitsFile,
+                               viewOf(result->logits.contiguous())))
+      return error;
+  if (options.recordFile.empty())
+    return Error::success();
+  std::vector<NamedTensor> tensors;
+  for (auto [record, values] :
+       zip(program->manifest().records, result->records))
+    tensors.push_back({record.name, viewOf(values.contiguous())});
+  return writeNpz(options.recordFile, tensors);
+}
+
+/// The records of rows of different lengths in one array a record, padded with
+/// zeros; "input_ids" tells the padding (-1), "prompt_length" where the
+/// generated tokens begin.
+Error Job::writeRecords(const Generation &generation) const {
+  const std::vector<Manifest::Record> &records = program->manifest().records;
+  int64_t count = rows.size(), longest = 0;
+  for (auto [row, result] : zip(rows, generation.rows))
+    longest = std::max<int64_t>(
+        longest, row.generation.prompt.size() + result.tokens.size());
+  at::Tensor tokens = at::full({count, longest}, -1, at::kLong);
+  at::Tensor lengths = at::empty({count}, at::kLong);
+  std::vector<NamedTensor> tensors;
+  for (auto [index, row] : enumerate(rows)) {
+    int64_t *to = tokens.mutable_data_ptr<int64_t>() + index * longest;
+    to = llvm::copy(row.generation.prompt, to);
+    llvm::copy(generation.rows[index].tokens, to);
+    lengths.mutable_data_ptr<int64_t>()[index] = row.generation.prompt.size();
+  }
+  tensors.push_back({"input_ids", viewOf(tokens)});
+  tensors.push_back({"prompt_length", viewOf(lengths)});
+  for (auto [index, record] : enumerate(records)) {
+    int64_t width = generation.recordWidths[index];
+    at::Tensor values = at::zeros({count, longest, width}, at::kFloat);
+    for (auto [row, result] : enumerate(generation.rows))
+      llvm::copy(result.records[index],
+                 values.mutable_data_ptr<float>() + row * longest * width);
+    tensors.push_back({record.name, viewOf(values)});
+  }
+  return writeNpz(options.recordFile, tensors);
+}
+
+void Job::printText(const Generation &generation) {
+  for (auto [index, row] : enumerate(rows)) {
+    if (rows.size() > 1)
+      out << "--- " << index << " " << row.plan << "\n";
+    Expected<std::string> text =
+        tokenizer->decode(generation.rows[index].tokens);
+    if (text)
+      out << *text << "\n";
+    else
+      out << toString(text.takeError()) << "\n";
+  }
+}
+
+double perSecond(int64_t tokens, double seconds) {
+  return seconds > 0 ? tokens / seconds : 0;
+}
+
+Error Job::printJSON(const Generation &generation) {
+  json::Array list;
+  for (auto [index, row] : enumerate(rows)) {
+    const GeneratedRow &result = generation.rows[index];
+    Expected<std::string> text = tokenizer->decode(result.tokens);
+    if (!text)
+      return text.takeError();
+    json::Object knobs;
+    for (auto [knob, value] :
+         zip(program->manifest().knobs, row.generation.knobs))
+      knobs[knob.name] = value;
+    list.push_back(json::Object{
+        {"prompt", row.text},
+        {"prompt_tokens", static_cast<int64_t>(row.generation.prompt.size())},
+        {"plan", row.plan},
+        {"knobs", std::move(knobs)},
+        {"seed", row.generation.sampling.seed},
+        {"text", *text},
+        {"tokens", json::Array(result.tokens)},
+        {"finish", nameOf(result.finish)}});
+  }
+  const GenerationTiming &timing = generation.timing;
+  auto phase = [](int64_t tokens, double seconds) {
+    return json::Object{{"tokens", tokens},
+                        {"seconds", seconds},
+                        {"tokens_per_second", perSecond(tokens, seconds)}};
+  };
+  json::Value value = json::Object{
+      {"weir", 1},
+      {"model", program->model().model},
+      {"engine", engine->name()},
+      {"threads", at::get_num_threads()},
+      {"rows", std::move(list)},
+      {"prefill", phase(timing.prefillTokens, timing.prefillSeconds)},
+      {"decode", phase(timing.decodeTokens, timing.decodeSeconds)}};
+  out << formatv("{0:2}", value) << "\n";
+  return Error::success();
+}
+
+void Job::printTiming(const GenerationTiming &timing) {
+  auto line = [&](StringRef phase, int64_t tokens, double seconds) {
+    err << phase << ": " << tokens << " tokens, "
+        << llvm::format("%.3f s, %.1f tokens/s", seconds,
+                        perSecond(tokens, seconds))
+        << "\n";
+  };
+  line("prefill", timing.prefillTokens, timing.prefillSeconds);
+  line("decode", timing.decodeTokens, timing.decodeSeconds);
+}
+
+Error Job::runGeneration() {
+  GenerationOptions generation;
+  generation.maxNewTokens = options.maxNewTokens;
+  generation.record = !options.recordFile.empty();
+  if (!options.ignoreEndOfSequence)
+    generation.endOfSequence = program->model().eos;
+  std::vector<GenerationRow> requests;
+  for (const Row &row : rows)
+    requests.push_back(row.generation);
+
+  TextStream stream(*tokenizer);
+  size_t tokens = 0;
+  bool progress = rows.size() > 1 && !options.quiet && err.is_displayed();
+  generation.onToken = [&](size_t, int64_t token) {
+    ++tokens;
+    if (streams()) {
+      Expected<std::string> text = stream.push(token);
+      if (text)
+        out << *text;
+      else
+        consumeError(text.takeError());
+      out.flush();
+    } else if (progress) {
+      err << "\r" << tokens << " tokens";
+      err.flush();
+    }
+  };
+  Generator generator(*program, *engine);
+  Expected<Generation> result = generator.generate(requests, generation);
+  if (progress)
+    err << "\r";
+  if (streams())
+    out << stream.finish() << "\n";
+  if (!result)
+    return result.takeError();
+  if (options.json) {
+    if (Error error = printJSON(*result))
+      return error;
+  } else if (!streams()) {
+    printText(*result);
+  }
+  out.flush();
+  if (!options.quiet)
+    printTiming(result->timing);
+  if (generation.record)
+    return writeRecords(*result);
+  return Error::success();
+}
+
+int Job::run() {
+  auto report = [&](Error error, ExitCode code) {
+    err << "weir-run: error: " << toString(std::move(error)) << "\n";
+    return code;
+  };
+  if (Error error = checkOptions())
+    return report(std::move(error), badInput);
+  if (Error error = open())
+    return report(std::move(error), badInput);
+  if (Error error = createEngine())
+    return report(std::move(error), badInput);
+  bool forward = !options.idsFile.empty();
+  if (Error error = forward ? prepareForward() : prepareRows())
+    return report(std::move(error), badInput);
+  if (Error error = forward ? runForward() : runGeneration())
+    return report(std::move(error), failed);
+  if (out.has_error()) {
+    Error error = errorCodeToError(out.error());
+    out.clear_error();
+    return report(std::move(error), failed);
+  }
+  return done;
+}
+
+} // namespace
+
+int runJob(const RunOptions &options, raw_fd_ostream &out,
+           raw_fd_ostream &err) {
+  return Job(options, out, err).run();
+}
+
+} // namespace weir

@@ -1,0 +1,108 @@
+//===- weir-run.cpp - Run a program without Python ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Exit codes: 0 done; 1 wrong usage or input (nothing ran); 2 a failure while
+// running or writing.
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/RunJob.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+#include <CLI/CLI.hpp>
+
+namespace {
+
+void addOptions(CLI::App &app, weir::RunOptions &options) {
+  app.add_option("program", options.program,
+                 "a folder with manifest.json, or a .pt2 file")
+      ->required();
+  app.add_option("--engine", options.engine,
+                 "reference (graph walk), aot (AOTInductor package), or auto: "
+                 "aot if there is a package")
+      ->check(CLI::IsMember({"auto", "reference", "aot"}))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "threads of the tensor library")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("!--no-verify", options.verify,
+               "do not compare the files with the manifest's hashes");
+
+  auto *text = app.add_option_group("Prompts");
+  text->add_option("-p,--prompt", options.prompts,
+                   "a prompt; several make a batch")
+      ->allow_extra_args(false);
+  text->add_option("--prompts", options.promptsFile,
+                   "a batch: one prompt a line, or .jsonl with "
+                   "prompt/messages/plan/knobs/seed a row");
+  text->add_flag("--chat", options.chat,
+                 "each prompt is a user's message of a conversation");
+  text->add_option("--system", options.system,
+                   "the system message, with --chat");
+
+  auto *forward = app.add_option_group("One forward pass");
+  forward->add_option("--ids", options.idsFile,
+                      "token ids [b, S] int64 (.npy); -1 pads short rows on "
+                      "the right");
+  forward->add_option("--prompt-length", options.promptLengths,
+                      "tokens of the prompt: one number, or one a row "
+                      "(default: the whole row)")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber);
+  forward->add_option("--logits", options.logitsFile,
+                      "where the logits [b, S, V] float32 go (.npy)");
+
+  auto *steering = app.add_option_group("Steering");
+  steering->add_option("--plan", options.plans,
+                       "a plan, or one a row; 'none' is unsteered (default: "
+                       "the program's first plan)")
+      ->delimiter(',');
+  steering->add_option("--knob", options.knobs, "name=number; repeatable")
+      ->allow_extra_args(false);
+  steering->add_option("--record", options.recordFile,
+                       "where the program's records go (.npz)");
+
+  auto *sampling = app.add_option_group("Sampling");
+  sampling->add_option("-n,--max-new-tokens", options.maxNewTokens)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sampling->add_option("--temperature", options.temperature,
+                       "0 takes the most likely token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sampling->add_option("--top-p", options.topP,
+                       "sample from the most likely tokens that make up this "
+                       "probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  sampling->add_option("--seed", options.seed, "row r of a batch uses seed + r")
+      ->capture_default_str();
+  sampling->add_flag("--ignore-eos", options.ignoreEndOfSequence,
+                     "do not stop at an end-of-sequence token");
+
+  app.add_flag("--json", options.json, "write one JSON object");
+  app.add_flag("-q,--quiet", options.quiet, "no tokens/s on standard error");
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("Runs a program: generates text, or one forward pass over token "
+               "ids.");
+  app.name("weir-run");
+  app.footer("Exit codes: 0 done, 1 wrong usage or input, 2 a failure while "
+             "running.\nSee docs/running.md.");
+  weir::RunOptions options;
+  addOptions(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 1;
+  }
+  return weir::runJob(options, llvm::outs(), llvm::errs());
+}
