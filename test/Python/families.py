@@ -10,6 +10,8 @@ hidden size, the window is shorter than the tests' texts), so that a mix-up show
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -41,7 +43,7 @@ CONFIGS = {
     "qwen2-sliding": Qwen2Config(**_shape, use_sliding_window=True, sliding_window=5, max_window_layers=1),
     "qwen3": Qwen3Config(**_shape, head_dim=16),
     "gemma2": Gemma2Config(**_shape, head_dim=16, query_pre_attn_scalar=16, sliding_window=5,
-                           attn_logit_softcapping=3.0, final_logit_softcapping=2.0, layer_types=_alternating),
+                           attn_logit_softcapping=3.0, final_logit_softcapping=9.0, layer_types=_alternating),
     "gemma3": Gemma3TextConfig(**_shape, head_dim=16, query_pre_attn_scalar=16, sliding_window=5,
                                layer_types=_alternating),
     "gpt2": GPT2Config(n_embd=32, n_layer=3, n_head=4, n_inner=48, **_common),
@@ -57,7 +59,7 @@ def model(family: str, dtype: torch.dtype = torch.float32):
     mask or position hardly moves the logits. Norms and biases are moved off 1 and 0 as well.
     """
     torch.manual_seed(0)
-    result = AutoModelForCausalLM.from_config(CONFIGS[family]).eval()
+    result = AutoModelForCausalLM.from_config(copy.deepcopy(CONFIGS[family])).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in result.parameters():

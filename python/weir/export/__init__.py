@@ -1,42 +1,139 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""From a Hugging Face causal model to a torch.export archive that `weirc` compiles and `weir-run` runs."""
+"""From a Hugging Face causal model to a torch.export archive that `weirc` compiles and `weir-run` runs.
+
+The program takes input_ids [b, S] int64 and positions [b, S] int64 and gives logits [b, S, V] float32;
+keys and values of earlier tokens are kept inside. docs/export.md describes it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
 from pathlib import Path
 from typing import Callable
 
-import torch
+from .errors import ExportError, UnsupportedModel
 
-from . import archive, program, sources
-from .sources import DTYPES, ExportError
+__all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "cached", "export"]
 
-__all__ = ["DTYPES", "ExportError", "export", "exportProgram"]
-
-
-def exportProgram(module: program.Program) -> torch.export.ExportedProgram:
-    """Traces `module` with batch (1..max_batch) and length (1..max_length) dynamic."""
-    # Examples of at least 2 x 2: a size of 1 would be taken for a constant.
-    batch = min(2, module.max_batch)
-    ids = torch.zeros(batch, 3, dtype=torch.int64)
-    positions = torch.arange(3).expand(batch, 3).contiguous()
-    shape = {1: torch.export.Dim("length", min=1, max=module.max_length)}
-    if module.max_batch > 1:
-        shape[0] = torch.export.Dim("batch", min=1, max=module.max_batch)
-    with torch.no_grad():
-        return torch.export.export(module, (ids, positions), dynamic_shapes=(shape, shape), strict=False)
+DTYPES = ("f32", "bf16")
+MAX_BATCH = 4
+MAX_LENGTH = 512
 
 
-def export(model: str, path: str | Path, *, dtype: str = "f32", max_batch: int = 4, max_length: int = 512,
+@contextlib.contextmanager
+def _quiet():
+    """transformers' bars and advice are no part of what an export has to say."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _source(model, name: str | None, tokenizer):
+    from . import sources
+
+    if isinstance(model, (str, Path)):
+        return sources.resolve(str(model))
+    return sources.Loaded(name or model.config.model_type, model, tokenizer)
+
+
+def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int = MAX_BATCH,
+           max_length: int = MAX_LENGTH, name: str | None = None, tokenizer=None,
            progress: Callable[[str], None] = lambda line: None) -> Path:
-    source = sources.resolve(model)
-    progress(f"loading {source.name}")
-    loaded = source.model(DTYPES[dtype])
-    tokenizer = source.tokenizer()
-    module = program.Program(loaded, max_batch, max_length).eval()
-    progress("tracing")
-    exported = exportProgram(module)
-    progress("writing")
-    archive.write(exported, archive.records(source.name, dtype, module, tokenizer), Path(path))
-    return Path(path)
+    """Writes the exported program of `model` to `path`, replacing it at once or leaving it alone.
+
+    model       a folder, a GGUF file, a name in the local Hugging Face cache, "smollm2", or a
+                transformers model in memory (then `name` and `tokenizer` may go with it)
+    dtype       of weights, activations and cache: "f32" or "bf16"; logits are float32 in any case
+    max_batch   rows of the cache; a batch has 1..max_batch rows
+    max_length  positions of the cache: prompt and answer together
+    progress    called with one line before each step
+
+    Raises ExportError. Before anything is written the program is run against the model itself.
+    """
+    import torch
+
+    from . import archive, check, graph, program, sources
+
+    if dtype not in DTYPES:
+        raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
+    torch_dtype = sources.DTYPES[dtype]
+    with _quiet():
+        source = _source(model, name, tokenizer)
+        progress(f"loading {source.name}")
+        loaded = source.model(torch_dtype)
+        tokens = source.tokenizer()
+        program.require_supported(loaded.config, max_batch, max_length)
+        ids, want = check.reference(loaded, max_length)
+        attention = loaded.config._attn_implementation
+        try:
+            module = program.Program(loaded, max_batch, max_length)
+            progress(f"tracing {loaded.config.num_hidden_layers} layers")
+            exported = graph.trace(module)
+        finally:
+            loaded.set_attn_implementation(attention)
+        progress(f"checking {ids.numel()} tokens against the model")
+        check.compare(exported, ids, want, max_batch, torch_dtype)
+        path = Path(path)
+        progress(f"writing {path}")
+        archive.write(exported, archive.records(source.name, dtype, module, tokens), path)
+    return path
+
+
+def cache_folder() -> Path:
+    """Where `cached` keeps programs: $WEIR_CACHE, or .cache/weir of the source tree this package is
+    in, or the user's cache folder."""
+    if folder := os.environ.get("WEIR_CACHE"):
+        return Path(folder) / "models"
+    tree = Path(__file__).resolve().parents[3]
+    if (tree / "CMakeLists.txt").is_file() and (tree / "python" / "weir").is_dir():
+        return tree / ".cache" / "weir" / "models"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "weir" / "models"
+
+
+def _key(source, *options) -> str:
+    """Changes with anything that the exported program depends on."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    versions = [f"{package} {importlib.metadata.version(package)}" for package in ("torch", "transformers", "tokenizers")]
+    digest.update(repr((source.name, source.fingerprint(), versions, options)).encode())
+    return digest.hexdigest()[:12]
+
+
+def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length: int = MAX_LENGTH,
+           name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The path of the exported program of `model`, exported now unless an earlier export still holds.
+
+    Parameters as in `export`. A file is called after its content's key (the model's files, the
+    options, the export's own source and the versions it rests on), so it never goes stale; what it
+    replaces is removed. Processes that ask at once wait for one export.
+    """
+    source = _source(model, name, tokenizer)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{source.name}-{dtype}-b{max_batch}-n{max_length}".replace("/", "--")
+    path = folder / f"{stem}-{_key(source, dtype, max_batch, max_length)}.pt2"
+    if path.is_file():
+        return path
+    with open(folder / f".{stem}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_file():
+            export(model, path, dtype=dtype, max_batch=max_batch, max_length=max_length, name=name,
+                   tokenizer=tokenizer, progress=progress)
+            for old in folder.glob(f"{stem}-????????????.pt2"):
+                if old != path:
+                    old.unlink(missing_ok=True)
+    return path

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 
-def tokenIds(value) -> list[int]:
+def token_ids(value) -> list[int]:
     """Configurations give one id, a list of ids or nothing."""
     if value is None:
         return []
@@ -22,11 +22,11 @@ def tokenIds(value) -> list[int]:
 
 def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
     """The records below `extra/`: weir.json, and the tokenizer's files when there is a tokenizer."""
-    model = program.huggingFace
+    model = program.hugging_face
     config, generation = model.config, model.generation_config
     shapes = program.shapes.values()
-    bos = tokenIds(config.bos_token_id)
-    eos = tokenIds(generation.eos_token_id if generation is not None else None) or tokenIds(config.eos_token_id)
+    bos = token_ids(config.bos_token_id)
+    eos = token_ids(generation.eos_token_id if generation is not None else None) or token_ids(config.eos_token_id)
     chat_template = None
     result = {}
     if tokenizer is not None:
@@ -34,8 +34,8 @@ def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
         chat_template = tokenizer.chat_template
         if isinstance(chat_template, dict):
             chat_template = chat_template.get("default")
-        bos = bos or tokenIds(tokenizer.bos_token_id)
-        eos = eos or tokenIds(tokenizer.eos_token_id)
+        bos = bos or token_ids(tokenizer.bos_token_id)
+        eos = eos or token_ids(tokenizer.eos_token_id)
         with tempfile.TemporaryDirectory() as folder:
             tokenizer.save_pretrained(folder)
             for file in ("tokenizer.json", "tokenizer_config.json"):

@@ -19,9 +19,11 @@ import contextlib
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as functional
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .errors import ExportError, UnsupportedModel, first_line
 
 ATTENTION = "weir_kv_cache"
 
@@ -108,10 +110,6 @@ class _Probe(Cache):
         return 1
 
 
-class UnsupportedModel(ValueError):
-    """The model does something that an exported program with this cache would not do."""
-
-
 # The pass under way: (masks by window, None) while running, (None, probe) while probing. transformers
 # hands an attention function neither the cache nor anything else that could carry the masks.
 _active: tuple[dict | None, _Probe | None] | None = None
@@ -145,18 +143,21 @@ def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=N
             raise UnsupportedModel(f"layer {layer} attends without writing to the KV cache")
         keys, values = probe.seen[layer]
         probe.shapes[layer] = LayerShape(keys[1], keys[3], values[3], groups, sliding_window)
-        return query.new_zeros(batch, length, heads, values[3]), None
+        return query.new_zeros(batch, length, heads, value.shape[3]), None
 
     mask = masks[sliding_window, groups]
-    # contiguous + view, not reshape: whether a reshape copies depends on S, and export would pin S.
-    query = query.contiguous().view(batch, heads // groups, groups * length, dim)
+    if groups > 1:
+        # contiguous + view, not reshape: whether a reshape copies depends on S, and export would pin S.
+        query = query.contiguous().view(batch, heads // groups, groups * length, dim)
     if softcap is None:
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+        out = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
     else:
         weights = torch.matmul(query, key.transpose(2, 3)) * scaling
         weights = torch.tanh(weights / softcap) * softcap + mask
         weights = torch.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
         out = torch.matmul(weights, value)
+    if groups == 1:
+        return out.transpose(1, 2).contiguous(), None
     out = out.unflatten(2, (groups, length)).permute(0, 3, 1, 2, 4).contiguous()
     return out.view(batch, length, heads, value.shape[3]), None
 
@@ -164,17 +165,33 @@ def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=N
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 
 
-def _windowOfConfig(config, layer):
-    """The sliding window that the configuration promises for a layer, None for full attention."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds is None:
-        return getattr(config, "sliding_window", None) if config.model_type == "mistral" else None
-    kind = kinds[layer]
-    if kind == "full_attention":
-        return None
-    if kind == "sliding_attention":
-        return config.sliding_window
-    raise UnsupportedModel(f"layer {layer} is of type '{kind}'; only full and sliding attention keep a KV cache")
+def _rope_types(config) -> set[str]:
+    """The kinds of rotary embedding that a configuration names, for one or for each type of layer."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    each = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    return {value["rope_type"] for value in each if "rope_type" in value}
+
+
+def require_supported(config, max_batch: int, max_length: int):
+    """Raises for what can be known from the configuration to go wrong."""
+    if max_batch < 1:
+        raise ExportError(f"the largest batch must be at least 1, not {max_batch}")
+    if max_length < 2:
+        raise ExportError(f"the greatest length must be at least 2, not {max_length}")
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and max_length > limit:
+        raise ExportError(f"the model has {limit} positions; a length of {max_length} does not fit")
+    if config.is_encoder_decoder or getattr(config, "add_cross_attention", False):
+        raise UnsupportedModel("the model has an encoder; only decoders are exported")
+    if getattr(config, "use_bidirectional_attention", False):
+        raise UnsupportedModel("the model attends to later tokens; only causal models are exported")
+    moving = _rope_types(config) & {"dynamic", "longrope"}
+    if moving:
+        raise UnsupportedModel(f"rotary embeddings of type '{min(moving)}' change with the length of the text; "
+                               "keys in a cache would have to change with them")
+    for layer, kind in enumerate(getattr(config, "layer_types", None) or []):
+        if kind not in ("full_attention", "sliding_attention"):
+            raise UnsupportedModel(f"layer {layer} is of type '{kind}'; only full and sliding attention keep a KV cache")
 
 
 class Program(torch.nn.Module):
@@ -186,32 +203,41 @@ class Program(torch.nn.Module):
         for name, child in model.named_children():
             self.add_module(name, child)
         # Outside the module tree: a second path to the same weights would rename them.
-        object.__setattr__(self, "huggingFace", model)
-        model.set_attn_implementation(ATTENTION)
+        object.__setattr__(self, "hugging_face", model)
+        require_supported(model.config, max_batch, max_length)
+        try:
+            model.set_attn_implementation(ATTENTION)
+        except ValueError as error:
+            raise UnsupportedModel(f"the attention of {type(model).__name__} cannot be replaced: {first_line(error)}") from error
         self.max_batch, self.max_length = max_batch, max_length
         self.shapes = self._probe()
         self.kv_cache = KVCache(self.shapes, max_batch, max_length, model.dtype)
+        self.eval()
 
     @torch.no_grad()
-    def _probe(self):
+    def _probe(self) -> dict[int, LayerShape]:
+        """What each layer keeps, by running the model once on two tokens."""
         probe = _Probe()
-        ids = torch.zeros(1, 2, dtype=torch.long)
-        with _activate(probe=probe):
-            self._logits(ids, torch.tensor([[0, 1]]), probe)
-        config = self.huggingFace.config
+        try:
+            with _activate(probe=probe):
+                self._logits(torch.zeros(1, 2, dtype=torch.long), torch.tensor([[0, 1]]), probe)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise UnsupportedModel(f"{type(self.hugging_face).__name__} does not run with an explicit KV cache: "
+                                   f"{first_line(error)}") from error
+        config = self.hugging_face.config
         missing = set(range(config.num_hidden_layers)) - set(probe.shapes)
         if missing:
             raise UnsupportedModel(f"layer {min(missing)} has no attention that keeps keys and values")
+        kinds = getattr(config, "layer_types", None)
         for layer, shape in probe.shapes.items():
-            promised = _windowOfConfig(config, layer)
-            if shape.window != promised:
-                raise UnsupportedModel(f"layer {layer} attends with window {shape.window}, its configuration says {promised}")
+            if kinds and (shape.window is not None) != (kinds[layer] == "sliding_attention"):
+                raise UnsupportedModel(f"layer {layer} is of type '{kinds[layer]}' but attends with window {shape.window}")
         return probe.shapes
 
     def _logits(self, input_ids, positions, cache):
         # forward itself, not the model's __call__: the model is not part of the module tree.
-        return self.huggingFace.forward(input_ids=input_ids, position_ids=positions, past_key_values=cache,
-                                   use_cache=True).logits
+        return self.hugging_face.forward(input_ids=input_ids, position_ids=positions, past_key_values=cache,
+                                         use_cache=True).logits
 
     def _mask(self, visible: torch.Tensor, window: int | None, groups: int) -> torch.Tensor:
         """Additive mask [b, 1, groups * S, max] of the model's dtype, 0 where a slot is seen.
@@ -223,7 +249,7 @@ class Program(torch.nn.Module):
         seen = slots <= last
         if window is not None:
             seen = seen & (slots > last - window)
-        dtype = self.huggingFace.dtype
+        dtype = self.hugging_face.dtype
         mask = torch.where(seen, torch.zeros((), dtype=dtype), torch.full((), float("-inf"), dtype=dtype))
         mask = mask.unsqueeze(1)
         if groups == 1:

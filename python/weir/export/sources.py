@@ -4,26 +4,50 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
+import hashlib
 import importlib.metadata
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from .errors import ExportError, first_line
+
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 
 
-class ExportError(Exception):
-    """Something the person can mend: a missing file, a model that is not supported, a bad option."""
+class Loaded:
+    """A model that is in memory already: a transformers model and, where there is one, its fast tokenizer."""
+
+    def __init__(self, name: str, model, tokenizer=None):
+        self.name, self._model, self._tokenizer = name, model, tokenizer
+
+    def model(self, dtype: torch.dtype):
+        """The model itself if its weights are of `dtype`, else a copy that is."""
+        same = self._model.dtype == dtype
+        return (self._model if same else copy.deepcopy(self._model).to(dtype)).eval()
+
+    def tokenizer(self):
+        return self._tokenizer
+
+    def fingerprint(self) -> str:
+        """Changes with the configuration or a weight."""
+        digest = hashlib.sha256(self._model.config.to_json_string(use_diff=False).encode())
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model on this machine. `location` and `gguf` are what transformers' from_pretrained takes."""
+    """A model on this machine: a folder and, for GGUF, the file in it."""
 
-    name: str  # what the person wrote; becomes "model" in weir.json
+    name: str  # becomes "model" in weir.json
     location: str
     gguf: str | None = None
 
@@ -36,42 +60,37 @@ class Source:
         from transformers import AutoModelForCausalLM
 
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                self.location, dtype=dtype, local_files_only=True, **self._arguments)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ExportError(f"cannot load the model {self.name}: {_first_line(error)}") from error
-        if self.gguf:
-            _disownGguf(model)
-        return model.eval()
+            return AutoModelForCausalLM.from_pretrained(
+                self.location, dtype=dtype, local_files_only=True, **self._arguments).eval()
+        except Exception as error:  # a damaged file can raise anything in the readers below
+            raise ExportError(f"cannot load the model {self.name}: {first_line(error)}") from error
 
     def tokenizer(self):
         """The fast tokenizer that belongs to the model, or None when the model comes without one."""
         from transformers import AutoTokenizer
 
+        folder = Path(self.location)
+        if not self.gguf and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+            return None
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.location, local_files_only=True, **self._arguments)
-        except (OSError, ValueError, KeyError, ImportError):
-            return None
-        if not getattr(tokenizer, "is_fast", False):
+        except Exception as error:  # as above
+            raise ExportError(f"cannot load the tokenizer of {self.name}: {first_line(error)}") from error
+        if not tokenizer.is_fast:
+            warnings.warn(f"the tokenizer of {self.name} has no tokenizer.json form: the archive will carry none")
             return None
         if self.gguf:
-            _restorePreTokenizer(tokenizer, Path(self.location) / self.gguf)
+            _restore_pre_tokenizer(tokenizer, folder / self.gguf)
         return tokenizer
 
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def _disownGguf(model):
-    """transformers marks a model read from GGUF as quantised although its weights are plain now."""
-    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
-        with contextlib.suppress(AttributeError):
-            delattr(model, name)
+    def fingerprint(self) -> str:
+        """Changes when a file of the model does, judged by name, size and time of change."""
+        folder = Path(self.location)
+        files = [folder / self.gguf] if self.gguf else sorted(file for file in folder.iterdir() if file.is_file())
+        return "\n".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
 
 
-def _restorePreTokenizer(tokenizer, path: Path):
+def _restore_pre_tokenizer(tokenizer, path: Path):
     """GGUF names the splitting before BPE in tokenizer.ggml.pre; transformers ignores that name and
     takes GPT-2's. `smollm` (llama.cpp: LLAMA_VOCAB_PRE_TYPE_SMOLLM) also splits every digit off."""
     from gguf import GGUFReader
@@ -125,7 +144,8 @@ def resolve(model: str) -> Source:
         raise ExportError(f"{model}: no such file or folder")
     from huggingface_hub import try_to_load_from_cache
 
-    if not isinstance(try_to_load_from_cache(model, "config.json"), str):
+    config = try_to_load_from_cache(model, "config.json")
+    if not isinstance(config, str):
         raise ExportError(f"{model} is neither a folder nor in the local Hugging Face cache, and nothing is "
                           f"downloaded here; fetch it first (hf download {model}) or give a folder")
-    return Source(model, model)
+    return Source(model, str(Path(config).parent))

@@ -1,0 +1,42 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Downloads a source package, checks its hash and unpacks it.
+
+usage: fetch_sdist.py NAME==VERSION SHA256 FOLDER
+
+The content of the archive's top folder lands in FOLDER/tree. Nothing of the
+package is built or run.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+
+def main() -> int:
+    requirement, digest, folder = sys.argv[1:]
+    folder = Path(folder)
+    name = requirement.split("==")[0].lower().replace("-", "_")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q",
+         "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
+         "--no-build-isolation", "-d", str(folder), requirement],
+        check=True)
+    (archive,) = [path for path in folder.glob("*.tar.gz")
+                  if path.name.lower().replace("-", "_").startswith(name)]
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != digest:
+        print(f"{archive.name}: its SHA-256 is {found}, expected {digest}",
+              file=sys.stderr)
+        return 1
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    (top,) = [path for path in folder.iterdir() if path.is_dir()]
+    top.rename(folder / "tree")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

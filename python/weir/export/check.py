@@ -1,0 +1,73 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The exported program must say what the Hugging Face model says: asked once at every export.
+
+A family with a peculiarity that this exporter does not know fails here instead of steering wrong.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import ExportError, UnsupportedModel, first_line
+
+LENGTH = 12
+# |program - model| / |model|, Euclidean norms over the vocabulary with the mean taken out. Summing in
+# another order costs 1e-6 to 1e-4 in f32; bf16 keeps 8 bits.
+TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15}
+
+
+def sample(vocabulary: int, length: int) -> torch.Tensor:
+    """Random ids [2, length] int64, the same each time."""
+    return torch.randint(0, vocabulary, (2, length), generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def reference(model, max_length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(ids [2, n] int64, the model's own logits [2, n, V] float32) with n = min(LENGTH, max_length)."""
+    # Ids that the embedding has rows for; a pad token among them would draw a warning about masks.
+    ids = sample(model.get_input_embeddings().weight.shape[0], min(LENGTH, max_length))
+    mask = torch.ones_like(ids)
+    try:
+        return ids, model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+    except RuntimeError as error:
+        raise ExportError(f"the model itself does not run: {first_line(error)}") from error
+
+
+def _error(got: torch.Tensor, want: torch.Tensor) -> float:
+    """The largest relative error of a position; got, want [..., V]."""
+    want = want - want.mean(-1, keepdim=True)
+    got = got - got.mean(-1, keepdim=True)
+    return ((got - want).norm(dim=-1) / want.norm(dim=-1).clamp(min=1e-12)).max().item()
+
+
+@torch.no_grad()
+def compare(exported: torch.export.ExportedProgram, ids: torch.Tensor, want: torch.Tensor,
+            max_batch: int, dtype: torch.dtype):
+    """Runs a prefill of ragged rows (padding on the right), then the rest token by token, and raises
+    UnsupportedModel where the logits leave those of `reference`. Leaves the cache as it found it: zero."""
+    rows, length = min(2, max_batch), ids.shape[1]
+    run = exported.module()
+    prompts = [length // 2, max(1, length // 3)][:rows]
+    positions = torch.arange(length // 2).expand(rows, -1).clone()
+    for row, prompt in enumerate(prompts):
+        positions[row, prompt:] = -1
+    got = run(ids[:rows, : length // 2], positions)
+    worst = max(_error(got[row, :prompt], want[row, :prompt]) for row, prompt in enumerate(prompts))
+    stage = "prefill"
+    if not got.isfinite().all():
+        raise UnsupportedModel("the exported program gives logits that are not finite")
+    for row in reversed(range(rows)):  # row 0 last: alone, so that a batch of one is run too
+        for at in range(prompts[row], length if row == 0 else prompts[row] + 1):
+            step = torch.full((row + 1, 1), -1)
+            step[row] = at
+            error = _error(run(ids[: row + 1, at : at + 1], step)[row, 0], want[row, at])
+            if error > worst:
+                worst, stage = error, "decode"
+    for name, tensor in exported.constants.items():
+        if name.startswith("kv_cache."):
+            tensor.zero_()
+    if not worst <= TOLERANCE[dtype]:
+        raise UnsupportedModel(f"the exported program does not agree with the model: relative error {worst:.2g} "
+                               f"in {stage} (allowed {TOLERANCE[dtype]:g})")
+    return worst

@@ -1,0 +1,273 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The command, the archive it writes, its errors, and the cache of exported programs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import families
+import pytest
+import torch
+import weir.export
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    GptOssConfig,
+    LlamaConfig,
+    MambaConfig,
+    PreTrainedTokenizerFast,
+)
+from weir.__main__ import main
+from weir.export import check, graph, program
+
+SMALL = dict(max_batch=2, max_length=16)
+SMALL_OPTIONS = ["--max-batch", "2", "--max-length", "16"]
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A Llama of the tests as a Hugging Face folder, with a tokenizer of 131 words."""
+    path = tmp_path_factory.mktemp("hub") / "tiny-llama"
+    families.model("llama").save_pretrained(path)
+    words = {f"w{index}": index for index in range(families.VOCABULARY)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="w0", bos_token="w1", eos_token="w2")
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def record(path: Path, name: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(f"archive/extra/{name}").decode()
+
+
+def entries(path: Path) -> set[str]:
+    return {entry.name for entry in path.iterdir()}
+
+
+def test_a_folder_becomes_an_archive_that_agrees_with_the_model(folder, tmp_path, capsys):
+    out = tmp_path / "model.pt2"
+    assert main(["export", str(folder), "-o", str(out), *SMALL_OPTIONS]) == 0
+    assert capsys.readouterr() == ("", ""), "quiet where no terminal listens"
+    assert entries(tmp_path) == {"model.pt2"}
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        got = torch.export.load(out).module()(tokens, torch.arange(4).unsqueeze(0))
+        want = AutoModelForCausalLM.from_pretrained(folder)(tokens).logits
+    torch.testing.assert_close(got, want, rtol=0, atol=5e-5)
+
+
+def test_the_archive_says_what_a_runner_needs(folder, tmp_path):
+    out = weir.export.export(folder, tmp_path / "model.pt2", **SMALL)
+    assert json.loads(record(out, "weir.json")) == {
+        "weir": 1, "model": "tiny-llama", "family": "llama", "hidden_size": 32, "layers": 3, "heads": 4, "head_dim": 8,
+        "vocab_size": families.VOCABULARY, "max_batch": 2, "max_length": 16, "dtype": "f32", "bos": 1, "eos": [2],
+        "chat_template": TEMPLATE}
+    assert Tokenizer.from_str(record(out, "tokenizer.json")).encode("w5 w77 no").ids == [5, 77, 0]
+    assert json.loads(record(out, "tokenizer_config.json"))["eos_token"] == "w2"
+    extra = {"weir.json": ""}
+    torch.export.load(out, extra_files=extra)
+    assert json.loads(extra["weir.json"])["weir"] == 1
+
+
+def test_a_model_without_a_tokenizer_is_exported_without_one(tmp_path):
+    families.model("llama").save_pretrained(tmp_path / "bare")
+    out = weir.export.export(tmp_path / "bare", tmp_path / "model.pt2", **SMALL)
+    with zipfile.ZipFile(out) as archive:
+        assert [name for name in archive.namelist() if "/extra/" in name] == ["archive/extra/weir.json"]
+    about = json.loads(record(out, "weir.json"))
+    assert about["chat_template"] is None and about["bos"] == 1 and about["eos"] == [2]
+
+
+def test_two_exports_are_equal_byte_by_byte(folder, tmp_path):
+    first = weir.export.export(folder, tmp_path / "one.pt2", **SMALL)
+    second = weir.export.export(folder, tmp_path / "deeper" / "two.pt2", **SMALL)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_bf16_weights_are_stored_as_bf16(folder, tmp_path):
+    out = weir.export.export(folder, tmp_path / "model.pt2", dtype="bf16", **SMALL)
+    exported = torch.export.load(out)
+    assert {tensor.dtype for tensor in exported.state_dict.values()} == {torch.bfloat16}
+    assert json.loads(record(out, "weir.json"))["dtype"] == "bf16"
+
+
+def test_a_batch_of_one_row_is_fixed(folder, tmp_path):
+    out = weir.export.export(folder, tmp_path / "model.pt2", max_batch=1, max_length=16)
+    exported = torch.export.load(out)
+    assert [(r.lower, r.upper) for r in exported.range_constraints.values()] == [(1, 16)]
+    assert next(node for node in exported.graph.nodes if node.name == "input_ids").meta["val"].shape[0] == 1
+
+
+def test_a_model_in_memory_is_left_as_it_was(tmp_path):
+    model = families.model("llama")
+    before, attention = copy.deepcopy(model.state_dict()), model.config._attn_implementation
+    tokens = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        want = model(tokens).logits
+        weir.export.export(model, tmp_path / "model.pt2", dtype="bf16", **SMALL)
+        weir.export.export(model, tmp_path / "model.pt2", **SMALL)
+        assert torch.equal(model(tokens).logits, want)
+    assert model.config._attn_implementation == attention
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def fails(capsys, *arguments: str) -> str:
+    """Runs the command, expects status 1 and one line of error, and returns it."""
+    assert main(["export", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    return err
+
+
+def test_errors_name_what_is_wrong(folder, tmp_path, capsys):
+    out = ["-o", str(tmp_path / "model.pt2")]
+    assert "no such file or folder" in fails(capsys, str(tmp_path / "absent"), *out)
+    assert "no such file or folder" in fails(capsys, "absent.gguf", *out)
+    assert "local Hugging Face cache" in fails(capsys, "nobody/no-such-model", *out)
+    (tmp_path / "empty").mkdir()
+    assert "no config.json" in fails(capsys, str(tmp_path / "empty"), *out)
+    (tmp_path / "empty" / "config.json").write_text("{")
+    assert "not valid JSON" in fails(capsys, str(tmp_path / "empty"), *out)
+    (tmp_path / "text").write_text("not a model")
+    assert "not GGUF" in fails(capsys, str(tmp_path / "text"), *out)
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF\x03")
+    assert "cannot load the model cut" in fails(capsys, str(tmp_path / "cut.gguf"), *out)
+    assert "64 positions" in fails(capsys, str(folder), *out, "--max-length", "65")
+    assert "at least 2" in fails(capsys, str(folder), *out, "--max-length", "1")
+    assert "at least 1" in fails(capsys, str(folder), *out, "--max-batch", "0")
+    assert "text" in fails(capsys, str(folder), "-o", str(tmp_path / "text" / "model.pt2"), *SMALL_OPTIONS)
+    assert entries(tmp_path) == {"empty", "text", "cut.gguf"}
+
+
+def test_a_damaged_folder_is_an_error(folder, tmp_path, capsys):
+    for name, expected in (("model.safetensors", "cannot load the model"), ("tokenizer.json", "cannot load the tokenizer")):
+        mine = tmp_path / name
+        shutil.copytree(folder, mine)
+        (mine / name).write_bytes((mine / name).read_bytes()[:100])
+        assert expected in fails(capsys, str(mine), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+
+
+def test_a_name_is_found_in_the_local_hub_cache(folder, tmp_path, monkeypatch):
+    repository = tmp_path / "models--somebody--tiny"
+    shutil.copytree(folder, repository / "snapshots" / "0123")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    out = weir.export.export("somebody/tiny", tmp_path / "model.pt2", **SMALL)
+    assert json.loads(record(out, "weir.json"))["model"] == "somebody/tiny"
+
+
+def test_bad_usage_has_status_2(folder, tmp_path, capsys):
+    for arguments in ([], ["export"], ["export", str(folder)], ["export", str(folder), "-o", "x", "--dtype", "f16"],
+                      ["export", str(folder), "-o", "x", "--cached"], ["exprot"]):
+        with pytest.raises(SystemExit) as status:
+            main(arguments)
+        assert status.value.code == 2
+        assert "usage: python -m weir" in capsys.readouterr().err
+
+
+_tiny = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, vocab_size=64)
+
+
+@pytest.mark.parametrize("config, reason", [
+    (MambaConfig(**_tiny, state_size=8), "linear_attention"),
+    (BloomConfig(hidden_size=32, n_layer=2, n_head=4, vocab_size=64), "no attention that keeps keys and values"),
+    (GptOssConfig(**_tiny, intermediate_size=32, num_key_value_heads=2, head_dim=8, num_local_experts=4,
+                  num_experts_per_tok=2), "sinks"),
+    (LlamaConfig(**_tiny, intermediate_size=32,
+                 rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}), "'dynamic'"),
+], ids=lambda value: getattr(value, "model_type", None))
+def test_models_that_cannot_be_exported_are_refused(config, reason, tmp_path):
+    model = AutoModelForCausalLM.from_config(config)
+    with pytest.raises(weir.export.UnsupportedModel, match=reason):
+        weir.export.export(model, tmp_path / "model.pt2", **SMALL)
+    assert entries(tmp_path) == set()
+
+
+def test_a_program_that_disagrees_with_its_model_is_not_written(tmp_path, monkeypatch):
+    honest = program.Program._mask
+    monkeypatch.setattr(program.Program, "_mask", lambda self, visible, window, groups:
+                        honest(self, visible, None, groups))
+    (tmp_path / "model.pt2").write_bytes(b"the one before")
+    with pytest.raises(weir.export.UnsupportedModel, match="does not agree with the model"):
+        weir.export.export(families.model("mistral"), tmp_path / "model.pt2", **SMALL)
+    assert (tmp_path / "model.pt2").read_bytes() == b"the one before"
+    assert entries(tmp_path) == {"model.pt2"}
+
+
+@pytest.mark.parametrize("max_batch", [1, 2])
+def test_the_check_sees_a_changed_weight_and_leaves_the_cache_empty(max_batch):
+    model = families.model("llama")
+    ids, want = check.reference(model, 16)
+    exported = graph.trace(program.Program(model, max_batch, 16))
+    assert check.compare(exported, ids, want, max_batch, torch.float32) < 1e-4
+    assert not any(buffer.any() for name, buffer in exported.constants.items() if "kv_cache" in name)
+    with torch.no_grad():
+        exported.state_dict["model.layers.2.mlp.down_proj.weight"][3] += 0.2
+    with pytest.raises(weir.export.UnsupportedModel, match="does not agree"):
+        check.compare(exported, ids, want, max_batch, torch.float32)
+
+
+def test_a_killed_export_leaves_the_archive_before(folder, tmp_path):
+    out = tmp_path / "model.pt2"
+    out.write_bytes(b"the one before")
+    script = ("import os, sys, torch\n"
+              "from weir.__main__ import main\n"
+              "save = torch.export.save\n"
+              "def killed(exported, stream, **options):\n"
+              "    save(exported, stream, **options)\n"
+              "    os.kill(os.getpid(), 9)\n"
+              "torch.export.save = killed\n"
+              "main(sys.argv[1:])\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script, "export", str(folder), "-o", str(out), *SMALL_OPTIONS], env=environment)
+    assert done.returncode == -signal.SIGKILL
+    assert out.read_bytes() == b"the one before"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path))
+    return tmp_path / "models"
+
+
+def test_the_cache_exports_once_and_again_only_when_something_changed(cache, folder, tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    first = weir.export.cached(mine, **SMALL)
+    written = first.stat().st_mtime_ns
+    assert first.parent == cache
+    assert weir.export.cached(mine, **SMALL) == first and first.stat().st_mtime_ns == written
+    assert main(["export", str(mine), "--cached", *SMALL_OPTIONS]) == 0
+    assert capsys.readouterr().out == f"{first}\n"
+    other = weir.export.cached(mine, max_batch=2, max_length=17)
+    assert other != first and first.is_file(), "other options, another file"
+    os.utime(mine / "config.json", (time.time() + 5, time.time() + 5))
+    second = weir.export.cached(mine, **SMALL)
+    assert second != first and second.is_file() and not first.exists() and other.is_file()
+
+
+def test_the_cache_tells_models_in_memory_apart(cache):
+    one, two = families.model("llama"), families.model("llama")
+    with torch.no_grad():
+        two.lm_head.weight[0, 0] += 1
+    paths = [weir.export.cached(model, name=name, **SMALL) for model, name in ((one, "one"), (two, "two"), (one, "one"))]
+    assert paths[0] == paths[2] != paths[1]
+    again = weir.export.cached(two, name="one", **SMALL)
+    assert again != paths[0] and not paths[0].exists()
