@@ -10,11 +10,11 @@
 
 #include "ArchiveLayout.h"
 #include "Readers.h"
+#include "Zip.h"
 
 #include "weir/Program/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
 #include <caffe2/serialize/inline_container.h>
@@ -41,9 +41,10 @@ SmallVector<int64_t, 4> denseStrides(ArrayRef<int64_t> sizes) {
   return strides;
 }
 
-json::Object payloadMeta(const AddedTensor &tensor, StringRef file) {
+/// `file` is taken by value: a JSON value made of a reference does not copy it.
+json::Object payloadMeta(const AddedTensor &tensor, std::string file) {
   return json::Object{
-      {"path_name", file},
+      {"path_name", std::move(file)},
       {"is_param", tensor.kind == AddedTensor::Parameter},
       {"use_pickle", false},
       {"tensor_meta",
@@ -128,14 +129,11 @@ Error ArchiveWriter::check() {
         name == archive::formatRecord || name == archive::versionRecord ||
         name == archive::byteOrderRecord)
       return failed("the added record '" + name + "' is one of the archive's");
-    SmallVector<StringRef> parts;
-    name.split(parts, '/');
-    if (any_of(parts, [](StringRef part) {
-          return part.empty() || part == "." || part == "..";
-        }) ||
-        name.contains('\\') || name.contains('\0') ||
-        !recordNames.insert(name).second)
-      return failed("the added record '" + name + "' has a bad name");
+    if (Error error = checkMemberName(name))
+      return inFile(source.path(), std::move(error));
+    if (name.ends_with("/") || !recordNames.insert(name).second)
+      return failed("the added record '" + name + "' is a folder or there "
+                    "twice");
   }
   return Error::success();
 }

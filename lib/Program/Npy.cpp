@@ -31,9 +31,6 @@ namespace weir {
 
 namespace {
 
-/// NumPy's own limit on the number of dimensions.
-constexpr size_t largestRank = 64;
-
 /// No array that has to be inflated may be larger than this. Stored ones are
 /// mapped and have no limit.
 constexpr int64_t largestInflated = int64_t(8) << 30;

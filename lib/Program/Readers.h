@@ -37,6 +37,9 @@ struct NpyHeader {
 /// there). Pickled, structured and big-endian arrays are refused.
 llvm::Expected<NpyHeader> readNpyHeader(llvm::ArrayRef<std::byte> bytes);
 
+/// NumPy's own limit on the number of dimensions.
+constexpr size_t largestRank = 64;
+
 /// How many bytes at most `readNpyHeader` looks at.
 constexpr size_t largestNpyHeader = 12 + (1u << 16);
 

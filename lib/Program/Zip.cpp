@@ -11,8 +11,6 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/SmallVector.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/JSON.h"
 
@@ -107,24 +105,6 @@ Error readZip64(StringRef extra, MutableArrayRef<uint64_t *> wide) {
   return broken("a zip64 field is missing");
 }
 
-Error checkName(StringRef name) {
-  if (name.empty() || name.contains('\0') || name.contains('\\') ||
-      !json::isUTF8(name))
-    return broken("a member's name is empty or has forbidden characters");
-  if (name.starts_with("/"))
-    return broken("member '" + name + "' has an absolute name");
-  // A folder's entry ends in a slash.
-  SmallVector<StringRef> parts;
-  name.rtrim('/').split(parts, '/');
-  if (name.ends_with("//"))
-    return broken("member '" + name + "' has an empty path component");
-  for (StringRef part : parts)
-    if (part.empty() || part == "." || part == "..")
-      return broken("member '" + name +
-                    "' has an empty, '.' or '..' path component");
-  return Error::success();
-}
-
 Expected<DirectoryPlace> DirectoryReader::findDirectory() const {
   if (file.size() < endSize)
     return broken("the file is shorter than a zip's end record");
@@ -213,7 +193,7 @@ DirectoryReader::readEntry(uint64_t &position,
   StringRef extra = text(position + directorySize + nameSize, extraSize);
   position += directorySize + nameSize + extraSize + commentSize;
 
-  if (Error error = checkName(member.name))
+  if (Error error = checkMemberName(member.name))
     return error;
   SmallVector<uint64_t *, 3> wide;
   for (uint64_t *value : {&member.size, &storedSize, &placed.begin})
@@ -319,6 +299,23 @@ Expected<std::vector<ZipMember>> DirectoryReader::read() {
 
 } // namespace
 
+Error checkMemberName(StringRef name) {
+  if (name.empty() || name.contains('\0') || name.contains('\\') ||
+      !json::isUTF8(name))
+    return createStringError(
+        "a member's name is empty or has forbidden characters");
+  if (name.starts_with("/"))
+    return createStringError("member '" + name + "' has an absolute name");
+  // A folder's entry ends in a slash.
+  SmallVector<StringRef> parts;
+  name.drop_back(name.ends_with("/") ? 1 : 0).split(parts, '/');
+  for (StringRef part : parts)
+    if (part.empty() || part == "." || part == "..")
+      return createStringError("member '" + name +
+                               "' has an empty, '.' or '..' path component");
+  return Error::success();
+}
+
 Expected<std::vector<ZipMember>> readZipDirectory(ArrayRef<std::byte> file) {
   return DirectoryReader(file).read();
 }
@@ -373,9 +370,11 @@ Error inflateMember(const ZipMember &member, MutableArrayRef<std::byte> out,
   return Error::success();
 }
 
-uint32_t zipChecksum(ArrayRef<std::byte> bytes) {
+uint32_t zipChecksum(ArrayRef<std::byte> bytes, uint32_t before) {
+  if (bytes.empty())
+    return before; // zlib takes a null pointer for a reset
   return static_cast<uint32_t>(
-      crc32_z(0, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()));
+      crc32_z(before, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()));
 }
 
 } // namespace weir

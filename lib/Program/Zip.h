@@ -15,13 +15,15 @@
 #ifndef WEIR_LIB_PROGRAM_ZIP_H
 #define WEIR_LIB_PROGRAM_ZIP_H
 
+#include "weir/Program/Files.h"
+
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,8 +51,33 @@ readZipDirectory(llvm::ArrayRef<std::byte> file);
 llvm::Error inflateMember(const ZipMember &member,
                           llvm::MutableArrayRef<std::byte> out, bool whole);
 
-/// CRC-32 as zip uses it.
-uint32_t zipChecksum(llvm::ArrayRef<std::byte> bytes);
+/// CRC-32 as zip uses it. `before` is the one of the bytes that come before.
+uint32_t zipChecksum(llvm::ArrayRef<std::byte> bytes, uint32_t before = 0);
+
+/// Refuses names that are not relative paths of ordinary components in UTF-8.
+llvm::Error checkMemberName(llvm::StringRef name);
+
+/// Writes stored members, whose content is aligned.
+class ZipWriter {
+public:
+  /// Wide (zip64) fields are used where they are needed, or always.
+  ZipWriter(OutputFile &file, size_t alignment, bool alwaysWide = false)
+      : file(file), alignment(alignment), alwaysWide(alwaysWide) {}
+
+  /// Adds a member whose content is the parts one after the other.
+  llvm::Error add(llvm::StringRef name,
+                  llvm::ArrayRef<llvm::ArrayRef<std::byte>> parts);
+  /// Writes the directory; nothing can be added after that.
+  llvm::Error finish();
+
+private:
+  OutputFile &file;
+  const size_t alignment;
+  const bool alwaysWide;
+  std::string directory;
+  llvm::StringSet<> names;
+  uint64_t members = 0;
+};
 
 } // namespace weir
 

@@ -1,0 +1,150 @@
+//===- ZipWriter.cpp - Writer of stored zip files ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Zip.h"
+
+#include "llvm/Support/Endian.h"
+
+using namespace llvm;
+
+namespace weir {
+
+namespace {
+
+constexpr uint32_t ones = 0xffffffff;
+/// A valid name for an extra field that only fills space, as zipalign writes it.
+constexpr uint16_t paddingField = 0xd935;
+constexpr uint16_t zip64Field = 1;
+/// 4.5, the version of the format that has zip64; 2.0 otherwise.
+constexpr uint16_t wideVersion = 45, narrowVersion = 20;
+/// Names are UTF-8.
+constexpr uint16_t utf8Flag = 1 << 11;
+/// 1 January 1980: files do not depend on when they were written.
+constexpr uint16_t firstDay = (1 << 5) | 1;
+
+template <typename T> void append(std::string &text, T value) {
+  char bytes[sizeof(T)];
+  support::endian::write<T, llvm::endianness::little>(bytes, value);
+  text.append(bytes, sizeof(T));
+}
+
+std::string zip64Extra(std::initializer_list<uint64_t> values) {
+  std::string extra;
+  append<uint16_t>(extra, zip64Field);
+  append<uint16_t>(extra, static_cast<uint16_t>(8 * values.size()));
+  for (uint64_t value : values)
+    append<uint64_t>(extra, value);
+  return extra;
+}
+
+uint32_t narrow(bool wide, uint64_t value) {
+  return wide ? ones : static_cast<uint32_t>(value);
+}
+
+} // namespace
+
+Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts) {
+  if (Error error = checkMemberName(name))
+    return error;
+  if (name.size() > 0xffff || !names.insert(name).second)
+    return createStringError("member '" + name +
+                             "' has a name that is too long or taken");
+  uint64_t size = 0;
+  uint32_t crc = 0;
+  for (ArrayRef<std::byte> part : parts) {
+    size += part.size();
+    crc = zipChecksum(part, crc);
+  }
+  uint64_t begin = file.position();
+  bool wide = alwaysWide || size >= ones || begin >= ones;
+
+  // Signature to method, then time, checksum, sizes and the name's length are
+  // the same in the member's header and in the directory.
+  std::string common;
+  append<uint16_t>(common, wide ? wideVersion : narrowVersion);
+  append<uint16_t>(common, utf8Flag);
+  append<uint16_t>(common, 0); // stored
+  append<uint16_t>(common, 0); // midnight
+  append<uint16_t>(common, firstDay);
+  append<uint32_t>(common, crc);
+  append<uint32_t>(common, narrow(wide, size));
+  append<uint32_t>(common, narrow(wide, size));
+  append<uint16_t>(common, static_cast<uint16_t>(name.size()));
+
+  std::string extra = wide ? zip64Extra({size, size}) : "";
+  // The smallest padding field: name, size, and the alignment it is for.
+  uint64_t data = begin + 30 + name.size() + extra.size() + 6;
+  size_t padding = (alignment - data % alignment) % alignment;
+  append<uint16_t>(extra, paddingField);
+  append<uint16_t>(extra, static_cast<uint16_t>(2 + padding));
+  append<uint16_t>(extra, static_cast<uint16_t>(alignment));
+  extra.append(padding, '\0');
+
+  std::string header;
+  append<uint32_t>(header, 0x04034b50);
+  header += common;
+  append<uint16_t>(header, static_cast<uint16_t>(extra.size()));
+  header += name;
+  header += extra;
+  if (Error error = file.write(StringRef(header)))
+    return error;
+  for (ArrayRef<std::byte> part : parts)
+    if (Error error = file.write(part))
+      return error;
+
+  std::string wideExtra = wide ? zip64Extra({size, size, begin}) : "";
+  append<uint32_t>(directory, 0x02014b50);
+  append<uint16_t>(directory, wide ? wideVersion : narrowVersion);
+  directory += common;
+  append<uint16_t>(directory, static_cast<uint16_t>(wideExtra.size()));
+  append<uint16_t>(directory, 0); // comment
+  append<uint16_t>(directory, 0); // disk
+  append<uint16_t>(directory, 0); // internal attributes
+  append<uint32_t>(directory, 0); // external attributes
+  append<uint32_t>(directory, narrow(wide, begin));
+  directory += name;
+  directory += wideExtra;
+  ++members;
+  return Error::success();
+}
+
+Error ZipWriter::finish() {
+  uint64_t offset = file.position();
+  uint64_t end = offset + directory.size();
+  bool wide = alwaysWide || members >= 0xffff || end >= ones;
+  std::string text = std::move(directory);
+  if (wide) {
+    uint64_t directorySize = end - offset;
+    append<uint32_t>(text, 0x06064b50);
+    append<uint64_t>(text, 44); // of what follows
+    append<uint16_t>(text, wideVersion);
+    append<uint16_t>(text, wideVersion);
+    append<uint32_t>(text, 0); // disks
+    append<uint32_t>(text, 0);
+    append<uint64_t>(text, members);
+    append<uint64_t>(text, members);
+    append<uint64_t>(text, directorySize);
+    append<uint64_t>(text, offset);
+    append<uint32_t>(text, 0x07064b50);
+    append<uint32_t>(text, 0);
+    append<uint64_t>(text, end);
+    append<uint32_t>(text, 1);
+  }
+  append<uint32_t>(text, 0x06054b50);
+  append<uint16_t>(text, 0); // disks
+  append<uint16_t>(text, 0);
+  uint16_t count = wide ? 0xffff : static_cast<uint16_t>(members);
+  append<uint16_t>(text, count);
+  append<uint16_t>(text, count);
+  append<uint32_t>(text, narrow(wide, end - offset));
+  append<uint32_t>(text, narrow(wide, offset));
+  append<uint16_t>(text, 0); // comment
+  return file.write(StringRef(text));
+}
+
+} // namespace weir

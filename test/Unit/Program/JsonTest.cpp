@@ -1,0 +1,93 @@
+//===- JsonTest.cpp - Checks on untrusted JSON ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Support.h"
+
+#include <rapidcheck/gtest.h>
+
+#include <cmath>
+
+using namespace llvm;
+using namespace weir;
+using namespace weir::test;
+
+namespace {
+
+std::string nested(unsigned depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
+
+TEST(Json, DepthIsBounded) {
+  EXPECT_OK(checkJSONDepth(nested(256)));
+  EXPECT_ERROR(checkJSONDepth(nested(257)), "nested deeper than 256");
+  EXPECT_OK(checkJSONDepth(nested(3), 3));
+  EXPECT_ERROR(checkJSONDepth(nested(4), 3), "deeper than 3");
+  // No stack is needed for this, and none for a million.
+  EXPECT_ERROR(parseJSON(std::string(1000000, '[')), "nested deeper");
+  EXPECT_ERROR(parseJSON(std::string(1000000, '{')), "nested deeper");
+}
+
+TEST(Json, BracketsInStringsDoNotCount) {
+  EXPECT_OK(checkJSONDepth(R"(["[[[[[[\"[[[[", "]"])", 1));
+  EXPECT_OK(checkJSONDepth("[],[],[]", 1));
+}
+
+TEST(Json, KeysAreUniqueInEachObject) {
+  EXPECT_OK(parseJSON(R"({"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]})"));
+  EXPECT_ERROR(parseJSON(R"({"a": 1, "b": 2, "a": 3})"), "'a' twice");
+  EXPECT_ERROR(parseJSON(R"([{"x": {"k": 1 , "k" : 1}}])"), "'k' twice");
+  EXPECT_ERROR(parseJSON(R"({"a": 1, "\u0061": 2})"), "'a' twice");
+  EXPECT_OK(parseJSON(R"({"a": "a", "b": ["a", "a", ":"], "\"a": 1})"));
+}
+
+TEST(Json, BadTextIsRefused) {
+  for (const char *text : {"", "{", "]", "{]", "{\"a\"}", "[1,]", "\"\\u12\"",
+                           "{\"a\": 1} 2", "\"\xff\"", "NaN"})
+    EXPECT_NE(messageOf(parseJSON(text)), "") << text;
+}
+
+TEST(Json, PrintingKeepsNumbers) {
+  json::Value value = cantFail(parseJSON(
+      R"({"b": [-0.0, 0, 1e-05, 0.1, 9223372036854775807, 1e300],
+          "a": {"text": "\u00e9\"", "none": null, "yes": true}})"));
+  std::string text = printJSON(*value.getAsObject());
+  EXPECT_EQ(text.find("{\"a\":"), 0u); // sorted
+  json::Value again = cantFail(parseJSON(text));
+  EXPECT_EQ(again, value);
+  const json::Array &numbers = *again.getAsObject()->getArray("b");
+  EXPECT_TRUE(std::signbit(*numbers[0].getAsNumber()));
+  EXPECT_FALSE(std::signbit(*numbers[1].getAsNumber()));
+  EXPECT_EQ(numbers[4].getAsInteger(), INT64_MAX);
+}
+
+/// Every finite double survives printing and parsing, bit for bit.
+RC_GTEST_PROP(Json, DoublesSurvive, (uint64_t bits)) {
+  double number = bit_cast<double>(bits);
+  RC_PRE(std::isfinite(number));
+  json::Object object{{"x", number}};
+  json::Value again = cantFail(parseJSON(printJSON(object)));
+  RC_ASSERT(bit_cast<uint64_t>(*again.getAsObject()->getNumber("x")) == bits);
+}
+
+/// The checks come before the parser and see text that is no JSON.
+RC_GTEST_PROP(Json, AnyTextIsSafe, (std::string text)) {
+  consumeError(checkJSONDepth(text));
+  Expected<json::Value> value = parseJSON(text);
+  if (!value)
+    consumeError(value.takeError());
+}
+
+RC_GTEST_PROP(Json, AnyTextOfJSONsCharactersIsSafe, ()) {
+  std::string text = *rc::gen::container<std::string>(
+      rc::gen::elementOf(std::string("{}[]\"\\:,01au ")));
+  Expected<json::Value> value = parseJSON(text);
+  if (!value)
+    consumeError(value.takeError());
+}
+
+} // namespace
