@@ -10,6 +10,8 @@
 #define WEIR_INITALLDIALECTS_H
 
 #include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Dialect/Steer/IR/Steer.h"
 
 #include "mlir/IR/DialectRegistry.h"
 
@@ -18,7 +20,7 @@ namespace weir {
 /// Registers the dialects of the project, and no others: a tool that needs
 /// upstream dialects names them, which keeps compile times down.
 inline void registerAllDialects(mlir::DialectRegistry &registry) {
-  registry.insert<fx::FXDialect>();
+  registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
 }
 
 } // namespace weir

@@ -9,12 +9,22 @@
 #ifndef WEIR_INITALLPASSES_H
 #define WEIR_INITALLPASSES_H
 
+#include "weir/Conversion/SteerToFX/SteerToFX.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
+#include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Dialect/Steer/Transforms/Passes.h"
+#include "weir/Pipelines/Pipelines.h"
 
 namespace weir {
 
 /// Registers the passes of the project.
-inline void registerAllPasses() { fx::registerFXPasses(); }
+inline void registerAllPasses() {
+  fx::registerFXPasses();
+  flow::registerWeirFlowPasses();
+  steer::registerWeirSteerPasses();
+  registerWeirConversionPasses();
+  registerPipelines();
+}
 
 } // namespace weir
 

@@ -182,7 +182,8 @@ public:
       features.push_back(flow::FeatureAttr::get(
           builder().getContext(), placement.dictionary.getCollectionAttr(),
           at.getKind(), at.getLayer(), feature));
-    std::string name = policy().getSymName().str();
+    // Names in a spec have no dot; what follows one makes a symbol unique.
+    std::string name = policy().getSymName().split('.').first.str();
     if (expansion.placesOfPolicy.lookup(policy()) > 1)
       name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
               std::to_string(at.getLayer());

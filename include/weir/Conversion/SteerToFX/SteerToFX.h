@@ -1,0 +1,31 @@
+//===- SteerToFX.h - Lowering of steer to fx ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_CONVERSION_STEERTOFX_STEERTOFX_H
+#define WEIR_CONVERSION_STEERTOFX_STEERTOFX_H
+
+#include "weir/Dialect/Steer/IR/Steer.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+class RewritePatternSet;
+} // namespace mlir
+
+namespace weir {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "weir/Conversion/SteerToFX/Passes.h.inc"
+
+/// One pattern an operation; together they leave no steer op in a program.
+void populateSteerToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for gates and knobs.
+void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
+} // namespace weir
+
+#endif // WEIR_CONVERSION_STEERTOFX_STEERTOFX_H

@@ -1,0 +1,82 @@
+//===- Compiler.h - From a spec to a steered program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_PIPELINES_COMPILER_H
+#define WEIR_PIPELINES_COMPILER_H
+
+#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Pipelines/Report.h"
+#include "weir/Runtime/Manifest.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/SourceMgr.h"
+
+namespace weir {
+
+struct CompilerOptions {
+  /// The spec, a YAML file.
+  std::string spec;
+  /// The exported model; empty to take the one that the spec names.
+  std::string model;
+  /// Called with what is being done, for a progress line; may be empty.
+  std::function<void(llvm::StringRef)> progress;
+};
+
+/// One compilation, stage by stage. Errors go to the context's diagnostic
+/// engine; every stage fails after having reported one.
+class Compiler {
+public:
+  Compiler(mlir::MLIRContext &context, CompilerOptions options);
+
+  /// The source manager that holds the spec, for a diagnostic handler.
+  llvm::SourceMgr &sources() { return sourceMgr; }
+
+  /// Reads the spec, and with `withModel` the model into the same module.
+  mlir::LogicalResult load(bool withModel = true);
+  /// Runs the passes up to merged patches and collects the report.
+  mlir::LogicalResult steer();
+  /// Lowers the patches to aten.
+  mlir::LogicalResult lower();
+  /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
+  /// new folder that then takes the place of `folder`, whole or not at all.
+  /// With `makePackage`, an AOTInductor package is made in it first.
+  mlir::LogicalResult
+  write(llvm::StringRef folder,
+        llvm::function_ref<mlir::LogicalResult(llvm::StringRef folder)>
+            makePackage = nullptr);
+
+  mlir::ModuleOp module() { return *moduleRef; }
+  const SteeringReport &report() const { return steeringReport; }
+
+private:
+  mlir::LogicalResult writeProgram(llvm::StringRef path);
+  mlir::FailureOr<Manifest> makeManifest(llvm::StringRef folder);
+  void progress(llvm::StringRef text) {
+    if (options.progress)
+      options.progress(text);
+  }
+  mlir::InFlightDiagnostic error();
+
+  mlir::MLIRContext &context;
+  CompilerOptions options;
+  llvm::SourceMgr sourceMgr;
+  std::string base;
+  mlir::OwningOpRef<mlir::ModuleOp> moduleRef;
+  std::shared_ptr<Archive> archive;
+  SteeringReport steeringReport;
+  std::vector<Manifest::Record> records;
+  std::vector<Manifest::Site> sites;
+};
+
+/// Registers everything a compilation needs in a context.
+void registerCompilerDialects(mlir::DialectRegistry &registry);
+
+} // namespace weir
+
+#endif // WEIR_PIPELINES_COMPILER_H

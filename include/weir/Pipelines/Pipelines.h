@@ -1,0 +1,50 @@
+//===- Pipelines.h - The stages of the compiler ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+//
+// One options struct and one function a stage; weirc, weir-opt and the tests use
+// the same ones.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_PIPELINES_PIPELINES_H
+#define WEIR_PIPELINES_PIPELINES_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace weir {
+
+/// From a module with a spec and a program to one with merged patches.
+struct SteeringPipelineOptions
+    : mlir::PassPipelineOptions<SteeringPipelineOptions> {
+  Option<std::string> base{
+      *this, "base",
+      llvm::cl::desc("Folder that dictionary paths are relative to"),
+      llvm::cl::init(".")};
+  Option<std::string> model{
+      *this, "model",
+      llvm::cl::desc("Archive of the model, for dictionaries made from it")};
+  Option<std::string> sites{
+      *this, "sites",
+      llvm::cl::desc("Module paths of the sites, where they are not found")};
+};
+
+/// find sites ▶ resolve ▶ expand policies ▶ merge ▶ canonicalize.
+void buildSteeringPipeline(mlir::OpPassManager &passes,
+                           const SteeringPipelineOptions &options);
+
+/// Merged patches ▶ aten calls, without any mark left.
+void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
+
+/// --weir-steer and --weir-lower-to-aten.
+void registerPipelines();
+
+} // namespace weir
+
+#endif // WEIR_PIPELINES_PIPELINES_H

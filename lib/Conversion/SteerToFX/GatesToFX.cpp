@@ -1,0 +1,142 @@
+//===- GatesToFX.cpp - Lowering of gates and knobs ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "AtenBuilder.h"
+
+#include "weir/Conversion/SteerToFX/SteerToFX.h"
+
+#include "mlir/Transforms/DialectConversion.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+struct LowerInPlans : OpConversionPattern<InPlansOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(InPlansOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value held;
+    for (int64_t plan : op.getPlans()) {
+      Value equal = aten.compare("eq", adaptor.getPlan(), plan);
+      held = held ? aten.logical("or", held, equal) : equal;
+    }
+    // Plans without this policy alone: nothing holds.
+    if (!held)
+      held = aten.compare("lt", adaptor.getPlan(), int64_t(-1));
+    rewriter.replaceOp(op, aten.unsqueeze(aten.unsqueeze(held, 1), 2));
+    return success();
+  }
+};
+
+struct LowerTokens : OpConversionPattern<TokensOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(TokensOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value positions = adaptor.getPositions();
+    TokensAttr scope = op.getScope();
+    Value held;
+    auto hold = [&](Value gate) {
+      held = held ? aten.logical("and", held, gate) : gate;
+    };
+    // Padding has position -1, which no scope means.
+    auto length = [&] { return aten.unsqueeze(adaptor.getPromptLength(), 1); };
+    switch (scope.getSet()) {
+    case TokenSet::All:
+      break;
+    case TokenSet::Prompt:
+      hold(aten.compare("lt", positions, length()));
+      break;
+    case TokenSet::Generated:
+      hold(aten.compare("ge", positions, length()));
+      break;
+    case TokenSet::Last:
+      hold(aten.compare("eq", positions,
+                        aten.addScalar(length(), int64_t(-1))));
+      break;
+    }
+    if (scope.getPositions()) {
+      Value any;
+      for (int64_t position : scope.getPositions().asArrayRef()) {
+        Value equal = aten.compare("eq", positions, position);
+        any = any ? aten.logical("or", any, equal) : equal;
+      }
+      hold(any ? any : aten.compare("lt", positions, int64_t(-1)));
+    }
+    int64_t from = std::max(scope.getFrom(), scope.getSkipFirst());
+    if (from > 0 || !held)
+      hold(aten.compare("ge", positions, std::max<int64_t>(from, 0)));
+    if (scope.getTo() >= 0)
+      hold(aten.compare("le", positions, scope.getTo()));
+    rewriter.replaceOp(op, aten.unsqueeze(held, 2));
+    return success();
+  }
+};
+
+struct LowerCompare : OpConversionPattern<CompareOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(CompareOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value held;
+    if (op.getAbove())
+      held =
+          aten.compare("gt", adaptor.getInput(), op.getAbove()->convertToDouble());
+    if (op.getBelow()) {
+      Value below =
+          aten.compare("lt", adaptor.getInput(), op.getBelow()->convertToDouble());
+      held = held ? aten.logical("and", held, below) : below;
+    }
+    rewriter.replaceOp(op, held);
+    return success();
+  }
+};
+
+/// all and any: a chain of logical operators.
+template <typename JoinOp> struct LowerJoin : OpConversionPattern<JoinOp> {
+  LowerJoin(MLIRContext *context, StringRef connective)
+      : OpConversionPattern<JoinOp>(context), connective(connective) {}
+  LogicalResult
+  matchAndRewrite(JoinOp op, typename JoinOp::Adaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value held;
+    for (Value gate : adaptor.getInputs())
+      held = held ? aten.logical(connective, held, gate) : gate;
+    rewriter.replaceOp(op, held);
+    return success();
+  }
+  std::string connective;
+};
+
+struct LowerKnobValue : OpConversionPattern<KnobValueOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(KnobValueOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value column = aten.select(adaptor.getKnobs(), 1, op.getIndex());
+    rewriter.replaceOp(op, aten.unsqueeze(aten.unsqueeze(column, 1), 2));
+    return success();
+  }
+};
+
+} // namespace
+
+void weir::populateGateToFXPatterns(RewritePatternSet &patterns) {
+  MLIRContext *context = patterns.getContext();
+  patterns.add<LowerInPlans, LowerTokens, LowerCompare, LowerKnobValue>(context);
+  patterns.add<LowerJoin<AllOp>>(context, "and");
+  patterns.add<LowerJoin<AnyOp>>(context, "or");
+}

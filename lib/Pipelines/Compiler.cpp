@@ -1,0 +1,288 @@
+//===- Compiler.cpp - From a spec to a steered program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Pipelines/Compiler.h"
+
+#include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Pipelines/OutputFolder.h"
+#include "weir/Pipelines/Pipelines.h"
+#include "weir/Program/Files.h"
+#include "weir/Spec/Spec.h"
+#include "weir/Target/PT2/PT2.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+#include <chrono>
+#include <sys/resource.h>
+
+using namespace mlir;
+using namespace weir;
+
+/// The symbol of the model's program. Names in a spec have no dot, so it can
+/// meet none of them.
+static constexpr StringLiteral programSymbol = "model.program";
+
+void weir::registerCompilerDialects(DialectRegistry &registry) {
+  registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
+}
+
+Compiler::Compiler(MLIRContext &context, CompilerOptions options)
+    : context(context), options(std::move(options)) {
+  SmallString<256> folder(this->options.spec);
+  llvm::sys::path::remove_filename(folder);
+  base = folder.empty() ? "." : folder.str().str();
+}
+
+InFlightDiagnostic Compiler::error() {
+  return emitError(UnknownLoc::get(&context));
+}
+
+static std::string pathBelow(StringRef base, StringRef path) {
+  if (llvm::sys::path::is_absolute(path))
+    return path.str();
+  SmallString<256> whole(base);
+  llvm::sys::path::append(whole, path);
+  return whole.str().str();
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+LogicalResult Compiler::load(bool withModel) {
+  progress("reading the spec");
+  auto buffer = llvm::MemoryBuffer::getFile(options.spec, /*IsText=*/true);
+  if (!buffer)
+    return error() << "cannot read '" << options.spec
+                   << "': " << buffer.getError().message();
+  sourceMgr.AddNewSourceBuffer(std::move(*buffer), SMLoc());
+  moduleRef = importSpec(sourceMgr, &context);
+  if (!moduleRef)
+    return failure();
+  if (!withModel)
+    return success();
+
+  std::string path = options.model;
+  Location where = UnknownLoc::get(&context);
+  if (path.empty())
+    for (auto model : moduleRef->getOps<steer::ModelOp>())
+      if (auto program = model.getProgram()) {
+        path = pathBelow(base, *program);
+        where = model.getLoc();
+      }
+  if (path.empty())
+    return error() << "the spec names no model: give `model: {program: …}` in "
+                      "it or --model";
+  progress("reading the model");
+  auto opened = Archive::open(path);
+  if (!opened)
+    return emitError(where) << llvm::toString(opened.takeError());
+  archive = *opened;
+  options.model = path;
+  OwningOpRef<ModuleOp> imported = importPT2(*archive, &context);
+  if (!imported)
+    return failure();
+  auto program = *imported->getOps<fx::ProgramOp>().begin();
+  program->remove();
+  program.setSymName(programSymbol);
+  moduleRef->push_back(program);
+  return success();
+}
+
+/// `sites` of the spec's model as the option of fx-find-sites.
+static std::string siteMapOf(ModuleOp module) {
+  std::string text;
+  for (auto model : module.getOps<steer::ModelOp>()) {
+    if (!model.getSites())
+      continue;
+    for (NamedAttribute entry : *model.getSites()) {
+      if (!text.empty())
+        text += ",";
+      text += (entry.getName().getValue() + "=" +
+               cast<StringAttr>(entry.getValue()).getValue())
+                  .str();
+    }
+  }
+  return text;
+}
+
+LogicalResult Compiler::steer() {
+  progress("placing the policies");
+  PassManager passes(&context);
+  SteeringPipelineOptions pipeline;
+  pipeline.base = base;
+  pipeline.model = options.model;
+  pipeline.sites = siteMapOf(module());
+  buildSteeringPipeline(passes, pipeline);
+  if (failed(passes.run(module())))
+    return failure();
+  steeringReport = collectReport(module());
+
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  int64_t output = program.getReturn().getValues().size();
+  program.walk([&](Operation *op) {
+    if (auto record = dyn_cast<steer::RecordOp>(op)) {
+      Manifest::Record entry;
+      entry.name = record.getName().str();
+      entry.output = output++;
+      for (auto feature :
+           record.getFeatures().getAsRange<flow::FeatureAttr>())
+        entry.features.push_back(feature.str());
+      records.push_back(std::move(entry));
+    } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
+      sites.push_back(
+          {fx::stringifySiteKind(patch.getSite().getKind()).str(),
+           patch.getSite().getLayer()});
+    }
+  });
+  return success();
+}
+
+LogicalResult Compiler::lower() {
+  progress("lowering");
+  PassManager passes(&context);
+  buildAtenLoweringPipeline(passes);
+  return passes.run(module());
+}
+
+//===----------------------------------------------------------------------===//
+// Output
+//===----------------------------------------------------------------------===//
+
+LogicalResult Compiler::writeProgram(StringRef path) {
+  flow::DictionaryStore store(module(), base, archive);
+  auto bytesOf =
+      [&](fx::ConstantOp constant) -> FailureOr<std::vector<std::byte>> {
+    auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
+    if (!recipe)
+      return constant.emitError("is a constant that nobody can compute");
+    auto rows = recipe.evaluate(store);
+    if (!rows)
+      return constant.emitError() << llvm::toString(rows.takeError());
+    auto type = cast<RankedTensorType>(constant.getType());
+    if (rows->size() != type.getNumElements())
+      return constant.emitError()
+             << "the dictionary's rows do not fit: " << rows->rows() << " x "
+             << rows->cols() << " numbers for " << type;
+    const auto *begin = reinterpret_cast<const std::byte *>(rows->data());
+    return std::vector<std::byte>(begin, begin + rows->size() * sizeof(float));
+  };
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  return exportPT2(program, *archive, path, bytesOf);
+}
+
+FailureOr<Manifest> Compiler::makeManifest(StringRef folder) {
+  Manifest manifest;
+  manifest.program.path = "program.pt2";
+  manifest.spec = Manifest::File{"spec.yaml", ""};
+  auto hash = [&](Manifest::File &file) -> llvm::Error {
+    auto digest = sha256OfFile(pathBelow(folder, file.path));
+    if (!digest)
+      return digest.takeError();
+    file.sha256 = *digest;
+    return llvm::Error::success();
+  };
+  std::string package = "program.aot.pt2";
+  if (llvm::sys::fs::exists(pathBelow(folder, package))) {
+    manifest.aot = Manifest::File{package, ""};
+    if (llvm::Error e = hash(*manifest.aot))
+      return error() << llvm::toString(std::move(e));
+  }
+  if (llvm::Error e = hash(manifest.program))
+    return error() << llvm::toString(std::move(e));
+  if (llvm::Error e = hash(*manifest.spec))
+    return error() << llvm::toString(std::move(e));
+
+  flow::DictionaryStore store(module(), base, archive);
+  for (auto dictionary : module().getOps<flow::DictionaryOp>()) {
+    auto opened = store.open(dictionary.getSymName());
+    if (!opened)
+      return error() << llvm::toString(opened.takeError());
+    auto digest = (*opened)->contentHash();
+    if (!digest)
+      return error() << llvm::toString(digest.takeError());
+    manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
+  }
+  manifest.sites = sites;
+  manifest.inputs.push_back("prompt_length");
+  manifest.inputs.push_back("plan");
+  for (auto plan : module().getOps<steer::PlanOp>())
+    manifest.plans.push_back(specName(plan.getSymName()).str());
+  // A knob without a range takes any number of the input's type.
+  double widest = std::numeric_limits<float>::max();
+  for (auto knob : module().getOps<steer::KnobOp>()) {
+    Manifest::Knob entry;
+    entry.name = specName(knob.getSymName()).str();
+    entry.defaultValue = knob.getDefaultValue().convertToDouble();
+    entry.min = knob.getMin() ? knob.getMin()->convertToDouble() : -widest;
+    entry.max = knob.getMax() ? knob.getMax()->convertToDouble() : widest;
+    manifest.knobs.push_back(std::move(entry));
+  }
+  if (!manifest.knobs.empty())
+    manifest.inputs.push_back("knobs");
+  for (const Manifest::Record &record : records)
+    manifest.outputs.push_back(record.name);
+  manifest.records = records;
+  return manifest;
+}
+
+static std::string megabytes(int64_t bytes) {
+  return std::to_string(bytes / 1000000) + " MB";
+}
+
+LogicalResult
+Compiler::write(StringRef folder,
+                function_ref<LogicalResult(StringRef)> makePackage) {
+  auto start = std::chrono::steady_clock::now();
+  auto output = OutputFolder::create(folder);
+  if (!output)
+    return error() << llvm::toString(output.takeError());
+  StringRef scratch = (*output)->path();
+
+  progress("writing the program");
+  if (failed(writeProgram(pathBelow(scratch, "program.pt2"))))
+    return failure();
+  StringRef spec = sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())
+                       ->getBuffer();
+  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, "spec.yaml"), spec))
+    return error() << llvm::toString(std::move(e));
+  if (makePackage && failed(makePackage(scratch)))
+    return failure();
+
+  progress("writing the manifest");
+  auto manifest = makeManifest(scratch);
+  if (failed(manifest))
+    return failure();
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  std::string seconds;
+  llvm::raw_string_ostream(seconds) << llvm::format("%.1f s", took.count());
+  Measure measures[] = {
+      {"writing took", seconds},
+      {"peak resident memory, mapped weights included",
+       megabytes(int64_t(usage.ru_maxrss) * 1024)},
+      {"the model's file", megabytes([&] {
+         uint64_t size = 0;
+         (void)llvm::sys::fs::file_size(options.model, size);
+         return static_cast<int64_t>(size);
+       }())}};
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  printMarkdown(steeringReport, measures, os);
+  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, "report.md"), text))
+    return error() << llvm::toString(std::move(e));
+  if (llvm::Error e = manifest->write(scratch))
+    return error() << llvm::toString(std::move(e));
+  if (llvm::Error e = (*output)->publish())
+    return error() << llvm::toString(std::move(e));
+  return success();
+}
