@@ -1,0 +1,130 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Runs lit, GoogleTest and pytest and adds up their counts.
+
+The last line is `N passed, N failed`; the exit code is 0 only if nothing failed
+and every runner ran something.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def heading(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def environment(build: Path) -> dict[str, str]:
+    env = dict(os.environ)
+    env["WEIR_BUILD"] = str(build)
+    env["PATH"] = os.pathsep.join(
+        [str(build / "bin"), str(Path(sys.executable).parent), env["PATH"]])
+    env["PYTHONPATH"] = str(ROOT / "python")
+    # Results that depend on the number of threads are told apart from bugs by
+    # running on one.
+    env.setdefault("OMP_NUM_THREADS", "1")
+    return env
+
+
+def run_lit(build: Path, env: dict[str, str]) -> tuple[int, int]:
+    heading("lit")
+    report = build / "test" / "lit.json"
+    report.unlink(missing_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "lit.main", "-q", "--time-tests", "-j2",
+         f"--output={report}", str(build / "test")],
+        env=env, check=False)
+    if not report.exists():
+        return 0, 1
+    codes = [test["code"] for test in json.loads(report.read_text())["tests"]]
+    passed = sum(code == "PASS" for code in codes)
+    return passed, len(codes) - passed
+
+
+def run_unittests(build: Path, env: dict[str, str]) -> tuple[int, int]:
+    heading("GoogleTest")
+    passed = failed = 0
+    binaries = sorted(path for path in (build / "test" / "Unit").iterdir()
+                      if path.is_file() and os.access(path, os.X_OK))
+    for binary in binaries:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            done = subprocess.run(
+                [binary, f"--gtest_output=json:{report}", "--gtest_brief=1"],
+                env=env, check=False)
+            if not report.exists():
+                print(f"{binary.name} ended with {done.returncode} and no report")
+                failed += 1
+                continue
+            counts = json.loads(report.read_text())
+            bad = counts["failures"] + counts.get("errors", 0)
+            # A crash after the report was written counts as well.
+            if done.returncode != 0 and bad == 0:
+                bad = 1
+            passed += counts["tests"] - bad
+            failed += bad
+    return passed, failed
+
+
+def run_pytest(build: Path, env: dict[str, str],
+               folders: list[str]) -> tuple[int, int]:
+    heading("pytest")
+    report = build / "test" / "pytest.xml"
+    report.unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x" if env.get("WEIR_FAIL_FAST")
+         else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
+         *folders],
+        cwd=ROOT, env=env, check=False)
+    if not report.exists():
+        return 0, 1
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    bad = int(suite.get("failures")) + int(suite.get("errors"))
+    skipped = int(suite.get("skipped"))
+    # A skipped test has shown nothing.
+    bad += skipped
+    if done.returncode not in (0, 1):
+        bad = max(bad, 1)
+    return int(suite.get("tests")) - bad, bad
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--only", choices=["lit", "unit", "pytest"],
+                        action="append", help="run these runners only")
+    args = parser.parse_args()
+    build = args.build.resolve()
+    env = environment(build)
+    runners = {
+        "lit": lambda: run_lit(build, env),
+        "unit": lambda: run_unittests(build, env),
+        "pytest": lambda: run_pytest(build, env, ["test/Python",
+                                                  "test/Integration"]),
+    }
+    passed = failed = 0
+    for name, runner in runners.items():
+        if args.only and name not in args.only:
+            continue
+        good, bad = runner()
+        if good + bad == 0:
+            print(f"{name} ran no test")
+            bad = 1
+        print(f"{name}: {good} passed, {bad} failed", flush=True)
+        passed += good
+        failed += bad
+    print()
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
