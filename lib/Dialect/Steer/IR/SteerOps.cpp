@@ -68,9 +68,10 @@ std::optional<SmallVector<int64_t>> weir::steer::plansOf(Value gate) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult ModelOp::verify() {
-  if (!getSites())
+  DictionaryAttr sites = getSitesAttr();
+  if (!sites)
     return success();
-  for (NamedAttribute entry : *getSites()) {
+  for (NamedAttribute entry : sites) {
     if (!fx::symbolizeSiteKind(entry.getName()))
       return emitOpError("has an unknown site '") << entry.getName() << "'";
     if (!isa<StringAttr>(entry.getValue()))
