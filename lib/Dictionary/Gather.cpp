@@ -9,9 +9,13 @@
 #include "Gather.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/ScopeExit.h"
 
 #include <cmath>
 #include <numeric>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace llvm;
 
@@ -23,9 +27,31 @@ static Error notFinite(StringRef path, const NamedTensor &tensor,
                         (std::isnan(value) ? "NaN" : "infinite"));
 }
 
+/// madvise on the pages that hold `bytes`. Only advice: errors do not matter.
+static void advise(ArrayRef<std::byte> bytes, int advice) {
+  uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.begin()) / page * page;
+  uintptr_t end = reinterpret_cast<uintptr_t>(bytes.end());
+  ::madvise(reinterpret_cast<void *>(begin), end - begin, advice);
+}
+
+/// Few rows of a large matrix: without the advice the system reads megabytes
+/// around each of them.
 static void gatherRows(const TensorView &view, ArrayRef<int64_t> features,
                        RowMatrix &out) {
   int64_t width = view.shape[1];
+  ArrayRef<std::byte> bytes(view.data, view.numBytes());
+  size_t rowBytes = width * sizeOf(view.dtype);
+  bool few = static_cast<int64_t>(features.size()) < view.shape[0] / 4;
+  if (few) {
+    advise(bytes, MADV_RANDOM);
+    for (int64_t feature : features)
+      advise(bytes.slice(feature * rowBytes, rowBytes), MADV_WILLNEED);
+  }
+  auto restore = llvm::scope_exit([&] {
+    if (few)
+      advise(bytes, MADV_NORMAL);
+  });
   for (auto [row, feature] : enumerate(features))
     view.copyTo(out.row(row).data(), feature * width, width);
 }

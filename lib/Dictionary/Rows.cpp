@@ -99,9 +99,10 @@ Expected<std::vector<Antagonist>> antagonists(const Dictionary &dictionary,
     for (auto [i, candidate] : enumerate(block)) {
       Eigen::RowVectorXd row = rows->row(i).cast<double>();
       double length = row.norm();
-      if (candidate == feature || length == 0)
+      if (length == 0)
         continue;
       Antagonist entry{candidate, row.dot(direction) / length};
+      // The feature itself is at 1.
       if (!(entry.cosine < 0))
         continue;
       if (static_cast<int64_t>(kept.size()) == count) {

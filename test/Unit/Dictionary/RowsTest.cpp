@@ -160,8 +160,9 @@ RC_GTEST_PROP(Antagonists, AreTheMostNegativeCosines, ()) {
 }
 
 TEST(Antagonists, TiesGoToTheLowestIndex) {
+  // The fourth row is zero and the last at a right angle.
   RowMatrix rows =
-      (RowMatrix(5, 2) << 1, 0, -1, 0, -2, 0, 0, 0, -1, 1).finished();
+      (RowMatrix(6, 2) << 1, 0, -1, 0, -2, 0, 0, 0, -1, 1, 0, 3).finished();
   auto found = take(antagonists(*directions(rows), 0, 2));
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].feature, 1);
