@@ -137,7 +137,7 @@ void Checker::checkMatch(const Match &match) {
                 "dictionaries");
   else if (spec.dictionaries.size() == 1)
     set = &spec.dictionaries.front();
-  else
+  else if (match.isRead)
     reporter.error(match.name.range,
                    spec.dictionaries.empty()
                        ? "a match needs dictionaries, but there is no section "
@@ -329,6 +329,8 @@ void Checker::checkTransfer(const Policy &policy) {
   auto isKnown = [](const Lookup::Expanded &expanded) {
     return expanded.selector->kind == Selector::Kind::Feature;
   };
+  if (from.empty() || to.empty())
+    return; // a list that does not exist
   llvm::DenseMap<uint64_t, SourceRange> sources;
   for (const Lookup::Expanded &expanded : from)
     if (auto key = keyOf(*expanded.selector))

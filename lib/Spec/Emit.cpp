@@ -279,6 +279,9 @@ steer::TokensAttr Emitter::tokens(const Tokens &tokens) const {
   for (const Integer &position : tokens.positions)
     positions.push_back(position.value);
   llvm::sort(positions);
+  if (tokens.part == Tokens::Part::All && positions.empty() && !tokens.from &&
+      !tokens.to && !tokens.skipFirst)
+    return {};
   return steer::TokensAttr::get(
       context, convert(tokens.part),
       positions.empty() ? DenseI64ArrayAttr()
@@ -401,8 +404,8 @@ OwningOpRef<ModuleOp> weir::importSpec(llvm::SourceMgr &sourceMgr,
   SourceFile file(buffer->getBufferIdentifier(), buffer->getBuffer());
   Reporter reporter(file, context);
   Spec spec = parseSpec(file, reporter, options);
-  checkSpec(spec, reporter);
   checkSupported(spec, reporter);
+  checkSpec(spec, reporter);
   if (reporter.failed())
     return nullptr;
   reporter.flush();

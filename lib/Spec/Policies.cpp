@@ -378,7 +378,7 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
     condition.above = values.number(above->value, "'above'");
   if (below)
     condition.below = values.number(below->value, "'below'");
-  if (!above && !below)
+  if (!above && !below && !map.isMisspelt("above") && !map.isMisspelt("below"))
     reporter.error(feature->key.range, "a condition on a feature needs the key "
                                        "'above', the key 'below' or both");
   if (condition.above && condition.below &&

@@ -102,8 +102,9 @@ void SpecParser::version(const MapReader &map, const YamlNode &root) {
     reporter.error(node->range,
                    "this compiler reads version 1 of the spec language, "
                    "written 'weir: 1'; found " +
-                       (node->isScalar() ? quoted(node->text)
-                                         : node->describe().str()));
+                       (node->isPlain()    ? quoted(node->text)
+                        : node->isScalar() ? "the text " + quoted(node->text)
+                                           : node->describe().str()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -260,6 +261,7 @@ void SpecParser::match(const YamlEntry &entry) {
   MapReader map(reporter, entry.value, matchKeys());
   if (!map)
     return;
+  match.isRead = true;
   if (const YamlNode *node = map.get("dictionary"))
     match.dictionary = values.reference(*node, "'dictionary'");
   if (const YamlNode *node = map.get("sites"))

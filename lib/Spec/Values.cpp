@@ -26,9 +26,12 @@ using llvm::Twine;
 
 void ValueReader::mismatch(const YamlNode &node, const Twine &what,
                            StringRef wanted) {
-  if (!node.isInvalid())
-    reporter.error(node.range,
-                   what + " must be " + wanted + ", found " + node.describe());
+  if (node.isInvalid())
+    return;
+  std::string found = node.describe().str();
+  if (node.isScalar() && !node.text.empty())
+    found += " " + quoted(node.text);
+  reporter.error(node.range, what + " must be " + wanted + ", found " + found);
 }
 
 /// [-+]? (digits [. digits?] | . digits) ([eE] [-+]? digits)?
@@ -269,6 +272,10 @@ std::optional<int64_t> ValueReader::digits(StringRef text, SourceRange range,
                                            const Twine &what, int64_t most) {
   bool negative = text.starts_with("-");
   StringRef magnitude = negative ? text.drop_front() : text;
+  if (text.empty()) {
+    reporter.error(range, what + " is missing");
+    return std::nullopt;
+  }
   if (magnitude.empty() || !llvm::all_of(magnitude, llvm::isDigit)) {
     reporter.error(range, what + " must be a whole number, found " +
                               quoted(text));
@@ -293,15 +300,14 @@ std::optional<int64_t> ValueReader::digits(StringRef text, SourceRange range,
   return value;
 }
 
-/// True if positions in the text are positions in the file.
-static bool isExact(const YamlNode &node) {
-  return node.isPlain() && node.range.end - node.range.begin == node.text.size();
-}
-
+/// Where a piece of a scalar's text is, as far as text and file agree.
 static SourceRange part(const YamlNode &node, StringRef piece) {
-  if (!isExact(node))
+  size_t length = node.range.end - node.range.begin;
+  size_t quotes = node.quoted ? 1 : 0;
+  if (length != node.text.size() + 2 * quotes)
     return node.range;
-  return node.range.sub(piece.data() - node.text.data(), piece.size());
+  return node.range.sub(quotes + (piece.data() - node.text.data()),
+                        piece.size());
 }
 
 std::optional<LayerRange> ValueReader::layers(const YamlNode &node,

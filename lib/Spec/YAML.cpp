@@ -8,6 +8,7 @@
 
 #include "weir/Spec/YAML.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/ConvertUTF.h"
@@ -155,20 +156,30 @@ public:
   }
 
   void OnSequenceStart(const YAML::Mark &mark, const std::string &tag,
-                       YAML::anchor_t, YAML::EmitterStyle::value) override {
-    begin(YamlNode::Kind::Sequence, mark, tag);
+                       YAML::anchor_t,
+                       YAML::EmitterStyle::value style) override {
+    begin(YamlNode::Kind::Sequence, mark, tag, style);
   }
   void OnSequenceEnd() override { end(); }
   void OnMapStart(const YAML::Mark &mark, const std::string &tag,
-                  YAML::anchor_t, YAML::EmitterStyle::value) override {
-    begin(YamlNode::Kind::Map, mark, tag);
+                  YAML::anchor_t, YAML::EmitterStyle::value style) override {
+    begin(YamlNode::Kind::Map, mark, tag, style);
   }
   void OnMapEnd() override { end(); }
+
+  /// Where the innermost bracket is that was opened and not closed.
+  std::optional<SourceRange> openBracket() const {
+    for (const Frame &frame : llvm::reverse(stack))
+      if (frame.isFlow)
+        return frame.node.range;
+    return std::nullopt;
+  }
 
 private:
   struct Frame {
     YamlNode node;
-    bool hasKey = false;  ///< a key was read, its value comes next
+    bool isFlow = false;   ///< in brackets
+    bool hasKey = false;   ///< a key was read, its value comes next
     bool keepValue = true; ///< false where the key was refused
     Marked<std::string> key;
     llvm::StringMap<SourceRange> seen;
@@ -181,7 +192,7 @@ private:
   }
 
   void begin(YamlNode::Kind kind, const YAML::Mark &mark,
-             const std::string &tag) {
+             const std::string &tag, YAML::EmitterStyle::value style) {
     uint32_t at = offset(mark);
     if (stack.size() >= maxSpecDepth) {
       reporter.error({at, at}, "nested more than " + llvm::Twine(maxSpecDepth) +
@@ -191,12 +202,14 @@ private:
     Frame frame;
     frame.node.kind = kind;
     frame.node.range = {at, at + 1};
+    frame.isFlow = style == YAML::EmitterStyle::Flow;
     checkTag({at, at}, tag);
     stack.push_back(std::move(frame));
   }
 
   void end() {
     YamlNode node = std::move(stack.back().node);
+    bool isFlow = stack.back().isFlow;
     stack.pop_back();
     uint32_t &last = node.range.end;
     if (!node.items.empty())
@@ -204,11 +217,8 @@ private:
     if (!node.entries.empty())
       last = std::max(last, node.entries.back().value.range.end);
     llvm::StringRef rest = file.text().substr(last).ltrim(" ");
-    char open = file.text().substr(node.range.begin).take_front(1) == "{" ? '}'
-                : file.text().substr(node.range.begin).take_front(1) == "["
-                    ? ']'
-                    : 0;
-    if (open && rest.starts_with(llvm::StringRef(&open, 1)))
+    char close = node.isMap() ? '}' : ']';
+    if (isFlow && rest.starts_with(llvm::StringRef(&close, 1)))
       last = rest.begin() - file.text().begin() + 1;
     finish(std::move(node));
   }
@@ -303,6 +313,8 @@ private:
         return {at, uint32_t(at + word.size())};
     if (!stack.empty() && stack.back().hasKey)
       return stack.back().key.range;
+    if (!stack.empty() && stack.back().node.isMap())
+      return {at, at}; // a missing key
     // Back over white space and comments, but not so far that many missing
     // values would take quadratic time.
     constexpr size_t farthest = 256;
@@ -350,6 +362,17 @@ std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
     Reporter::Message message = reporter.error(
         {at, at}, "invalid YAML: " + llvm::Twine(exception.msg));
     llvm::StringRef line = file.line(file.lineAndColumn(at).first);
+    if (llvm::StringRef(exception.msg).contains("flow not found"))
+      if (auto bracket = builder.openBracket()) {
+        message.note(*bracket, "this bracket is not closed");
+        size_t brace = line.find("{layer}");
+        if (brace == llvm::StringRef::npos)
+          brace = line.find("{site}");
+        uint32_t where = line.begin() + brace - text.begin();
+        if (brace != llvm::StringRef::npos && where > bracket->begin)
+          message.note({where, where},
+                       "text with braces needs quotes inside of brackets");
+      }
     if (line.take_while([](char c) { return c == ' ' || c == '\t'; })
             .contains('\t'))
       message.note({at, at},

@@ -145,6 +145,7 @@ enum class WeightPart { Decoder, Encoder, EncoderBias };
 
 struct Match {
   Name name;
+  bool isRead = false; ///< the entry is a mapping
   std::optional<Name> dictionary;
   std::vector<Marked<SiteKind>> sites;
   std::optional<LayerRange> layers;
