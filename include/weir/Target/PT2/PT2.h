@@ -1,0 +1,50 @@
+//===- PT2.h - torch.export archives as fx programs, and back ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_TARGET_PT2_PT2_H
+#define WEIR_TARGET_PT2_PT2_H
+
+#include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Program/Archive.h"
+
+#include "mlir/IR/OwningOpRef.h"
+
+#include <cstddef>
+#include <vector>
+
+namespace weir {
+
+/// The exported program of an archive as a module that holds one `fx.program`,
+/// named @main. No weight is read. The archive is not trusted: a graph that uses
+/// a value before its definition, defines a name twice, does not fit its
+/// signature or its payloads, or has another major version of the schema is
+/// refused with a diagnostic, and the result is null.
+mlir::OwningOpRef<mlir::ModuleOp> importPT2(const Archive &archive,
+                                            mlir::MLIRContext *context);
+
+/// Computes the bytes of a constant: dense, row-major, little-endian elements
+/// of the op's result type. Reports its own errors.
+using ConstantCallback =
+    llvm::function_ref<mlir::FailureOr<std::vector<std::byte>>(fx::ConstantOp)>;
+
+/// Writes a program as an archive, atomically. Weights and everything else that
+/// the program names but does not hold come from `source`, the archive it was
+/// imported from. Constants become stored tensors; `constants` is asked for
+/// those that are recipes. Results without a name get one that begins with
+/// `weir_`. Where inputs or outputs were added, the calling convention and the
+/// sample inputs are brought up to date; one output alone becomes a tuple when
+/// more follow. Diagnostics say what cannot be exported.
+llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
+                              llvm::StringRef path, ConstantCallback constants);
+
+/// Registers --import-pt2 and --export-pt2 with mlir-translate's driver.
+void registerPT2Translations();
+
+} // namespace weir
+
+#endif // WEIR_TARGET_PT2_PT2_H

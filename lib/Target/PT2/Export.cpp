@@ -1,0 +1,551 @@
+//===- Export.cpp - fx programs as torch.export archives ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Exporter.h"
+#include "Importer.h"
+
+#include "weir/Program/Files.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::pt2;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Names
+//===----------------------------------------------------------------------===//
+
+LogicalResult Exporter::collectNames() {
+  for (BlockArgument argument : program.getEntry().getArguments()) {
+    StringRef name = program.getInputName(argument.getArgNumber());
+    taken.insert(name);
+    names[argument] = name.str();
+  }
+  for (fx::CallOp call : program.getEntry().getOps<fx::CallOp>()) {
+    if (call.getNode())
+      taken.insert(*call.getNode());
+    for (OpResult result : call.getResults()) {
+      StringRef name = call.getResultName(result.getResultNumber());
+      if (name.empty())
+        continue;
+      taken.insert(name);
+      names[result] = name.str();
+    }
+    if (rootStack.empty() && call.getStack() &&
+        !call.getStack()->getModules().empty()) {
+      fx::ModuleAttr root = call.getStack()->getModules().front();
+      // The first calls of a program may belong to no module.
+      if (root.getPath().empty())
+        rootStack = (root.getKey() + "," + root.getPath() + "," +
+                     root.getClassName())
+                        .str();
+    }
+  }
+  return success();
+}
+
+std::string Exporter::freshName() {
+  std::string name;
+  do
+    name = "weir_" + std::to_string(nextName++);
+  while (!taken.insert(name).second);
+  return name;
+}
+
+//===----------------------------------------------------------------------===//
+// Constants
+//===----------------------------------------------------------------------===//
+
+/// The elements in row-major order, little-endian, one byte a boolean.
+static std::vector<std::byte> bytesOf(DenseElementsAttr elements) {
+  Type type = elements.getElementType();
+  std::vector<std::byte> bytes;
+  auto put = [&](const llvm::APInt &value) {
+    unsigned count = (value.getBitWidth() + 7) / 8;
+    for (unsigned i = 0; i < count; ++i)
+      bytes.push_back(static_cast<std::byte>(
+          value.extractBitsAsZExtValue(
+              std::min(8u, value.getBitWidth() - 8 * i), 8 * i)));
+  };
+  if (isa<FloatType>(type)) {
+    for (const llvm::APFloat &value : elements.getValues<llvm::APFloat>())
+      put(value.bitcastToAPInt());
+  } else {
+    for (const llvm::APInt &value : elements.getValues<llvm::APInt>())
+      put(value);
+  }
+  return bytes;
+}
+
+LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
+  auto type = cast<RankedTensorType>(constant.getResult().getType());
+  auto [it, isNew] = stored.try_emplace({constant.getValue(), type});
+  if (!isNew) {
+    names[constant.getResult()] = it->second;
+    return success();
+  }
+  auto dtype = fx::DTypeAttr::forElementType(type.getElementType());
+  std::optional<DType> elementType =
+      dtype ? dtypeOfArchive(dtype.getNumber()) : std::nullopt;
+  if (!elementType)
+    return constant.emitOpError() << "has elements of type "
+                                  << type.getElementType()
+                                  << ", which cannot be stored";
+  std::string what = "constant";
+  if (auto elements = dyn_cast<DenseElementsAttr>(constant.getValue())) {
+    bytes.push_back(bytesOf(elements));
+  } else {
+    if (auto recipe = dyn_cast<fx::ConstantAttrInterface>(constant.getValue()))
+      what = recipe.getConstantName().str();
+    if (!constants)
+      return constant.emitOpError()
+             << "is a recipe, but nothing here can compute it";
+    FailureOr<std::vector<std::byte>> computed = constants(constant);
+    if (failed(computed))
+      return failure();
+    bytes.push_back(std::move(*computed));
+  }
+  size_t expected = type.getNumElements() * sizeOf(*elementType);
+  if (bytes.back().size() != expected)
+    return constant.emitOpError() << "was computed as " << bytes.back().size()
+                                  << " bytes, but " << type << " has "
+                                  << expected;
+
+  // Placeholder and payload have names of their own; both must be new.
+  std::string fqn, name;
+  unsigned number = 0;
+  do {
+    fqn = "weir_" + what + "_" + std::to_string(number++);
+    name = "c_" + fqn;
+  } while (source.find(fqn) || taken.contains(name));
+  taken.insert(name);
+  it->second = name;
+  names[constant.getResult()] = name;
+
+  AddedTensor tensor;
+  tensor.kind = AddedTensor::Constant;
+  tensor.fqn = fqn;
+  tensor.dtype = *elementType;
+  tensor.sizes.assign(type.getShape().begin(), type.getShape().end());
+  tensor.bytes = bytes.back();
+  added.push_back(std::move(tensor));
+  constantArguments.push_back(
+      json::Object{{"as_tensor", json::Object{{"name", name}}}});
+  constantSpecs.push_back(json::Object{
+      {"tensor_constant", json::Object{{"arg", json::Object{{"name", name}}},
+                                       {"tensor_constant_name", fqn}}}});
+  return describe(constant, name, type, DictionaryAttr::get(context));
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs and outputs
+//===----------------------------------------------------------------------===//
+
+/// Adds the keys of a JSON object given as text.
+static void addExtra(json::Object &object, StringAttr extra) {
+  if (!extra)
+    return;
+  llvm::Expected<json::Value> parsed = json::parse(extra.getValue());
+  if (!parsed) {
+    llvm::consumeError(parsed.takeError());
+    return;
+  }
+  if (json::Object *rest = parsed->getAsObject())
+    for (auto &[key, value] : *rest)
+      object[key] = std::move(value);
+}
+
+LogicalResult Exporter::exportInputs() {
+  auto addConstants = [&] {
+    for (json::Value &argument : constantArguments)
+      inputs.push_back(std::move(argument));
+    for (json::Value &spec : constantSpecs)
+      inputSpecs.push_back(std::move(spec));
+    constantArguments.clear();
+    constantSpecs.clear();
+  };
+  for (BlockArgument value : program.getEntry().getArguments()) {
+    unsigned i = value.getArgNumber();
+    fx::InputAttr input = program.getInput(i);
+    const std::string &name = names[value];
+    Type type = value.getType();
+    DictionaryAttr meta = DictionaryAttr::get(context);
+    if (program.getInputMeta())
+      meta = cast<DictionaryAttr>((*program.getInputMeta())[i]);
+    // Stored tensors come before what the caller passes.
+    if (input.getKind() == fx::InputKind::UserInput)
+      addConstants();
+    if (failed(describe(program, name, type, meta)))
+      return failure();
+
+    json::Object spec;
+    json::Object named{{"name", name}};
+    StringRef key = input.getWeight() ? input.getWeight().getKey() : "";
+    switch (input.getKind()) {
+    case fx::InputKind::UserInput:
+      spec["arg"] = reference(name, type);
+      break;
+    case fx::InputKind::Parameter:
+      spec["arg"] = std::move(named);
+      spec["parameter_name"] = key;
+      break;
+    case fx::InputKind::Buffer:
+      spec["arg"] = std::move(named);
+      spec["buffer_name"] = key;
+      spec["persistent"] = input.getPersistent();
+      break;
+    case fx::InputKind::TensorConstant:
+      spec["arg"] = std::move(named);
+      spec["tensor_constant_name"] = key;
+      break;
+    case fx::InputKind::CustomObject:
+      spec["arg"] =
+          std::move(reference(name, type).getAsObject()->begin()->second);
+      spec["custom_obj_name"] = key;
+      break;
+    case fx::InputKind::Token:
+      spec["arg"] = std::move(named);
+      break;
+    case fx::InputKind::Raw: {
+      json::Object whole;
+      addExtra(whole, input.getExtra());
+      json::Value *argument = whole.get("argument");
+      json::Value *rawSpec = whole.get("spec");
+      if (!argument || !rawSpec)
+        return program.emitOpError()
+               << "input '" << name << "' does not say what it is";
+      inputs.push_back(std::move(*argument));
+      inputSpecs.push_back(std::move(*rawSpec));
+      continue;
+    }
+    }
+    if (input.getWeight() &&
+        input.getKind() != fx::InputKind::CustomObject &&
+        !source.find(key))
+      return program.emitOpError()
+             << "input '" << name << "' needs the weight '" << key
+             << "', which " << source.path() << " does not hold";
+    addExtra(spec, input.getExtra());
+    inputs.push_back(reference(name, type));
+    inputSpecs.push_back(
+        json::Object{{fx::stringifyInputKind(input.getKind()),
+                      json::Value(std::move(spec))}});
+  }
+  addConstants();
+  return success();
+}
+
+LogicalResult Exporter::exportOutputs() {
+  fx::ReturnOp ret = program.getReturn();
+  SmallVector<std::string> operandNames;
+  for (Value value : ret.getValues())
+    operandNames.push_back(names[value]);
+  Slots slots{operandNames, ret.getValues().getTypes()};
+  for (Attribute attribute : ret.getOutputs()) {
+    auto output = cast<fx::OutputAttr>(attribute);
+    json::Value value =
+        argument(output.getLiteral() ? output.getLiteral()
+                                     : Attribute(fx::SlotAttr::get(context)),
+                 slots);
+    json::Object spec;
+    if (output.getKind() == fx::OutputKind::Raw) {
+      addExtra(spec, output.getExtra());
+      json::Value *whole = spec.get("spec");
+      if (!whole)
+        return ret.emitOpError("has an output that does not say what it is");
+      outputSpecs.push_back(std::move(*whole));
+      outputs.push_back(std::move(value));
+      continue;
+    }
+    StringRef target =
+        output.getTarget() ? output.getTarget().getValue() : "";
+    switch (output.getKind()) {
+    case fx::OutputKind::BufferMutation:
+      spec["buffer_name"] = target;
+      break;
+    case fx::OutputKind::ParameterMutation:
+    case fx::OutputKind::GradientToParameter:
+      spec["parameter_name"] = target;
+      break;
+    case fx::OutputKind::GradientToUserInput:
+    case fx::OutputKind::UserInputMutation:
+      spec["user_input_name"] = target;
+      break;
+    default:
+      break;
+    }
+    if (output.getKind() == fx::OutputKind::UserOutput)
+      spec["arg"] = value;
+    else
+      spec["arg"] = value.getAsObject()->begin()->second;
+    addExtra(spec, output.getExtra());
+    outputs.push_back(std::move(value));
+    outputSpecs.push_back(
+        json::Object{{fx::stringifyOutputKind(output.getKind()),
+                      json::Value(std::move(spec))}});
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Calls
+//===----------------------------------------------------------------------===//
+
+LogicalResult Exporter::exportCall(fx::CallOp call) {
+  SmallVector<std::string> operandNames;
+  for (Value value : call.getOperands()) {
+    auto it = names.find(value);
+    if (it == names.end())
+      return call.emitOpError("uses a value that no exported op defines");
+    operandNames.push_back(it->second);
+  }
+  Slots slots{operandNames, call.getOperands().getTypes()};
+  ArrayRef<int8_t> kinds;
+  if (call.getArgKinds())
+    kinds = *call.getArgKinds();
+  json::Array arguments;
+  for (auto [i, name, value] :
+       llvm::enumerate(call.getArgNames(), call.getArgs())) {
+    StringRef argumentName = cast<StringAttr>(name).getValue();
+    json::Value kind = nullptr;
+    if (i < kinds.size() && kinds[i])
+      kind = int64_t(kinds[i]);
+    else if (argumentName.empty())
+      kind = 1; // without a name it can only be positional
+    arguments.push_back(json::Object{{"name", argumentName},
+                                     {"arg", argument(value, slots)},
+                                     {"kind", kind}});
+  }
+
+  SmallVector<std::string> resultNames;
+  for (OpResult result : call.getResults()) {
+    std::string &name = names[result];
+    if (name.empty())
+      name = freshName();
+    resultNames.push_back(name);
+    DictionaryAttr meta = DictionaryAttr::get(context);
+    if (call.getMeta())
+      meta = cast<DictionaryAttr>((*call.getMeta())[result.getResultNumber()]);
+    if (failed(describe(call, name, result.getType(), meta)))
+      return failure();
+  }
+  Slots results{resultNames, call.getResultTypes()};
+  json::Array outputs;
+  if (call.getOutputs()) {
+    for (Attribute output : call.getOutputsAttr())
+      outputs.push_back(argument(output, results));
+  } else {
+    for (size_t i = 0; i < resultNames.size(); ++i)
+      outputs.push_back(argument(fx::SlotAttr::get(context), results));
+  }
+
+  json::Object metadata;
+  if (call.getMetadata())
+    for (NamedAttribute entry : call.getMetadataAttr())
+      metadata[entry.getName().getValue()] =
+          cast<StringAttr>(entry.getValue()).getValue();
+  if (call.getStack()) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    llvm::interleave(
+        call.getStack()->getModules(), os,
+        [&](fx::ModuleAttr module) {
+          os << module.getKey() << ',' << module.getPath() << ','
+             << module.getClassName();
+        },
+        ";");
+    metadata["nn_module_stack"] = text;
+  } else if (call.getPure() && !rootStack.empty()) {
+    // What the compiler made belongs to the program as a whole.
+    metadata["nn_module_stack"] = rootStack;
+  }
+
+  json::Object node{{"target", fx::archiveTarget(call.getTarget())},
+                    {"inputs", std::move(arguments)},
+                    {"outputs", std::move(outputs)},
+                    {"is_hop_single_tensor_return", nullptr}};
+  if (call.getNode())
+    node["name"] = *call.getNode();
+  else if (!resultNames.empty())
+    node["name"] = resultNames.front();
+  else
+    node["name"] = freshName();
+  if (call.getExtra()) {
+    json::Object extra;
+    addExtra(extra, call.getExtraAttr());
+    // Metadata that is not text was set aside under the same key.
+    if (json::Object *more = extra.getObject("metadata")) {
+      for (auto &[key, value] : *more)
+        metadata[key] = std::move(value);
+      extra.erase("metadata");
+    }
+    for (auto &[key, value] : extra)
+      node[key] = std::move(value);
+  }
+  node["metadata"] = std::move(metadata);
+  nodes.push_back(std::move(node));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+LogicalResult Exporter::updateSignature() {
+  json::Object *module = model.getObject("graph_module");
+  std::optional<Convention> convention = readConvention(*module);
+  if (!convention)
+    return success();
+  // User inputs in the signature's order are the leaves of the inputs' tree.
+  std::vector<std::string> userInputs;
+  std::vector<RankedTensorType> types;
+  for (unsigned i = 0, e = program.getEntry().getNumArguments(); i != e; ++i) {
+    fx::InputAttr input = program.getInput(i);
+    bool raw = input.getKind() == fx::InputKind::Raw;
+    if (raw) {
+      json::Object whole;
+      addExtra(whole, input.getExtra());
+      const json::Object *spec = whole.getObject("spec");
+      raw = spec && (spec->get("user_input") || spec->get("constant_input"));
+    }
+    if (!raw && input.getKind() != fx::InputKind::UserInput)
+      continue;
+    userInputs.push_back(program.getInputName(i).str());
+    types.push_back(dyn_cast<RankedTensorType>(
+        program.getEntry().getArgument(i).getType()));
+  }
+  size_t userOutputs = 0;
+  for (Attribute attribute : program.getReturn().getOutputs())
+    userOutputs += cast<fx::OutputAttr>(attribute).getKind() ==
+                   fx::OutputKind::UserOutput;
+  if (userInputs.size() < convention->inputs ||
+      userOutputs < convention->outputs)
+    return program.emitOpError()
+           << "has " << userInputs.size() << " user inputs and " << userOutputs
+           << " user outputs, fewer than the calling convention's "
+           << convention->inputs << " and " << convention->outputs;
+  if (userInputs.size() == convention->inputs &&
+      userOutputs == convention->outputs)
+    return success();
+  std::vector<std::string> newInputs(
+      userInputs.begin() + convention->inputs, userInputs.end());
+  std::string problem = extendConvention(*module, newInputs,
+                                         userOutputs - convention->outputs);
+  if (!problem.empty())
+    return program.emitOpError(problem);
+  if (newInputs.empty())
+    return success();
+
+  // Compilers trace with the sample inputs, so these must fit.
+  std::optional<InputLayout> layout = readInputLayout(*module);
+  if (!layout || layout->positional + layout->keywords.size() !=
+                     userInputs.size()) {
+    program.emitWarning("the sample inputs are nested and stay as they were");
+    return success();
+  }
+  std::vector<SampleInput> samples;
+  for (auto [i, type] : llvm::enumerate(types)) {
+    SampleInput sample;
+    auto dtype =
+        type ? fx::DTypeAttr::forElementType(type.getElementType()) : nullptr;
+    if (!dtype) {
+      program.emitWarning("the sample inputs are not all tensors and stay as "
+                          "they were");
+      return success();
+    }
+    sample.dtype = dtype.getNumber();
+    if (i >= layout->positional)
+      sample.keyword = layout->keywords[i - layout->positional];
+    for (Attribute size : fx::sizesOf(type)) {
+      auto number = dyn_cast_if_present<IntegerAttr>(size);
+      if (auto expr = dyn_cast_if_present<fx::SymExprAttr>(size))
+        number = dyn_cast_if_present<IntegerAttr>(expr.getHint());
+      sample.sizes.push_back(number ? number.getInt() : 1);
+    }
+    samples.push_back(std::move(sample));
+  }
+  llvm::Expected<std::vector<std::byte>> made = makeSampleInputs(samples);
+  if (!made)
+    return program.emitOpError(llvm::toString(made.takeError()));
+  sampleInputs = std::move(*made);
+  return success();
+}
+
+LogicalResult Exporter::run() {
+  if (failed(collectNames()))
+    return failure();
+  for (Operation &op : program.getEntry()) {
+    LogicalResult result = success();
+    if (auto call = dyn_cast<fx::CallOp>(op))
+      result = exportCall(call);
+    else if (auto constant = dyn_cast<fx::ConstantOp>(op))
+      result = addConstant(constant);
+    else if (auto site = dyn_cast<fx::SiteOp>(op)) // a mark, nothing else
+      names[site.getResult()] = names[site.getInput()];
+    else if (!isa<fx::ReturnOp>(op))
+      result = op.emitOpError("has no form in an archive; lower it first");
+    if (failed(result))
+      return failure();
+  }
+  if (failed(exportInputs()) || failed(exportOutputs()))
+    return failure();
+
+  // Everything that is not modelled comes from the envelope, or from the source
+  // if the program was written by hand.
+  if (program.getEnvelope()) {
+    llvm::Expected<json::Value> envelope = parseJSON(*program.getEnvelope());
+    if (!envelope)
+      return program.emitOpError(llvm::toString(envelope.takeError()));
+    if (!envelope->getAsObject())
+      return program.emitOpError("'envelope' is not a JSON object");
+    model = std::move(*envelope->getAsObject());
+  } else {
+    model = envelopeOf(source.model(), [](StringRef) { return true; });
+  }
+  json::Object *module = model.getObject("graph_module");
+  json::Object *graph = module ? module->getObject("graph") : nullptr;
+  json::Object *signature = module ? module->getObject("signature") : nullptr;
+  if (!graph || !signature)
+    return program.emitOpError(
+        "'envelope' has no graph or no signature to fill in");
+  (*graph)["inputs"] = std::move(inputs);
+  (*graph)["outputs"] = std::move(outputs);
+  (*graph)["nodes"] = std::move(nodes);
+  json::Object *tables[] = {&tensorValues, &symIntValues, &symBoolValues,
+                            &symFloatValues};
+  for (auto [name, table] : llvm::zip(valueTables, tables)) {
+    json::Object *rest = graph->getObject(name);
+    if (!rest) {
+      if (table->empty())
+        continue;
+      (*graph)[name] = json::Object{};
+      rest = graph->getObject(name);
+    }
+    for (auto &[key, value] : *table)
+      (*rest)[key] = std::move(value);
+  }
+  (*signature)["input_specs"] = std::move(inputSpecs);
+  (*signature)["output_specs"] = std::move(outputSpecs);
+  return updateSignature();
+}
+
+LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
+                              StringRef path, ConstantCallback constants) {
+  Exporter exporter(program, source, constants);
+  if (failed(exporter.run()))
+    return failure();
+  std::vector<AddedRecord> records;
+  if (exporter.sampleInputs)
+    records.push_back(
+        {("data/sample_inputs/" + source.modelName() + ".pt").str(),
+         *exporter.sampleInputs});
+  if (llvm::Error error = rewriteArchive(source, path, exporter.model,
+                                         exporter.added, records))
+    return program.emitOpError(llvm::toString(std::move(error)));
+  return success();
+}

@@ -1,0 +1,82 @@
+//===- Translate.cpp - Archives in the translation driver ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Target/PT2/PT2.h"
+
+#include "weir/Program/Files.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Tools/mlir-translate/Translation.h"
+
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace weir;
+
+static LogicalResult exportToStream(Operation *op, StringRef archivePath,
+                                    raw_ostream &output) {
+  fx::ProgramOp program;
+  op->walk([&](fx::ProgramOp found) { program = found; });
+  if (!program)
+    return op->emitError("there is no fx.program to export");
+  if (archivePath.empty())
+    return op->emitError("--export-pt2 needs --archive, the archive with the "
+                         "program's weights");
+  llvm::Expected<std::shared_ptr<Archive>> archive = Archive::open(archivePath);
+  if (!archive)
+    return op->emitError(llvm::toString(archive.takeError()));
+  // The driver hands out a stream, the writer of archives needs a file.
+  llvm::SmallString<128> temporary;
+  if (std::error_code code = llvm::sys::fs::createTemporaryFile(
+          "weir-translate", "pt2", temporary))
+    return op->emitError(code.message());
+  llvm::scope_exit remove([&] { llvm::sys::fs::remove(temporary); });
+  if (failed(exportPT2(program, **archive, temporary, nullptr)))
+    return failure();
+  llvm::Expected<std::shared_ptr<FileMapping>> file =
+      FileMapping::open(temporary);
+  if (!file)
+    return op->emitError(llvm::toString(file.takeError()));
+  output << (*file)->text();
+  return success();
+}
+
+void weir::registerPT2Translations() {
+  static llvm::cl::opt<std::string> archivePath(
+      "archive",
+      llvm::cl::desc("The archive that a program's weights come from"),
+      llvm::cl::value_desc("file.pt2"));
+  static TranslateToMLIRRegistration toMLIR(
+      "import-pt2", "a torch.export archive as an fx.program",
+      [](llvm::SourceMgr &sources, MLIRContext *context)
+          -> OwningOpRef<Operation *> {
+        const llvm::MemoryBuffer *buffer =
+            sources.getMemoryBuffer(sources.getMainFileID());
+        StringRef text = buffer->getBuffer();
+        llvm::Expected<std::shared_ptr<Archive>> archive = Archive::fromMemory(
+            buffer->getBufferIdentifier(),
+            llvm::ArrayRef(reinterpret_cast<const std::byte *>(text.data()),
+                           text.size()),
+            nullptr);
+        if (!archive) {
+          emitError(UnknownLoc::get(context))
+              << llvm::toString(archive.takeError());
+          return {};
+        }
+        return importPT2(**archive, context);
+      });
+  static TranslateFromMLIRRegistration fromMLIR(
+      "export-pt2", "an fx.program as a torch.export archive",
+      [](Operation *op, raw_ostream &output) {
+        return exportToStream(op, archivePath, output);
+      },
+      [](DialectRegistry &registry) { registry.insert<fx::FXDialect>(); });
+}

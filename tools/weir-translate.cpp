@@ -1,0 +1,19 @@
+//===- weir-translate.cpp - Translates between Weir's dialects and files ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Spec/Spec.h"
+#include "weir/Target/PT2/PT2.h"
+
+#include "mlir/Tools/mlir-translate/MlirTranslateMain.h"
+
+int main(int argc, char **argv) {
+  weir::registerPT2Translations();
+  weir::registerSpecTranslations();
+  return mlir::failed(
+      mlir::mlirTranslateMain(argc, argv, "Weir translation driver"));
+}
