@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-// The zip is read by the checked reader of Zip.h rather than by LibTorch's: every
-// place in the file is validated once, before anything uses it.
+// The zip is read by the checked reader of Zip.h rather than by LibTorch's:
+// every place in the file is validated once, before anything uses it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,8 +27,8 @@ namespace weir {
 
 namespace {
 
-/// The major version of torch.export's schema that is understood. Minor versions
-/// only add keys, which stay in the DOM.
+/// The major version of torch.export's schema that is understood. Minor
+/// versions only add keys, which stay in the DOM.
 constexpr int64_t schemaMajor = 8;
 
 /// Documents of graphs have some ten kilobytes a layer.
@@ -70,7 +70,9 @@ size_t sizeOfArchiveDType(int64_t number) {
 
 class MappedArchive final : public Archive {
 public:
-  explicit MappedArchive(FileBytes file) : file(std::move(file)) {}
+  /// `mapping` is null for bytes that are in memory.
+  MappedArchive(FileBytes file, std::shared_ptr<FileMapping> mapping)
+      : file(std::move(file)), mapping(std::move(mapping)) {}
   Error read();
 
   StringRef path() const override { return file.name; }
@@ -83,6 +85,11 @@ public:
   }
   ArrayRef<std::string> records() const override { return names; }
   Expected<ArrayRef<std::byte>> record(StringRef name) const override;
+  Expected<uint32_t> checksum(StringRef name) const override;
+  void releasePages(ArrayRef<std::byte> bytes) const override {
+    if (mapping)
+      mapping->releasePages(bytes);
+  }
   Error verify() const override;
   StringRef modelName() const override { return programName; }
 
@@ -95,12 +102,14 @@ private:
   Error readTensor(StringRef fqn, const json::Object &meta,
                    ArchiveTensor &tensor) const;
 
+  Expected<const ZipMember *> member(StringRef name) const;
   /// The text of a small record whose checksum is right.
   Expected<StringRef> text(StringRef name, size_t limit) const;
   Expected<json::Value> parsed(StringRef name) const;
   Error failed(const Twine &what) const { return errorInFile(file.name, what); }
 
   FileBytes file;
+  std::shared_ptr<FileMapping> mapping;
   std::vector<ZipMember> members;
   std::vector<std::string> names;
   StringMap<size_t> index; ///< into `members` and `names`, which run alike
@@ -141,24 +150,37 @@ Error MappedArchive::readNames() {
   return Error::success();
 }
 
-Expected<ArrayRef<std::byte>> MappedArchive::record(StringRef name) const {
+Expected<const ZipMember *> MappedArchive::member(StringRef name) const {
   auto found = index.find(name);
   if (found == index.end())
     return failed("no record '" + name + "'");
-  return members[found->second].stored;
+  return &members[found->second];
+}
+
+Expected<ArrayRef<std::byte>> MappedArchive::record(StringRef name) const {
+  Expected<const ZipMember *> found = member(name);
+  if (!found)
+    return found.takeError();
+  return (*found)->stored;
+}
+
+Expected<uint32_t> MappedArchive::checksum(StringRef name) const {
+  Expected<const ZipMember *> found = member(name);
+  if (!found)
+    return found.takeError();
+  return (*found)->crc;
 }
 
 Expected<StringRef> MappedArchive::text(StringRef name, size_t limit) const {
-  auto found = index.find(name);
-  if (found == index.end())
-    return failed("no record '" + name + "'");
-  const ZipMember &member = members[found->second];
-  if (member.stored.size() > limit)
+  Expected<const ZipMember *> found = member(name);
+  if (!found)
+    return found.takeError();
+  ArrayRef<std::byte> bytes = (*found)->stored;
+  if (bytes.size() > limit)
     return failed("record '" + name + "' is larger than is accepted");
-  if (zipChecksum(member.stored) != member.crc)
+  if (zipChecksum(bytes) != (*found)->crc)
     return failed("record '" + name + "' has a wrong checksum");
-  return StringRef(reinterpret_cast<const char *>(member.stored.data()),
-                   member.stored.size());
+  return StringRef(reinterpret_cast<const char *>(bytes.data()), bytes.size());
 }
 
 Expected<json::Value> MappedArchive::parsed(StringRef name) const {
@@ -175,9 +197,14 @@ Expected<json::Value> MappedArchive::parsed(StringRef name) const {
 
 Error MappedArchive::verify() const {
   for (auto [member, name] : zip_equal(members, names)) {
-    bool right = zipChecksum(member.stored) == member.crc;
-    releasePages(member.stored);
-    if (!right)
+    uint32_t crc = 0;
+    for (ArrayRef<std::byte> rest = member.stored; !rest.empty();) {
+      ArrayRef<std::byte> part = rest.take_front(pieceSize);
+      rest = rest.drop_front(part.size());
+      crc = zipChecksum(part, crc);
+      releasePages(part);
+    }
+    if (crc != member.crc)
       return failed("record '" + name + "' has a wrong checksum");
   }
   return Error::success();
@@ -373,21 +400,26 @@ Error MappedArchive::read() {
 
 } // namespace
 
-Expected<std::shared_ptr<Archive>>
-Archive::fromMemory(StringRef name, ArrayRef<std::byte> bytes,
-                    std::shared_ptr<const void> owner) {
-  auto archive = std::make_shared<MappedArchive>(
-      FileBytes{name.str(), bytes, std::move(owner)});
+static Expected<std::shared_ptr<Archive>>
+openArchive(FileBytes file, std::shared_ptr<FileMapping> mapping) {
+  auto archive =
+      std::make_shared<MappedArchive>(std::move(file), std::move(mapping));
   if (Error error = archive->read())
     return error;
   return archive;
+}
+
+Expected<std::shared_ptr<Archive>>
+Archive::fromMemory(StringRef name, ArrayRef<std::byte> bytes,
+                    std::shared_ptr<const void> owner) {
+  return openArchive({name.str(), bytes, std::move(owner)}, nullptr);
 }
 
 Expected<std::shared_ptr<Archive>> Archive::open(StringRef path) {
   Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
   if (!file)
     return file.takeError();
-  return fromMemory(path, (*file)->bytes(), *file);
+  return openArchive({path.str(), (*file)->bytes(), nullptr}, *file);
 }
 
 const ArchiveTensor *Archive::find(StringRef fqn) const {
@@ -424,10 +456,9 @@ int64_t archiveDType(DType type) {
 }
 
 std::optional<DType> dtypeOfArchive(int64_t number) {
-  for (DType type :
-       {DType::Float64, DType::Float32, DType::Float16, DType::BFloat16,
-        DType::Int64, DType::Int32, DType::Int16, DType::Int8, DType::UInt8,
-        DType::Bool})
+  for (DType type : {DType::Float64, DType::Float32, DType::Float16,
+                     DType::BFloat16, DType::Int64, DType::Int32, DType::Int16,
+                     DType::Int8, DType::UInt8, DType::Bool})
     if (archiveDType(type) == number)
       return type;
   return std::nullopt;

@@ -32,6 +32,14 @@ inline std::string constantsConfig(llvm::StringRef model) {
   return (constantsFolder + model + "_constants_config.json").str();
 }
 
+/// What the zip writer of torch adds to every archive: its own format's
+/// version, and an identifier made of the content.
+inline constexpr llvm::StringLiteral zipVersionRecord = ".data/version";
+inline constexpr llvm::StringLiteral zipVersion = "6\n";
+inline bool isZipWritersOwn(llvm::StringRef name) {
+  return name == "version" || name.starts_with(".data/");
+}
+
 /// What the serializer calls a strided layout (torch._export.serde.schema).
 inline constexpr int stridedLayout = 7;
 

@@ -17,13 +17,17 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"
 
-#include <caffe2/serialize/inline_container.h>
-
 using namespace llvm;
 
 namespace weir {
 
 namespace {
+
+/// The folder that torch's writer uses where the file has no name.
+constexpr StringLiteral topFolder = "archive/";
+
+/// Payloads are mapped, and torch expects them aligned.
+constexpr size_t recordAlignment = 64;
 
 json::Array asInts(ArrayRef<int64_t> values) {
   json::Array array;
@@ -72,43 +76,45 @@ uint64_t nextNumber(const Archive &source, StringRef prefix) {
   return next;
 }
 
+ArrayRef<std::byte> asBytes(StringRef text) {
+  return {reinterpret_cast<const std::byte *>(text.data()), text.size()};
+}
+
 class ArchiveWriter {
 public:
   ArchiveWriter(const Archive &source, const json::Object &model,
-                ArrayRef<AddedTensor> tensors, ArrayRef<AddedRecord> records)
-      : source(source), model(model), tensors(tensors), records(records) {}
+                ArrayRef<AddedTensor> tensors, ArrayRef<AddedRecord> records,
+                ZipWriter::Sink sink)
+      : source(source), model(model), tensors(tensors), records(records),
+        zip(std::move(sink), recordAlignment) {}
 
-  Error check();
-  Error write(StringRef path);
+  Error check() const;
+  Error write();
 
 private:
   Error failed(const Twine &what) const {
     return errorInFile(source.path(), what);
   }
+  bool replaced(StringRef name) const;
+  /// Adds a record below the folder that all are in.
+  Error put(const Twine &name, ArrayRef<std::byte> bytes,
+            std::optional<uint32_t> checksum = std::nullopt) {
+    return zip.add((topFolder + name).str(), {bytes}, checksum);
+  }
+  /// Writes one record of the source, or what takes its place.
+  Error writeRecord(StringRef name);
   /// A config with the entries of the added tensors that belong to it, whose
   /// payloads come first.
-  Error extendConfig(const std::string &config, bool constants);
-  bool replaced(StringRef name) const;
-  void put(const std::string &name, ArrayRef<std::byte> bytes);
-  void put(const std::string &name, StringRef text) {
-    put(name, ArrayRef<std::byte>(
-                  reinterpret_cast<const std::byte *>(text.data()),
-                  text.size()));
-  }
+  Error writeConfig(StringRef config, bool constants);
 
   const Archive &source;
   const json::Object &model;
   ArrayRef<AddedTensor> tensors;
   ArrayRef<AddedRecord> records;
-  caffe2::serialize::PyTorchStreamWriter *zip = nullptr;
+  ZipWriter zip;
 };
 
-/// Records that the zip writer makes itself.
-bool isWritersOwn(StringRef name) {
-  return name == "version" || name.starts_with(".data/");
-}
-
-Error ArchiveWriter::check() {
+Error ArchiveWriter::check() const {
   StringSet<> names;
   for (const AddedTensor &tensor : tensors) {
     std::string who = "the added tensor '" + tensor.fqn + "' ";
@@ -124,7 +130,7 @@ Error ArchiveWriter::check() {
   StringSet<> recordNames;
   for (const AddedRecord &record : records) {
     StringRef name = record.name;
-    if (isWritersOwn(name) || name.starts_with("data/") ||
+    if (archive::isZipWritersOwn(name) || name.starts_with("data/") ||
         name.starts_with(archive::modelsFolder) ||
         name == archive::formatRecord || name == archive::versionRecord ||
         name == archive::byteOrderRecord)
@@ -132,8 +138,8 @@ Error ArchiveWriter::check() {
     if (Error error = checkMemberName(name))
       return inFile(source.path(), std::move(error));
     if (name.ends_with("/") || !recordNames.insert(name).second)
-      return failed("the added record '" + name + "' is a folder or there "
-                    "twice");
+      return failed("the added record '" + name +
+                    "' is a folder or there twice");
   }
   return Error::success();
 }
@@ -143,19 +149,14 @@ bool ArchiveWriter::replaced(StringRef name) const {
                 [&](const AddedRecord &record) { return record.name == name; });
 }
 
-void ArchiveWriter::put(const std::string &name, ArrayRef<std::byte> bytes) {
-  zip->writeRecord(name, bytes.data(), bytes.size());
-}
-
-Error ArchiveWriter::extendConfig(const std::string &config, bool constants) {
+Error ArchiveWriter::writeConfig(StringRef config, bool constants) {
   Expected<ArrayRef<std::byte>> bytes = source.record(config);
   if (!bytes)
     return bytes.takeError();
-  Expected<json::Value> document = parseJSON(StringRef(
-      reinterpret_cast<const char *>(bytes->data()), bytes->size()));
+  Expected<json::Value> document = parseJSON(
+      StringRef(reinterpret_cast<const char *>(bytes->data()), bytes->size()));
   if (!document)
-    return failed("record '" + config +
-                  "': " + toString(document.takeError()));
+    return failed("record '" + config + "': " + toString(document.takeError()));
   json::Object *root = document->getAsObject();
   json::Object *entries = root ? root->getObject("config") : nullptr;
   if (!entries)
@@ -169,68 +170,46 @@ Error ArchiveWriter::extendConfig(const std::string &config, bool constants) {
     if ((tensor.kind == AddedTensor::Constant) != constants)
       continue;
     std::string file = prefix + std::to_string(number++);
-    put((folder + file).str(), tensor.bytes);
+    if (Error error = put(folder + file, tensor.bytes))
+      return error;
     (*entries)[tensor.fqn] = payloadMeta(tensor, file);
   }
-  put(config, printJSON(*root));
-  return Error::success();
+  return put(config, asBytes(printJSON(*root)));
 }
 
-Error ArchiveWriter::write(StringRef path) {
-  Expected<std::unique_ptr<OutputFile>> file = OutputFile::open(path);
-  if (!file)
-    return file.takeError();
-  // The zip writer finishes the file in its destructor, where it must not fail.
-  // So it hears of no failure; the first one is kept and returned at the end.
-  Error failure = Error::success();
-  auto sink = [&](const void *data, size_t size) -> size_t {
-    if (!failure)
-      failure = (*file)->write(ArrayRef<std::byte>(
-          static_cast<const std::byte *>(data), size));
-    return size;
-  };
-  auto writeAll = [&]() -> Error {
-    caffe2::serialize::PyTorchStreamWriter writer(sink);
-    writer.setMinVersion(6); // as torch.export does
-    zip = &writer;
-    std::string modelRecord = archive::modelRecord(source.modelName());
-    std::string weights = archive::weightsConfig(source.modelName());
-    std::string constants = archive::constantsConfig(source.modelName());
-    for (const std::string &name : source.records()) {
-      if (isWritersOwn(name) || replaced(name))
-        continue;
-      if (name == modelRecord) {
-        put(name, printJSON(model));
-      } else if (name == weights || name == constants) {
-        if (Error error = extendConfig(name, name == constants))
-          return error;
-      } else {
-        Expected<ArrayRef<std::byte>> bytes = source.record(name);
-        if (!bytes)
-          return bytes.takeError();
-        put(name, *bytes);
-        releasePages(*bytes);
-      }
-      if (failure)
-        return std::move(failure);
-    }
-    for (const AddedRecord &record : records)
-      put(record.name, record.bytes);
-    writer.writeEndOfFile();
-    return Error::success();
-  };
+Error ArchiveWriter::writeRecord(StringRef name) {
+  StringRef program = source.modelName();
+  if (name == archive::modelRecord(program))
+    return put(name, asBytes(printJSON(model)));
+  if (name == archive::weightsConfig(program))
+    return writeConfig(name, /*constants=*/false);
+  if (name == archive::constantsConfig(program))
+    return writeConfig(name, /*constants=*/true);
+  Expected<ArrayRef<std::byte>> bytes = source.record(name);
+  if (!bytes)
+    return bytes.takeError();
+  // The old checksum goes along: damage in the source stays visible.
+  Expected<uint32_t> checksum = source.checksum(name);
+  if (!checksum)
+    return checksum.takeError();
+  return put(name, *bytes, *checksum);
+}
 
-  Error result = Error::success();
-  try {
-    result = joinErrors(std::move(result), writeAll());
-  } catch (const std::exception &exception) {
-    result = joinErrors(std::move(result),
-                        createStringError(Twine(exception.what())));
+Error ArchiveWriter::write() {
+  for (const std::string &name : source.records()) {
+    // The identifier of the content would be wrong, and nobody needs it.
+    if (archive::isZipWritersOwn(name) || replaced(name))
+      continue;
+    if (Error error = writeRecord(name))
+      return error;
   }
-  result = joinErrors(std::move(result), std::move(failure));
-  if (result)
-    return result;
-  return (*file)->close();
+  for (const AddedRecord &record : records)
+    if (Error error = put(record.name, record.bytes))
+      return error;
+  if (Error error =
+          put(archive::zipVersionRecord, asBytes(archive::zipVersion)))
+    return error;
+  return zip.finish();
 }
 
 } // namespace
@@ -238,11 +217,25 @@ Error ArchiveWriter::write(StringRef path) {
 Error rewriteArchive(const Archive &source, StringRef path,
                      const json::Object &model, ArrayRef<AddedTensor> tensors,
                      ArrayRef<AddedRecord> records) {
-  ArchiveWriter writer(source, model, tensors, records);
+  std::unique_ptr<OutputFile> file;
+  ArchiveWriter writer(source, model, tensors, records,
+                       [&](ArrayRef<std::byte> bytes) -> Error {
+                         if (Error error = file->write(bytes))
+                           return error;
+                         source.releasePages(bytes);
+                         return Error::success();
+                       });
   if (Error error = writer.check())
     return error;
-  return writeAtomically(
-      path, [&](StringRef temporary) { return writer.write(temporary); });
+  return writeAtomically(path, [&](StringRef temporary) -> Error {
+    Expected<std::unique_ptr<OutputFile>> opened = OutputFile::open(temporary);
+    if (!opened)
+      return opened.takeError();
+    file = std::move(*opened);
+    if (Error error = writer.write())
+      return error;
+    return file->close();
+  });
 }
 
 } // namespace weir

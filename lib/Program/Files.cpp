@@ -61,8 +61,7 @@ Expected<std::shared_ptr<FileMapping>> FileMapping::open(StringRef path) {
   mapping->size = static_cast<size_t>(status.st_size);
   if (mapping->size == 0)
     return mapping;
-  void *address =
-      ::mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
+  void *address = ::mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED)
     return failedOn(path, "map", errno);
   mapping->data = static_cast<std::byte *>(address);
@@ -74,13 +73,17 @@ FileMapping::~FileMapping() {
     ::munmap(data, size);
 }
 
-void releasePages(ArrayRef<std::byte> bytes) {
-  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  uintptr_t first = reinterpret_cast<uintptr_t>(bytes.data());
-  uintptr_t last = first + bytes.size();
+void FileMapping::releasePages(ArrayRef<std::byte> part) const {
+  // Other memory would lose its content.
+  uintptr_t begin = reinterpret_cast<uintptr_t>(data);
+  uintptr_t first = reinterpret_cast<uintptr_t>(part.data());
+  if (first < begin || first - begin > size ||
+      part.size() > size - (first - begin))
+    return;
   // Only pages that lie wholly inside: neighbours may be in use.
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  uintptr_t last = (first + part.size()) / page * page;
   first = (first + page - 1) / page * page;
-  last = last / page * page;
   if (first < last)
     ::madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
 }

@@ -36,7 +36,8 @@ namespace {
 constexpr int64_t largestInflated = int64_t(8) << 30;
 
 Error badHeader(const Twine &what) {
-  return createStringError(std::make_error_code(std::errc::invalid_argument), "npy header: " + what);
+  return createStringError(std::make_error_code(std::errc::invalid_argument),
+                           "npy header: " + what);
 }
 
 /// Reads the literal, of which only the form above is accepted.
@@ -165,7 +166,8 @@ Error LiteralParser::parse(NpyHeader &header) {
 Expected<NpyHeader> readNpyHeader(ArrayRef<std::byte> bytes) {
   StringRef text(reinterpret_cast<const char *>(bytes.data()), bytes.size());
   if (!text.starts_with("\x93NUMPY") || text.size() < 12)
-    return createStringError(std::make_error_code(std::errc::invalid_argument), "not an npy file");
+    return createStringError(std::make_error_code(std::errc::invalid_argument),
+                             "not an npy file");
   unsigned major = static_cast<uint8_t>(text[6]);
   if (major < 1 || major > 3 || text[7] != 0)
     return badHeader("unknown version");
@@ -224,8 +226,9 @@ Expected<TensorView> viewNpyData(const NpyHeader &header, const std::byte *data,
     return view;
   std::shared_ptr<std::byte[]> copy = allocateBytes(header.dataBytes);
   if (!copy)
-    return createStringError(std::make_error_code(std::errc::not_enough_memory), "no memory to reorder " +
-                                 Twine(header.dataBytes) + " bytes");
+    return createStringError(std::make_error_code(std::errc::not_enough_memory),
+                             "no memory to reorder " + Twine(header.dataBytes) +
+                                 " bytes");
   copyFromFortranOrder(header, data, copy.get());
   view.data = copy.get();
   view.owner = std::move(copy);
@@ -259,8 +262,8 @@ public:
   Expected<TensorView> tensor(StringRef wanted) const override {
     if (wanted != name)
       return noSuchTensor(file.name, wanted, name);
-    Expected<TensorView> view = viewNpyData(
-        header, file.bytes.data() + header.headerBytes, file.owner);
+    Expected<TensorView> view =
+        viewNpyData(header, file.bytes.data() + header.headerBytes, file.owner);
     if (!view)
       return inFile(file.name, view.takeError());
     return view;
@@ -320,20 +323,19 @@ Error NpzFile::read() {
   for (ZipMember &zip : *directory) {
     StringRef name = zip.name;
     if (!name.consume_back(".npy"))
-      return errorInFile(file.name, "member '" + zip.name +
-                                        "' is not an .npy array");
+      return errorInFile(file.name,
+                         "member '" + zip.name + "' is not an .npy array");
     Expected<NpyHeader> header = readHeader(zip);
     if (!header)
-      return errorInFile(file.name, "member '" + zip.name + "': " +
-                                        toString(header.takeError()));
+      return errorInFile(file.name, "member '" + zip.name +
+                                        "': " + toString(header.takeError()));
     // Checked before anything of this size is allocated.
     uint64_t size = zip.size - header->headerBytes;
     if (static_cast<uint64_t>(header->dataBytes) != size)
-      return errorInFile(file.name, "member '" + zip.name +
-                                        "': the header asks for " +
-                                        Twine(header->dataBytes) +
-                                        " bytes, the member has " +
-                                        Twine(size));
+      return errorInFile(file.name,
+                         "member '" + zip.name + "': the header asks for " +
+                             Twine(header->dataBytes) +
+                             " bytes, the member has " + Twine(size));
     order.push_back(name.str());
     index[name] = members.size();
     members.push_back({std::move(zip), std::move(*header)});
@@ -349,15 +351,16 @@ Expected<TensorView> NpzFile::makeView(const Member &member) const {
     return viewNpyData(header, member.zip.stored.data() + header.headerBytes,
                        file.owner);
   if (header.dataBytes > largestInflated)
-    return createStringError(std::make_error_code(std::errc::file_too_large), "inflates to " + Twine(header.dataBytes) +
+    return createStringError(std::make_error_code(std::errc::file_too_large),
+                             "inflates to " + Twine(header.dataBytes) +
                                  " bytes, more than is accepted");
   std::shared_ptr<std::byte[]> bytes = allocateBytes(member.zip.size);
   if (!bytes)
-    return createStringError(std::make_error_code(std::errc::not_enough_memory), "no memory to inflate " +
-                                 Twine(member.zip.size) + " bytes");
+    return createStringError(std::make_error_code(std::errc::not_enough_memory),
+                             "no memory to inflate " + Twine(member.zip.size) +
+                                 " bytes");
   if (Error error = inflateMember(
-          member.zip,
-          MutableArrayRef<std::byte>(bytes.get(), member.zip.size),
+          member.zip, MutableArrayRef<std::byte>(bytes.get(), member.zip.size),
           /*whole=*/true))
     return error;
   const std::byte *data = bytes.get() + header.headerBytes;

@@ -93,8 +93,7 @@ Error SafetensorsFile::readEntry(StringRef name, const json::Value &value) {
   const json::Array *shape = object->getArray("shape");
   const json::Array *offsets = object->getArray("data_offsets");
   if (!shape || !offsets || offsets->size() != 2)
-    return errorInFile(file.name,
-                       who + "needs a shape and two data_offsets");
+    return errorInFile(file.name, who + "needs a shape and two data_offsets");
   for (const json::Value &size : *shape) {
     std::optional<int64_t> number = size.getAsInteger();
     if (!number || *number < 0)
@@ -106,8 +105,7 @@ Error SafetensorsFile::readEntry(StringRef name, const json::Value &value) {
   std::optional<uint64_t> end = (*offsets)[1].getAsUINT64();
   if (!begin || !end || *begin > *end)
     return errorInFile(file.name, who + "has bad data_offsets");
-  std::optional<int64_t> bytes =
-      checkedBytes(entry.shape, sizeOf(entry.dtype));
+  std::optional<int64_t> bytes = checkedBytes(entry.shape, sizeOf(entry.dtype));
   if (!bytes || static_cast<uint64_t>(*bytes) != *end - *begin)
     return errorInFile(file.name,
                        who + "has a shape that does not fit its data_offsets");
@@ -124,11 +122,11 @@ Error SafetensorsFile::checkCover(uint64_t size) {
   uint64_t covered = 0;
   for (const Entry &entry : entries) {
     if (entry.begin != covered)
-      return errorInFile(file.name,
-                         "tensor '" + entry.name + "' starts at " +
-                             Twine(entry.begin) + ", but the one before ends at " +
-                             Twine(covered) +
-                             (entry.begin < covered ? " (overlap)" : " (hole)"));
+      return errorInFile(
+          file.name, "tensor '" + entry.name + "' starts at " +
+                         Twine(entry.begin) + ", but the one before ends at " +
+                         Twine(covered) +
+                         (entry.begin < covered ? " (overlap)" : " (hole)"));
     covered = entry.end;
   }
   if (covered != size)
@@ -145,11 +143,10 @@ Error SafetensorsFile::read() {
   uint64_t headerSize = support::endian::read64le(bytes.data());
   bytes = bytes.drop_front(8);
   if (headerSize > bytes.size() || headerSize > largestHeader)
-    return errorInFile(file.name, "the header's length, " + Twine(headerSize) +
-                                      ", is more than " +
-                                      (headerSize > largestHeader
-                                           ? "is accepted"
-                                           : "the file holds"));
+    return errorInFile(
+        file.name,
+        "the header's length, " + Twine(headerSize) + ", is more than " +
+            (headerSize > largestHeader ? "is accepted" : "the file holds"));
   StringRef text(reinterpret_cast<const char *>(bytes.data()), headerSize);
   bytes = bytes.drop_front(headerSize);
   if (!text.starts_with("{"))

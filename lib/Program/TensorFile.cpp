@@ -21,7 +21,8 @@ using namespace llvm;
 namespace weir {
 
 Error errorInFile(StringRef name, const Twine &what) {
-  return createStringError(std::make_error_code(std::errc::invalid_argument), name + ": " + what);
+  return createStringError(std::make_error_code(std::errc::invalid_argument),
+                           name + ": " + what);
 }
 
 Error inFile(StringRef name, Error error) {

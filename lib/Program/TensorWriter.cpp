@@ -110,7 +110,8 @@ Error writeNpy(StringRef path, const TensorView &tensor) {
 
 Error writeNpz(StringRef path, ArrayRef<NamedTensor> tensors) {
   return withOutput(path, [&](OutputFile &file) -> Error {
-    ZipWriter zip(file, alignment);
+    ZipWriter zip([&](ArrayRef<std::byte> bytes) { return file.write(bytes); },
+                  alignment);
     for (const NamedTensor &named : tensors) {
       Expected<std::string> header = npyHeader(named.tensor);
       if (!header)

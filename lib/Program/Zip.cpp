@@ -43,7 +43,8 @@ constexpr size_t locator64Size = 20;
 constexpr uint64_t largestRatio = 1032;
 
 Error broken(const Twine &what) {
-  return createStringError(std::make_error_code(std::errc::invalid_argument), "broken zip: " + what);
+  return createStringError(std::make_error_code(std::errc::invalid_argument),
+                           "broken zip: " + what);
 }
 
 /// Where the directory lies and what it should hold.
@@ -325,7 +326,8 @@ Error inflateMember(const ZipMember &member, MutableArrayRef<std::byte> out,
   z_stream stream = {};
   // Negative: a bare deflate stream without zlib's header.
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
-    return createStringError(std::make_error_code(std::errc::not_enough_memory), "cannot start to inflate");
+    return createStringError(std::make_error_code(std::errc::not_enough_memory),
+                             "cannot start to inflate");
   scope_exit finish([&] { inflateEnd(&stream); });
 
   ArrayRef<std::byte> in = member.stored;
@@ -337,8 +339,8 @@ Error inflateMember(const ZipMember &member, MutableArrayRef<std::byte> out,
     // zlib counts in 32 bits.
     if (stream.avail_in == 0) {
       ArrayRef<std::byte> part = in.take_front(1u << 30);
-      stream.next_in = reinterpret_cast<Bytef *>(
-          const_cast<std::byte *>(part.data()));
+      stream.next_in =
+          reinterpret_cast<Bytef *>(const_cast<std::byte *>(part.data()));
       stream.avail_in = static_cast<uInt>(part.size());
       in = in.drop_front(part.size());
     }
@@ -373,8 +375,8 @@ Error inflateMember(const ZipMember &member, MutableArrayRef<std::byte> out,
 uint32_t zipChecksum(ArrayRef<std::byte> bytes, uint32_t before) {
   if (bytes.empty())
     return before; // zlib takes a null pointer for a reset
-  return static_cast<uint32_t>(
-      crc32_z(before, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()));
+  return static_cast<uint32_t>(crc32_z(
+      before, reinterpret_cast<const Bytef *>(bytes.data()), bytes.size()));
 }
 
 } // namespace weir

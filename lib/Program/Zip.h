@@ -15,8 +15,6 @@
 #ifndef WEIR_LIB_PROGRAM_ZIP_H
 #define WEIR_LIB_PROGRAM_ZIP_H
 
-#include "weir/Program/Files.h"
-
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/ADT/StringSet.h"
@@ -24,6 +22,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,16 +38,16 @@ struct ZipMember {
 };
 
 /// Reads the directory of a zip file that is in memory, in the file's order of
-/// members. Members are stored or deflated. Refused: encrypted members, parts of
-/// split archives, places outside the file, members that overlap each other or
-/// the directory, headers that disagree with the directory, duplicate names,
+/// members. Members are stored or deflated. Refused: encrypted members, parts
+/// of split archives, places outside the file, members that overlap each other
+/// or the directory, headers that disagree with the directory, duplicate names,
 /// absolute names and names with empty, "." or ".." components, a claimed size
 /// that deflate cannot reach. Errors do not name the file.
 llvm::Expected<std::vector<ZipMember>>
 readZipDirectory(llvm::ArrayRef<std::byte> file);
 
-/// Inflates the first `size` bytes of a deflated member into `out`. With `whole`
-/// the content has to end there, and its checksum has to be right.
+/// Inflates the first `size` bytes of a deflated member into `out`. With
+/// `whole` the content has to end there, and its checksum has to be right.
 llvm::Error inflateMember(const ZipMember &member,
                           llvm::MutableArrayRef<std::byte> out, bool whole);
 
@@ -57,21 +57,33 @@ uint32_t zipChecksum(llvm::ArrayRef<std::byte> bytes, uint32_t before = 0);
 /// Refuses names that are not relative paths of ordinary components in UTF-8.
 llvm::Error checkMemberName(llvm::StringRef name);
 
+/// Large members are walked in pieces of this many bytes.
+constexpr size_t pieceSize = size_t(16) << 20;
+
 /// Writes stored members, whose content is aligned.
 class ZipWriter {
 public:
-  /// Wide (zip64) fields are used where they are needed, or always.
-  ZipWriter(OutputFile &file, size_t alignment, bool alwaysWide = false)
-      : file(file), alignment(alignment), alwaysWide(alwaysWide) {}
+  /// Takes the bytes of the file, piece by piece.
+  using Sink = std::function<llvm::Error(llvm::ArrayRef<std::byte>)>;
 
-  /// Adds a member whose content is the parts one after the other.
+  /// Wide (zip64) fields are used where they are needed, or always.
+  ZipWriter(Sink sink, size_t alignment, bool alwaysWide = false)
+      : sink(std::move(sink)), alignment(alignment), alwaysWide(alwaysWide) {}
+
+  /// Adds a member whose content is the parts one after the other. A checksum
+  /// that is known spares a walk through the content.
   llvm::Error add(llvm::StringRef name,
-                  llvm::ArrayRef<llvm::ArrayRef<std::byte>> parts);
+                  llvm::ArrayRef<llvm::ArrayRef<std::byte>> parts,
+                  std::optional<uint32_t> checksum = std::nullopt);
   /// Writes the directory; nothing can be added after that.
   llvm::Error finish();
 
 private:
-  OutputFile &file;
+  llvm::Error write(llvm::ArrayRef<std::byte> bytes);
+  llvm::Error write(llvm::StringRef text);
+
+  Sink sink;
+  uint64_t position = 0;
   const size_t alignment;
   const bool alwaysWide;
   std::string directory;

@@ -17,7 +17,8 @@ namespace weir {
 namespace {
 
 constexpr uint32_t ones = 0xffffffff;
-/// A valid name for an extra field that only fills space, as zipalign writes it.
+/// A valid name for an extra field that only fills space, as zipalign writes
+/// it.
 constexpr uint16_t paddingField = 0xd935;
 constexpr uint16_t zip64Field = 1;
 /// 4.5, the version of the format that has zip64; 2.0 otherwise.
@@ -48,19 +49,37 @@ uint32_t narrow(bool wide, uint64_t value) {
 
 } // namespace
 
-Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts) {
+Error ZipWriter::write(ArrayRef<std::byte> bytes) {
+  while (!bytes.empty()) {
+    ArrayRef<std::byte> piece = bytes.take_front(pieceSize);
+    bytes = bytes.drop_front(piece.size());
+    position += piece.size();
+    if (Error error = sink(piece))
+      return error;
+  }
+  return Error::success();
+}
+
+Error ZipWriter::write(StringRef text) {
+  return write(ArrayRef<std::byte>(
+      reinterpret_cast<const std::byte *>(text.data()), text.size()));
+}
+
+Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
+                     std::optional<uint32_t> checksum) {
   if (Error error = checkMemberName(name))
     return error;
   if (name.size() > 0xffff || !names.insert(name).second)
     return createStringError("member '" + name +
                              "' has a name that is too long or taken");
   uint64_t size = 0;
-  uint32_t crc = 0;
-  for (ArrayRef<std::byte> part : parts) {
+  for (ArrayRef<std::byte> part : parts)
     size += part.size();
-    crc = zipChecksum(part, crc);
-  }
-  uint64_t begin = file.position();
+  uint32_t crc = checksum.value_or(0);
+  if (!checksum)
+    for (ArrayRef<std::byte> part : parts)
+      crc = zipChecksum(part, crc);
+  uint64_t begin = position;
   bool wide = alwaysWide || size >= ones || begin >= ones;
 
   // Signature to method, then time, checksum, sizes and the name's length are
@@ -91,10 +110,10 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts) {
   append<uint16_t>(header, static_cast<uint16_t>(extra.size()));
   header += name;
   header += extra;
-  if (Error error = file.write(StringRef(header)))
+  if (Error error = write(StringRef(header)))
     return error;
   for (ArrayRef<std::byte> part : parts)
-    if (Error error = file.write(part))
+    if (Error error = write(part))
       return error;
 
   std::string wideExtra = wide ? zip64Extra({size, size, begin}) : "";
@@ -114,7 +133,7 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts) {
 }
 
 Error ZipWriter::finish() {
-  uint64_t offset = file.position();
+  uint64_t offset = position;
   uint64_t end = offset + directory.size();
   bool wide = alwaysWide || members >= 0xffff || end >= ones;
   std::string text = std::move(directory);
@@ -144,7 +163,7 @@ Error ZipWriter::finish() {
   append<uint32_t>(text, narrow(wide, end - offset));
   append<uint32_t>(text, narrow(wide, offset));
   append<uint16_t>(text, 0); // comment
-  return file.write(StringRef(text));
+  return write(StringRef(text));
 }
 
 } // namespace weir

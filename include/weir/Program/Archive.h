@@ -42,7 +42,7 @@ struct ArchiveTensor {
   llvm::SmallVector<int64_t, 4> strides; ///< in elements
   int64_t storageOffset = 0;             ///< in elements
   llvm::ArrayRef<std::byte> bytes;       ///< the whole record, mapped
-  uint64_t fileOffset = 0;               ///< where these bytes begin in the file
+  uint64_t fileOffset = 0; ///< where these bytes begin in the file
 };
 
 class Archive {
@@ -52,8 +52,8 @@ public:
   /// that sizes, strides and offset stay inside its record. Pickled payloads
   /// are refused.
   static llvm::Expected<std::shared_ptr<Archive>> open(llvm::StringRef path);
-  /// The same for bytes that are in memory already; `owner` keeps them alive and
-  /// `name` stands in the errors.
+  /// The same for bytes that are in memory already; `owner` keeps them alive
+  /// and `name` stands in the errors.
   static llvm::Expected<std::shared_ptr<Archive>>
   fromMemory(llvm::StringRef name, llvm::ArrayRef<std::byte> bytes,
              std::shared_ptr<const void> owner);
@@ -73,6 +73,11 @@ public:
   /// The bytes of a record, mapped; an error if there is none of that name.
   virtual llvm::Expected<llvm::ArrayRef<std::byte>>
   record(llvm::StringRef name) const = 0;
+  /// The CRC-32 that the file keeps of a record.
+  virtual llvm::Expected<uint32_t> checksum(llvm::StringRef name) const = 0;
+  /// Lets the system drop pages of these bytes of a record, after a walk
+  /// through them; they stay readable.
+  virtual void releasePages(llvm::ArrayRef<std::byte> bytes) const = 0;
   /// Compares every record with its checksum. Opening does this only for the
   /// JSON: it would read all weights.
   virtual llvm::Error verify() const = 0;
@@ -98,9 +103,9 @@ struct AddedRecord {
 
 /// Writes a copy of `source` to `path` (atomically) with another graph and with
 /// added tensors. Payload bytes go from the mapping to the file; no second copy
-/// of the weights is made in memory. `path` may be the source's own path. Errors:
-/// a name that is taken, sizes that do not fit the bytes, a record that is the
-/// archive's own (graph, configs, version).
+/// of the weights is made in memory. `path` may be the source's own path.
+/// Errors: a name that is taken, sizes that do not fit the bytes, a record that
+/// is the archive's own (graph, configs, version).
 llvm::Error rewriteArchive(const Archive &source, llvm::StringRef path,
                            const llvm::json::Object &model,
                            llvm::ArrayRef<AddedTensor> added,

@@ -24,7 +24,8 @@ namespace weir {
 /// A file mapped read-only and private. An empty file maps to an empty span.
 class FileMapping {
 public:
-  static llvm::Expected<std::shared_ptr<FileMapping>> open(llvm::StringRef path);
+  static llvm::Expected<std::shared_ptr<FileMapping>>
+  open(llvm::StringRef path);
   ~FileMapping();
   FileMapping(const FileMapping &) = delete;
   FileMapping &operator=(const FileMapping &) = delete;
@@ -35,16 +36,17 @@ public:
   }
   llvm::StringRef path() const { return name; }
 
+  /// Tells the system that these bytes of the mapping will not be read soon, so
+  /// that walking through a large file does not fill memory. They stay
+  /// readable.
+  void releasePages(llvm::ArrayRef<std::byte> part) const;
+
 private:
   FileMapping() = default;
   std::string name;
   std::byte *data = nullptr;
   size_t size = 0;
 };
-
-/// Tells the system that these mapped pages will not be read soon, so that
-/// walking through a large file does not fill memory. They stay readable.
-void releasePages(llvm::ArrayRef<std::byte> bytes);
 
 /// Reads a whole (small) text file; refuses files above `limit` bytes.
 llvm::Expected<std::string> readText(llvm::StringRef path,

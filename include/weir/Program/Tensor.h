@@ -48,8 +48,8 @@ size_t sizeOf(DType type);
 /// The short name: "f32", "bf16", "i64", "bool"...
 llvm::StringRef nameOf(DType type);
 
-/// The product of the sizes and of `itemSize`; none if a size is negative or the
-/// product does not fit 63 bits.
+/// The product of the sizes and of `itemSize`; none if a size is negative or
+/// the product does not fit 63 bits.
 std::optional<int64_t> checkedBytes(llvm::ArrayRef<int64_t> shape,
                                     size_t itemSize);
 
@@ -80,8 +80,8 @@ struct TensorView {
 /// A file of named tensors (.safetensors, .npz) or of a single one (.npy, under
 /// the name of the file's stem), memory-mapped. Everything the header says is
 /// checked against the file's size before a view is made; pickled content is
-/// refused. Deflated members of an .npz, and arrays in Fortran order, are brought
-/// to dense row-major memory when they are asked for.
+/// refused. Deflated members of an .npz, and arrays in Fortran order, are
+/// brought to dense row-major memory when they are asked for.
 class TensorFile {
 public:
   virtual ~TensorFile() = default;
@@ -89,8 +89,8 @@ public:
   /// Opens a file by its extension. Errors name the file and what is wrong.
   static llvm::Expected<std::shared_ptr<TensorFile>> open(llvm::StringRef path);
 
-  /// The same for bytes that are in memory already. `name` decides on the format
-  /// and stands in the errors; `owner` keeps the bytes alive.
+  /// The same for bytes that are in memory already. `name` decides on the
+  /// format and stands in the errors; `owner` keeps the bytes alive.
   static llvm::Expected<std::shared_ptr<TensorFile>>
   fromMemory(llvm::StringRef name, llvm::ArrayRef<std::byte> bytes,
              std::shared_ptr<const void> owner);

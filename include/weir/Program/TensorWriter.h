@@ -31,13 +31,12 @@ struct NamedTensor {
 llvm::Error writeNpy(llvm::StringRef path, const TensorView &tensor);
 
 /// Writes arrays, stored (not deflated) and aligned to 64 bytes, so that they
-/// can be mapped. Errors also: a name that is there twice or that is no relative
-/// path.
-llvm::Error writeNpz(llvm::StringRef path,
-                     llvm::ArrayRef<NamedTensor> tensors);
+/// can be mapped. Errors also: a name that is there twice or that is no
+/// relative path.
+llvm::Error writeNpz(llvm::StringRef path, llvm::ArrayRef<NamedTensor> tensors);
 
-/// Writes tensors and, below "__metadata__", strings. The tensors are ordered by
-/// falling size of their elements, then by name, which aligns all of them.
+/// Writes tensors and, below "__metadata__", strings. The tensors are ordered
+/// by falling size of their elements, then by name, which aligns all of them.
 /// Errors also: a name that is there twice, is "__metadata__" or no UTF-8.
 llvm::Error
 writeSafetensors(llvm::StringRef path, llvm::ArrayRef<NamedTensor> tensors,

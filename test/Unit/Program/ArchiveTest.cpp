@@ -22,12 +22,13 @@ using Records = std::map<std::string, std::string>;
 
 const std::string modelRecord = "models/model.json";
 const std::string weightsRecord = "data/weights/model_weights_config.json";
-const std::string constantsRecord = "data/constants/model_constants_config.json";
+const std::string constantsRecord =
+    "data/constants/model_constants_config.json";
 
 /// The archive with the first `from` in a record replaced by `to`.
-Expected<std::shared_ptr<Archive>>
-withChange(const std::string &record, const std::string &from,
-           const std::string &to) {
+Expected<std::shared_ptr<Archive>> withChange(const std::string &record,
+                                              const std::string &from,
+                                              const std::string &to) {
   Records records = archiveRecords();
   std::string &text = records[record];
   size_t place = text.find(from);
@@ -161,8 +162,7 @@ TEST(Archive, RefusesBadPayloads) {
   const std::tuple<const char *, const char *, const char *> refusals[] = {
       {"\"as_int\": 2}", "\"as_int\": 3}", "reaches outside its record"},
       {"\"as_int\": 2}", "\"as_int\": -2}", "bad sizes"},
-      {"\"as_int\": 2}", "\"as_int\": 9223372036854775807}",
-       "reaches outside"},
+      {"\"as_int\": 2}", "\"as_int\": 9223372036854775807}", "reaches outside"},
       {"\"as_int\": 2}", "\"as_expr\": 2}", "bad sizes"},
       {"\"storage_offset\": {\"as_int\": 0}",
        "\"storage_offset\": {\"as_int\": 1}", "reaches outside"},
@@ -201,9 +201,9 @@ TEST(Archive, RefusesBadPayloads) {
 // With strides of 0 a byte can claim to be any number of elements.
 TEST(Archive, ExpandedTensorsStayCountable) {
   std::string sizes = R"("sizes": [], "strides": [])";
-  EXPECT_OK(withChange(
-      constantsRecord, sizes,
-      R"("sizes": [{"as_int": 5}], "strides": [{"as_int": 0}])"));
+  EXPECT_OK(
+      withChange(constantsRecord, sizes,
+                 R"("sizes": [{"as_int": 5}], "strides": [{"as_int": 0}])"));
   EXPECT_ERROR(
       withChange(constantsRecord, sizes,
                  R"("sizes": [{"as_int": 4294967296}, {"as_int": 4294967296}],
@@ -214,9 +214,8 @@ TEST(Archive, ExpandedTensorsStayCountable) {
 TEST(Archive, RefusesCompressedRecords) {
   std::vector<RawMember> members;
   for (const auto &[name, content] : archiveRecords())
-    members.push_back(name == modelRecord
-                          ? deflatedMember("x/" + name, content)
-                          : storedMember("x/" + name, content));
+    members.push_back(name == modelRecord ? deflatedMember("x/" + name, content)
+                                          : storedMember("x/" + name, content));
   EXPECT_ERROR(openArchive(rawZip(members)), "is compressed");
 }
 
@@ -301,10 +300,9 @@ RC_GTEST_PROP(Archive, MutatedDocumentsAreSafe, ()) {
 }
 
 TEST(Archive, DTypesOfTheSchemaComeBack) {
-  for (DType type :
-       {DType::Float64, DType::Float32, DType::Float16, DType::BFloat16,
-        DType::Int64, DType::Int32, DType::Int16, DType::Int8, DType::UInt8,
-        DType::Bool})
+  for (DType type : {DType::Float64, DType::Float32, DType::Float16,
+                     DType::BFloat16, DType::Int64, DType::Int32, DType::Int16,
+                     DType::Int8, DType::UInt8, DType::Bool})
     EXPECT_EQ(dtypeOfArchive(archiveDType(type)), type);
   for (int64_t number : {-1, 0, 9, 10, 11, 14, 28, 29, 34, 36})
     EXPECT_EQ(dtypeOfArchive(number), std::nullopt);
@@ -399,12 +397,12 @@ TEST(ArchiveWriter, RefusesWhatDoesNotFit) {
   auto source = valueOf(openArchive(archiveBytes(archiveRecords())));
   auto refuse = [&](std::vector<AddedTensor> tensors,
                     std::vector<AddedRecord> records, const char *message) {
-    EXPECT_ERROR(rewriteArchive(*source, path, source->model(), tensors,
-                                records),
-                 message);
+    EXPECT_ERROR(
+        rewriteArchive(*source, path, source->model(), tensors, records),
+        message);
   };
-  AddedTensor good = {AddedTensor::Constant, "new", DType::UInt8, {2},
-                      bytesOf("ab")};
+  AddedTensor good = {
+      AddedTensor::Constant, "new", DType::UInt8, {2}, bytesOf("ab")};
   AddedTensor bad = good;
   bad.fqn = "w";
   refuse({bad}, {}, "'w' has a name that is taken");

@@ -65,10 +65,14 @@ TEST(Files, ReleasedPagesStayReadable) {
   std::string text(50000, 'x');
   writeFile(folder.file("a"), text);
   auto mapping = valueOf(FileMapping::open(folder.file("a")));
-  releasePages(mapping->bytes().slice(100, 30000));
-  releasePages(mapping->bytes().slice(5, 10));
-  releasePages({});
+  mapping->releasePages(mapping->bytes());
+  mapping->releasePages(mapping->bytes().slice(100, 30000));
+  mapping->releasePages(mapping->bytes().slice(5, 10));
+  mapping->releasePages({});
   EXPECT_EQ(mapping->text(), text);
+  // Memory of others is left alone.
+  mapping->releasePages(bytesOf(text));
+  EXPECT_EQ(text, std::string(50000, 'x'));
 }
 
 TEST(Files, WritesAtomically) {

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-// The script interop.py makes files with the libraries that own the formats, and
-// checks with them the files that are written here.
+// The script interop.py makes files with the libraries that own the formats,
+// and checks with them the files that are written here.
 //
 //===----------------------------------------------------------------------===//
 
@@ -87,8 +87,8 @@ TEST(Interop, NumPyAndSafetensorsReadWhatIsWritten) {
                              {{"format", "pt"}}));
   EXPECT_OK(writeNpz(folder.file("out.npz"), numpy));
   EXPECT_OK(writeNpy(folder.file("out.npy"), numpy.front().tensor));
-  EXPECT_OK(
-      writeNpy(folder.file("scalar.npy"), viewOf<double>(DType::Float64, {}, {7})));
+  EXPECT_OK(writeNpy(folder.file("scalar.npy"),
+                     viewOf<double>(DType::Float64, {}, {7})));
   python("check-tensors", folder);
 }
 
@@ -105,9 +105,9 @@ TEST(Interop, TorchAndTheReaderAgreeOnEveryRecord) {
   for (const std::string &name : archive->records()) {
     ASSERT_TRUE(reader.hasRecord(name)) << name;
     ArrayRef<std::byte> bytes = valueOf(archive->record(name));
-    EXPECT_EQ(file.substr(reader.getRecordOffset(name),
-                          reader.getRecordSize(name)),
-              textOf(bytes))
+    EXPECT_EQ(
+        file.substr(reader.getRecordOffset(name), reader.getRecordSize(name)),
+        textOf(bytes))
         << name;
   }
   for (const StringMap<ArchiveTensor> *tensors :
@@ -139,7 +139,8 @@ TEST(Interop, TorchLoadsRewrittenProgramsWithBitEqualOutputs) {
   auto archive = valueOf(Archive::open(folder.file("program.pt2")));
   ASSERT_TRUE(archive);
   std::vector<float> numbers = {1, 2, 3, 4, 5, 6};
-  auto bytes = ArrayRef(reinterpret_cast<const std::byte *>(numbers.data()), 24);
+  auto bytes =
+      ArrayRef(reinterpret_cast<const std::byte *>(numbers.data()), 24);
   EXPECT_OK(rewriteArchive(
       *archive, folder.file("rewritten.pt2"), archive->model(),
       {{AddedTensor::Parameter, "weir.p", DType::Float32, {2, 3}, bytes},

@@ -25,8 +25,9 @@ Expected<std::shared_ptr<TensorFile>> openNpy(const std::string &literal,
 
 std::string literal(const std::string &descr, const std::string &shape,
                     bool fortran = false) {
-  return "{'descr': '" + descr + "', 'fortran_order': " +
-         (fortran ? "True" : "False") + ", 'shape': " + shape + ", }\n";
+  return "{'descr': '" + descr +
+         "', 'fortran_order': " + (fortran ? "True" : "False") +
+         ", 'shape': " + shape + ", }\n";
 }
 
 TEST(Npy, ReadsAnArrayUnderTheStemOfItsName) {
@@ -42,13 +43,20 @@ TEST(Npy, ReadsAnArrayUnderTheStemOfItsName) {
 }
 
 TEST(Npy, ReadsEveryDType) {
-  for (auto [descr, type] :
-       {std::pair("<f8", DType::Float64), {"<f4", DType::Float32},
-        {"<f2", DType::Float16}, {"<V2", DType::BFloat16},
-        {"|V2", DType::BFloat16}, {"<i8", DType::Int64}, {"<i4", DType::Int32},
-        {"<i2", DType::Int16}, {"|i1", DType::Int8}, {"|u1", DType::UInt8},
-        {"|b1", DType::Bool}, {"=f4", DType::Float32}}) {
-    auto file = openNpy(literal(descr, "(3,)"), std::string(3 * sizeOf(type), 0));
+  for (auto [descr, type] : {std::pair("<f8", DType::Float64),
+                             {"<f4", DType::Float32},
+                             {"<f2", DType::Float16},
+                             {"<V2", DType::BFloat16},
+                             {"|V2", DType::BFloat16},
+                             {"<i8", DType::Int64},
+                             {"<i4", DType::Int32},
+                             {"<i2", DType::Int16},
+                             {"|i1", DType::Int8},
+                             {"|u1", DType::UInt8},
+                             {"|b1", DType::Bool},
+                             {"=f4", DType::Float32}}) {
+    auto file =
+        openNpy(literal(descr, "(3,)"), std::string(3 * sizeOf(type), 0));
     ASSERT_TRUE(!!file) << descr << messageOf(file.takeError());
     EXPECT_EQ(valueOf((*file)->tensor("x")).dtype, type) << descr;
   }
@@ -93,8 +101,8 @@ RC_GTEST_PROP(Npy, FortranOrderHoldsForAnyShape, ()) {
   }
   std::vector<int32_t> numbers(count);
   std::iota(numbers.begin(), numbers.end(), 0);
-  auto file = cantFail(
-      openNpy(literal("<i4", text + ")", true), rawBytes(numbers)));
+  auto file =
+      cantFail(openNpy(literal("<i4", text + ")", true), rawBytes(numbers)));
   TensorView view = cantFail(file->tensor("x"));
   for (int64_t i = 0; i < count; ++i) {
     int64_t rest = i, place = 0;
@@ -132,7 +140,7 @@ TEST(Npy, RefusesBadHeaders) {
       {literal("<f4", "(99999999999999999999,)"), "not a tuple of sizes"},
       {literal("<f4", "(4294967296, 4294967296)"), "too many elements"},
       {literal("<f8", "(2305843009213693952,)"), "too many elements"},
-      {literal("<f4", "(1,") , "not a tuple of sizes"},
+      {literal("<f4", "(1,"), "not a tuple of sizes"},
       {literal("<f4", "(1,)") + "x", "something follows"},
       {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, "
        "'shape': (1,)}",
@@ -160,13 +168,13 @@ TEST(Npy, RefusesBadHeaders) {
 TEST(Npy, RefusesWrongSizes) {
   EXPECT_ERROR(openNpy(literal("<f4", "(2,)"), "1234567"),
                "dir/x.npy: the header asks for 8 bytes, the file has 7");
-  EXPECT_ERROR(openNpy(literal("<f4", "(2,)"), "123456789"),
-               "the file has 9");
+  EXPECT_ERROR(openNpy(literal("<f4", "(2,)"), "123456789"), "the file has 9");
   EXPECT_ERROR(openBytes("x.npy", "\x93NUMPY"), "not an npy file");
   EXPECT_ERROR(openBytes("x.npy", std::string("\x93NUMPY\x04\x00zzzz", 12)),
                "unknown version");
-  EXPECT_ERROR(openBytes("x.npy", std::string("\x93NUMPY\x01\x00\x50\x00zz", 12)),
-               "longer than the file");
+  EXPECT_ERROR(
+      openBytes("x.npy", std::string("\x93NUMPY\x01\x00\x50\x00zz", 12)),
+      "longer than the file");
   EXPECT_ERROR(
       openBytes("x.npy", std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)),
       "longer than is accepted");
@@ -184,8 +192,8 @@ RC_GTEST_PROP(Npy, MutatedFilesAreSafe, ()) {
   std::string bytes =
       npyBytes(literal("<f4", "(3, 2)", fortran), std::string(24, 'x'));
   for (int i = *rc::gen::inRange(1, 4); i > 0; --i)
-    bytes[*rc::gen::inRange<size_t>(6, bytes.size())] =
-        *rc::gen::elementOf(std::string("0123456789(),'{}<>|fiVubTF \0\xff", 31));
+    bytes[*rc::gen::inRange<size_t>(6, bytes.size())] = *rc::gen::elementOf(
+        std::string("0123456789(),'{}<>|fiVubTF \0\xff", 31));
   Expected<std::shared_ptr<TensorFile>> file = openBytes("x.npy", bytes);
   if (file)
     touchAll(**file);
@@ -198,19 +206,17 @@ RC_GTEST_PROP(Npy, MutatedFilesAreSafe, ()) {
 //===----------------------------------------------------------------------===//
 
 std::string array(std::vector<int32_t> numbers) {
-  return npyBytes(
-      literal("<i4", "(" + std::to_string(numbers.size()) + ",)"),
-      rawBytes(numbers));
+  return npyBytes(literal("<i4", "(" + std::to_string(numbers.size()) + ",)"),
+                  rawBytes(numbers));
 }
 
 TEST(Npz, ReadsStoredAndDeflatedMembers) {
-  auto file = valueOf(openBytes(
-      "x.npz", rawZip({storedMember("b.npy", array({1, 2, 3})),
-                       deflatedMember("folder/a.npy", array({4, 5})),
-                       storedMember("none.npy", array({}))})));
+  auto file = valueOf(
+      openBytes("x.npz", rawZip({storedMember("b.npy", array({1, 2, 3})),
+                                 deflatedMember("folder/a.npy", array({4, 5})),
+                                 storedMember("none.npy", array({}))})));
   ASSERT_TRUE(file);
-  EXPECT_EQ(file->names(),
-            (ArrayRef<std::string>{"b", "folder/a", "none"}));
+  EXPECT_EQ(file->names(), (ArrayRef<std::string>{"b", "folder/a", "none"}));
   EXPECT_EQ(elementsOf(valueOf(file->tensor("b"))),
             (std::vector<double>{1, 2, 3}));
   EXPECT_EQ(elementsOf(valueOf(file->tensor("folder/a"))),
@@ -220,9 +226,9 @@ TEST(Npz, ReadsStoredAndDeflatedMembers) {
 }
 
 TEST(Npz, StoredMembersAreMappedAndInflatedOnesAreShared) {
-  auto file = valueOf(openBytes(
-      "x.npz", rawZip({storedMember("s.npy", array({1})),
-                       deflatedMember("d.npy", array({2}))})));
+  auto file = valueOf(
+      openBytes("x.npz", rawZip({storedMember("s.npy", array({1})),
+                                 deflatedMember("d.npy", array({2}))})));
   TensorView s = valueOf(file->tensor("s")), d = valueOf(file->tensor("d"));
   EXPECT_EQ(s.data, valueOf(file->tensor("s")).data);
   EXPECT_EQ(d.data, valueOf(file->tensor("d")).data);
@@ -233,8 +239,8 @@ TEST(Npz, StoredMembersAreMappedAndInflatedOnesAreShared) {
 }
 
 TEST(Npz, FortranOrderInAMember) {
-  std::string bytes = npyBytes(literal("<i2", "(2, 2)", true),
-                               rawBytes<int16_t>({1, 3, 2, 4}));
+  std::string bytes =
+      npyBytes(literal("<i2", "(2, 2)", true), rawBytes<int16_t>({1, 3, 2, 4}));
   for (const RawMember &member :
        {storedMember("a.npy", bytes), deflatedMember("a.npy", bytes)}) {
     auto file = valueOf(openBytes("x.npz", rawZip({member})));

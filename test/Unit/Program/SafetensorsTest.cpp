@@ -62,9 +62,16 @@ TEST(Safetensors, AFileWithoutTensorsIsFine) {
 }
 
 TEST(Safetensors, EveryDTypeHasItsSize) {
-  for (auto [name, size] :
-       {std::pair("F64", 8), {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},
-        {"I32", 4}, {"I16", 2}, {"I8", 1}, {"U8", 1}, {"BOOL", 1}}) {
+  for (auto [name, size] : {std::pair("F64", 8),
+                            {"F32", 4},
+                            {"F16", 2},
+                            {"BF16", 2},
+                            {"I64", 8},
+                            {"I32", 4},
+                            {"I16", 2},
+                            {"I8", 1},
+                            {"U8", 1},
+                            {"BOOL", 1}}) {
     auto header = [&](int bytes) {
       return R"({"a": {"dtype": ")" + std::string(name) +
              R"(", "shape": [3], "data_offsets": [0, )" +

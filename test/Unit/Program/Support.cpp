@@ -117,9 +117,9 @@ RawMember deflatedMember(const std::string &name, const std::string &content) {
   RawMember member = storedMember(name, content);
   member.method = 8;
   z_stream stream = {};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8,
-                         Z_DEFAULT_STRATEGY),
-            Z_OK);
+  EXPECT_EQ(
+      deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY),
+      Z_OK);
   member.stored.resize(deflateBound(&stream, content.size()));
   stream.next_in =
       reinterpret_cast<Bytef *>(const_cast<char *>(content.data()));
@@ -155,10 +155,9 @@ std::string rawZip(const std::vector<RawMember> &members) {
   }
   uint32_t offset = file.size();
   uint16_t count = members.size();
-  return file + directory + little<uint32_t>(0x06054b50) +
-         little<uint32_t>(0) + little(count) + little(count) +
-         little<uint32_t>(directory.size()) + little(offset) +
-         little<uint16_t>(0);
+  return file + directory + little<uint32_t>(0x06054b50) + little<uint32_t>(0) +
+         little(count) + little(count) + little<uint32_t>(directory.size()) +
+         little(offset) + little<uint16_t>(0);
 }
 
 //===----------------------------------------------------------------------===//

@@ -19,9 +19,10 @@ using namespace weir::test;
 
 namespace {
 
-const DType allTypes[] = {DType::Float64, DType::Float32, DType::Float16,
-                          DType::BFloat16, DType::Int64, DType::Int32,
-                          DType::Int16, DType::Int8, DType::UInt8, DType::Bool};
+const DType allTypes[] = {DType::Float64,  DType::Float32, DType::Float16,
+                          DType::BFloat16, DType::Int64,   DType::Int32,
+                          DType::Int16,    DType::Int8,    DType::UInt8,
+                          DType::Bool};
 
 TEST(Tensor, SizesAndNames) {
   const std::pair<const char *, size_t> expected[] = {
@@ -75,8 +76,8 @@ TEST(Tensor, EveryHalfPrecisionNumberIsWidenedExactly) {
 }
 
 TEST(Tensor, BFloat16IsTheUpperHalfOfFloat) {
-  TensorView view = viewOf<uint16_t>(DType::BFloat16, {4},
-                                     {0x3f80, 0xc000, 0x7f80, 0x0001});
+  TensorView view =
+      viewOf<uint16_t>(DType::BFloat16, {4}, {0x3f80, 0xc000, 0x7f80, 0x0001});
   EXPECT_EQ(view.at(0), 1.0);
   EXPECT_EQ(view.at(1), -2.0);
   EXPECT_EQ(view.at(2), INFINITY);

@@ -21,10 +21,10 @@ namespace {
 /// A tensor of any type and a small shape, with arbitrary bytes.
 rc::Gen<TensorView> anyTensor() {
   return rc::gen::exec([] {
-    DType type = *rc::gen::element(
-        DType::Float64, DType::Float32, DType::Float16, DType::BFloat16,
-        DType::Int64, DType::Int32, DType::Int16, DType::Int8, DType::UInt8,
-        DType::Bool);
+    DType type =
+        *rc::gen::element(DType::Float64, DType::Float32, DType::Float16,
+                          DType::BFloat16, DType::Int64, DType::Int32,
+                          DType::Int16, DType::Int8, DType::UInt8, DType::Bool);
     auto shape = *rc::gen::container<std::vector<int64_t>>(
         *rc::gen::inRange(0, 4), rc::gen::inRange<int64_t>(0, 5));
     size_t bytes = static_cast<size_t>(*checkedBytes(shape, sizeOf(type)));
