@@ -13,6 +13,7 @@ import sys
 import time
 
 from . import export
+from .errors import WeirError
 
 
 def _progress(stream):
@@ -33,6 +34,15 @@ def _export(arguments) -> int:
         print(export.cached(arguments.model, **options))
     else:
         export.export(arguments.model, arguments.output, **options)
+    return 0
+
+
+def _aot(arguments) -> int:
+    from . import aot
+
+    show = _progress(sys.stderr)
+    show(f"compiling {arguments.program} with AOTInductor")
+    show(f"wrote {aot.package(arguments.program, arguments.output)}")
     return 0
 
 
@@ -58,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--max-length", type=int, default=export.MAX_LENGTH, metavar="N",
                          help="positions of the KV cache, prompt and answer together (default: %(default)s)")
     command.set_defaults(run=_export)
+
+    command = commands.add_parser(
+        "aot",
+        help="compile a program (.pt2) with AOTInductor for weir-run --engine aot",
+        description="Compiles a torch.export archive with AOTInductor for this machine's processor. The package holds code "
+        "only; the runner gives it the weights of the archive. Needs a C++ compiler.")
+    command.add_argument("program", metavar="PROGRAM", help="the archive, such as DIR/program.pt2")
+    command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
+    command.set_defaults(run=_aot)
     return parser
 
 
@@ -66,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which is later
     try:
         return arguments.run(arguments)
-    except export.ExportError as error:
+    except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         print(f"error: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}", file=sys.stderr)

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import tempfile
 from pathlib import Path
 
 import torch
+
+from ..files import replacing
 
 
 def token_ids(value) -> list[int]:
@@ -58,38 +58,6 @@ def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
     }
     result["weir.json"] = json.dumps(about, indent=1, ensure_ascii=False)
     return result
-
-
-@contextlib.contextmanager
-def replacing(path: Path):
-    """A new file beside `path` that takes its place when the block ends without an error.
-
-    A killed run leaves the old file or the new one, never a part.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w+b") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o666 & ~_umask())
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write(exported: torch.export.ExportedProgram, extra: dict[str, str], path: Path):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from .errors import ExportError, UnsupportedModel, first_line
+from ..errors import first_line
+from .errors import ExportError, UnsupportedModel
 
 LENGTH = 12
 # |program - model| / |model|, Euclidean norms over the vocabulary with the mean taken out. Summing in

@@ -12,7 +12,8 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node
 
-from .errors import ExportError, first_line
+from ..errors import first_line
+from .errors import ExportError
 from .program import Program
 
 _CONVERSIONS = {

@@ -23,7 +23,8 @@ import torch.nn.functional as functional
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .errors import ExportError, UnsupportedModel, first_line
+from ..errors import first_line
+from .errors import ExportError, UnsupportedModel
 
 ATTENTION = "weir_kv_cache"
 

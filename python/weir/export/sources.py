@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from .errors import ExportError, first_line
+from ..errors import first_line
+from .errors import ExportError
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
