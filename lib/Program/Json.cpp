@@ -9,6 +9,7 @@
 #include "weir/Program/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -118,7 +119,53 @@ static Error checkUniqueKeys(StringRef text) {
   return Error::success();
 }
 
+/// The value of a "\\uXXXX" at the beginning of a text.
+static std::optional<uint32_t> unicodeEscape(StringRef text) {
+  uint32_t unit = 0;
+  if (text.size() < 6 || !text.starts_with("\\u") ||
+      !llvm::all_of(text.slice(2, 6), isHexDigit) ||
+      text.slice(2, 6).getAsInteger(16, unit))
+    return std::nullopt;
+  return unit;
+}
+
+/// Writes escaped surrogate pairs as the UTF-8 they stand for. LLVM 22's parser
+/// joins the halves with `|` instead of `+` and so gets every character above
+/// U+1FFFF wrong. Nothing changes in a text without such pairs.
+static std::string expandSurrogatePairs(StringRef text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    size_t plain = text.find('\\');
+    out += text.take_front(plain);
+    text = text.substr(plain);
+    std::optional<uint32_t> high = unicodeEscape(text);
+    std::optional<uint32_t> low = unicodeEscape(text.drop_front(high ? 6 : 0));
+    if (high && low && *high >= 0xD800 && *high < 0xDC00 && *low >= 0xDC00 &&
+        *low < 0xE000) {
+      uint32_t codePoint =
+          0x10000 + ((*high - 0xD800) << 10) + (*low - 0xDC00);
+      for (unsigned shift : {18, 12, 6, 0})
+        out += static_cast<char>(shift == 18
+                                     ? 0xF0 | codePoint >> 18
+                                     : 0x80 | (codePoint >> shift & 0x3F));
+      text = text.drop_front(12);
+    } else {
+      out += text.take_front(2);
+      text = text.drop_front(std::min<size_t>(2, text.size()));
+    }
+  }
+  return out;
+}
+
 Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
+  std::string expanded;
+  if (text.contains_insensitive("\\ud8") ||
+      text.contains_insensitive("\\ud9") || text.contains_insensitive("\\uda") ||
+      text.contains_insensitive("\\udb")) {
+    expanded = expandSurrogatePairs(text);
+    text = expanded;
+  }
   if (Error error = checkJSONDepth(text, depthLimit))
     return error;
   Expected<json::Value> value = json::parse(text);
