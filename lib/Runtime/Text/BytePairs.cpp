@@ -145,8 +145,8 @@ std::optional<int64_t> BytePairs::idOf(StringRef text) const {
   return it->second;
 }
 
-Error BytePairs::addCharacters(StringRef piece,
-                               std::vector<int32_t> &out) const {
+void BytePairs::addCharacters(StringRef piece,
+                              std::vector<int32_t> &out) const {
   bool afterUnknown = false;
   while (!piece.empty()) {
     unsigned length = byteLevel ? 1 : firstCharacter(piece).length;
@@ -164,17 +164,14 @@ Error BytePairs::addCharacters(StringRef piece,
         out.push_back(byteIds[static_cast<uint8_t>(byte)]);
       continue;
     }
+    // Without an unknown token the character vanishes, as it does in
+    // `tokenizers`.
     if (!unknown)
-      return byteLevel ? fail("the vocabulary has no token for byte {0}",
-                              static_cast<unsigned>(
-                                  static_cast<uint8_t>(character[0])))
-                       : fail("the vocabulary has no token for '{0}'",
-                              character);
+      continue;
     afterUnknown = true;
     if (!(fuseUnknown && wasUnknown))
       out.push_back(*unknown);
   }
-  return Error::success();
 }
 
 void BytePairs::merge(std::vector<int32_t> &symbols) const {
@@ -236,10 +233,9 @@ Error BytePairs::encode(StringRef piece, std::vector<int64_t> &out) const {
   }
   std::vector<int32_t> symbols;
   symbols.reserve(piece.size());
-  if (Error error = addCharacters(piece, symbols))
-    return error;
-  if (symbols.size() > static_cast<size_t>(INT32_MAX))
+  if (piece.size() > static_cast<size_t>(INT32_MAX))
     return fail("a piece of the text is too long");
+  addCharacters(piece, symbols);
   merge(symbols);
   out.insert(out.end(), symbols.begin(), symbols.end());
   return Error::success();

@@ -30,8 +30,9 @@ public:
   static llvm::Expected<BytePairs> parse(const llvm::json::Object &model,
                                          bool byteLevel);
 
-  /// Appends the ids of one piece. Errors: a character outside the vocabulary
-  /// where there is neither a byte fallback nor an unknown token.
+  /// Appends the ids of one piece. A character outside the vocabulary becomes
+  /// its bytes' tokens, or the unknown token, or nothing, as the model says.
+  /// Errors: a piece of 2 GiB.
   llvm::Error encode(llvm::StringRef piece, std::vector<int64_t> &ids) const;
 
   /// Token texts by id, as tokenizer.json has them (not mapped back).
@@ -46,8 +47,7 @@ private:
 
   llvm::Error readVocabulary(const llvm::json::Object &vocabulary);
   llvm::Error readMerges(const llvm::json::Array &merges);
-  llvm::Error addCharacters(llvm::StringRef piece,
-                            std::vector<int32_t> &ids) const;
+  void addCharacters(llvm::StringRef piece, std::vector<int32_t> &ids) const;
   void merge(std::vector<int32_t> &ids) const;
 
   bool byteLevel = false;

@@ -13,6 +13,7 @@
 #include "Utf8.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -68,49 +69,40 @@ private:
   std::string needle;
 };
 
-class RegexPattern final : public Pattern {
+/// A compiled regular expression of PCRE2, with Unicode's character classes.
+class Regex {
 public:
-  static Expected<std::unique_ptr<Pattern>> compile(StringRef pattern) {
+  static Expected<Regex> compile(StringRef pattern) {
     int code = 0;
     PCRE2_SIZE offset = 0;
-    auto out = std::make_unique<RegexPattern>();
-    out->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()),
-                                  pattern.size(),
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                                  &code, &offset, nullptr));
-    if (!out->code)
+    Regex out;
+    out.code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()),
+                                 pattern.size(),
+                                 PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                                 &code, &offset, nullptr));
+    if (!out.code)
       return fail("pattern '{0}': {1} at byte {2}", pattern, describe(code),
                   offset);
     // Without JIT support the interpreter matches the same, more slowly.
-    pcre2_jit_compile(out->code.get(), PCRE2_JIT_COMPLETE);
+    pcre2_jit_compile(out.code.get(), PCRE2_JIT_COMPLETE);
+    out.data.reset(
+        pcre2_match_data_create_from_pattern(out.code.get(), nullptr));
     return out;
   }
 
-  Expected<std::vector<Range>> find(StringRef text) const override {
-    std::unique_ptr<pcre2_match_data, Free> match(
-        pcre2_match_data_create_from_pattern(code.get(), nullptr));
-    std::vector<Range> out;
-    size_t from = 0;
-    while (from <= text.size()) {
-      int result = pcre2_match(code.get(),
-                               reinterpret_cast<PCRE2_SPTR>(text.data()),
-                               text.size(), from,
-                               PCRE2_NO_UTF_CHECK, match.get(), nullptr);
-      if (result == PCRE2_ERROR_NOMATCH)
-        break;
-      if (result < 0)
-        return fail("splitting the text: {0}", describe(result));
-      const PCRE2_SIZE *where = pcre2_get_ovector_pointer(match.get());
-      add(out, where[0], where[1]);
-      from = where[1];
-      if (where[0] == where[1]) { // an empty match: one character on
-        if (from == text.size())
-          break;
-        from += firstCharacter(text.drop_front(from)).length;
-      }
-    }
-    finish(out, text.size());
-    return out;
+  /// The first match at or after `from`, or nothing.
+  Expected<std::optional<std::pair<size_t, size_t>>> match(StringRef text,
+                                                           size_t from) const {
+    int result = pcre2_match(code.get(),
+                             reinterpret_cast<PCRE2_SPTR>(text.data()),
+                             text.size(), from, PCRE2_NO_UTF_CHECK, data.get(),
+                             nullptr);
+    if (result == PCRE2_ERROR_NOMATCH)
+      return std::nullopt;
+    if (result < 0)
+      return fail("splitting the text: {0}", describe(result));
+    const PCRE2_SIZE *where = pcre2_get_ovector_pointer(data.get());
+    return std::make_pair(size_t{where[0]}, size_t{where[1]});
   }
 
 private:
@@ -127,6 +119,79 @@ private:
     }
   };
   std::unique_ptr<pcre2_code, Free> code;
+  std::unique_ptr<pcre2_match_data, Free> data;
+};
+
+class RegexPattern final : public Pattern {
+public:
+  RegexPattern(Regex regex, Regex doubtful, bool namesSymbols)
+      : regex(std::move(regex)), doubtful(std::move(doubtful)),
+        namesSymbols(namesSymbols) {}
+
+  static Expected<std::unique_ptr<Pattern>> compile(StringRef pattern) {
+    Expected<Regex> regex = Regex::compile(pattern);
+    if (!regex)
+      return regex.takeError();
+    // What PCRE2 does not know yet, and the one character that its \s matches
+    // although it has not been White_Space since Unicode 6.3.
+    Expected<Regex> doubtful = Regex::compile("[\\p{Cn}\\x{180E}]");
+    if (!doubtful)
+      return doubtful.takeError();
+    bool namesSymbols = pattern.contains_insensitive("\\p{S") ||
+                        pattern.contains_insensitive("\\p{^S");
+    return std::make_unique<RegexPattern>(std::move(*regex),
+                                          std::move(*doubtful), namesSymbols);
+  }
+
+  Expected<std::vector<Range>> find(StringRef text) const override {
+    if (Error error = checkClasses(text))
+      return std::move(error);
+    std::vector<Range> out;
+    for (size_t from = 0; from <= text.size();) {
+      auto found = regex.match(text, from);
+      if (!found)
+        return found.takeError();
+      if (!*found)
+        break;
+      auto [begin, end] = **found;
+      add(out, begin, end);
+      from = end;
+      if (begin == end) { // an empty match: one character on
+        if (from == text.size())
+          break;
+        from += firstCharacter(text.drop_front(from)).length;
+      }
+    }
+    finish(out, text.size());
+    return out;
+  }
+
+private:
+  /// A pattern asks whether a character is a letter, a number, a space. For one
+  /// that PCRE2's Unicode version does not know, the answer could differ from
+  /// what the tokenizer was trained with, and so would the ids. New emoji are no
+  /// problem: their code points have been reserved as symbols.
+  Error checkClasses(StringRef text) const {
+    for (size_t from = 0; from < text.size();) {
+      auto found = doubtful.match(text, from);
+      if (!found)
+        return found.takeError();
+      if (!*found)
+        break;
+      from = (*found)->second;
+      UChar32 codePoint =
+          firstCharacter(text.drop_front((*found)->first)).codePoint;
+      if (namesSymbols ||
+          !u_hasBinaryProperty(codePoint, UCHAR_EXTENDED_PICTOGRAPHIC))
+        return fail("the class of the character U+{0} is not known to this "
+                    "build's PCRE2",
+                    utohexstr(codePoint));
+    }
+    return Error::success();
+  }
+
+  Regex regex, doubtful;
+  bool namesSymbols;
 };
 
 /// {"String": s} or {"Regex": r}.
