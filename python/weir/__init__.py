@@ -1,3 +1,18 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Weir compiles intervention plans for language models. `weir.export` makes the programs it compiles."""
+"""Weir compiles intervention plans for language models.
+
+    weir.export.export("smollm2", "smollm2.pt2")       a Hugging Face model becomes a program
+    weir.compile("spec.yaml", "steered")               weirc puts the plans of a spec into it
+    program = weir.load("steered")                     and this runs it
+    program([[1, 4093, 198]], plan="default", knobs={"faith": 2}).logits
+
+The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
+them, or torch, and repeats neither.
+"""
+
+from .compiler import CompileError, compile, tool
+from .errors import WeirError
+from .programs import Output, Program, load
+
+__all__ = ["CompileError", "Output", "Program", "WeirError", "compile", "load", "tool"]

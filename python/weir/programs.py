@@ -1,0 +1,188 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Running a compiled program in Python, its plans and knobs by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Mapping, Sequence
+
+from .errors import WeirError, first_line
+
+if TYPE_CHECKING:
+    import torch
+
+UNSTEERED = "none"
+_INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """logits [b, S, V] float32 and, by name, what record policies wrote: each [b, S, features] float32."""
+
+    logits: "torch.Tensor"
+    records: dict[str, "torch.Tensor"]
+
+
+class Program:
+    """A program with its manifest.
+
+    plans    names, in the order of their indices
+    knobs    name -> {"default", "min", "max"}
+    records  name -> the features it holds, in the order of its columns
+    info     extra/weir.json: sizes, largest batch and length, token ids, chat template
+
+    Keys and values of earlier tokens are kept inside, a row of the cache for each row of a batch: a
+    text begins at position 0 and goes on where it stopped.
+    """
+
+    def __init__(self, module, manifest: dict, info: dict):
+        self.module, self.manifest, self.info = module, manifest, info
+        self.plans: list[str] = manifest.get("plans", [])
+        self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
+                                       for knob in manifest.get("knobs", [])}
+        self.records: dict[str, list[str]] = {record["name"]: record["features"] for record in manifest.get("records", [])}
+
+    def _each(self, value, rows: int, what: str) -> list:
+        """`value` for every row: itself, or one element for each."""
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            if len(value) != rows:
+                raise WeirError(f"{len(value)} {what} for {rows} rows")
+            return list(value)
+        return [value] * rows
+
+    def _plan(self, name: str | int | None) -> int:
+        if name is None or name == UNSTEERED or name == -1:
+            return -1
+        if name in self.plans:
+            return self.plans.index(name)
+        if isinstance(name, int) and 0 <= name < len(self.plans):
+            return name
+        raise WeirError(f"there is no plan {name!r}; the program has {', '.join([*self.plans, UNSTEERED])}")
+
+    def _knobs(self, values: Mapping[str, float] | None) -> list[float]:
+        values = dict(values or {})
+        row = []
+        for name, knob in self.knobs.items():
+            value = float(values.pop(name, knob["default"]))
+            if not knob["min"] <= value <= knob["max"]:
+                raise WeirError(f"knob {name} is {value:g}, outside of {knob['min']:g}..{knob['max']:g}")
+            row.append(value)
+        if values:
+            raise WeirError(f"there is no knob {next(iter(values))!r}; the program has {', '.join(self.knobs) or 'none'}")
+        return row
+
+    def _tokens(self, input_ids, positions):
+        """Tensors [b, S] int64 of ids and positions; without positions rows are texts from their start."""
+        import torch
+
+        if not isinstance(input_ids, torch.Tensor):
+            longest = max((len(row) for row in input_ids), default=0)
+            if positions is None:
+                positions = torch.tensor([[*range(len(row)), *[-1] * (longest - len(row))] for row in input_ids])
+            input_ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in input_ids])
+        if positions is None:
+            positions = torch.arange(input_ids.shape[-1]).expand(input_ids.shape).contiguous()
+        if input_ids.dim() != 2 or input_ids.shape != positions.shape or 0 in input_ids.shape:
+            raise WeirError(f"input_ids {list(input_ids.shape)} and positions {list(positions.shape)} must be [b, S], the same")
+        rows, length = input_ids.shape
+        if rows > self.info["max_batch"]:
+            raise WeirError(f"{rows} rows; the program takes at most {self.info['max_batch']}")
+        if length > self.info["max_length"] or positions.max() >= self.info["max_length"]:
+            raise WeirError(f"the program has room for {self.info['max_length']} tokens a row")
+        return input_ids.long(), positions.long()
+
+    def __call__(self, input_ids, positions=None, *, plan=None, knobs=None, prompt_length=None) -> Output:
+        """One forward pass.
+
+        input_ids      [b, S] int64, or a list of b lists of ids (shorter ones are padded on the right)
+        positions      [b, S] int64, -1 for padding; by default every row starts at 0
+        plan           a plan's name or index, None for no steering; or a list of b of these
+        knobs          {name: value}, defaults for the rest; or a list of b of these
+        prompt_length  tokens of each row that are prompt: a number or a list of b. By default the
+                       tokens given here, which holds for a prompt that is passed whole; a pass that
+                       goes on with a text has to say it.
+        """
+        import torch
+
+        input_ids, positions = self._tokens(input_ids, positions)
+        rows = input_ids.shape[0]
+        takes = self.manifest["inputs"]
+        plans = [self._plan(name) for name in self._each(plan, rows, "plans")]
+        columns = [self._knobs(values) for values in self._each(knobs, rows, "sets of knobs")]
+        inputs = [input_ids, positions]
+        if "plan" in takes:
+            if prompt_length is None:
+                if (positions[:, 0] > 0).any():
+                    raise WeirError("prompt_length is needed where a row does not start at position 0")
+                prompt_length = (positions >= 0).sum(1).tolist()
+            inputs += [torch.tensor(self._each(prompt_length, rows, "prompt lengths")), torch.tensor(plans)]
+        if "knobs" in takes:
+            inputs.append(torch.tensor(columns, dtype=torch.float32))
+        with torch.no_grad():
+            outputs = self.module(*inputs)
+        if isinstance(outputs, torch.Tensor):
+            outputs = (outputs,)
+        records = {record["name"]: outputs[record["output"]] for record in self.manifest.get("records", [])}
+        return Output(outputs[0], records)
+
+
+def _manifest(folder: Path) -> dict:
+    """The manifest of a compiled program, with what is used of it here checked."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise WeirError(f"{folder} has no manifest.json: not the output of weirc build")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeirError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("weir") != 1:
+        raise WeirError(f"{path} is of a version this package does not know")
+    if manifest.get("inputs") not in (_INPUTS[:2], _INPUTS[:4], _INPUTS):
+        raise WeirError(f"{path}: the inputs are {manifest.get('inputs')}")
+    return manifest
+
+
+def _verify(path: Path, expected: str):
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != expected:
+        raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {expected}")
+
+
+def load(path: str | Path, *, verify: bool = True) -> Program:
+    """Opens the folder that `weirc build` wrote, or an archive (.pt2) that was only exported.
+
+    verify   compare the program with the hash in its manifest (reads the file once more)
+    """
+    import torch
+
+    path = Path(path)
+    manifest = {"weir": 1, "inputs": _INPUTS[:2]}
+    if path.is_dir():
+        manifest = _manifest(path)
+        archive = path / manifest["program"]["path"]
+        if not archive.resolve().is_relative_to(path.resolve()):
+            raise WeirError(f"{path}: the program lies outside of its folder")
+        if not archive.is_file():
+            raise WeirError(f"{archive}: no such file")
+        if verify:
+            _verify(archive, manifest["program"]["sha256"])
+    elif path.is_file():
+        archive = path
+    else:
+        raise WeirError(f"{path}: no such file or folder")
+    extra = {"weir.json": ""}
+    try:
+        exported = torch.export.load(archive, extra_files=extra)
+        info = json.loads(extra["weir.json"])
+    except Exception as error:  # a damaged archive can raise anything in the readers below
+        raise WeirError(f"cannot load {archive}: {first_line(error)}") from error
+    takes = list(exported.graph_signature.user_inputs)
+    if takes != manifest["inputs"]:
+        raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected"
+                        + ("" if path.is_dir() else " (a steered program is opened by its folder)"))
+    return Program(exported.module(), manifest, info)
