@@ -12,7 +12,10 @@
 
 #include "TestFiles.h"
 
+#include "weir/Program/Files.h"
+
 #include "gmock/gmock.h"
+#include <rapidcheck/gtest.h>
 
 #include <limits>
 
@@ -339,6 +342,41 @@ TEST(Hostile, Directions) {
   auto tiny = take(openDictionary(DictionaryFormat::Directions,
                                   folder.path("tiny.safetensors")));
   EXPECT_THAT(message(tiny->encoder({0})), HasSubstr("too short"));
+}
+
+/// Files with bytes changed, lost or added are read or refused, never worse.
+RC_GTEST_PROP(Hostile, DamagedFiles, ()) {
+  Folder folder;
+  auto list = tensors();
+  list.push_back({"threshold", {3}, {1, 2, 3}});
+  opened(folder, list,
+         R"({"architecture": "jumprelu", "d_in": 2, "d_sae": 3, "k": 1,
+             "normalize_activations": "none", "apply_b_dec_to_input": true,
+             "metadata": {"hook_name": "blocks.0.hook_resid_post"}})");
+  for (llvm::StringRef name : {"cfg.json", "sae_weights.safetensors"}) {
+    std::string text = take(readText(folder.path(name)));
+    auto places = *rc::gen::container<std::vector<size_t>>(
+        *rc::gen::inRange(0, 4), rc::gen::inRange<size_t>(0, text.size()));
+    for (size_t place : places)
+      text[place] = *rc::gen::arbitrary<char>();
+    if (*rc::gen::inRange(0, 12) == 11)
+      text.resize(*rc::gen::inRange<size_t>(0, 2 * text.size()));
+    folder.write(name, text);
+  }
+  auto dictionary = openDictionary(DictionaryFormat::SAELens, folder.path());
+  RC_CLASSIFY(bool(dictionary), "read");
+  if (!dictionary) {
+    RC_ASSERT(!llvm::toString(dictionary.takeError()).empty());
+    return;
+  }
+  auto settle = [](auto expected) {
+    if (!expected)
+      llvm::consumeError(expected.takeError());
+  };
+  settle((*dictionary)->encoder({}));
+  settle((*dictionary)->decoder({}));
+  settle((*dictionary)->decoderBias());
+  settle((*dictionary)->contentHash());
 }
 
 } // namespace
