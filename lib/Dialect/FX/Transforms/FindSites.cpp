@@ -1,0 +1,166 @@
+//===- FindSites.cpp - fx-find-sites ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "SiteFinder.h"
+
+#include "weir/Dialect/FX/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+
+namespace weir::fx {
+#define GEN_PASS_DEF_FXFINDSITES
+#include "weir/Dialect/FX/Transforms/Passes.h.inc"
+} // namespace weir::fx
+
+using namespace weir;
+using namespace weir::fx;
+
+namespace {
+
+struct FindSites : public fx::impl::FXFindSitesBase<FindSites> {
+  using FXFindSitesBase::FXFindSitesBase;
+
+  void runOnOperation() override;
+
+private:
+  void mark(SiteKind kind, int64_t layer, Value value);
+  void record(const SiteFinder &found);
+  LogicalResult reportFailures(ArrayRef<SiteFinder> failures,
+                               ArrayRef<std::string> names,
+                               const ModuleIndex &index);
+};
+
+} // namespace
+
+void FindSites::mark(SiteKind kind, int64_t layer, Value value) {
+  if (!value)
+    return;
+  OpBuilder builder(value.getContext());
+  builder.setInsertionPointAfterValue(value);
+  auto site = SiteOp::create(builder, value.getLoc(), kind, layer, value);
+  value.replaceAllUsesExcept(site.getResult(), site);
+  ++numFound;
+}
+
+void FindSites::record(const SiteFinder &found) {
+  Builder builder(&getContext());
+  SmallVector<Attribute> layers;
+  for (const LayerSites &layer : found.layers) {
+    NamedAttrList entry;
+    if (layer.up)
+      entry.append("up", layer.up);
+    if (layer.gate)
+      entry.append("gate", layer.gate);
+    if (layer.down)
+      entry.append("down", layer.down);
+    if (layer.transposed)
+      entry.append("transposed", builder.getUnitAttr());
+    layers.push_back(entry.getDictionary(&getContext()));
+  }
+  NamedAttrList weights;
+  weights.append("layers", builder.getArrayAttr(layers));
+  if (found.unembedding)
+    weights.append("unembedding", found.unembedding);
+  getOperation().setWeightsAttr(weights.getDictionary(&getContext()));
+}
+
+LogicalResult FindSites::reportFailures(ArrayRef<SiteFinder> failures,
+                                        ArrayRef<std::string> names,
+                                        const ModuleIndex &index) {
+  ProgramOp program = getOperation();
+  InFlightDiagnostic error = program.emitError("the sites of the model were not "
+                                               "found; give a map of module "
+                                               "paths");
+  for (auto [failure, name] : llvm::zip(failures, names))
+    error.attachNote(failure.problemLoc.value_or(program.getLoc()))
+        << name << ": " << failure.problem;
+  if (failures.empty()) {
+    Diagnostic &note = error.attachNote(program.getLoc());
+    note << "looked for modules ";
+    llvm::interleaveComma(knownFamilies(), note, [&](const SiteMap &map) {
+      note << "'" << map.res << "'";
+    });
+    std::vector<std::string> paths = index.paths();
+    if (paths.empty()) {
+      note << "; no call says which module it was made in";
+      return error;
+    }
+    // The outer modules come first and tell the most.
+    llvm::sort(paths, [](StringRef a, StringRef b) {
+      return std::pair(a.count('.'), a) < std::pair(b.count('.'), b);
+    });
+    note << "; found ";
+    size_t shown = std::min<size_t>(paths.size(), 12);
+    llvm::interleaveComma(ArrayRef(paths).take_front(shown), note,
+                          [&](const std::string &path) {
+                            note << "'" << path << "'";
+                          });
+    if (shown < paths.size())
+      note << " and " << paths.size() - shown << " more";
+  }
+  return error;
+}
+
+void FindSites::runOnOperation() {
+  ProgramOp program = getOperation();
+  // Marks of an earlier run would hide the graph.
+  for (SiteOp site :
+       llvm::make_early_inc_range(program.getEntry().getOps<SiteOp>())) {
+    site.getResult().replaceAllUsesWith(site.getInput());
+    site.erase();
+  }
+
+  std::vector<SiteMap> given;
+  if (!sites.empty()) {
+    llvm::Expected<SiteMap> map = parseSiteMap(sites);
+    if (!map) {
+      program.emitError() << llvm::toString(map.takeError());
+      return signalPassFailure();
+    }
+    given.push_back(std::move(*map));
+  }
+  const std::vector<SiteMap> &maps = sites.empty() ? knownFamilies() : given;
+
+  ModuleIndex index(program);
+  std::vector<SiteFinder> failures;
+  std::vector<std::string> names;
+  for (const SiteMap &map : maps) {
+    if (!family.empty() && sites.empty() && map.family != family &&
+        !llvm::is_contained(map.like, family))
+      continue;
+    auto matches = index.match(map.res);
+    if (matches.empty() && !sites.empty()) {
+      program.emitError() << "looked for modules '" << map.res
+                          << "', which no call is made in";
+      return signalPassFailure();
+    }
+    for (const auto &[prefix, numbers] : matches) {
+      SiteFinder finder(program, index, map, prefix);
+      if (!finder.run(numbers)) {
+        names.push_back("as family '" + map.family + "'" +
+                        (prefix.empty() ? "" : " below '" + prefix + "'"));
+        failures.push_back(std::move(finder));
+        continue;
+      }
+      for (auto [i, layer] : llvm::enumerate(finder.layers)) {
+        mark(SiteKind::Att, i, layer.att);
+        mark(SiteKind::Head, i, layer.head);
+        mark(SiteKind::Mid, i, layer.mid);
+        mark(SiteKind::Mlp, i, layer.mlp);
+        mark(SiteKind::Neuron, i, layer.neuron);
+        mark(SiteKind::Res, i, layer.res);
+      }
+      record(finder);
+      return;
+    }
+  }
+  (void)reportFailures(failures, names, index);
+  signalPassFailure();
+}

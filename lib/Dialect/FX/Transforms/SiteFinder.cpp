@@ -1,0 +1,481 @@
+//===- SiteFinder.cpp - Finds sites in a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "SiteFinder.h"
+
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace weir::fx;
+
+//===----------------------------------------------------------------------===//
+// ModuleIndex
+//===----------------------------------------------------------------------===//
+
+ModuleIndex::ModuleIndex(ProgramOp program) {
+  for (CallOp call : program.getEntry().getOps<CallOp>()) {
+    if (!call.getStack())
+      continue;
+    // Module stacks name every module around a call, but wrappers and function
+    // calls may leave some out: go by the paths.
+    StringRef path = call.getModulePath();
+    while (!path.empty()) {
+      inside[path].push_back(call);
+      path = path.rsplit('.').first.size() == path.size()
+                 ? StringRef()
+                 : path.rsplit('.').first;
+    }
+  }
+}
+
+ArrayRef<CallOp> ModuleIndex::callsInside(StringRef path) const {
+  auto it = inside.find(path);
+  return it == inside.end() ? ArrayRef<CallOp>() : ArrayRef(it->second);
+}
+
+bool ModuleIndex::isInside(CallOp call, StringRef path) {
+  StringRef own = call.getModulePath();
+  return own.consume_front(path) && (own.empty() || own.front() == '.');
+}
+
+std::map<std::string, std::vector<int64_t>>
+ModuleIndex::match(StringRef pathTemplate) const {
+  auto [before, after] = pathTemplate.split("{layer}");
+  std::map<std::string, std::vector<int64_t>> found;
+  for (StringRef path : inside.keys()) {
+    StringRef rest = path;
+    if (!rest.consume_back(after))
+      continue;
+    size_t digits = rest.size();
+    while (digits > 0 && llvm::isDigit(rest[digits - 1]))
+      --digits;
+    int64_t number;
+    StringRef prefix = rest.take_front(digits);
+    if (rest.drop_front(digits).getAsInteger(10, number) ||
+        !prefix.consume_back(before) ||
+        !(prefix.empty() || prefix.ends_with(".")))
+      continue;
+    found[prefix.str()].push_back(number);
+  }
+  for (auto &[prefix, numbers] : found)
+    llvm::sort(numbers);
+  return found;
+}
+
+std::vector<std::string> ModuleIndex::paths() const {
+  std::vector<std::string> result;
+  for (StringRef path : inside.keys())
+    result.push_back(path.str());
+  llvm::sort(result);
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Value weir::fx::lookThrough(Value value) {
+  while (auto call = value.getDefiningOp<CallOp>()) {
+    StringRef target = call.getTarget();
+    Value input = call.getArgumentValue("self");
+    bool same = false;
+    if (target == "aten.dropout.default") {
+      input = call.getArgumentValue("input");
+      auto train = dyn_cast_if_present<BoolAttr>(call.getArgument("train"));
+      auto p = dyn_cast_if_present<FloatAttr>(call.getArgument("p"));
+      same = (train && !train.getValue()) ||
+             (p && p.getValueAsDouble() == 0.0);
+    } else if (target == "aten.alias.default" ||
+               target == "aten.detach.default" ||
+               target == "aten.detach_.default" ||
+               target == "aten.lift_fresh_copy.default") {
+      same = true;
+    } else if (target.starts_with("aten.to.") ||
+               target == "aten._to_copy.default" ||
+               target == "aten.clone.default" ||
+               target == "aten.contiguous.default" ||
+               target == "aten.view.default" ||
+               target == "aten.reshape.default") {
+      // The same numbers in the same places, if the type stays.
+      same = input && input.getType() == value.getType();
+    }
+    if (!same || !input)
+      return value;
+    value = input;
+  }
+  return value;
+}
+
+/// The two summands of an addition without a factor, or none.
+static std::optional<std::pair<Value, Value>> summands(Value value) {
+  auto call = value.getDefiningOp<CallOp>();
+  if (!call || !(call.calls("aten.add.Tensor") ||
+                 call.calls("aten.add_.Tensor")))
+    return std::nullopt;
+  if (Attribute alpha = call.getArgument("alpha")) {
+    auto number = dyn_cast<IntegerAttr>(alpha);
+    if (!number || number.getInt() != 1)
+      return std::nullopt;
+  }
+  Value a = call.getArgumentValue("self"), b = call.getArgumentValue("other");
+  if (!a || !b || !isa<RankedTensorType>(b.getType()))
+    return std::nullopt;
+  return std::pair(a, b);
+}
+
+/// A short description of where a value comes from.
+static std::string describe(ProgramOp program, Value value) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return ("the input '" + program.getInputName(argument.getArgNumber()) +
+            "'")
+        .str();
+  if (auto call = value.getDefiningOp<CallOp>()) {
+    std::string text = ("'" + call.getTarget() + "'").str();
+    if (!call.getModulePath().empty())
+      text += (" in module '" + call.getModulePath() + "'").str();
+    return text;
+  }
+  return ("'" + value.getDefiningOp()->getName().getStringRef() + "'").str();
+}
+
+//===----------------------------------------------------------------------===//
+// SiteFinder
+//===----------------------------------------------------------------------===//
+
+bool SiteFinder::fail(const Twine &what, Value where) {
+  problem = what.str();
+  if (where)
+    problemLoc = where.getLoc();
+  return false;
+}
+
+std::string SiteFinder::modulePath(StringRef pathTemplate,
+                                   int64_t layer) const {
+  return prefix + pathOf(pathTemplate, layer);
+}
+
+/// True if some call in the module is among those that `value` is computed from
+/// before the residual stream is reached.
+bool SiteFinder::comesFrom(Value value, StringRef path) {
+  llvm::SmallDenseSet<Value> seen;
+  SmallVector<Value> queue{value};
+  while (!queue.empty()) {
+    Value next = queue.pop_back_val();
+    auto call = next.getDefiningOp<CallOp>();
+    if (!call || !seen.insert(next).second)
+      continue;
+    if (ModuleIndex::isInside(call, path))
+      return true;
+    // A half is computed in its own module and in norms; both are small.
+    if (seen.size() > 4096)
+      return false;
+    for (Value operand : call.getOperands())
+      if (isa<RankedTensorType>(operand.getType()))
+        queue.push_back(operand);
+  }
+  return false;
+}
+
+Value SiteFinder::entering(StringRef path) {
+  Value found;
+  for (CallOp call : index.callsInside(path))
+    for (Value operand : call.getOperands()) {
+      auto type = dyn_cast<RankedTensorType>(operand.getType());
+      if (!type || isa<BlockArgument>(operand))
+        continue;
+      auto source = operand.getDefiningOp<CallOp>();
+      if (!source || ModuleIndex::isInside(source, path) || operand == found)
+        continue;
+      if (found) {
+        fail("module '" + path + "' takes more than one value: " +
+                 describe(program, found) + " and " +
+                 describe(program, operand),
+             operand);
+        return {};
+      }
+      found = operand;
+    }
+  if (!found)
+    fail("no value enters module '" + path + "'");
+  return found;
+}
+
+WeightAttr SiteFinder::weightOf(StringRef path, bool *transposed) {
+  // The parameter itself, and whether it was turned on the way.
+  auto parameter = [&](Value value, bool &turned) -> WeightAttr {
+    turned = false;
+    for (unsigned steps = 0; value && steps < 8; ++steps) {
+      value = lookThrough(value);
+      if (auto argument = dyn_cast<BlockArgument>(value)) {
+        InputAttr input = program.getInput(argument.getArgNumber());
+        return input.getKind() == InputKind::Parameter ? input.getWeight()
+                                                       : WeightAttr();
+      }
+      auto call = value.getDefiningOp<CallOp>();
+      if (!call || !(call.calls("aten.t.default") ||
+                     call.calls("aten.transpose.int") ||
+                     call.calls("aten.permute.default") ||
+                     call.calls("aten.numpy_T.default")))
+        return {};
+      turned = !turned;
+      value = call.getArgumentValue("self");
+    }
+    return {};
+  };
+  for (CallOp call : index.callsInside(path)) {
+    Value weight;
+    // linear stores [out, in], the factor of a product is [in, out].
+    bool storesOutIn = call.calls("aten.linear.default");
+    if (storesOutIn)
+      weight = call.getArgumentValue("weight");
+    else if (call.calls("aten.addmm.default") || call.calls("aten.mm.default"))
+      weight = call.getArgumentValue("mat2");
+    else if (call.calls("aten.matmul.default"))
+      weight = call.getArgumentValue("other");
+    if (!weight)
+      continue;
+    bool turned = false;
+    if (WeightAttr attr = parameter(weight, turned)) {
+      if (transposed)
+        *transposed = storesOutIn == turned;
+      return attr;
+    }
+  }
+  return {};
+}
+
+/// Takes the additions of a block apart: its output is a sum of the stream that
+/// enters the block and of what its halves add. `stream` is the stream that
+/// enters; it becomes the one that leaves.
+bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
+  std::string block = modulePath(map.res, layer);
+  auto isBlockSum = [&](Value value) {
+    auto call = value.getDefiningOp<CallOp>();
+    return call && call.getModulePath() == block && summands(value);
+  };
+
+  // The block's last addition is its output.
+  Value root;
+  for (CallOp call : llvm::reverse(index.callsInside(block)))
+    if (call->getNumResults() == 1 && isBlockSum(call.getResult(0))) {
+      root = call.getResult(0);
+      break;
+    }
+  if (!root)
+    return fail("looked for residual additions (aten.add.Tensor) made by "
+                "module '" +
+                block + "' itself, found none");
+  for (CallOp call : index.callsInside(block)) {
+    if (call->getNumResults() != 1 || call.getResult(0) == root ||
+        lookThrough(call.getResult(0)) == root)
+      continue;
+    for (OpOperand &use : call.getResult(0).getUses())
+      if (auto user = dyn_cast<CallOp>(use.getOwner());
+          root.getDefiningOp()->isBeforeInBlock(call) &&
+          !ModuleIndex::isInside(user, block))
+        return fail("looked for a block whose output is its last addition; "
+                    "module '" +
+                        block + "' goes on with " +
+                        describe(program, call.getResult(0)),
+                    call.getResult(0));
+  }
+
+  // The leaves of the sum, and the sums on the way.
+  struct Node {
+    Value value; ///< the operand as it stands
+    SmallVector<Value> leaves;
+  };
+  SmallVector<Node> inner;
+  SmallVector<Value> leaves;
+  auto flatten = [&](auto &self, Value value,
+                     SmallVectorImpl<Value> &into) -> void {
+    Value plain = lookThrough(value);
+    // The stream itself may be a sum, of the block before or of embeddings.
+    if (plain == stream || !isBlockSum(plain) || into.size() > 16) {
+      into.push_back(value);
+      return;
+    }
+    auto [a, b] = *summands(plain);
+    SmallVector<Value> own;
+    self(self, a, own);
+    self(self, b, own);
+    into.append(own);
+    inner.push_back({plain, own});
+  };
+  auto [a, b] = *summands(root);
+  flatten(flatten, a, leaves);
+  flatten(flatten, b, leaves);
+
+  std::string att = map.att.empty() ? "" : modulePath(map.att, layer);
+  std::string mlp = map.mlp.empty() ? "" : modulePath(map.mlp, layer);
+  std::string attNorm =
+      map.attNorm.empty() ? "" : modulePath(map.attNorm, layer);
+  std::string mlpNorm =
+      map.mlpNorm.empty() ? "" : modulePath(map.mlpNorm, layer);
+
+  Value streamLeaf, unknown;
+  for (Value leaf : leaves) {
+    if (leaf.getType() != root.getType())
+      return fail("the sum of module '" + block +
+                      "' adds values of different types: " +
+                      describe(program, leaf),
+                  leaf);
+    Value plain = lookThrough(leaf);
+    auto call = plain.getDefiningOp<CallOp>();
+    auto madeIn = [&](StringRef half, StringRef norm) {
+      if (half.empty() || !call)
+        return false;
+      if (norm.empty())
+        return ModuleIndex::isInside(call, half);
+      return ModuleIndex::isInside(call, norm) && comesFrom(plain, half);
+    };
+    Value *slot = nullptr;
+    if (madeIn(att, attNorm))
+      slot = &sites.att;
+    else if (madeIn(mlp, mlpNorm))
+      slot = &sites.mlp;
+    else if (stream ? plain == stream
+                    : !call || !ModuleIndex::isInside(call, block))
+      slot = &streamLeaf;
+    else
+      slot = &unknown;
+    if (*slot)
+      return fail("the sum of module '" + block +
+                      "' adds two values of one origin: " +
+                      describe(program, lookThrough(*slot)) + " and " +
+                      describe(program, plain),
+                  leaf);
+    *slot = leaf;
+  }
+  auto missing = [&](StringRef what, StringRef path, StringRef norm) {
+    std::string text = ("the sum of module '" + block + "' should add " + what)
+                           .str();
+    if (!path.empty())
+      text += (" of module '" + path + "'").str();
+    if (!norm.empty())
+      text += (" after '" + norm + "'").str();
+    text += "; it adds ";
+    llvm::raw_string_ostream os(text);
+    llvm::interleave(
+        leaves, os,
+        [&](Value leaf) { os << describe(program, lookThrough(leaf)); },
+        " and ");
+    return fail(text, root);
+  };
+  if (!streamLeaf)
+    return missing(stream ? "the output of the block before"
+                          : "the stream that enters it",
+                   "", "");
+  if (!att.empty() && !sites.att)
+    return missing("the output", att, attNorm);
+  if (!mlp.empty() && !sites.mlp)
+    return missing("the output", mlp, mlpNorm);
+  // With both halves named, nothing else may be added.
+  if (unknown && !att.empty() && !mlp.empty())
+    return missing("only what its halves make", "", "");
+
+  // Between the halves lies a sum of the stream and one of them that something
+  // else reads too: the MLP. In parallel blocks nothing does.
+  for (const Node &node : inner) {
+    bool isMid = node.leaves.size() == 2 &&
+                 llvm::is_contained(node.leaves, streamLeaf) &&
+                 (!sites.att || llvm::is_contained(node.leaves, sites.att));
+    if (!isMid)
+      continue;
+    bool readElsewhere = false;
+    SmallVector<Value> aliases{node.value};
+    for (size_t i = 0; i < aliases.size(); ++i)
+      for (Operation *user : aliases[i].getUsers()) {
+        auto call = dyn_cast<CallOp>(user);
+        if (call && call->getNumResults() == 1 &&
+            lookThrough(call.getResult(0)) == node.value &&
+            !llvm::is_contained(aliases, call.getResult(0)))
+          aliases.push_back(call.getResult(0));
+        else if (!call || call.getModulePath() != block)
+          readElsewhere = true;
+      }
+    if (readElsewhere)
+      sites.mid = node.value;
+  }
+  if (!map.mid.empty()) {
+    Value into = entering(modulePath(map.mid, layer));
+    if (!into)
+      return false;
+    if (lookThrough(into) != sites.mid)
+      return fail("module '" + modulePath(map.mid, layer) +
+                      "' should read the stream between the halves of '" +
+                      block + "'; it reads " + describe(program, into),
+                  into);
+  }
+  sites.res = root;
+  stream = root;
+  return true;
+}
+
+bool SiteFinder::findLayer(int64_t layer, Value &stream) {
+  LayerSites sites;
+  if (!findTree(layer, stream, sites))
+    return false;
+  auto input = [&](StringRef part, StringRef pathTemplate, StringRef half,
+                   Value output, Value &into) {
+    if (pathTemplate.empty())
+      return true;
+    std::string path = modulePath(pathTemplate, layer);
+    if (!(into = entering(path)))
+      return false;
+    auto call = into.getDefiningOp<CallOp>();
+    if (!half.empty() && !ModuleIndex::isInside(call, modulePath(half, layer)))
+      return fail("'" + part + "' should be made in module '" +
+                      modulePath(half, layer) + "', found " +
+                      describe(program, into),
+                  into);
+    if (output && !comesFrom(output, path))
+      return fail("what layer " + Twine(layer) +
+                      " adds does not come from module '" + path + "'",
+                  output);
+    return true;
+  };
+  if (!input("head", map.head, map.att, sites.att, sites.head) ||
+      !input("neuron", map.down, map.mlp, sites.mlp, sites.neuron))
+    return false;
+  bool upTurned = false, downTurned = false;
+  if (!map.up.empty())
+    sites.up = weightOf(modulePath(map.up, layer), &upTurned);
+  if (!map.gate.empty())
+    sites.gate = weightOf(modulePath(map.gate, layer), nullptr);
+  if (!map.down.empty())
+    sites.down = weightOf(modulePath(map.down, layer), &downTurned);
+  sites.transposed = downTurned;
+  layers.push_back(sites);
+  return true;
+}
+
+bool SiteFinder::run(ArrayRef<int64_t> numbers) {
+  for (size_t i = 0; i < numbers.size(); ++i)
+    if (numbers[i] != static_cast<int64_t>(i))
+      return fail("looked for module '" + modulePath(map.res, i) +
+                  "', found '" + modulePath(map.res, numbers[i]) +
+                  "' as the next of " + Twine(numbers.size()) + " blocks");
+  // All modules have to be there before the graph is looked at.
+  for (int64_t layer : numbers)
+    for (const std::string *part :
+         {&map.att, &map.attNorm, &map.mlp, &map.mlpNorm, &map.mid, &map.head,
+          &map.up, &map.gate, &map.down})
+      if (!part->empty() && !index.has(modulePath(*part, layer)))
+        return fail("looked for module '" + modulePath(*part, layer) +
+                    "', which no call is made in");
+  Value stream;
+  for (int64_t layer : numbers)
+    if (!findLayer(layer, stream))
+      return false;
+  if (!map.unembedding.empty())
+    unembedding = weightOf(prefix + map.unembedding, nullptr);
+  return true;
+}

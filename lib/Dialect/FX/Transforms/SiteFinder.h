@@ -1,0 +1,87 @@
+//===- SiteFinder.h - Finds sites in a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_DIALECT_FX_TRANSFORMS_SITEFINDER_H
+#define WEIR_LIB_DIALECT_FX_TRANSFORMS_SITEFINDER_H
+
+#include "SiteMap.h"
+
+#include "weir/Dialect/FX/IR/FX.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <map>
+
+namespace weir::fx {
+
+/// The calls of a program by module.
+class ModuleIndex {
+public:
+  explicit ModuleIndex(ProgramOp program);
+
+  /// Calls made in a module or in one inside it, in the program's order.
+  llvm::ArrayRef<CallOp> callsInside(llvm::StringRef path) const;
+  bool has(llvm::StringRef path) const { return inside.contains(path); }
+  /// Is the call made in that module, or in one inside it?
+  static bool isInside(CallOp call, llvm::StringRef path);
+  /// The paths that a template stands for: prefix and number of each.
+  std::map<std::string, std::vector<int64_t>>
+  match(llvm::StringRef pathTemplate) const;
+  std::vector<std::string> paths() const;
+
+private:
+  llvm::StringMap<llvm::SmallVector<CallOp>> inside;
+};
+
+/// What was found of a layer. A value is null where the layer has no such site.
+struct LayerSites {
+  mlir::Value res, mlp, att, mid, head, neuron;
+  WeightAttr up, gate, down;
+  bool transposed = false; ///< the weights are stored [in, out]
+};
+
+/// Tries one map of sites on a program.
+class SiteFinder {
+public:
+  SiteFinder(ProgramOp program, const ModuleIndex &index, const SiteMap &map,
+             llvm::StringRef prefix)
+      : program(program), index(index), map(map), prefix(prefix) {}
+
+  /// False if the map does not fit; `problem` then says what was looked for and
+  /// what was found.
+  bool run(llvm::ArrayRef<int64_t> layerNumbers);
+
+  std::vector<LayerSites> layers;
+  WeightAttr unembedding;
+  std::string problem;
+  /// Where the problem is, if it is somewhere.
+  std::optional<mlir::Location> problemLoc;
+
+private:
+  bool fail(const llvm::Twine &what, mlir::Value where = {});
+  bool findLayer(int64_t layer, mlir::Value &stream);
+  bool findTree(int64_t layer, mlir::Value &stream, LayerSites &sites);
+  /// The one value that enters a module, apart from weights and sizes.
+  mlir::Value entering(llvm::StringRef path);
+  WeightAttr weightOf(llvm::StringRef path, bool *transposed);
+  std::string modulePath(llvm::StringRef pathTemplate, int64_t layer) const;
+  bool comesFrom(mlir::Value value, llvm::StringRef path);
+
+  ProgramOp program;
+  const ModuleIndex &index;
+  const SiteMap &map;
+  std::string prefix;
+};
+
+/// Follows calls that hand on their input as it is: dropout outside training,
+/// conversions to the same type, aliases.
+mlir::Value lookThrough(mlir::Value value);
+
+} // namespace weir::fx
+
+#endif // WEIR_LIB_DIALECT_FX_TRANSFORMS_SITEFINDER_H
