@@ -60,6 +60,8 @@ int run(const Options &options, StringRef command, char *argv0) {
   registerCompilerDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   context.loadAllAvailableDialects();
+  // Messages are for people who write specs, not for readers of IR.
+  context.printOpOnDiagnostic(false);
   CompilerOptions compilerOptions = options.compiler;
   compilerOptions.progress = showProgress;
   Compiler compiler(context, compilerOptions);

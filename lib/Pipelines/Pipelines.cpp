@@ -21,7 +21,9 @@ using namespace weir;
 
 void weir::buildSteeringPipeline(OpPassManager &passes,
                                  const SteeringPipelineOptions &options) {
-  //FINDSITES
+  fx::FXFindSitesOptions sites;
+  sites.sites = options.sites;
+  passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(sites));
   flow::FlowResolvePassOptions resolve;
   resolve.base = options.base;
   resolve.model = options.model;
