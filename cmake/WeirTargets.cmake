@@ -15,6 +15,10 @@ if(WEIR_SANITIZE)
     -fno-sanitize=vptr)
   target_link_options(weir_options INTERFACE -fsanitize=${WEIR_SANITIZE})
 endif()
+if(WEIR_BUILD_FUZZERS)
+  # Fuzzers are guided by what is reached in the libraries.
+  target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # LibTorch, with its headers treated as system headers.
 add_library(weir_torch INTERFACE)

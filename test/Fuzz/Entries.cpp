@@ -1,0 +1,145 @@
+//===- Entries.cpp - What the fuzzers feed ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Entries.h"
+
+#include "Zip.h"
+
+#include "weir/Program/Archive.h"
+#include "weir/Program/Files.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+using namespace llvm;
+
+namespace weir::fuzz {
+
+namespace {
+
+/// Ends the run in a way that fuzzers and tests see.
+void require(bool condition, const char *what) {
+  if (condition)
+    return;
+  std::fprintf(stderr, "violated: %s\n", what);
+  std::abort();
+}
+
+/// Reads every byte, so that a sanitizer sees it, and in a way that no
+/// optimizer drops.
+void touch(ArrayRef<std::byte> bytes) {
+  volatile uint32_t sink = zipChecksum(bytes);
+  (void)sink;
+}
+
+void touchTensors(StringRef name, ArrayRef<std::byte> bytes) {
+  Expected<std::shared_ptr<TensorFile>> file =
+      TensorFile::fromMemory(name, bytes, nullptr);
+  if (!file)
+    return consumeError(file.takeError());
+  for (const std::string &tensorName : (*file)->names()) {
+    require((*file)->contains(tensorName), "a listed tensor is contained");
+    Expected<TensorView> view = (*file)->tensor(tensorName);
+    if (!view) {
+      consumeError(view.takeError());
+      continue;
+    }
+    touch({view->data, view->numBytes()});
+    int64_t count = view->numElements();
+    if (count == 0)
+      continue;
+    volatile double last = view->at(count - 1);
+    (void)last;
+    float sample[16];
+    int64_t stride = count / 16 + 1;
+    view->copyTo(sample, 0, (count - 1) / stride + 1, stride);
+  }
+}
+
+void touchArchive(const Archive &archive) {
+  for (const std::string &name : archive.records())
+    touch(cantFail(archive.record(name)));
+  for (const StringMap<ArchiveTensor> *tensors :
+       {&archive.weights(), &archive.constants()}) {
+    for (const auto &entry : *tensors) {
+      const ArchiveTensor &tensor = entry.second;
+      require(tensor.sizes.size() == tensor.strides.size(),
+              "sizes and strides are of one length");
+      std::optional<DType> type = dtypeOfArchive(tensor.dtype);
+      if (!type || !checkedBytes(tensor.sizes, 1) ||
+          *checkedBytes(tensor.sizes, 1) == 0)
+        continue;
+      uint64_t last = tensor.storageOffset;
+      for (size_t i = 0; i < tensor.sizes.size(); ++i)
+        last += static_cast<uint64_t>(tensor.sizes[i] - 1) * tensor.strides[i];
+      require(last < tensor.bytes.size() / sizeOf(*type),
+              "the last element is in its record");
+    }
+  }
+  consumeError(archive.verify());
+}
+
+} // namespace
+
+void npy(ArrayRef<std::byte> bytes) { touchTensors("x.npy", bytes); }
+void npz(ArrayRef<std::byte> bytes) { touchTensors("x.npz", bytes); }
+void safetensors(ArrayRef<std::byte> bytes) {
+  touchTensors("x.safetensors", bytes);
+}
+
+void archive(ArrayRef<std::byte> bytes) {
+  Expected<std::shared_ptr<Archive>> opened =
+      Archive::fromMemory("x.pt2", bytes, nullptr);
+  if (!opened)
+    return consumeError(opened.takeError());
+  touchArchive(**opened);
+}
+
+void archiveDocuments(ArrayRef<std::byte> bytes) {
+  auto asBytes = [](StringRef text) {
+    return ArrayRef<std::byte>(reinterpret_cast<const std::byte *>(text.data()),
+                               text.size());
+  };
+  auto [model, configs] =
+      StringRef(reinterpret_cast<const char *>(bytes.data()), bytes.size())
+          .split('\0');
+  auto [weights, constants] = configs.split('\0');
+  std::string file;
+  ZipWriter zip(
+      [&](ArrayRef<std::byte> piece) {
+        file.append(reinterpret_cast<const char *>(piece.data()), piece.size());
+        return Error::success();
+      },
+      /*alignment=*/64);
+  for (auto [name, content] :
+       {std::pair<StringRef, StringRef>("archive_format", "pt2"),
+        {"archive_version", "0"},
+        {"models/model.json", model},
+        {"data/weights/model_weights_config.json", weights},
+        {"data/weights/weight_0", "0123456789abcdef"},
+        {"data/weights/weight_1", "01"},
+        {"data/weights/weight_2", ""},
+        {"data/constants/model_constants_config.json", constants},
+        {"data/constants/tensor_0", "01234567"}})
+    cantFail(zip.add(("x/" + name).str(), {asBytes(content)}));
+  cantFail(zip.finish());
+
+  Expected<std::shared_ptr<Archive>> opened =
+      Archive::fromMemory("x.pt2", asBytes(file), nullptr);
+  if (!opened)
+    return consumeError(opened.takeError());
+  touchArchive(**opened);
+
+  // What is printed is read as the same document.
+  Expected<json::Value> again = parseJSON(printJSON((*opened)->model()));
+  require(!!again, "a printed document is valid");
+  require(*again->getAsObject() == (*opened)->model(),
+          "a printed document is the same");
+}
+
+} // namespace weir::fuzz

@@ -1,0 +1,36 @@
+//===- Entries.h - What the fuzzers feed ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+// One function a reader of untrusted files. Each takes the bytes of a file, and
+// does with what opens all that has to be safe. The fuzzers call them with what
+// they make up, the tests with the corpora that were kept.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_TEST_FUZZ_ENTRIES_H
+#define WEIR_TEST_FUZZ_ENTRIES_H
+
+#include "llvm/ADT/ArrayRef.h"
+
+#include <cstddef>
+
+namespace weir::fuzz {
+
+void npy(llvm::ArrayRef<std::byte> bytes);
+void npz(llvm::ArrayRef<std::byte> bytes);
+void safetensors(llvm::ArrayRef<std::byte> bytes);
+/// A whole .pt2 file.
+void archive(llvm::ArrayRef<std::byte> bytes);
+/// The documents of a .pt2 file: graph, weights config and constants config,
+/// separated by NUL. They are put into an archive with right checksums, which a
+/// fuzzer does not find. The graph has to survive printing.
+void archiveDocuments(llvm::ArrayRef<std::byte> bytes);
+
+} // namespace weir::fuzz
+
+#endif // WEIR_TEST_FUZZ_ENTRIES_H
