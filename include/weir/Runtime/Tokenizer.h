@@ -45,8 +45,8 @@ public:
   /// The ids of a text. Added tokens that occur in it become their ids, as
   /// everywhere. With `addSpecialTokens` the post-processor adds what it adds
   /// (usually a beginning-of-sequence token). Errors: text that is not UTF-8;
-  /// for a tokenizer that splits by regular expressions, a character that is
-  /// newer than the Unicode version of PCRE2, whose class is therefore unknown.
+  /// for a tokenizer that splits by character classes, a character that is newer
+  /// than the Unicode version of PCRE2 or ICU, whose class is therefore unknown.
   virtual llvm::Expected<std::vector<int64_t>>
   encode(llvm::StringRef text, bool addSpecialTokens = true) const = 0;
 

@@ -338,8 +338,13 @@ public:
     for (size_t at = 0; at < text.size();) {
       Character character = firstCharacter(text.drop_front(at));
       size_t end = at + character.length;
-      bool isDigit =
-          U_GET_GC_MASK(static_cast<UChar32>(character.codePoint)) & U_GC_N_MASK;
+      UChar32 codePoint = static_cast<UChar32>(character.codePoint);
+      if (u_charType(codePoint) == U_UNASSIGNED &&
+          !u_hasBinaryProperty(codePoint, UCHAR_EXTENDED_PICTOGRAPHIC))
+        return fail("the class of the character U+{0} is not known to this "
+                    "build's ICU",
+                    utohexstr(character.codePoint));
+      bool isDigit = U_GET_GC_MASK(codePoint) & U_GC_N_MASK;
       if (!isDigit && !ranges.empty() && !ranges.back().isMatch)
         ranges.back().end = end;
       else
