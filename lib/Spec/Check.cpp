@@ -70,7 +70,7 @@ const Entry *Checker::refer(const Index<Entry> &index, const Name &name,
                          ? ("; there is no section '" + section + "'").str()
                          : suggest(name.value, index.names(), "there is");
   reporter.error(name.range,
-                 "unknown " + what + " " + quoted(name.value) + hint);
+                 "unknown " + what + " " + inQuotes(name.value) + hint);
   return nullptr;
 }
 
@@ -417,7 +417,7 @@ void Checker::checkPlan(const Plan &plan) {
     auto [first, isNew] = seen.try_emplace(policy, name.range);
     if (!isNew)
       reporter.error(name.range, "the plan '" + plan.name.value + "' names " +
-                                     quoted(name.value) + " twice")
+                                     inQuotes(name.value) + " twice")
           .note(first->second, "the first time");
   }
 }
@@ -501,7 +501,7 @@ void Checker::warnAboutUnused() {
     for (const auto &entry : entries)
       if (!used.contains(&entry))
         reporter.warning(entry.name.range, "the " + what + " " +
-                                               quoted(entry.name.value) +
+                                               inQuotes(entry.name.value) +
                                                " is never used");
   };
   warn(spec.dictionaries, "dictionary");
@@ -510,7 +510,7 @@ void Checker::warnAboutUnused() {
   for (const Policy &policy : spec.policies)
     if (!used.contains(&policy))
       reporter.warning(policy.name.range, "the policy " +
-                                              quoted(policy.name.value) +
+                                              inQuotes(policy.name.value) +
                                               " is in no plan");
 }
 

@@ -63,7 +63,7 @@ Spec SpecParser::parse(const YamlNode &root) {
   section(map, "graphs", [&](auto &entry) { graph(entry); });
   section(map, "features", [&](auto &entry) {
     spec.features.push_back(
-        {entry.key, selection(entry.value, quoted(entry.key.value),
+        {entry.key, selection(entry.value, inQuotes(entry.key.value),
                               Place::FeatureList)});
   });
   section(map, "knobs", [&](auto &entry) { knob(entry); });
@@ -102,8 +102,8 @@ void SpecParser::version(const MapReader &map, const YamlNode &root) {
     reporter.error(node->range,
                    "this compiler reads version 1 of the spec language, "
                    "written 'weir: 1'; found " +
-                       (node->isPlain()    ? quoted(node->text)
-                        : node->isScalar() ? "the text " + quoted(node->text)
+                       (node->isPlain()    ? inQuotes(node->text)
+                        : node->isScalar() ? "the text " + inQuotes(node->text)
                                            : node->describe().str()));
 }
 
@@ -120,7 +120,7 @@ void SpecParser::path(const Name &path) {
        it != end; ++it)
     leaves |= *it == "..";
   if (leaves)
-    reporter.error(path.range, "the path " + quoted(path.value) +
+    reporter.error(path.range, "the path " + inQuotes(path.value) +
                                    " leaves the spec's folder");
 }
 
@@ -133,13 +133,13 @@ void SpecParser::pathTemplate(const Name &path,
       return;
     size_t close = rest.find_first_of("{}", open + 1);
     if (rest[open] == '}' || close == StringRef::npos || rest[close] == '{') {
-      reporter.error(path.range, "unbalanced braces in " + quoted(path.value));
+      reporter.error(path.range, "unbalanced braces in " + inQuotes(path.value));
       return;
     }
     StringRef word = rest.slice(open + 1, close);
     if (!llvm::is_contained(known, word))
       reporter.error(path.range, "unknown placeholder " +
-                                     quoted(("{" + word + "}").str()) +
+                                     inQuotes(("{" + word + "}").str()) +
                                      suggest(word, known));
     rest = rest.drop_front(close + 1);
   }
@@ -168,7 +168,7 @@ void SpecParser::model(const YamlEntry &entry) {
     reporter.error(sites->range, "'sites' of a model must be 'auto' or a "
                                  "mapping of sites to module paths, found " +
                                      (sites->isScalar()
-                                          ? quoted(sites->text)
+                                          ? inQuotes(sites->text)
                                           : sites->describe().str()));
     return;
   }
@@ -177,7 +177,7 @@ void SpecParser::model(const YamlEntry &entry) {
   for (const YamlEntry &site : sites->entries) {
     auto kind = llvm::find(siteNames(), site.key.value);
     if (kind == siteNames().end()) {
-      reporter.error(site.key.range, "unknown site " + quoted(site.key.value) +
+      reporter.error(site.key.range, "unknown site " + inQuotes(site.key.value) +
                                          suggest(site.key.value, siteNames()));
       continue;
     }
@@ -334,7 +334,7 @@ void SpecParser::graph(const YamlEntry &entry) {
   for (const YamlEntry &site : keep->entries) {
     auto kind = llvm::find(siteNames(), site.key.value);
     if (kind == siteNames().end()) {
-      reporter.error(site.key.range, "unknown site " + quoted(site.key.value) +
+      reporter.error(site.key.range, "unknown site " + inQuotes(site.key.value) +
                                          suggest(site.key.value, siteNames()));
       continue;
     }

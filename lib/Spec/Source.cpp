@@ -114,7 +114,7 @@ void Reporter::flush() {
 // Hints
 //===----------------------------------------------------------------------===//
 
-std::string weir::spec::quoted(llvm::StringRef text) {
+std::string weir::spec::inQuotes(llvm::StringRef text) {
   constexpr size_t longest = 60;
   std::string result = "'";
   llvm::raw_string_ostream os(result);

@@ -30,31 +30,8 @@ void ValueReader::mismatch(const YamlNode &node, const Twine &what,
     return;
   std::string found = node.describe().str();
   if (node.isScalar() && !node.text.empty())
-    found += " " + quoted(node.text);
+    found += " " + inQuotes(node.text);
   reporter.error(node.range, what + " must be " + wanted + ", found " + found);
-}
-
-/// [-+]? (digits [. digits?] | . digits) ([eE] [-+]? digits)?
-static bool looksLikeNumber(StringRef text) {
-  if (!text.consume_front("-"))
-    text.consume_front("+");
-  auto takeDigits = [&] {
-    size_t count = text.find_if_not(llvm::isDigit);
-    count = std::min(count, text.size());
-    text = text.drop_front(count);
-    return count;
-  };
-  size_t whole = takeDigits();
-  size_t fraction = text.consume_front(".") ? takeDigits() : 0;
-  if (whole + fraction == 0)
-    return false;
-  if (text.consume_front("e") || text.consume_front("E")) {
-    if (!text.consume_front("-"))
-      text.consume_front("+");
-    if (takeDigits() == 0)
-      return false;
-  }
-  return text.empty();
 }
 
 static bool isNotFinite(StringRef text) {
@@ -78,7 +55,7 @@ std::optional<Number> ValueReader::number(const YamlNode &node,
   if (!node.isScalar() || !looksLikeNumber(text)) {
     if (node.isPlain() && isNotFinite(text))
       reporter.error(node.range, what + " must be finite, found " +
-                                     quoted(text));
+                                     inQuotes(text));
     else
       mismatch(node, what, "a number");
     return std::nullopt;
@@ -138,7 +115,7 @@ std::optional<Integer> ValueReader::integer(const YamlNode &node,
                                         "remove the quotes");
     else if (node.isPlain() && looksLikeNumber(text))
       reporter.error(node.range, what + " must be a whole number, found " +
-                                     quoted(text));
+                                     inQuotes(text));
     else
       mismatch(node, what, "a whole number");
     return std::nullopt;
@@ -154,7 +131,7 @@ std::optional<Integer> ValueReader::integer(const YamlNode &node,
                      : std::numeric_limits<int64_t>::max();
   if (value < least || value > most) {
     reporter.error(node.range, what + " must be " + Twine(least) + " to " +
-                                   Twine(most) + ", found " + quoted(text));
+                                   Twine(most) + ", found " + inQuotes(text));
     return std::nullopt;
   }
   return Integer{value, node.range};
@@ -195,7 +172,7 @@ bool ValueReader::isName(const Name &name) {
       }))
     return true;
   reporter.error(name.range,
-                 quoted(text) + " is no name: a name is up to 64 letters, "
+                 inQuotes(text) + " is no name: a name is up to 64 letters, "
                                 "digits, '_' and '-', and begins with a letter "
                                 "or '_'");
   return false;
@@ -221,7 +198,7 @@ std::optional<Marked<size_t>> ValueReader::word(const YamlNode &node,
   if (found != words.end())
     return Marked<size_t>{static_cast<size_t>(found - words.begin()),
                           node.range};
-  reporter.error(node.range, "unknown " + what + " " + quoted(node.text) +
+  reporter.error(node.range, "unknown " + what + " " + inQuotes(node.text) +
                                  suggest(node.text, words));
   return std::nullopt;
 }
@@ -256,7 +233,7 @@ ValueReader::wordList(const YamlNode &node, const Twine &what,
       return other.value == index->value;
     });
     if (same != result.end())
-      reporter.error(item.range, quoted(item.text) + " is listed twice")
+      reporter.error(item.range, inQuotes(item.text) + " is listed twice")
           .note(same->range, "the first one");
     else
       result.push_back(*index);
@@ -278,23 +255,23 @@ std::optional<int64_t> ValueReader::digits(StringRef text, SourceRange range,
   }
   if (magnitude.empty() || !llvm::all_of(magnitude, llvm::isDigit)) {
     reporter.error(range, what + " must be a whole number, found " +
-                              quoted(text));
+                              inQuotes(text));
     return std::nullopt;
   }
   if (negative) {
     reporter.error(range,
-                   what + " must be 0 or more, found " + quoted(text));
+                   what + " must be 0 or more, found " + inQuotes(text));
     return std::nullopt;
   }
   if (hasLeadingZero(magnitude)) {
     reporter.error(range, what + " must not begin with a zero, found " +
-                              quoted(text));
+                              inQuotes(text));
     return std::nullopt;
   }
   int64_t value;
   if (magnitude.getAsInteger(10, value) || value > most) {
     reporter.error(range, what + " must be at most " + Twine(most) +
-                              ", found " + quoted(text));
+                              ", found " + inQuotes(text));
     return std::nullopt;
   }
   return value;
@@ -329,7 +306,7 @@ std::optional<LayerRange> ValueReader::layers(const YamlNode &node,
       !llvm::all_of(lastDigits, llvm::isDigit)) {
     reporter.error(node.range, what + " must be a layer or a range such as "
                                       "9..16, found " +
-                                   quoted(text));
+                                   inQuotes(text));
     return std::nullopt;
   }
   auto first = digits(firstText, part(node, firstText), "a layer", maxLayer);
@@ -341,7 +318,7 @@ std::optional<LayerRange> ValueReader::layers(const YamlNode &node,
   if (!last)
     return std::nullopt;
   if (*first > *last) {
-    reporter.error(node.range, "the range " + quoted(text) +
+    reporter.error(node.range, "the range " + inQuotes(text) +
                                    " runs backwards; did you mean '" +
                                    Twine(*last) + ".." + Twine(*first) + "'?");
     return std::nullopt;
@@ -380,7 +357,7 @@ static std::string straighten(ArrayRef<StringRef> parts) {
   std::string text = (parts[1] + "/" + parts[0]).str();
   for (StringRef rest : parts.drop_front(2))
     text += ("/" + rest).str();
-  return "; the layer comes first: " + quoted(text);
+  return "; the layer comes first: " + inQuotes(text);
 }
 
 std::optional<SiteRef> ValueReader::site(const YamlNode &node) {
@@ -391,7 +368,7 @@ std::optional<SiteRef> ValueReader::site(const YamlNode &node) {
   Pieces pieces = cut(node.text);
   if (pieces.parts.size() != 2 || isSwapped(pieces.parts)) {
     std::string hint = isSwapped(pieces.parts) ? straighten(pieces.parts) : "";
-    reporter.error(node.range, quoted(node.text) +
+    reporter.error(node.range, inQuotes(node.text) +
                                    " is no site: a site is layer/site, such "
                                    "as 12/res" +
                                    hint);
@@ -406,7 +383,7 @@ std::optional<SiteRef> ValueReader::site(const YamlNode &node) {
   auto layer = digits(pieces.parts[0], layerRange, "a layer", maxLayer);
   auto kind = llvm::find(siteNames(), pieces.parts[1]);
   if (kind == siteNames().end())
-    reporter.error(kindRange, "unknown site " + quoted(pieces.parts[1]) +
+    reporter.error(kindRange, "unknown site " + inQuotes(pieces.parts[1]) +
                                   suggest(pieces.parts[1], siteNames()));
   if (!layer || kind == siteNames().end())
     return std::nullopt;
@@ -429,7 +406,7 @@ std::optional<FeatureRef> ValueReader::feature(const YamlNode &node) {
     else if (parts.size() == 2)
       hint = "; the index is missing";
     reporter.error(node.range,
-                   quoted(node.text) + " is no feature: a feature is "
+                   inQuotes(node.text) + " is no feature: a feature is "
                                        "layer/site/index, such as 10/res/811" +
                        hint);
     return std::nullopt;
@@ -446,7 +423,7 @@ std::optional<FeatureRef> ValueReader::feature(const YamlNode &node) {
   auto layer = digits(parts[0], layerRange, "a layer", maxLayer);
   auto kind = llvm::find(siteNames(), parts[1]);
   if (kind == siteNames().end())
-    reporter.error(kindRange, "unknown site " + quoted(parts[1]) +
+    reporter.error(kindRange, "unknown site " + inQuotes(parts[1]) +
                                   suggest(parts[1], siteNames()));
   auto index = digits(parts[2], indexRange, "a feature's index", maxIndex);
   if (!layer || kind == siteNames().end() || !index)
@@ -476,7 +453,7 @@ MapReader::MapReader(Reporter &reporter, const YamlNode &node, Keys keys)
       break;
     if (!llvm::is_contained(keys.keys, entry.key.value))
       reporter.error(entry.key.range, "unknown key " +
-                                          quoted(entry.key.value) + " in " +
+                                          inQuotes(entry.key.value) + " in " +
                                           keys.what +
                                           suggest(entry.key.value, keys.keys));
   }

@@ -21,6 +21,29 @@
 
 using namespace weir::spec;
 
+/// [-+]? (digits [. digits?] | . digits) ([eE] [-+]? digits)?
+bool weir::spec::looksLikeNumber(llvm::StringRef text) {
+  if (!text.consume_front("-"))
+    text.consume_front("+");
+  auto takeDigits = [&] {
+    size_t count = text.find_if_not(llvm::isDigit);
+    count = std::min(count, text.size());
+    text = text.drop_front(count);
+    return count;
+  };
+  size_t whole = takeDigits();
+  size_t fraction = text.consume_front(".") ? takeDigits() : 0;
+  if (whole + fraction == 0)
+    return false;
+  if (text.consume_front("e") || text.consume_front("E")) {
+    if (!text.consume_front("-"))
+      text.consume_front("+");
+    if (takeDigits() == 0)
+      return false;
+  }
+  return text.empty();
+}
+
 llvm::StringRef YamlNode::describe() const {
   switch (kind) {
   case Kind::Null:
@@ -34,10 +57,9 @@ llvm::StringRef YamlNode::describe() const {
   case Kind::Scalar:
     break;
   }
-  double ignored;
   if (!quoted && (text == "true" || text == "false"))
     return "a boolean";
-  if (!quoted && !llvm::StringRef(text).getAsDouble(ignored))
+  if (!quoted && looksLikeNumber(text))
     return "a number";
   return "text";
 }
@@ -262,7 +284,7 @@ private:
     }
     auto [previous, isNew] = frame.seen.try_emplace(node.text, node.range);
     if (!isNew) {
-      reporter.error(node.range, "the key " + quoted(node.text) +
+      reporter.error(node.range, "the key " + inQuotes(node.text) +
                                      " is written twice here")
           .note(previous->second, "the first one");
       return;

@@ -121,7 +121,7 @@ private:
 
 /// The text in quotes, as a message shows it: shortened where it is long, with
 /// line breaks and the like escaped.
-std::string quoted(llvm::StringRef text);
+std::string inQuotes(llvm::StringRef text);
 
 /// The candidate nearest to `word` by edit distance, upper and lower case, `-`
 /// and `_` taken as equal; empty if none is near enough to be meant.

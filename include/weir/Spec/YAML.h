@@ -59,6 +59,10 @@ struct YamlEntry {
   YamlNode value;
 };
 
+/// Whether a text is a number as the language writes them: digits with an
+/// optional sign, fraction and exponent.
+bool looksLikeNumber(llvm::StringRef text);
+
 /// Parses the text of a spec. Reports everything that is wrong with it as YAML;
 /// returns nothing where no tree could be made. Never recurses deeper than
 /// maxSpecDepth.
