@@ -4,8 +4,8 @@
 
 usage: fetch_sdist.py NAME==VERSION SHA256 FOLDER
 
-The content of the archive's top folder lands in FOLDER/tree. Nothing of the
-package is built or run.
+The content of the archive's top folder lands in FOLDER/tree. The package is not
+built; pip runs its build backend for the metadata only.
 """
 
 import hashlib
@@ -18,11 +18,12 @@ from pathlib import Path
 def main() -> int:
     requirement, digest, folder = sys.argv[1:]
     folder = Path(folder)
-    name = requirement.split("==")[0].lower().replace("-", "_")
+    package = requirement.split("==")[0]
+    name = package.lower().replace("-", "_")
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "-q",
-         "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
-         "--no-build-isolation", "-d", str(folder), requirement],
+         "--disable-pip-version-check", "--no-deps", "--no-binary", package,
+         "-d", str(folder), requirement],
         check=True)
     (archive,) = [path for path in folder.glob("*.tar.gz")
                   if path.name.lower().replace("-", "_").startswith(name)]
