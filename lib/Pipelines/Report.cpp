@@ -8,6 +8,8 @@
 
 #include "weir/Pipelines/Report.h"
 
+#include "weir/Spec/Spec.h"
+
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -30,18 +32,21 @@ int64_t SteeringReport::operationsPerToken() const {
   return operations;
 }
 
-/// Policies name their ops' locations; merged ops have several.
-static void collectPolicies(Location loc, llvm::SetVector<StringRef> &seen,
+/// The policies of an op. Their names are in its location; an op that was merged
+/// from several has several.
+static void collectPolicies(ModuleOp module, Location loc,
+                            llvm::SetVector<StringRef> &seen,
                             std::vector<std::string> &policies) {
   if (auto fused = dyn_cast<FusedLoc>(loc)) {
     for (Location part : fused.getLocations())
-      collectPolicies(part, seen, policies);
+      collectPolicies(module, part, seen, policies);
     return;
   }
   auto named = dyn_cast<NameLoc>(loc);
-  if (!named || !seen.insert(named.getName()))
+  if (!named || !module.lookupSymbol<steer::PolicyOp>(named.getName()) ||
+      !seen.insert(named.getName()))
     return;
-  std::string text = named.getName().str();
+  std::string text = specName(named.getName()).str();
   Location inner = named.getChildLoc();
   if (auto fused = dyn_cast<FusedLoc>(inner);
       fused && !fused.getLocations().empty())
@@ -72,14 +77,15 @@ static std::string describe(Attribute rows) {
   return llvm::join(parts, ", ");
 }
 
-static SiteReport collectSite(steer::PatchOp patch, SteeringReport &report) {
+static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
+                              SteeringReport &report) {
   SiteReport site;
   site.name =
       fx::siteName(patch.getSite().getKind(), patch.getSite().getLayer());
   llvm::SetVector<StringRef> policies;
   patch.walk([&](Operation *op) {
     if (op != patch)
-      collectPolicies(op->getLoc(), policies, site.policies);
+      collectPolicies(module, op->getLoc(), policies, site.policies);
     if (auto cost = dyn_cast<steer::CostOpInterface>(op)) {
       site.bytesPerToken += cost.getBytesPerToken();
       site.operationsPerToken += cost.getOperationsPerToken();
@@ -146,13 +152,13 @@ SteeringReport weir::collectReport(ModuleOp module) {
   for (auto program : module.getOps<fx::ProgramOp>()) {
     collectModel(program, report);
     for (auto patch : program.getEntry().getOps<steer::PatchOp>())
-      report.sites.push_back(collectSite(patch, report));
+      report.sites.push_back(collectSite(module, patch, report));
     // What conditions read at other sites stands in the program itself.
     for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
       SiteReport site;
       site.name = "conditions";
       llvm::SetVector<StringRef> policies;
-      collectPolicies(read.getLoc(), policies, site.policies);
+      collectPolicies(module, read.getLoc(), policies, site.policies);
       site.reads.push_back(countOf(read.getFeatures().size(), "feature") +
                            " of " + read.getDictionary().str());
       site.bytesPerToken = read.getBytesPerToken();
