@@ -3,15 +3,15 @@
 
 # What text needs on its way to token ids: PCRE2 (splitting patterns), ICU
 # (normal forms, character classes), nlohmann-json and minja (chat templates).
-# minja is two headers under the MIT licence that ./bootstrap unpacks from the
-# sdist of llama-cpp-python to third_party/minja.
+# minja is one header under the MIT licence; ./bootstrap unpacks it from the
+# sdist of llama-cpp-python 0.3.16, which carries it.
 
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEIR_PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(WEIR_ICU REQUIRED IMPORTED_TARGET icu-uc)
 
-set(WEIR_MINJA_DIR ${CMAKE_SOURCE_DIR}/third_party/minja
+set(WEIR_MINJA_DIR ${CMAKE_SOURCE_DIR}/third_party/llama-cpp-python/vendor/llama.cpp/vendor/minja
     CACHE PATH "Folder of minja.hpp")
 if(NOT EXISTS ${WEIR_MINJA_DIR}/minja.hpp)
   message(FATAL_ERROR "${WEIR_MINJA_DIR}/minja.hpp is missing: run ./bootstrap")
