@@ -63,7 +63,7 @@ public:
   OwningOpRef<ModuleOp> emit();
 
 private:
-  using Part = std::pair<StringRef, SourceRange>;
+  using Part = std::pair<std::string, SourceRange>;
 
   Location at(SourceRange range) const { return reporter.location(range); }
   /// The place of a name and those of named parts.
@@ -96,6 +96,8 @@ private:
   steer::LayersAttr layers(const Layers &layers) const;
   steer::TokensAttr tokens(const Tokens &tokens) const;
   steer::ConditionAttrInterface condition(const Condition &condition);
+  void conditionParts(const Condition &condition,
+                      SmallVectorImpl<Part> &parts) const;
 
   void emitModel();
   void emitDictionary(const DictionarySet &set);
@@ -115,7 +117,7 @@ private:
 
 Location Emitter::at(SourceRange range, ArrayRef<Part> parts) const {
   SmallVector<Location> all = {at(range)};
-  for (auto [name, where] : parts)
+  for (const auto &[name, where] : parts)
     all.push_back(NameLoc::get(StringAttr::get(context, name), at(where)));
   return FusedLoc::get(context, all);
 }
@@ -303,6 +305,19 @@ steer::ConditionAttrInterface Emitter::condition(const Condition &condition) {
   return steer::AllOfAttr::get(context, builder.getArrayAttr(children));
 }
 
+/// The places of a condition's features.
+void Emitter::conditionParts(const Condition &condition,
+                             SmallVectorImpl<Part> &parts) const {
+  for (const Condition &child : condition.children)
+    conditionParts(child, parts);
+  if (condition.kind != Condition::Kind::Compare)
+    return;
+  flow::FeatureAttr attribute = feature(condition.feature);
+  parts.push_back(
+      {attribute.getCollection().getValue().str() + ":" + attribute.str(),
+       condition.feature.range});
+}
+
 //===----------------------------------------------------------------------===//
 // Operations
 //===----------------------------------------------------------------------===//
@@ -360,8 +375,10 @@ void Emitter::emitPolicy(const Policy &policy) {
     parts.push_back({"layers", policy.layers->range});
   if (policy.tokens)
     parts.push_back({"tokens", policy.tokens->range});
-  if (policy.when)
+  if (policy.when) {
     parts.push_back({"when", policy.when->range});
+    conditionParts(*policy.when, parts);
+  }
   if (policy.times)
     parts.push_back({"times", policy.times->range});
 

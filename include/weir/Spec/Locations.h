@@ -23,22 +23,15 @@ namespace weir::spec {
 /// Where a part of an operation is written: the keys of a policy ("on", "do",
 /// "to", "strength", "layers", "tokens", "when", "times"), of a collection
 /// ("format", "path", "sites", "layers"), of a model ("program"), of a knob
-/// ("default", "range"); the policies of a plan, by name.
+/// ("default", "range"); the policies of a plan, by name; the features of a
+/// policy's condition, as "collection:layer/site/index" with the collection's
+/// symbol. The selectors of a flow.features have a method of their own.
 inline mlir::Location locationOf(mlir::Operation *op, llvm::StringRef part) {
   if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(op->getLoc()))
     for (mlir::Location location : fused.getLocations())
       if (auto named = llvm::dyn_cast<mlir::NameLoc>(location))
         if (named.getName() == part)
           return named.getChildLoc();
-  return op->getLoc();
-}
-
-/// Where the selector at `index` of a flow.features is written, as long as its
-/// list is the imported one.
-inline mlir::Location selectorLocation(mlir::Operation *op, size_t index) {
-  if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(op->getLoc()))
-    if (index + 1 < fused.getLocations().size())
-      return fused.getLocations()[index + 1];
   return op->getLoc();
 }
 

@@ -57,7 +57,9 @@ TEST(Import, PartsOfOperationsKnowTheirPlace) {
                           "    on: {features: some}\n"
                           "    do: add\n"
                           "    strength: 3\n"
-                          "  q: {on: [9/res/3, {features: some}], do: ablate}\n"
+                          "  q: {on: [9/res/3, {features: some}], do: ablate,\n"
+                          "      when: {any: [{feature: 9/att/7, above: 1},\n"
+                          "                   {feature: 9/mlp/7, above: 1}]}}\n"
                           "plans:\n"
                           "  default: [p,\n"
                           "            q]\n"));
@@ -65,13 +67,12 @@ TEST(Import, PartsOfOperationsKnowTheirPlace) {
   auto features = m.get<flow::FeaturesOp>("some");
   ASSERT_TRUE(features);
   EXPECT_EQ(place(features.getLoc()), "6:3");
-  EXPECT_EQ(place(selectorLocation(features, 0)), "6:10");
-  EXPECT_EQ(place(selectorLocation(features, 1)), "7:10");
-  EXPECT_EQ(place(selectorLocation(features, 2)), "6:3");
+  EXPECT_EQ(place(features.getSelectorLoc(0)), "6:10");
+  EXPECT_EQ(place(features.getSelectorLoc(1)), "7:10");
   auto inlined = m.get<flow::FeaturesOp>("q.on");
   ASSERT_TRUE(inlined);
-  EXPECT_EQ(place(selectorLocation(inlined, 0)), "13:12");
-  EXPECT_EQ(place(selectorLocation(inlined, 2)), "7:10");
+  EXPECT_EQ(place(inlined.getSelectorLoc(0)), "13:12");
+  EXPECT_EQ(place(inlined.getSelectorLoc(2)), "7:10");
   auto policy = m.get<steer::PolicyOp>("p");
   ASSERT_TRUE(policy);
   EXPECT_EQ(place(policy.getLoc()), "9:3");
@@ -79,8 +80,12 @@ TEST(Import, PartsOfOperationsKnowTheirPlace) {
   EXPECT_EQ(place(locationOf(policy, "do")), "11:9");
   EXPECT_EQ(place(locationOf(policy, "strength")), "12:15");
   EXPECT_EQ(place(locationOf(policy, "when")), "9:3"); // not written
+  auto gated = m.get<steer::PolicyOp>("q");
+  EXPECT_EQ(place(locationOf(gated, "when")), "14:13");
+  EXPECT_EQ(place(locationOf(gated, "sae:9/att/7")), "14:29");
+  EXPECT_EQ(place(locationOf(gated, "sae:9/mlp/7")), "15:30");
   auto plan = m.get<steer::PlanOp>("default");
-  EXPECT_EQ(place(locationOf(plan, "q")), "16:13");
+  EXPECT_EQ(place(locationOf(plan, "q")), "18:13");
 }
 
 TEST(Import, SymbolsTellTheNameInTheSpec) {
