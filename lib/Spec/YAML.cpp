@@ -390,10 +390,12 @@ std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
         size_t brace = line.find("{layer}");
         if (brace == llvm::StringRef::npos)
           brace = line.find("{site}");
-        uint32_t where = line.begin() + brace - text.begin();
-        if (brace != llvm::StringRef::npos && where > bracket->begin)
-          message.note({where, where},
-                       "text with braces needs quotes inside of brackets");
+        if (brace != llvm::StringRef::npos) {
+          uint32_t where = line.begin() - text.begin() + brace;
+          if (where > bracket->begin)
+            message.note({where, where},
+                         "text with braces needs quotes inside of brackets");
+        }
       }
     if (line.take_while([](char c) { return c == ' ' || c == '\t'; })
             .contains('\t'))

@@ -29,6 +29,16 @@
 
 using namespace mlir;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+// LLVM's arenas poison their memory where their inline parts are compiled with
+// the sanitizer, and its shared library, which is not, does not know of it.
+extern "C" const char *__asan_default_options() {
+  return "allow_user_poisoning=0";
+}
+#endif
+#endif
+
 /// Stops the run in a way that every build configuration notices.
 static void require(bool condition, const char *what) {
   if (condition)

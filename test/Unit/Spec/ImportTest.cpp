@@ -82,7 +82,7 @@ TEST(Import, PartsOfOperationsKnowTheirPlace) {
   EXPECT_EQ(place(locationOf(policy, "when")), "9:3"); // not written
   auto gated = m.get<steer::PolicyOp>("q");
   EXPECT_EQ(place(locationOf(gated, "when")), "14:13");
-  EXPECT_EQ(place(locationOf(gated, "sae:9/att/7")), "14:29");
+  EXPECT_EQ(place(locationOf(gated, "sae:9/att/7")), "14:30");
   EXPECT_EQ(place(locationOf(gated, "sae:9/mlp/7")), "15:30");
   auto plan = m.get<steer::PlanOp>("default");
   EXPECT_EQ(place(locationOf(plan, "q")), "18:13");
