@@ -193,7 +193,7 @@ RC_GTEST_PROP(Npy, MutatedFilesAreSafe, ()) {
       npyBytes(literal("<f4", "(3, 2)", fortran), std::string(24, 'x'));
   for (int i = *rc::gen::inRange(1, 4); i > 0; --i)
     bytes[*rc::gen::inRange<size_t>(6, bytes.size())] = *rc::gen::elementOf(
-        std::string("0123456789(),'{}<>|fiVubTF \0\xff", 31));
+        std::string("0123456789(),'{}<>|fiVubTF ") + '\0' + '\xff');
   Expected<std::shared_ptr<TensorFile>> file = openBytes("x.npy", bytes);
   if (file)
     touchAll(**file);
