@@ -130,7 +130,10 @@ Error ArchiveWriter::check() const {
   StringSet<> recordNames;
   for (const AddedRecord &record : records) {
     StringRef name = record.name;
-    if (archive::isZipWritersOwn(name) || name.starts_with("data/") ||
+    // Payloads come with tensors; sample inputs are a file like any other.
+    if (archive::isZipWritersOwn(name) ||
+        (name.starts_with("data/") &&
+         !name.starts_with("data/sample_inputs/")) ||
         name.starts_with(archive::modelsFolder) ||
         name == archive::formatRecord || name == archive::versionRecord ||
         name == archive::byteOrderRecord)
