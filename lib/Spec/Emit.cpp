@@ -327,10 +327,13 @@ void Emitter::emitModel() {
   for (const Model::Site &site : spec.model.sites)
     sites.push_back(builder.getNamedAttr(
         nameOf(site.kind.value), builder.getStringAttr(site.path.value)));
+  SmallVector<Part> parts;
+  if (spec.model.program)
+    parts.push_back({"program", spec.model.program->range});
   steer::ModelOp::create(
-      builder,
-      at(spec.model.range, {{"program", spec.model.program.range}}),
-      builder.getStringAttr(spec.model.program.value),
+      builder, at(spec.model.range, parts),
+      spec.model.program ? builder.getStringAttr(spec.model.program->value)
+                         : StringAttr(),
       sites.empty() ? DictionaryAttr() : builder.getDictionaryAttr(sites));
 }
 

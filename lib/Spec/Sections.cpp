@@ -154,7 +154,7 @@ void SpecParser::model(const YamlEntry &entry) {
   MapReader map(reporter, entry.value, modelKeys());
   if (!map)
     return;
-  if (const YamlNode *node = map.require("program", entry.key.range))
+  if (const YamlNode *node = map.get("program"))
     if (auto program = values.text(*node, "'program'")) {
       path(*program);
       spec.model.program = *program;

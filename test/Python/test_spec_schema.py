@@ -197,7 +197,7 @@ def test_every_exception_is_needed():
         "{weir: 1, policies: {}}",
         "{weir: 1, model: {program: a}}",
         "{weir: 1, model: {program: ''}, policies: {}}",
-        "{weir: 1, model: {}, policies: {}}",
+        "{weir: 1, model: {progam: a}, policies: {}}",
         "{weir: 1, model: {program: a, sites: automatic}, policies: {}}",
         "{weir: 1, model: {program: a, sites: {}}, policies: {}}",
         "{weir: 1, model: {program: a, sites: {res: b}}, policies: {}}",

@@ -106,7 +106,7 @@ struct Selection {
 
 struct Model {
   SourceRange range; ///< the key `model`
-  Name program;
+  std::optional<Name> program; ///< else the command line gives it
   struct Site {
     Marked<SiteKind> kind;
     Name path;

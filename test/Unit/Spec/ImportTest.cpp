@@ -151,11 +151,11 @@ TEST(Import, IsRepeatable) {
 
 TEST(Import, ReportsManyErrorsAtOnce) {
   Imported result =
-      import("weir: 3\nmodel: {}\npolicies: {p: {}, q: {do: ad}}\nplan: {}\n");
+      import("weir: 3\nmodel: {program: 3a, site: b}\npolicies: {p: {}, q: {do: ad}}\nplan: {}\n");
   EXPECT_EQ(result.all(),
             "1:7: error: this compiler reads version 1 of the spec language, "
             "written 'weir: 1'; found '3'\n"
-            "2:1: error: a model must have the key 'program'\n"
+            "2:22: error: unknown key 'site' in a model; did you mean 'sites'?\n"
             "3:12: error: a policy must have the key 'on'\n"
             "3:12: error: a policy must have the key 'do'\n"
             "3:19: error: a policy must have the key 'on'\n"
