@@ -39,7 +39,8 @@ def run_lit(build: Path, env: dict[str, str]) -> tuple[int, int]:
     report = build / "test" / "lit.json"
     report.unlink(missing_ok=True)
     subprocess.run(
-        [sys.executable, "-m", "lit.main", "-q", "--time-tests", "-j2",
+        [sys.executable, "-c", "from lit.main import main; main()", "-q",
+         "--time-tests", "-j2",
          f"--output={report}", str(build / "test")],
         env=env, check=False)
     if not report.exists():
