@@ -183,15 +183,25 @@ Value AtenBuilder::std(Value x, int64_t correction) {
                  {"keepdim", true}});
 }
 
-Value AtenBuilder::kthLargest(Value x, int64_t k) {
-  // topk sorts; the last of its values is the k-th largest.
+Value AtenBuilder::keepTopK(Value x, int64_t k) {
   auto type = fx::withLastSize(typeOf(x), k);
-  auto call = fx::CallOp::create(
+  auto top = fx::CallOp::create(
       builder, loc,
       TypeRange{type, fx::withElementType(type, builder.getI64Type())},
       "aten.topk.default",
-      ArrayRef<fx::Argument>{{"self", x}, {"k", k}, {"dim", -1}});
-  return columns(call.getResult(0), k - 1);
+      ArrayRef<fx::Argument>{
+          {"self", x}, {"k", k}, {"dim", -1}, {"largest", true}, {"sorted", false}});
+  Value zeros = call(typeOf(x), "aten.zeros_like.default", {{"self", x}});
+  return call(typeOf(x), "aten.scatter.src",
+              {{"self", zeros},
+               {"dim", -1},
+               {"index", top.getResult(1)},
+               {"src", relu(top.getResult(0))}});
+}
+
+Value AtenBuilder::expandAs(Value x, Value like) {
+  return call(fx::withElementType(typeOf(like), typeOf(x).getElementType()),
+              "aten.expand_as.default", {{"self", x}, {"other", like}});
 }
 
 Value AtenBuilder::constant(Attribute recipe, ArrayRef<int64_t> shape) {

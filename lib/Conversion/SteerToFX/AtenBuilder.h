@@ -60,8 +60,10 @@ public:
   mlir::Value mean(mlir::Value x);
   /// Population (correction 0) or sample (1) standard deviation, as `norm`.
   mlir::Value std(mlir::Value x, int64_t correction);
-  /// The k-th largest number of the last dimension, which stays with size 1.
-  mlir::Value kthLargest(mlir::Value x, int64_t k);
+  /// relu of the k largest numbers of the last dimension, 0 elsewhere.
+  mlir::Value keepTopK(mlir::Value x, int64_t k);
+  /// x broadcast to the shape of `like`, as a view.
+  mlir::Value expandAs(mlir::Value x, mlir::Value like);
 
   /// A stored constant: rows of a recipe as f32.
   mlir::Value constant(mlir::Attribute recipe, llvm::ArrayRef<int64_t> shape);

@@ -46,10 +46,14 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
     Value positions = adaptor.getPositions();
     TokensAttr scope = op.getScope();
     Value held;
+    int64_t from = std::max(scope.getFrom(), scope.getSkipFirst());
+    // Padding has position -1, which no scope means; nothing that holds from
+    // some position on, or at listed ones, has to say so.
+    bool excludesPadding = scope.getSet() == TokenSet::Generated ||
+                           scope.getPositions() || from > 0;
     auto hold = [&](Value gate) {
       held = held ? aten.logical("and", held, gate) : gate;
     };
-    // Padding has position -1, which no scope means.
     auto length = [&] { return aten.unsqueeze(adaptor.getPromptLength(), 1); };
     switch (scope.getSet()) {
     case TokenSet::All:
@@ -71,10 +75,9 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
         Value equal = aten.compare("eq", positions, position);
         any = any ? aten.logical("or", any, equal) : equal;
       }
-      hold(any ? any : aten.compare("lt", positions, int64_t(-1)));
+      hold(any);
     }
-    int64_t from = std::max(scope.getFrom(), scope.getSkipFirst());
-    if (from > 0 || !held)
+    if (from > 0 || !excludesPadding)
       hold(aten.compare("ge", positions, std::max<int64_t>(from, 0)));
     if (scope.getTo() >= 0)
       hold(aten.compare("le", positions, scope.getTo()));

@@ -33,6 +33,16 @@ namespace {
 // Reading
 //===----------------------------------------------------------------------===//
 
+/// What a normalised dictionary's output is multiplied by: |x| / sqrt(d), or the
+/// sample's standard deviation (d - 1), as sae_lens has it.
+Value inputScale(AtenBuilder &aten, Value x,
+                 flow::Normalization normalization) {
+  if (normalization == flow::Normalization::LayerNorm)
+    return aten.std(x, /*correction=*/1);
+  double root = std::sqrt(static_cast<double>(lastSize(x)));
+  return aten.binary("div", aten.norm(x), aten.numbers(root));
+}
+
 /// x brought to what the encoder expects, in f32.
 Value normalizeInput(AtenBuilder &aten, Value x,
                      flow::Normalization normalization) {
@@ -40,13 +50,14 @@ Value normalizeInput(AtenBuilder &aten, Value x,
   case flow::Normalization::None:
     return x;
   case flow::Normalization::ConstantNorm: {
-    double root = std::sqrt(static_cast<double>(lastSize(x)));
-    Value ratio = aten.binary("div", aten.norm(x), aten.numbers(root));
-    return aten.binary("div", x, ratio);
+    Value scale = inputScale(aten, x, normalization);
+    // A zero vector has no direction to stretch: divide by one instead.
+    return aten.binary("div", x, aten.where(aten.compare("gt", scale, 0.0),
+                                            scale, aten.numbers(1.0)));
   }
   case flow::Normalization::LayerNorm: {
     Value centred = aten.binary("sub", x, aten.mean(x));
-    Value spread = aten.std(x, /*correction=*/0);
+    Value spread = inputScale(aten, x, normalization);
     return aten.binary("div", centred,
                        aten.binary("add", spread, aten.numbers(1e-5)));
   }
@@ -102,10 +113,11 @@ struct LowerRead : OpConversionPattern<ReadOp> {
       return aten.relu(aten.keepWhere(aten.compare("gt", z, theta), z));
     }
     case ActivationKind::TopK: {
-      Value z = aten.relu(aten.linear(x, weight, bias));
-      Value least = aten.kthLargest(z, op.getActivation().getTopK());
-      Value edited = aten.columns(z, op.getFeatures());
-      return aten.keepWhere(aten.compare("ge", edited, least), edited);
+      // Exactly k stay, also where several are equal at the boundary; which of
+      // those is up to aten.topk, called as sae_lens calls it.
+      Value z = aten.linear(x, weight, bias);
+      return aten.columns(aten.keepTopK(z, op.getActivation().getTopK()),
+                          op.getFeatures());
     }
     case ActivationKind::Gated: {
       // The gate's bias is the encoder's; magnitudes rescale the same products.
@@ -140,13 +152,7 @@ struct LowerInputScale : OpConversionPattern<InputScaleOp> {
                   ConversionPatternRewriter &rewriter) const override {
     AtenBuilder aten(rewriter, op.getLoc());
     Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
-    if (op.getNormalization() == flow::Normalization::ConstantNorm) {
-      double root = std::sqrt(static_cast<double>(lastSize(x)));
-      rewriter.replaceOp(
-          op, aten.binary("div", aten.norm(x), aten.numbers(root)));
-      return success();
-    }
-    rewriter.replaceOp(op, aten.std(x, /*correction=*/0));
+    rewriter.replaceOp(op, inputScale(aten, x, op.getNormalization()));
     return success();
   }
 };
@@ -180,10 +186,12 @@ struct LowerSetTo : OpConversionPattern<SetToOp> {
   matchAndRewrite(SetToOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     AtenBuilder aten(rewriter, op.getLoc());
-    // Its users broadcast, so the numbers need no batch and sequence.
     Value v = aten.numbers(op.getValues());
     if (adaptor.getTimes())
       v = aten.binary("mul", adaptor.getTimes(), v);
+    // Deltas broadcast; who else uses the value sees it whole.
+    if (!llvm::all_of(op->getUsers(), llvm::IsaPred<DeltaOp>))
+      v = aten.expandAs(v, adaptor.getInput());
     rewriter.replaceOp(op, v);
     return success();
   }
@@ -230,10 +238,10 @@ struct LowerDelta : OpConversionPattern<DeltaOp> {
       Value active = aten.compare("gt", f, 0.0);
       gate = gate ? aten.logical("and", gate, active) : active;
     }
-    delta = aten.keepWhere(gate, delta);
     if (adaptor.getScale())
       delta = aten.binary("mul", delta, adaptor.getScale());
-    rewriter.replaceOp(op, delta);
+    // The gate comes last, so that it also stops what is not finite.
+    rewriter.replaceOp(op, aten.keepWhere(gate, delta));
     return success();
   }
 };
@@ -365,6 +373,36 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
     calls += llvm::range_size(program.getEntry().getOps<fx::CallOp>()) - before;
   }
 
+  /// A site of a narrower type is edited in f32 from its first edit to its last
+  /// and rounded where the patch yields.
+  void roundOnce(PatchOp patch) {
+    auto narrow = cast<RankedTensorType>(patch.getType());
+    Type f32 = Float32Type::get(&getContext());
+    if (narrow.getElementType() == f32)
+      return;
+    OpBuilder builder(&getContext());
+    llvm::DenseMap<Value, Value> widened;
+    for (Operation &op : patch.getBody().front()) {
+      if (!isa<WriteOp, ProjectOp, RescaleOp>(op))
+        continue;
+      for (OpOperand &operand : op.getOpOperands()) {
+        if (operand.get().getType() != narrow)
+          continue;
+        Value &wide = widened[operand.get()];
+        if (!wide) {
+          builder.setInsertionPoint(&op);
+          wide = AtenBuilder(builder, op.getLoc()).to(operand.get(), f32);
+        }
+        operand.set(wide);
+      }
+      op.getResult(0).setType(fx::withElementType(narrow, f32));
+    }
+    YieldOp yield = patch.getYield();
+    builder.setInsertionPoint(yield);
+    yield.setOperand(AtenBuilder(builder, patch.getLoc())
+                         .to(yield.getValue(), narrow.getElementType()));
+  }
+
   /// A patch's region computes in the program's own block.
   void inlinePatches(fx::ProgramOp program) {
     for (auto patch :
@@ -375,10 +413,9 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
                                      patch.getSite().getLayer())
           << " lowered to aten operators";
       Block &body = patch.getBody().front();
-      Value result = patch.getYield().getValue();
       body.getArgument(0).replaceAllUsesWith(patch.getInput());
-      if (result == body.getArgument(0))
-        result = patch.getInput();
+      roundOnce(patch);
+      Value result = patch.getYield().getValue();
       for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
         op.moveBefore(patch);
       patch.getResult().replaceAllUsesWith(result);
