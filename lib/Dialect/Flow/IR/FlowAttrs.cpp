@@ -145,6 +145,7 @@ LogicalResult ActivationAttr::verify(EmitError emitError, ActivationKind kind,
 StringRef RowsAttr::getConstantName() const {
   return stringifyRowsPart(getPart());
 }
+StringRef BasisAttr::getConstantName() const { return "basis"; }
 StringRef SumAttr::getConstantName() const { return "direction"; }
 StringRef ConcatAttr::getConstantName() const { return "rows"; }
 
@@ -165,13 +166,10 @@ llvm::Expected<RowMatrix> RowsAttr::evaluate(RowSource &source) const {
   switch (getPart()) {
   case RowsPart::Decoder:
     return (*dictionary)->decoder(getFeatures());
-  case RowsPart::UnitDecoder:
-  case RowsPart::Basis: {
+  case RowsPart::UnitDecoder: {
     auto rows = (*dictionary)->decoder(getFeatures());
     if (!rows)
       return rows;
-    if (getPart() == RowsPart::Basis)
-      return orthonormalBasis(*rows);
     return unitRows(*rows);
   }
   default:
@@ -234,14 +232,39 @@ llvm::Expected<RowMatrix> SumAttr::evaluate(RowSource &source) const {
   auto rows = cast<RecipeAttrInterface>(getRows()).evaluate(source);
   if (!rows)
     return rows;
-  RowVector weights(getWeights().size());
+  // In f64 to the end, weights included: the one rounding is the result's.
+  Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(rows->cols());
   for (auto [i, weight] : llvm::enumerate(getWeights().asArrayRef()))
-    weights[i] = static_cast<float>(weight);
-  return RowMatrix(combineRows(weights, *rows));
+    sum += weight * rows->row(i).cast<double>();
+  return RowMatrix(sum.cast<float>());
 }
 
 LogicalResult SumAttr::verifyConstantType(RankedTensorType type,
                                           EmitError emitError) const {
+  return verifyRecipeType(*this, false, type, emitError);
+}
+
+LogicalResult BasisAttr::verify(EmitError emitError, Attribute rows) {
+  auto recipe = dyn_cast<RecipeAttrInterface>(rows);
+  if (!recipe || recipe.getNumRows() < 0)
+    return emitError() << "expects a recipe with a known number of rows, got "
+                       << rows;
+  return success();
+}
+
+int64_t BasisAttr::getNumRows() const {
+  return cast<RecipeAttrInterface>(getRows()).getNumRows();
+}
+
+llvm::Expected<RowMatrix> BasisAttr::evaluate(RowSource &source) const {
+  auto rows = cast<RecipeAttrInterface>(getRows()).evaluate(source);
+  if (!rows)
+    return rows;
+  return orthonormalBasis(*rows);
+}
+
+LogicalResult BasisAttr::verifyConstantType(RankedTensorType type,
+                                            EmitError emitError) const {
   return verifyRecipeType(*this, false, type, emitError);
 }
 

@@ -79,7 +79,7 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
 
   LogicalResult resolve(FeaturesOp features, DictionaryStore &store) {
     llvm::SetVector<Attribute> resolved;
-    bool failedAny = false;
+    bool failedAny = false, repeats = features.getHadRepeats();
     for (auto [i, attribute] : llvm::enumerate(features.getSelectors())) {
       auto selector = cast<SelectorAttrInterface>(attribute);
       FlatSymbolRefAttr collection = selector.getCollectionRef();
@@ -96,15 +96,16 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
         continue;
       }
       for (int64_t index : indices)
-        resolved.insert(FeatureAttr::get(&getContext(), collection,
-                                         site.getKind(), site.getLayer(),
-                                         index));
+        repeats |= !resolved.insert(
+            FeatureAttr::get(&getContext(), collection, site.getKind(),
+                             site.getLayer(), index));
     }
     if (failedAny)
       return failure();
     selected += resolved.size();
     features.setSelectorsAttr(
         ArrayAttr::get(&getContext(), resolved.getArrayRef()));
+    features.setHadRepeats(repeats);
     return success();
   }
 

@@ -75,6 +75,7 @@ double GaussianAttr::strengthAt(int64_t layer, int64_t, int64_t) const {
 
 StringRef AddAttr::getKeyword() const { return "add"; }
 bool AddAttr::canWriteElsewhere() const { return true; }
+bool AddAttr::takesKnob() const { return true; }
 LogicalResult AddAttr::emit(PatchEmitter &patch) const {
   patch.add(getSchedule(), getNormalize());
   return success();
@@ -82,6 +83,7 @@ LogicalResult AddAttr::emit(PatchEmitter &patch) const {
 
 StringRef SetAttr::getKeyword() const { return "set"; }
 bool SetAttr::isAbsolute() const { return true; }
+bool SetAttr::takesKnob() const { return true; }
 LogicalResult SetAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   patch.edit(f, SetToOp::create(patch.builder(), patch.loc(), f.getType(), f,
@@ -92,6 +94,7 @@ LogicalResult SetAttr::emit(PatchEmitter &patch) const {
 
 StringRef ScaleAttr::getKeyword() const { return "scale"; }
 bool ScaleAttr::isAbsolute() const { return true; }
+bool ScaleAttr::takesKnob() const { return true; }
 LogicalResult ScaleAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   patch.edit(f,
@@ -151,6 +154,7 @@ LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
 }
 
 StringRef RecordAttr::getKeyword() const { return "record"; }
+bool RecordAttr::leavesValue() const { return true; }
 LogicalResult RecordAttr::emit(PatchEmitter &patch) const {
   patch.record(patch.read());
   return success();
@@ -162,8 +166,11 @@ LogicalResult RecordAttr::emit(PatchEmitter &patch) const {
 
 LogicalResult LayersAttr::verify(EmitError emitError, LayersKind kind,
                                  int64_t first, int64_t last) {
-  if (kind != LayersKind::Range)
-    return success(first == -1 && last == -1);
+  if (kind != LayersKind::Range) {
+    if (first != -1 || last != -1)
+      return emitError() << "only a range says which layers";
+    return success();
+  }
   if (first < 0 || last < first)
     return emitError() << "expects layers in ascending order from 0 on, got "
                        << first << " to " << last;
@@ -173,6 +180,8 @@ LogicalResult LayersAttr::verify(EmitError emitError, LayersKind kind,
 LogicalResult TokensAttr::verify(EmitError emitError, TokenSet,
                                  DenseI64ArrayAttr positions, int64_t from,
                                  int64_t to, int64_t skipFirst) {
+  if (positions && positions.empty())
+    return emitError() << "expects at least one position";
   if (positions &&
       llvm::any_of(positions.asArrayRef(), [](int64_t p) { return p < 0; }))
     return emitError() << "positions are 0 or more";
@@ -181,6 +190,9 @@ LogicalResult TokensAttr::verify(EmitError emitError, TokenSet,
   if (to >= 0 && from > to)
     return emitError() << "expects positions in ascending order, got " << from
                        << " to " << to;
+  if (to >= 0 && skipFirst > to)
+    return emitError() << "skipping the first " << skipFirst
+                       << " leaves no position up to " << to;
   return success();
 }
 

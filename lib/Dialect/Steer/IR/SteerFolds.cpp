@@ -40,7 +40,8 @@ LogicalResult PatchOp::canonicalize(PatchOp op, PatternRewriter &rewriter) {
 OpFoldResult PickOp::fold(FoldAdaptor) {
   // Every column, in order.
   auto input = cast<RankedTensorType>(getInput().getType());
-  if (llvm::equal(getColumns(), llvm::seq<int64_t>(input.getShape().back())))
+  if (input == getType() &&
+      llvm::equal(getColumns(), llvm::seq<int64_t>(input.getShape().back())))
     return getInput();
   return {};
 }

@@ -31,13 +31,18 @@ void SteerDialect::initialize() {
 
 RankedTensorType weir::steer::broadcastGateType(ArrayRef<Type> types,
                                                 Type element) {
-  RankedTensorType widest;
-  for (Type type : types) {
-    auto tensor = cast<RankedTensorType>(type);
-    if (!widest || tensor.getNumDynamicDims() > widest.getNumDynamicDims())
-      widest = tensor;
-  }
-  return fx::withElementType(fx::withLastSize(widest, 1), element);
+  auto isOne = [](Attribute size) {
+    auto number = dyn_cast_if_present<IntegerAttr>(size);
+    return number && number.getInt() == 1;
+  };
+  SmallVector<Attribute> sizes =
+      fx::sizesOf(cast<RankedTensorType>(types.front()));
+  for (Type type : types.drop_front())
+    for (auto [size, other] : llvm::zip_equal(
+             sizes, fx::sizesOf(cast<RankedTensorType>(type))))
+      if (isOne(size))
+        size = other;
+  return fx::withLastSize(fx::tensorOf(sizes, element), 1);
 }
 
 std::optional<SmallVector<int64_t>> weir::steer::plansOf(Value gate) {
@@ -102,9 +107,19 @@ LogicalResult PolicyOp::verify() {
            << getAction().getKeyword()
            << "' at other layers: it needs the features' activations, which "
               "live at their own";
-  if (getOnlyActive() && !getAction().isAbsolute())
-    return emitOpError("takes only_active with an action that edits "
-                       "activations, not with '")
+  // A transfer always edits both ends: what is taken from one has to arrive.
+  if (getOnlyActive() &&
+      (!getAction().isAbsolute() || getAction().getTarget()))
+    return emitOpError("takes only_active with an action that edits features "
+                       "one by one, not with '")
+           << getAction().getKeyword() << "'";
+  if (getTimes() && !getAction().takesKnob())
+    return emitOpError("has no number that a knob could multiply: its action "
+                       "is '")
+           << getAction().getKeyword() << "'";
+  if (getPreserveNorm() && getAction().leavesValue())
+    return emitOpError("takes preserve_norm with an action that changes the "
+                       "value, not with '")
            << getAction().getKeyword() << "'";
   return success();
 }
@@ -214,6 +229,11 @@ LogicalResult PatchOp::verifyRegions() {
   SmallVector<DeltaOp> deltas(block.getOps<DeltaOp>());
   for (auto [i, first] : llvm::enumerate(deltas)) {
     auto [dictionary, features] = editedFeatures(first);
+    llvm::SmallDenseSet<int64_t> own;
+    for (int64_t feature : features)
+      if (!own.insert(feature).second)
+        return first.emitOpError("edits feature ")
+               << feature << " of " << dictionary << " twice";
     for (DeltaOp second : ArrayRef(deltas).drop_front(i + 1)) {
       auto [other, others] = editedFeatures(second);
       if (!dictionary || dictionary != other ||
@@ -254,6 +274,19 @@ LogicalResult ReadOp::verify() {
              << feature << " of a dictionary of " << getDictionarySize();
   if (ShapedType::isDynamic(lastSize(getInput())))
     return emitOpError("expects a value of static width");
+  if (getActivation().getTopK() > static_cast<int64_t>(getDictionarySize()))
+    return emitOpError("keeps ") << getActivation().getTopK()
+                                 << " features of " << getDictionarySize();
+  if (!getGather())
+    return success();
+  // The value holds the activations themselves, one a feature.
+  if (getActivation().getKind() != flow::ActivationKind::Identity ||
+      getNormalization() != flow::Normalization::None)
+    return emitOpError("gathers activations, which nothing is done to");
+  if (lastSize(getInput()) != static_cast<int64_t>(getDictionarySize()))
+    return emitOpError("gathers from ")
+           << lastSize(getInput()) << " columns for a dictionary of "
+           << getDictionarySize();
   return success();
 }
 
@@ -290,6 +323,12 @@ LogicalResult PickOp::verify() {
   return success();
 }
 
+LogicalResult InputScaleOp::verify() {
+  if (getNormalization() == flow::Normalization::None)
+    return emitOpError("is for normalised dictionaries");
+  return success();
+}
+
 /// One number for all features, or one for each.
 static LogicalResult verifyNumbers(Operation *op, ArrayRef<double> numbers,
                                    Value result) {
@@ -312,6 +351,8 @@ LogicalResult ScaleByOp::verify() {
 LogicalResult ClampToOp::verify() {
   if (!getMin() && !getMax())
     return emitOpError("has no bound");
+  if ((getMin() && getMin()->isNaN()) || (getMax() && getMax()->isNaN()))
+    return emitOpError("has a bound that is no number");
   if (getMin() && getMax() &&
       getMin()->convertToDouble() > getMax()->convertToDouble())
     return emitOpError("has a min above its max");
@@ -319,8 +360,6 @@ LogicalResult ClampToOp::verify() {
 }
 
 LogicalResult StrengthOp::verify() {
-  if (lastSize(getResult()) != 1)
-    return emitOpError("makes one coefficient a token");
   if (!getValue().isFinite())
     return emitOpError("has a number that is not finite");
   return success();
@@ -338,13 +377,16 @@ LogicalResult WriteOp::verify() {
   for (auto [coefficient, rows] :
        llvm::zip_equal(getCoefficients(), getRows())) {
     auto recipe = dyn_cast<flow::RecipeAttrInterface>(rows);
-    if (!recipe)
-      return emitOpError("expects recipes of rows, got ") << rows;
-    if (recipe.getNumRows() >= 0 && recipe.getNumRows() != lastSize(coefficient))
+    if (!recipe || recipe.getNumRows() < 0)
+      return emitOpError("expects recipes with a known number of rows, got ")
+             << rows;
+    if (recipe.getNumRows() != lastSize(coefficient))
       return emitOpError("has ") << lastSize(coefficient)
                                  << " coefficients along "
                                  << recipe.getNumRows() << " rows";
   }
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a value of static width");
   return success();
 }
 
@@ -356,10 +398,28 @@ int64_t WriteOp::getBytesPerToken() {
 }
 int64_t WriteOp::getOperationsPerToken() { return getBytesPerToken() / 2; }
 
+LogicalResult ProjectOp::verify() {
+  if (getRows().getNumRows() < 0)
+    return emitOpError("expects a known number of rows");
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a value of static width");
+  return success();
+}
+
 int64_t ProjectOp::getBytesPerToken() {
   return getRows().getNumRows() * lastSize(getInput()) * 4;
 }
 int64_t ProjectOp::getOperationsPerToken() { return getBytesPerToken(); }
+
+LogicalResult RecordOp::verify() {
+  if (static_cast<int64_t>(getFeatures().size()) != lastSize(getInput()))
+    return emitOpError("names ") << getFeatures().size() << " features for "
+                                 << lastSize(getInput()) << " columns";
+  for (Attribute feature : getFeatures())
+    if (!isa<flow::FeatureAttr>(feature))
+      return emitOpError("expects features, got ") << feature;
+  return success();
+}
 
 //===----------------------------------------------------------------------===//
 // Gates
@@ -379,6 +439,15 @@ LogicalResult InPlansOp::verify() {
 LogicalResult CompareOp::verify() {
   if (!getAbove() && !getBelow())
     return emitOpError("has nothing to compare with");
+  return success();
+}
+
+LogicalResult KnobValueOp::verify() {
+  int64_t columns = lastSize(getKnobs());
+  if (!ShapedType::isDynamic(columns) &&
+      getIndex() >= static_cast<uint64_t>(columns))
+    return emitOpError("takes column ")
+           << getIndex() << " of " << columns << " knobs";
   return success();
 }
 

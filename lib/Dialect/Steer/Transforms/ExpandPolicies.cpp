@@ -38,6 +38,8 @@ struct Expansion {
   llvm::DenseMap<Operation *, SmallVector<int64_t>> plans;
   llvm::DenseMap<Attribute, int64_t> knobs; ///< by symbol
   llvm::DenseMap<Operation *, unsigned> placesOfPolicy;
+  /// The same by site: more than one where a set has several dictionaries.
+  llvm::DenseMap<std::pair<Operation *, Attribute>, unsigned> placesAtSite;
   /// Activations that conditions read at other sites.
   llvm::DenseMap<Attribute, Value> conditionReads;
   SmallVector<PlanOp> planOps;
@@ -84,8 +86,8 @@ public:
 
   struct Projection {
     PolicyOp policy;
-    flow::RowsAttr rows;
-    Value condition; ///< null where the policy has none
+    SmallVector<Attribute> rows; ///< recipes, one a dictionary
+    Value condition;             ///< null where the policy has none
   };
 
   Expansion &expansion;
@@ -134,7 +136,7 @@ public:
     Value scale;
     if (auto normalization = placement.dictionary.getNormalization();
         normalization != flow::Normalization::None) {
-      Value input = readValue(placement.dictionary.getReads());
+      Value input = readValue(placement.dictionary, "the value is");
       scale = InputScaleOp::create(
           builder(), where,
           fx::withLastSize(cast<RankedTensorType>(from.getType()), 1), input,
@@ -169,8 +171,15 @@ public:
   }
 
   void projectOut() override {
+    // Taking out one span after another is not taking out their sum, so a set
+    // over several dictionaries is one projection.
+    for (SiteBuilder::Projection &projection : site.projections)
+      if (projection.policy == policy()) {
+        projection.rows.push_back(rowsOf(flow::RowsPart::Decoder));
+        return;
+      }
     site.projections.push_back(
-        {policy(), rowsOf(flow::RowsPart::Basis), condition()});
+        {policy(), {rowsOf(flow::RowsPart::Decoder)}, condition()});
   }
 
   void record(Value activations) override {
@@ -184,12 +193,17 @@ public:
           at.getKind(), at.getLayer(), feature));
     // Names in a spec have no dot; what follows one makes a symbol unique.
     std::string name = policy().getSymName().split('.').first.str();
+    if (expansion.placesAtSite.lookup({policy(), placement.site}) > 1)
+      name += "." + placement.dictionary.getCollection().str();
     if (expansion.placesOfPolicy.lookup(policy()) > 1)
       name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
               std::to_string(at.getLayer());
     RecordOp::create(builder(), where, activations,
                      builder().getStringAttr(name),
-                     builder().getArrayAttr(features), gate());
+                     builder().getArrayAttr(features),
+                     joined(expansion.inputs.gate(where, plans(),
+                                                  policy().getTokensAttr(),
+                                                  /*noPadding=*/true)));
   }
 
   // ConditionEmitter: a feature of this site or of an earlier one.
@@ -202,19 +216,18 @@ public:
              << " has no dictionary that was opened";
       return {};
     }
-    if (dictionary.getReads() == placement.site)
-      return createRead(builder(), where, site.patch.getValue(), dictionary,
-                        feature.getIndex());
-    fx::SiteOp other = findEarlier(dictionary.getReads(), feature.str());
-    if (!other)
+    Value value = readValue(dictionary, "feature " + feature.str() + " is");
+    if (!value)
       return {};
+    if (dictionary.getReads() == placement.site)
+      return createRead(builder(), where, value, dictionary,
+                        feature.getIndex());
     Value &made = expansion.conditionReads[feature];
     if (!made) {
       OpBuilder::InsertionGuard guard(builder());
-      // Before the site's own patch, which stands in front of the marker or
-      // will: the value before any edit.
-      builder().setInsertionPointAfterValue(other.getInput());
-      made = createRead(builder(), where, other.getInput(), dictionary,
+      // Outside all patches, so that later sites can use it too.
+      builder().setInsertionPointAfterValue(value);
+      made = createRead(builder(), where, value, dictionary,
                         feature.getIndex());
     }
     return made;
@@ -224,16 +237,20 @@ public:
   Value gate() {
     if (gateValue)
       return gateValue;
-    Value plain = expansion.inputs.gate(where, plans(), policy().getTokensAttr());
-    Value when = condition();
-    gateValue = plain;
-    if (when)
-      gateValue = AllOp::create(
-          builder(), where,
-          broadcastGateType({plain.getType(), when.getType()},
-                            builder().getI1Type()),
-          ValueRange{plain, when});
+    gateValue = joined(
+        expansion.inputs.gate(where, plans(), policy().getTokensAttr()));
     return gateValue;
+  }
+
+  /// A gate together with the condition, if there is one.
+  Value joined(Value plain) {
+    Value when = condition();
+    if (!when)
+      return plain;
+    return AllOp::create(builder(), where,
+                         broadcastGateType({plain.getType(), when.getType()},
+                                           builder().getI1Type()),
+                         ValueRange{plain, when});
   }
 
   Value condition() {
@@ -251,15 +268,35 @@ public:
     for (flow::FeatureAttr feature : features) {
       flow::DictionaryOp dictionary =
           ::dictionaryOf(expansion.module, feature);
-      if (dictionary && dictionary.getReads() != placement.site)
-        (void)findEarlier(dictionary.getReads(), feature.str());
-      else if (!dictionary)
+      if (dictionary)
+        (void)readValue(dictionary, "feature " + feature.str() + " is");
+      else
         fail() << "feature " << feature.str()
                << " has no dictionary that was opened";
       if (failedAny)
         return failure();
     }
     return success();
+  }
+
+  /// Whether rows of `expected` numbers fit the value at a site.
+  bool fits(flow::DictionaryOp dictionary, uint64_t expected, Value value,
+            flow::SiteAttr at) {
+    auto type = cast<RankedTensorType>(value.getType());
+    if (type.getElementType().isF64()) {
+      fail() << "the value at " << nameOf(at)
+             << " is of f64, and edits are made in f32";
+      return false;
+    }
+    int64_t width = type.getShape().back();
+    if (width == static_cast<int64_t>(expected))
+      return true;
+    InFlightDiagnostic diag =
+        fail() << "the dictionary's rows do not fit the model: they have "
+               << expected << " numbers, the value at " << nameOf(at) << " has "
+               << width;
+    diag.attachNote(dictionary.getLoc()) << "the dictionary is declared here";
+    return false;
   }
 
   bool failedAny = false;
@@ -281,17 +318,18 @@ private:
         placement.features);
   }
 
-  /// The marker of a site that comes before this one in the program.
-  fx::SiteOp findEarlier(flow::SiteAttr at, StringRef feature) {
+  /// The marker of a site that comes before this one in the program. `what`
+  /// begins the error.
+  fx::SiteOp findEarlier(flow::SiteAttr at, const Twine &what) {
     fx::SiteOp other = expansion.markers.lookup(at);
     if (!other) {
-      fail() << "feature " << feature << " is read at " << nameOf(at)
+      fail() << what << " read at " << nameOf(at)
              << ", which the model does not have";
       return {};
     }
     if (!other->isBeforeInBlock(site.patch)) {
-      fail() << "feature " << feature << " is read at " << nameOf(at)
-             << ", which comes after " << nameOf(placement.site)
+      fail() << what << " read at " << nameOf(at) << ", which comes after "
+             << nameOf(placement.site)
              << ": what happens at a site can depend on the same site or on an "
                 "earlier one";
       return {};
@@ -299,16 +337,27 @@ private:
     return other;
   }
 
-  /// The value a dictionary reads from, before any edit at its site.
-  Value readValue(flow::SiteAttr at) {
-    if (at == placement.site)
-      return site.patch.getValue();
-    fx::SiteOp other = findEarlier(at, nameOf(at));
-    return other ? other.getInput() : Value();
+  /// The value a dictionary reads from, before any edit at its site: that of
+  /// this site or of an earlier one.
+  Value readValue(flow::DictionaryOp dictionary, const Twine &what) {
+    flow::SiteAttr at = dictionary.getReads();
+    Value value = site.patch.getValue();
+    if (at != placement.site) {
+      fx::SiteOp other = findEarlier(at, what);
+      if (!other)
+        return {};
+      value = other.getInput();
+    }
+    // A gathered value holds one number a feature.
+    bool gather = at.getKind() == fx::SiteKind::Neuron;
+    uint64_t width =
+        gather ? dictionary.getFeatures() : dictionary.getWidth();
+    return fits(dictionary, width, value, at) ? value : Value();
   }
 
   Value readFeatures(flow::DictionaryOp dictionary, ArrayRef<int64_t> features) {
-    Value value = readValue(dictionary.getReads());
+    Value value = readValue(dictionary, "a feature of policy '" +
+                                            policy().getSymName() + "' is");
     if (!value)
       return {};
     return createRead(builder(), where, value, dictionary, features);
@@ -324,19 +373,10 @@ private:
 LogicalResult SiteBuilder::emit(Placement &placement) {
   PolicyOp policy = placement.policy;
   flow::DictionaryOp dictionary = placement.dictionary;
-  auto type = cast<RankedTensorType>(marker.getInput().getType());
-  int64_t width = type.getShape().back();
-  if (width != static_cast<int64_t>(dictionary.getWidth())) {
-    InFlightDiagnostic diag =
-        policy.emitError()
-        << "the dictionary's rows do not fit the model: they have "
-        << dictionary.getWidth() << " numbers, the value at "
-        << nameOf(placement.site) << " has " << width;
-    diag.attachNote(dictionary.getLoc()) << "the dictionary is declared here";
-    return diag;
-  }
   Emission emission(*this, placement);
-  if (failed(emission.checkCondition()))
+  if (!emission.fits(dictionary, dictionary.getWidth(), marker.getInput(),
+                     placement.site) ||
+      failed(emission.checkCondition()))
     return failure();
   if (failed(policy.getAction().emit(emission)) || emission.failedAny)
     return failure();
@@ -356,8 +396,13 @@ void SiteBuilder::project(Value &value, const Projection &projection,
         broadcastGateType({gate.getType(), projection.condition.getType()},
                           builder.getI1Type()),
         ValueRange{gate, projection.condition});
-  value = ProjectOp::create(builder, loc, value.getType(), value,
-                            projection.rows, gate);
+  Attribute rows = projection.rows.front();
+  if (projection.rows.size() > 1)
+    rows = flow::ConcatAttr::get(builder.getContext(),
+                                 builder.getArrayAttr(projection.rows));
+  value = ProjectOp::create(
+      builder, loc, value.getType(), value,
+      flow::BasisAttr::get(builder.getContext(), rows), gate);
 }
 
 void SiteBuilder::emitProjections(Value &value) {
@@ -466,8 +511,10 @@ struct SteerExpandPolicies
     if (failed(placements) || failed(checkConflicts(module, *placements)))
       return failure();
     for (auto &[site, atSite] : *placements)
-      for (Placement &placement : atSite)
+      for (Placement &placement : atSite) {
         ++expansion.placesOfPolicy[placement.policy];
+        ++expansion.placesAtSite[{placement.policy, site}];
+      }
     return build(expansion, programs.front(), *placements);
   }
 
@@ -509,7 +556,9 @@ struct SteerExpandPolicies
     for (auto marker : program.getEntry().getOps<fx::SiteOp>()) {
       auto site = flow::SiteAttr::get(
           marker.getContext(), marker.getKind(), marker.getLayer());
-      expansion.markers[site] = marker;
+      if (!expansion.markers.try_emplace(site, marker).second)
+        return marker.emitError()
+               << "the program has site " << nameOf(site) << " twice";
       markers.push_back(marker);
       lastLayer = std::max<int64_t>(lastLayer, marker.getLayer());
     }

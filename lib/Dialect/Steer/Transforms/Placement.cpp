@@ -118,6 +118,16 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
            << "a transfer pairs its features in order, but there are "
            << from.size() << " to take from and " << to->size()
            << " to give to";
+  for (FlatSymbolRefAttr set :
+       {policy.getOnAttr(), policy.getAction().getTarget()})
+    if (auto features = module.lookupSymbol<flow::FeaturesOp>(set);
+        features.getHadRepeats()) {
+      InFlightDiagnostic diag =
+          policy.emitError() << "a transfer pairs its features in order, but "
+                                "one of its sets names a feature twice";
+      diag.attachNote(features.getLoc()) << "this one";
+      return diag;
+    }
 
   // Grouped by where the pair's two ends are.
   llvm::MapVector<std::pair<flow::DictionaryOp, flow::DictionaryOp>,
@@ -190,6 +200,14 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
           if (isNew || reported)
             continue;
           reported = failedAny = true;
+          if (at->second == policy) {
+            policy.emitError()
+                << "'" << policy.getSymName() << "' says twice what feature "
+                << site.getLayer() << "/"
+                << fx::stringifySiteKind(site.getKind()) << "/" << feature
+                << " becomes";
+            continue;
+          }
           InFlightDiagnostic diag =
               policy.emitError()
               << "'" << policy.getSymName() << "' and '"

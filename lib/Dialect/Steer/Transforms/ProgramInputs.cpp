@@ -73,10 +73,13 @@ Value ProgramInputs::inPlans(Location loc, ArrayRef<int64_t> plans) {
 }
 
 Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
-                          TokensAttr tokens) {
+                          TokensAttr tokens, bool noPadding) {
   Value rows = inPlans(loc, plans);
-  if (!tokens || tokens.isEveryToken())
-    return rows;
+  if (!tokens || tokens.isEveryToken()) {
+    if (!noPadding)
+      return rows;
+    tokens = TokensAttr::get(builder.getContext(), TokenSet::All, {}, -1, -1, 0);
+  }
   Value scope = once(tokens, [&](OpBuilder &b) -> Value {
     return TokensOp::create(b, loc, gateType(true), positions, promptLength,
                             tokens);

@@ -28,8 +28,10 @@ public:
   /// Rows that follow one of the plans [batch, 1, 1].
   mlir::Value inPlans(mlir::Location loc, llvm::ArrayRef<int64_t> plans);
   /// Rows and tokens [batch, sequence, 1], or [batch, 1, 1] for every token.
+  /// The latter holds at padding too, where nothing reads what a row computes;
+  /// `noPadding` excludes it, for what leaves the program.
   mlir::Value gate(mlir::Location loc, llvm::ArrayRef<int64_t> plans,
-                   TokensAttr tokens);
+                   TokensAttr tokens, bool noPadding = false);
   /// The rows' values of a knob [batch, 1, 1].
   mlir::Value knob(mlir::Location loc, int64_t index);
 

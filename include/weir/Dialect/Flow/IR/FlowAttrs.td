@@ -123,10 +123,10 @@ def Flow_RowsAttr : Flow_RecipeAttr<"Rows", "rows"> {
   let summary = "some rows of a dictionary, in effective form";
   let description = [{
     `#flow.rows<decoder of @sae.res.12 [53, 411]>`: shape [2, d] for `encoder`,
-    `decoder`, `unit_decoder` (rows of length one) and `basis` (an orthonormal
-    basis of the decoder rows' span, padded with zero rows where they depend on
-    each other); shape [2] for the others. An empty list means all rows, in which
-    case `count` of them are there.
+    `decoder` and `unit_decoder` (rows of length one), shape [2] for the others.
+    An empty list means all rows; how many that is only the dictionary knows, so
+    such a recipe stands for a whole encoder and never for directions that
+    something is written along.
   }];
   let parameters = (ins
     EnumParameter<Flow_RowsPart>:$part,
@@ -146,6 +146,17 @@ def Flow_SumAttr : Flow_RecipeAttr<"Sum", "sum"> {
     "::mlir::DenseF64ArrayAttr":$weights,
     "::mlir::Attribute":$rows);
   let assemblyFormat = "`<` $weights `*` $rows `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_BasisAttr : Flow_RecipeAttr<"Basis", "basis"> {
+  let summary = "an orthonormal basis of the span of rows";
+  let description = [{
+    `#flow.basis<#flow.rows<decoder of @d [53, 411]>>`: as many rows as the
+    recipe inside has, padded with zero rows where those depend on each other.
+  }];
+  let parameters = (ins "::mlir::Attribute":$rows);
+  let assemblyFormat = "`<` $rows `>`";
   let genVerifyDecl = 1;
 }
 

@@ -56,15 +56,19 @@ def Flow_FeaturesOp : Flow_Op<"features", [Symbol]> {
   let summary = "a named set of features";
   let description = [{
     A list of selectors. `flow-resolve` replaces them by single features, in
-    order and without repeats.
+    order and without repeats; `had_repeats` says that it left some out, so that
+    the features no longer stand in the places in which they were written.
 
     ```mlir
     flow.features @science [#flow.feature<@sae, res, 10, 811>,
                             #flow.antagonists<#flow.feature<@sae, res, 9, 4>, 2>]
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$selectors);
-  let assemblyFormat = "$sym_name $selectors attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$selectors,
+                       UnitAttr:$had_repeats);
+  let assemblyFormat = [{
+    $sym_name $selectors (`had_repeats` $had_repeats^)? attr-dict
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// True once every selector is a single feature.

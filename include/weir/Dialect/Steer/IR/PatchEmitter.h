@@ -60,8 +60,8 @@ public:
   virtual mlir::Value read(mlir::Attribute feature) = 0;
 };
 
-/// The type a gate or coefficient gets when values of these types [.., .., 1]
-/// are broadcast together: the operand with the most dynamic sizes decides.
+/// The type a gate or coefficient [.., .., 1] gets when values of these types,
+/// one or more, are broadcast together.
 mlir::RankedTensorType broadcastGateType(llvm::ArrayRef<mlir::Type> types,
                                          mlir::Type element);
 

@@ -63,19 +63,21 @@ class Steer_Action<string name, string attrMnemonic,
     : Steer_Attr<name, attrMnemonic,
         [DeclareAttrInterfaceMethods<Steer_ActionAttrInterface, overridden>]>;
 
-def Steer_AddAttr : Steer_Action<"Add", "add", ["canWriteElsewhere"]> {
+def Steer_AddAttr
+    : Steer_Action<"Add", "add", ["canWriteElsewhere", "takesKnob"]> {
   let summary = "x + s d";
   let parameters = (ins
     "::weir::steer::ScheduleAttrInterface":$schedule,
     DefaultValuedParameter<"bool", "false">:$normalize);
   let assemblyFormat = "`<` $schedule (`normalize` `=` $normalize^)? `>`";
 }
-def Steer_SetAttr : Steer_Action<"Set", "set", ["isAbsolute"]> {
+def Steer_SetAttr : Steer_Action<"Set", "set", ["isAbsolute", "takesKnob"]> {
   let summary = "f := c";
   let parameters = (ins "::mlir::FloatAttr":$value);
   let assemblyFormat = "`<` $value `>`";
 }
-def Steer_ScaleAttr : Steer_Action<"Scale", "scale", ["isAbsolute"]> {
+def Steer_ScaleAttr
+    : Steer_Action<"Scale", "scale", ["isAbsolute", "takesKnob"]> {
   let summary = "f := r f";
   let parameters = (ins "::mlir::FloatAttr":$factor);
   let assemblyFormat = "`<` $factor `>`";
@@ -106,10 +108,10 @@ def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
   let summary = "x - Q^T Q x";
   let description = [{
     The rows of Q are an orthonormal basis of the span of the set's decoder rows
-    at the site.
+    at the site, whatever dictionaries they are of.
   }];
 }
-def Steer_RecordAttr : Steer_Action<"Record", "record"> {
+def Steer_RecordAttr : Steer_Action<"Record", "record", ["leavesValue"]> {
   let summary = "an extra output: the activations";
 }
 
@@ -138,8 +140,9 @@ def Steer_TokensAttr : Steer_Attr<"Tokens", "scope"> {
   let description = [{
     All parts hold together: `set` (by the row's prompt length: `prompt` is
     position < length, `generated` the rest, `last` is position = length - 1),
-    `positions` (a list of absolute positions, empty for any), `from` and `to`
-    (absolute positions, both included), `skip_first` (position >= n).
+    `positions` (some absolute positions), `from` and `to` (absolute positions,
+    both included), `skip_first` (position >= n). A scope that says anything,
+    `#steer.scope<>` included, leaves out padding, whose position is -1.
 
     Defined by absolute position, so that prefill, decoding with a cache and a
     full recomputation agree.

@@ -31,6 +31,10 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
         therefore be written at layers other than the feature's own.
       }],
       "bool", "canWriteElsewhere", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<"True for actions that have a number a knob can multiply.",
+      "bool", "takesKnob", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<"True for actions that only look.",
+      "bool", "leavesValue", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{

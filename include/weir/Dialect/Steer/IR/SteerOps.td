@@ -19,10 +19,16 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 class Steer_Op<string mnemonic, list<Trait> traits = []>
     : Op<Steer_Dialect, mnemonic, traits>;
 
-def Steer_Value : TensorRankOf<[AnyFloat], [3]>;
+// Edits are made in f32, so wider values would lose what they are not edited in.
+def Steer_Value : TensorRankOf<[F16, BF16, F32], [3]>;
 def Steer_Activations : TensorRankOf<[F32], [3]>;
-def Steer_Gate : TensorRankOf<[I1], [3]>;
-def Steer_Knob : TensorRankOf<[F32], [3]>;
+
+// One gate or number a token or row.
+class Steer_PerToken<Type element> : ConfinedType<TensorRankOf<[element], [3]>,
+    [CPred<"::llvm::cast<::mlir::ShapedType>($_self).getShape().back() == 1">],
+    "3D tensor of " # element.summary # " values, one a token">;
+def Steer_Gate : Steer_PerToken<I1>;
+def Steer_Knob : Steer_PerToken<F32>;
 
 //===----------------------------------------------------------------------===//
 // What a spec says
@@ -218,6 +224,7 @@ def Steer_InputScaleOp : Steer_Op<"input_scale", [Pure]> {
   let assemblyFormat = [{
     $input $normalization attr-dict `:` type($input) `->` type($result)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -277,8 +284,8 @@ def Steer_SumOp : Steer_Op<"sum", [Pure, SameOperandsAndResultType]> {
 def Steer_DeltaOp : Steer_Op<"delta", [Pure, AttrSizedOperandSegments, AllTypesMatch<["from", "to", "result"]>]> {
   let summary = "what an edit adds along its decoder rows";
   let description = [{
-    v - f where the gate holds (and, with `only_active`, where f > 0), else 0;
-    multiplied by `scale` for a normalised dictionary.
+    v - f, multiplied by `scale` for a normalised dictionary, where the gate
+    holds (and, with `only_active`, where f > 0), else 0.
   }];
   let arguments = (ins Steer_Activations:$from, Steer_Activations:$to,
                        Optional<Steer_Gate>:$gate, Optional<Steer_Knob>:$scale,
@@ -298,7 +305,7 @@ def Steer_StrengthOp : Steer_Op<"strength", [Pure, AttrSizedOperandSegments]> {
   }];
   let arguments = (ins F64Attr:$value, Optional<Steer_Knob>:$times,
                        Optional<Steer_Gate>:$gate);
-  let results = (outs Steer_Activations:$result);
+  let results = (outs Steer_Knob:$result);
   let assemblyFormat = [{
     $value (`times` $times^ `:` type($times))?
     (`where` $gate^ `:` type($gate))? attr-dict `->` type($result)
@@ -341,7 +348,8 @@ def Steer_ProjectOp : Steer_Op<"project", [
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x - Q^T Q x";
   let description = [{
-    `rows` is a recipe of orthonormal rows Q [k, d]; applied where the gate holds.
+    `rows` is a recipe of orthonormal rows Q [k, d] (`#flow.basis`); applied where
+    the gate holds.
   }];
   let arguments = (ins Steer_Value:$input, Flow_RecipeAttrInterface:$rows,
                        Optional<Steer_Gate>:$gate);
@@ -349,6 +357,7 @@ def Steer_ProjectOp : Steer_Op<"project", [
   let assemblyFormat = [{
     $input `out` `of` $rows (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
+  let hasVerifier = 1;
 }
 
 def Steer_RescaleOp : Steer_Op<"rescale", [
@@ -377,6 +386,7 @@ def Steer_RecordOp : Steer_Op<"record"> {
   let assemblyFormat = [{
     $input `as` $name $features (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -401,7 +411,7 @@ def Steer_TokensOp : Steer_Op<"tokens", [Pure]> {
   let summary = "tokens of a part of the row";
   let description = [{
     `positions` [batch, sequence] are absolute, `prompt_length` [batch]. The
-    result is [batch, sequence, 1].
+    result is [batch, sequence, 1]; it never holds at padding (position -1).
   }];
   let arguments = (ins TensorRankOf<[I64], [2]>:$positions,
                        TensorRankOf<[I64], [1]>:$prompt_length,
@@ -414,7 +424,7 @@ def Steer_TokensOp : Steer_Op<"tokens", [Pure]> {
 
 def Steer_CompareOp : Steer_Op<"compare", [Pure]> {
   let summary = "an activation is strictly above and/or below a number";
-  let arguments = (ins Steer_Activations:$input, OptionalAttr<F64Attr>:$above,
+  let arguments = (ins Steer_Knob:$input, OptionalAttr<F64Attr>:$above,
                        OptionalAttr<F64Attr>:$below);
   let results = (outs Steer_Gate:$result);
   let assemblyFormat = [{
@@ -448,6 +458,7 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [Pure]> {
   let assemblyFormat = [{
     $knobs $index attr-dict `:` type($knobs) `->` type($result)
   }];
+  let hasVerifier = 1;
 }
 
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD
