@@ -288,20 +288,22 @@ bool readInts(const json::Object &meta, StringRef key,
   return true;
 }
 
-/// One past the last byte that a strided tensor touches; none on overflow.
+/// One past the last byte that a strided tensor touches, and for an empty one
+/// the byte it starts at; none on overflow.
 std::optional<int64_t> bytesTouched(const ArchiveTensor &tensor, size_t item) {
-  if (is_contained(tensor.sizes, 0))
-    return 0;
-  int64_t last = tensor.storageOffset;
-  for (auto [size, stride] : zip_equal(tensor.sizes, tensor.strides)) {
-    int64_t reach;
-    if (__builtin_mul_overflow(size - 1, stride, &reach) ||
-        __builtin_add_overflow(last, reach, &last))
+  int64_t end = tensor.storageOffset;
+  if (!is_contained(tensor.sizes, 0)) {
+    for (auto [size, stride] : zip_equal(tensor.sizes, tensor.strides)) {
+      int64_t reach;
+      if (__builtin_mul_overflow(size - 1, stride, &reach) ||
+          __builtin_add_overflow(end, reach, &end))
+        return std::nullopt;
+    }
+    if (__builtin_add_overflow(end, 1, &end))
       return std::nullopt;
   }
   int64_t bytes;
-  if (__builtin_add_overflow(last, 1, &last) ||
-      __builtin_mul_overflow(last, static_cast<int64_t>(item), &bytes))
+  if (__builtin_mul_overflow(end, static_cast<int64_t>(item), &bytes))
     return std::nullopt;
   return bytes;
 }

@@ -22,6 +22,8 @@
 namespace weir {
 
 /// A file mapped read-only and private. An empty file maps to an empty span.
+/// Replacing the file (as writeAtomically does) leaves the mapping as it is;
+/// cutting it short in place would end the process when the pages are read.
 class FileMapping {
 public:
   static llvm::Expected<std::shared_ptr<FileMapping>>

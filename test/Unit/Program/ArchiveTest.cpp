@@ -174,6 +174,12 @@ TEST(Archive, RefusesBadPayloads) {
       {"\"strides\": [{\"as_int\": 3}, {\"as_int\": 1}]",
        "\"strides\": [{\"as_int\": 4611686018427387904}, {\"as_int\": 1}]",
        "reaches outside"},
+      // Nothing is read of an empty tensor, but its place is computed.
+      {"\"as_int\": 2}, {\"as_int\": 3}], \"strides\": [{\"as_int\": 3}, "
+       "{\"as_int\": 1}], \"storage_offset\": {\"as_int\": 0}",
+       "\"as_int\": 0}, {\"as_int\": 3}], \"strides\": [{\"as_int\": 3}, "
+       "{\"as_int\": 1}], \"storage_offset\": {\"as_int\": 7}",
+       "reaches outside"},
       {"\"dtype\": 7", "\"dtype\": 8", "reaches outside"},
       {"\"dtype\": 7", "\"dtype\": 0", "unknown dtype"},
       {"\"dtype\": 7", "\"dtype\": 14", "unknown dtype"},
@@ -326,9 +332,11 @@ TEST(ArchiveWriter, KeepsEverythingAndAddsTensors) {
   json::Object model = source->model();
   model["weir"] = -0.0;
   std::string path = folder.file("out.pt2");
-  ASSERT_EQ(messageOf(rewriteArchive(*source, path, model, added,
-                                     {{"extra/notes.txt", bytesOf("new")},
-                                      {"extra/weir.json", bytesOf("{}")}})),
+  ASSERT_EQ(messageOf(rewriteArchive(
+                *source, path, model, added,
+                {{"extra/notes.txt", bytesOf("new")},
+                 {"extra/weir.json", bytesOf("{}")},
+                 {"data/sample_inputs/model.pt", bytesOf("inputs")}})),
             "");
   EXPECT_EQ(folder.entries(), std::vector<std::string>{"out.pt2"});
 
@@ -344,6 +352,7 @@ TEST(ArchiveWriter, KeepsEverythingAndAddsTensors) {
   Records before = contentOf(*source), after = contentOf(*copy);
   EXPECT_EQ(after["extra/notes.txt"], "new");
   EXPECT_EQ(after["extra/weir.json"], "{}");
+  EXPECT_EQ(after["data/sample_inputs/model.pt"], "inputs");
   for (const auto &[name, content] : before) {
     if (!StringRef(name).ends_with(".json") && name != "extra/notes.txt") {
       EXPECT_EQ(after[name], content) << name;

@@ -45,6 +45,26 @@ TEST(Json, KeysAreUniqueInEachObject) {
   EXPECT_OK(parseJSON(R"({"a": "a", "b": ["a", "a", ":"], "\"a": 1})"));
 }
 
+/// The string that a JSON text of one string stands for.
+std::string decoded(StringRef text) {
+  Expected<json::Value> value = parseJSON(text);
+  return value ? value->getAsString()->str() : messageOf(std::move(value));
+}
+
+TEST(Json, EscapedCharactersOfEveryPlane) {
+  EXPECT_EQ(decoded(R"("\u00e9 \u20AC")"), "\xc3\xa9 \xe2\x82\xac");
+  EXPECT_EQ(decoded(R"("a\ud83d\ude00b")"), "a\xf0\x9f\x98\x80"
+                                            "b");
+  EXPECT_EQ(decoded(R"("\uD840\uDC00")"), "\xf0\xa0\x80\x80"); // U+20000
+  EXPECT_EQ(decoded(R"("\udbff\udfff")"), "\xf4\x8f\xbf\xbf"); // U+10FFFF
+  // An escaped backslash starts no character.
+  EXPECT_EQ(decoded(R"("\\ud840\\udc00")"), "\\ud840\\udc00");
+  // One half alone becomes the replacement character, as LLVM does it.
+  EXPECT_EQ(decoded(R"("\ud840x")"), "\xef\xbf\xbdx");
+  EXPECT_ERROR(parseJSON("{\"\xf0\xa0\x80\x80\": 1, \"\\ud840\\udc00\": 2}"),
+               "twice");
+}
+
 TEST(Json, BadTextIsRefused) {
   for (const char *text : {"", "{", "]", "{]", "{\"a\"}", "[1,]", "\"\\u12\"",
                            "{\"a\": 1} 2", "\"\xff\"", "NaN"})
