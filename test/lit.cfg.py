@@ -24,8 +24,7 @@ config.environment["PATH"] = os.pathsep.join(
      os.path.dirname(config.python_executable), config.environment["PATH"]])
 config.environment["PYTHONPATH"] = os.path.join(config.weir_source_dir, "python")
 config.environment["OMP_NUM_THREADS"] = "1"
-# A failing check shows what it was given.
-config.environment["FILECHECK_OPTS"] = "--enable-var-scope --dump-input-filter=all"
+config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 
 config.substitutions.append(("%python", config.python_executable))
 config.substitutions.append(("%weir_source", config.weir_source_dir))
