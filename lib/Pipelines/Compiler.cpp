@@ -128,6 +128,9 @@ LogicalResult Compiler::steer() {
 
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   int64_t output = program.getReturn().getValues().size();
+  // As a spec writes them: with several collections, each feature names its own.
+  bool qualified =
+      llvm::range_size(module().getOps<flow::CollectionOp>()) > 1;
   program.walk([&](Operation *op) {
     if (auto record = dyn_cast<steer::RecordOp>(op)) {
       Manifest::Record entry;
@@ -135,7 +138,10 @@ LogicalResult Compiler::steer() {
       entry.output = output++;
       for (auto feature :
            record.getFeatures().getAsRange<flow::FeatureAttr>())
-        entry.features.push_back(feature.str());
+        entry.features.push_back(
+            (qualified ? specName(feature.getCollection().getValue()).str() + ":"
+                       : std::string()) +
+            feature.str());
       records.push_back(std::move(entry));
     } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
       sites.push_back(

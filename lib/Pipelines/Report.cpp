@@ -70,7 +70,9 @@ static std::string describe(Attribute rows) {
            part.getDictionary().getValue().str();
   if (auto sum = dyn_cast<flow::SumAttr>(rows))
     return "one direction: the sum of " + describe(sum.getRows());
-  auto concat = cast<flow::ConcatAttr>(rows);
+  auto concat = dyn_cast<flow::ConcatAttr>(rows);
+  if (!concat)
+    return countOf(cast<flow::RecipeAttrInterface>(rows).getNumRows(), "row");
   SmallVector<std::string> parts;
   for (Attribute part : concat.getParts())
     parts.push_back(describe(part));

@@ -371,9 +371,10 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
                     {"is_hop_single_tensor_return", nullptr}};
   if (call.getNode())
     node["name"] = *call.getNode();
-  else if (!resultNames.empty())
+  else if (resultNames.size() == 1)
     node["name"] = resultNames.front();
   else
+    // The results of several are nodes of their own to PyTorch.
     node["name"] = freshName();
   if (call.getExtra()) {
     json::Object extra;

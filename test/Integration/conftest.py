@@ -1,0 +1,33 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Settings and fixtures of the tests against references."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import hypothesis
+import models
+import pytest
+import torch
+
+# The same examples in every run, so that a failure is the change's and not the draw's. A larger
+# WEIR_EXAMPLES, such as 20, multiplies their number and draws anew each time.
+EFFORT = int(os.environ.get("WEIR_EXAMPLES", "1"))
+hypothesis.settings.register_profile(
+    "equivalence", derandomize=EFFORT == 1, deadline=None, database=None, print_blob=True, report_multiple_bugs=False,
+    suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.load_profile("equivalence")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Sums in another order are other sums."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A function from a family's name to its tiny model, exported."""
+    return functools.cache(lambda family: models.Tiny(family))

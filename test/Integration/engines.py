@@ -1,0 +1,83 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compiling a spec with weirc and running the program: with weir-run, and in Python."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import hooks
+import numpy
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(os.environ.get("WEIR_BUILD", ROOT / "build")).resolve() / "bin"
+
+
+def call(tool: str, *arguments, spec: Path | None = None) -> str:
+    """Runs a tool; a failure shows what it said and the spec."""
+    done = subprocess.run([TOOLS / tool, *map(str, arguments)], capture_output=True, text=True)
+    said = f"{tool} ended with {done.returncode}:\n{done.stderr}\n{spec.read_text() if spec else ''}"
+    assert done.returncode == 0, said
+    return done.stdout
+
+
+class Built:
+    """A compiled spec. Batches are specs.Batch."""
+
+    def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference"):
+        self.spec, self.folder = spec, folder
+        call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, spec=spec)
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
+        self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}
+        parse = hooks.Spec(spec, None).parse
+        self.columns = [[(record["name"].split(".")[0], parse(feature)) for feature in record["features"]]
+                        for record in self.manifest["records"]]
+
+    def _by_feature(self, records, row: int) -> dict:
+        """One row's records [S] by (policy, feature), as the reference has them."""
+        return {column: torch.as_tensor(record[row, :, index])
+                for record, columns in zip(records, self.columns) for index, column in enumerate(columns)}
+
+    def run(self, batch, engine: str = "reference", threads: int = 1):
+        """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row)."""
+        assert all(knobs == batch.knobs[0] for knobs in batch.knobs)
+        ids, logits, records = (self.folder / name for name in ("ids.npy", "logits.npy", "records.npz"))
+        numpy.save(ids, batch.padded().numpy())
+        call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", threads, "--logits", logits,
+             "--prompt-length", ",".join(map(str, batch.prompt_lengths)),
+             "--plan", ",".join(plan or "none" for plan in batch.plans),
+             *(f"--knob={name}={value}" for name, value in batch.knobs[0].items()),
+             *(("--record", records) if self.columns else ()), spec=self.spec)
+        arrays = numpy.load(records) if self.columns else {}
+        read = [arrays[record["name"]] for record in self.manifest["records"]]
+        return torch.from_numpy(numpy.load(logits)), [self._by_feature(read, row) for row in range(len(batch.ids))]
+
+    @functools.cached_property
+    def module(self):
+        """The program in Python."""
+        return torch.export.load(self.folder / "program.pt2").module()
+
+    def settings(self, batch) -> list[torch.Tensor]:
+        """The inputs of a program that follow input_ids and positions."""
+        plans = [-1 if plan is None else self.plans.index(plan) for plan in batch.plans]
+        settings = [torch.tensor(batch.prompt_lengths), torch.tensor(plans)]
+        if self.knobs:
+            settings.append(torch.tensor([[knobs.get(name, default) for name, default in self.knobs.items()]
+                                          for knobs in batch.knobs], dtype=torch.float32))
+        return settings
+
+    @torch.no_grad()
+    def run_in_python(self, batch, start: int = 0, stop: int | None = None):
+        """The program in Python on tokens start..stop of each row, the ones before being in its cache already.
+        Each row may have knobs of its own. Returns as `run`."""
+        ids = batch.padded()[:, start:stop]
+        positions = torch.where(ids < 0, -1, torch.arange(start, start + ids.shape[1]))
+        outputs = self.module(ids.clamp(min=0), positions, *self.settings(batch))
+        outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+        return outputs[0], [self._by_feature(outputs[1:], row) for row in range(len(batch.ids))]

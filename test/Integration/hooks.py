@@ -1,0 +1,387 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a spec means, written a second time: forward hooks on a Hugging Face model.
+
+This is the reference that programs are compared with, so nothing of Weir is used, only the YAML.
+It is written for clarity, and where there is a choice it computes differently: edits of features
+are made on whole reconstructions with the error term, x - decode(f) + decode(v), in f64, one row of
+a batch at a time, without a KV cache.
+
+Besides logits it reports from which token on they may not be compared: activations such as JumpReLU
+and conditions jump, and where the number that decides is within its rounding of the threshold (see
+dictionaries.py) a program in f32 may be right and yet take the other branch. A causal model's
+earlier tokens do not depend on such a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dictionaries
+import torch
+import yaml
+
+# Where sites are in the models of transformers: path of the block, then for each site a module below
+# it and the side of it. `mid` is changed in place, because the residual branch holds the same tensor.
+_LLAMA = ("model.layers", {"res": ("", "output"), "att": ("self_attn", "output"), "mlp": ("mlp", "output"),
+                           "mid": ("post_attention_layernorm", "in_place"), "head": ("self_attn.o_proj", "input")})
+# Gemma normalises what attention and MLP add.
+_GEMMA = ("model.layers", {"res": ("", "output"), "att": ("post_attention_layernorm", "output"),
+                           "mlp": ("post_feedforward_layernorm", "output"),
+                           "mid": ("pre_feedforward_layernorm", "in_place"), "head": ("self_attn.o_proj", "input")})
+_GPT2 = ("transformer.h", {"res": ("", "output"), "att": ("attn", "output"), "mlp": ("mlp", "output"),
+                           "mid": ("ln_2", "in_place"), "head": ("attn.c_proj", "input")})
+_NEOX = ("gpt_neox.layers", {"res": ("", "output"), "att": ("attention", "output"), "mlp": ("mlp", "output"),
+                             "mid": ("post_attention_layernorm", "in_place"), "head": ("attention.dense", "input")})
+SITES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "gemma2": _GEMMA,
+         "gemma3_text": _GEMMA, "gpt2": _GPT2, "gpt_neox": _NEOX}
+
+
+def sites_of(config) -> list[str]:
+    """The kinds of sites that a model has, in the order in which they are computed."""
+    parallel = getattr(config, "use_parallel_residual", False)  # attention and MLP side by side
+    return [kind for kind in ("head", "att", "mid", "mlp", "res") if not (parallel and kind == "mid")]
+
+
+@contextlib.contextmanager
+def hooked(model, config, wanted, edit):
+    """While it lasts, the value x [b, S, d] at each (layer, kind) of `wanted` becomes edit(layer, kind, x)."""
+    blocks, kinds = SITES[config.model_type]
+    handles = []
+    for layer, kind in wanted:
+        assert kind in sites_of(config)
+        path, side = kinds[kind]
+        module = model.get_submodule(".".join(part for part in (blocks, str(layer), path) if part))
+
+        def output(module, args, result, layer=layer, kind=kind):
+            if isinstance(result, tuple):
+                return (edit(layer, kind, result[0]), *result[1:])
+            return edit(layer, kind, result)
+
+        def before(module, args, kwargs, layer=layer, kind=kind, side=side):
+            values = [*args, *kwargs.values()]
+            assert isinstance(values[0], torch.Tensor)
+            new = edit(layer, kind, values[0])
+            if side == "in_place":
+                values[0].copy_(new)
+                return None
+            return (new, *args[1:]), kwargs
+
+        handles.append(module.register_forward_hook(output) if side == "output" else
+                       module.register_forward_pre_hook(before, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass(frozen=True, order=True)
+class Feature:
+    layer: int
+    site: str
+    index: int
+    dictionary: str
+
+    @property
+    def at(self):
+        return self.layer, self.site
+
+
+def _number(value) -> float:
+    return float(value)  # PyYAML takes 1e3 for text
+
+
+def _layers(value) -> tuple[int, int]:
+    first, _, last = str(value).partition("..")
+    return int(first), int(last or first)
+
+
+class Spec:
+    """A spec file, with its names resolved."""
+
+    def __init__(self, path: Path, model):
+        self.folder, self.model = Path(path).parent, model
+        self.data = yaml.safe_load(Path(path).read_text())
+        self.collections = self.data.get("dictionaries", {})
+        self.policies = self.data["policies"]
+        self.plans = self.data.get("plans", {"default": list(self.policies)})
+        self.knobs = {name: _number(knob["default"]) for name, knob in self.data.get("knobs", {}).items()}
+        self._opened = {}
+        self.features = functools.cache(lambda policy, key: self._select(self.policies[policy][key]))
+
+    def dictionary(self, name: str, layer: int, site: str) -> dictionaries.Dictionary:
+        if (name, layer, site) not in self._opened:
+            collection = self.collections[name]
+            path = self.folder / str(collection.get("path", "")).format(site=site, layer=layer)
+            self._opened[name, layer, site] = dictionaries.load(collection["format"], path, self.model)
+        return self._opened[name, layer, site]
+
+    def of(self, feature: Feature) -> dictionaries.Dictionary:
+        return self.dictionary(feature.dictionary, feature.layer, feature.site)
+
+    def parse(self, text: str) -> Feature:
+        name, _, rest = text.rpartition(":")
+        layer, site, index = rest.split("/")
+        return Feature(int(layer), site, int(index), name or next(iter(self.collections)))
+
+    def _select(self, selector) -> list[Feature]:
+        """The features of a selector or a list of them, each once, in order."""
+        if isinstance(selector, list):
+            found = [feature for each in selector for feature in self._select(each)]
+        elif isinstance(selector, str):
+            found = [self.parse(selector)]
+        elif "features" in selector:
+            named = selector["features"]
+            found = self._select(named if isinstance(named, list) else self.data["features"][named])
+        elif "site" in selector:
+            first = self.parse(selector["site"] + "/0")
+            found = [Feature(first.layer, first.site, index, first.dictionary)
+                     for index in range(self.of(first).features)]
+        else:
+            to = self.parse(selector["antagonists"])
+            rows = torch.nn.functional.normalize(self.of(to).rows, dim=1)
+            cosine = rows @ rows[to.index]
+            furthest = [index for index in cosine.argsort(stable=True).tolist() if cosine[index] < 0]
+            found = [Feature(to.layer, to.site, index, to.dictionary) for index in furthest[: selector.get("count", 1)]]
+        return list(dict.fromkeys(found))
+
+    def conditions(self, condition) -> list[Feature]:
+        if condition is None:
+            return []
+        inner = condition.get("any") or condition.get("all")
+        if inner is not None:
+            return [feature for each in inner for feature in self.conditions(each)]
+        return [self.parse(condition["feature"])]
+
+    def written_layers(self, policy: str, feature: Feature) -> range:
+        """The layers at which an addition of `feature` is written."""
+        layers = self.policies[policy].get("layers", "own")
+        if layers == "own":
+            return range(feature.layer, feature.layer + 1)
+        if layers == "cumulative":
+            return range(_layers(self.collections[feature.dictionary]["layers"])[0], feature.layer + 1)
+        first, last = _layers(layers)
+        return range(first, last + 1)
+
+    def strength(self, policy: str, layer: int) -> float:
+        """The strength of an addition at a layer, before knobs. The schedules run over all layers that
+        the policy writes at."""
+        strength = self.policies[policy]["strength"]
+        if not isinstance(strength, dict):
+            return _number(strength)
+        value, schedule = _number(strength["value"]), strength.get("schedule", "constant")
+        written = [at for feature in self.features(policy, "on") for at in self.written_layers(policy, feature)]
+        first, last = min(written), max(written)
+        if schedule == "exponential":
+            return value * math.exp(_number(strength.get("rate", -0.05)) * (layer - first))
+        if schedule == "linear" and first < last:
+            return value + (_number(strength.get("last", 1)) - value) * (layer - first) / (last - first)
+        if schedule == "gaussian":
+            distance = (layer - _number(strength["center"])) / _number(strength["width"])
+            return value * math.exp(-distance * distance / 2)
+        return value
+
+    def sites(self) -> set[tuple[int, str]]:
+        """Every (layer, kind) that any policy reads or writes."""
+        found = set()
+        for name, policy in self.policies.items():
+            features = self.features(name, "on") + (self.features(name, "to") if "to" in policy else [])
+            found |= {feature.at for feature in features + self.conditions(policy.get("when"))}
+            if policy["do"] == "add":
+                found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
+        return found
+
+
+def in_scope(tokens, positions: torch.Tensor, prompt_length: int) -> torch.Tensor:
+    """Which positions [S] a policy's `tokens` names."""
+    if tokens is None or isinstance(tokens, str):
+        tokens = {"part": tokens or "all"}
+    part = tokens.get("part", "all")
+    inside = {"all": positions >= 0, "prompt": positions < prompt_length, "generated": positions >= prompt_length,
+              "last": positions == prompt_length - 1}[part].clone()
+    if "positions" in tokens:
+        inside &= torch.isin(positions, torch.tensor(tokens["positions"]))
+    if "from" in tokens:
+        inside &= positions >= tokens["from"]
+    if "to" in tokens:
+        inside &= positions <= tokens["to"]
+    return inside & (positions >= tokens.get("skip_first", 0))
+
+
+@dataclass
+class Result:
+    logits: torch.Tensor  # [S, V]
+    records: dict[tuple[str, Feature], torch.Tensor] = field(default_factory=dict)  # [S] each
+    doubtful: int = 0  # logits and records of tokens from here on may not be compared
+
+
+class _Row:
+    """One row under one plan: what the hooks do. x is [S, d] in f64 throughout."""
+
+    def __init__(self, spec: Spec, plan: str | None, knobs: dict[str, float], prompt_length: int, length: int):
+        self.spec, self.knobs = spec, {**spec.knobs, **knobs}
+        self.policies = {name: spec.policies[name] for name in (spec.plans[plan] if plan is not None else [])}
+        positions = torch.arange(length)
+        self.scope = {name: in_scope(policy.get("tokens"), positions, prompt_length)
+                      for name, policy in self.policies.items()}
+        self.seen: dict[tuple[int, str], torch.Tensor] = {}  # values before any edit at their site
+        self.records: dict[tuple[str, Feature], torch.Tensor] = {}
+        self.doubt = torch.zeros(length, dtype=torch.bool)
+
+    def __call__(self, layer: int, kind: str, value: torch.Tensor) -> torch.Tensor:
+        x = value[0].to(torch.float64)
+        assert x.isfinite().all()
+        self.seen[layer, kind] = x
+        return self._edited(layer, kind, x).to(value.dtype).unsqueeze(0)
+
+    def _read(self, feature: Feature, where: torch.Tensor) -> torch.Tensor:
+        """A feature's activation [S]; it matters at the tokens `where`."""
+        dictionary, x = self.spec.of(feature), self.seen[feature.at]
+        self.doubt |= where & dictionary.jumps(x)[:, feature.index]
+        return dictionary.encode(x)[:, feature.index]
+
+    def _compare(self, condition, where) -> torch.Tensor:
+        for key, combine in (("any", torch.logical_or), ("all", torch.logical_and)):
+            if key in condition:
+                return functools.reduce(combine, [self._compare(each, where) for each in condition[key]])
+        feature = self.spec.parse(condition["feature"])
+
+        def holds(f):
+            f = f[:, feature.index]
+            above = f > _number(condition["above"]) if "above" in condition else True
+            below = f < _number(condition["below"]) if "below" in condition else True
+            return torch.as_tensor(above) & torch.as_tensor(below)
+
+        low, decision, high = map(holds, self.spec.of(feature).around(self.seen[feature.at]))
+        self.doubt |= where & ((low != decision) | (high != decision))
+        return decision
+
+    def _gate(self, name: str) -> torch.Tensor:
+        """The tokens at which a policy acts, [S]."""
+        scope, condition = self.scope[name], self.policies[name].get("when")
+        return scope & self._compare(condition, scope) if condition else scope
+
+    def _times(self, name: str) -> float:
+        policy = self.policies[name]
+        strength = policy.get("strength")
+        knob = policy.get("times") or (strength.get("times") if isinstance(strength, dict) else None)
+        return self.knobs[knob] if knob else 1.0
+
+    def _new_value(self, name: str, f: torch.Tensor) -> torch.Tensor:
+        policy, times = self.policies[name], self._times(name)
+        if policy["do"] == "set":
+            return torch.full_like(f, _number(policy["value"]) * times)
+        if policy["do"] == "scale":
+            return f * _number(policy["factor"]) * times
+        if policy["do"] == "clamp":
+            return f.clamp(_number(policy.get("min", "-inf")), _number(policy.get("max", "inf")))
+        assert policy["do"] == "ablate"
+        return torch.zeros_like(f)
+
+    def _absolute(self, layer: int, kind: str) -> list[tuple[Feature, torch.Tensor]]:
+        """What features at this site become: (feature, v [S]), NaN where a feature stays what it is."""
+        changes = []
+        for name, policy in self.policies.items():
+            if policy["do"] not in ("set", "scale", "clamp", "ablate", "transfer"):
+                continue
+            on = self.spec.features(name, "on")
+            to = self.spec.features(name, "to") if policy["do"] == "transfer" else []
+            if not any(feature.at == (layer, kind) for feature in on + to):
+                continue
+            gate = self._gate(name)
+            for index, feature in enumerate(on):
+                if feature.at == (layer, kind):
+                    f, where = self._read(feature, gate), gate
+                    if policy.get("only_active"):
+                        active, uncertain = self.spec.of(feature).active(self.seen[feature.at])
+                        if policy["do"] in ("set", "clamp"):  # others tend to no change as f tends to 0
+                            self.doubt |= gate & uncertain[:, feature.index]
+                        where = gate & active[:, feature.index]
+                    new = torch.zeros_like(f) if policy["do"] == "transfer" else self._new_value(name, f)
+                    changes.append((feature, new.where(where, torch.nan)))
+                if to and to[index].at == (layer, kind):
+                    total = self._read(to[index], gate) + self._read(feature, gate)
+                    changes.append((to[index], total.where(gate, torch.nan)))
+        assert len({feature for feature, _ in changes}) == len(changes), "two absolute writes on one feature"
+        return changes
+
+    def _edited(self, layer: int, kind: str, x: torch.Tensor) -> torch.Tensor:
+        new = x.clone()
+        # Absolute writes: replace the part of x that a dictionary explains.
+        changes = self._absolute(layer, kind)
+        for name in {feature.dictionary for feature, _ in changes}:
+            dictionary = self.spec.dictionary(name, layer, kind)
+            f = dictionary.encode(x)
+            v = f.clone()
+            for feature, value in changes:
+                if feature.dictionary == name:
+                    v[:, feature.index] = torch.where(value.isnan(), v[:, feature.index], value)
+            new += dictionary.decode(v, x) - dictionary.decode(f, x)
+        # Additions.
+        for name, policy in self.policies.items():
+            if policy["do"] != "add":
+                continue
+            for feature in self.spec.features(name, "on"):
+                if feature.site != kind or layer not in self.spec.written_layers(name, feature):
+                    continue
+                row = self.spec.of(feature).rows[feature.index]
+                if policy.get("normalize"):
+                    row = row / row.norm()
+                strength = self.spec.strength(name, layer) * self._times(name)
+                new += torch.where(self._gate(name).unsqueeze(1), strength * row, 0.0)
+        # Projections, in the order written.
+        for name, policy in self.policies.items():
+            here = [feature for feature in self.spec.features(name, "on") if feature.at == (layer, kind)]
+            if policy["do"] != "project_out" or not here:
+                continue
+            rows = torch.stack([self.spec.of(feature).rows[feature.index] for feature in here])
+            _, spread, basis = torch.linalg.svd(torch.nn.functional.normalize(rows, dim=1), full_matrices=False)
+            basis = basis[spread > 1e-5]
+            new = torch.where(self._gate(name).unsqueeze(1), new - new @ basis.T @ basis, new)
+        # Norms.
+        for name, policy in self.policies.items():
+            if policy.get("norm") == "preserve" and (layer, kind) in self._written(name):
+                length = new.norm(dim=1, keepdim=True)
+                kept = new * x.norm(dim=1, keepdim=True) / torch.where(length > 0, length, 1.0)
+                new = torch.where(self._gate(name).unsqueeze(1), kept, new)
+        self._record(layer, kind)
+        return new
+
+    def _written(self, name: str) -> set[tuple[int, str]]:
+        policy, on = self.policies[name], self.spec.features(name, "on")
+        if policy["do"] == "add":
+            return {(layer, feature.site) for feature in on for layer in self.spec.written_layers(name, feature)}
+        return {feature.at for feature in on + (self.spec.features(name, "to") if "to" in policy else [])}
+
+    def _record(self, layer: int, kind: str):
+        for name, policy in self.policies.items():
+            if policy["do"] == "record":
+                for feature in self.spec.features(name, "on"):
+                    if feature.at == (layer, kind):
+                        gate = self._gate(name)
+                        self.records[name, feature] = self._read(feature, gate).where(gate, 0.0)
+
+
+class Reference:
+    """A Hugging Face model under a spec."""
+
+    def __init__(self, path: Path, model):
+        self.spec, self.model = Spec(path, model), model
+
+    @torch.no_grad()
+    def run(self, ids, plan: str | None, prompt_length: int | None = None,
+            knobs: dict[str, float] | None = None) -> Result:
+        """One row: `ids` [S] without padding, under the plan called `plan` (None: unsteered)."""
+        tokens = torch.as_tensor(ids).reshape(1, -1)
+        length = tokens.shape[1]
+        row = _Row(self.spec, plan, knobs or {}, length if prompt_length is None else prompt_length, length)
+        wanted = self.spec.sites() if plan is not None else ()
+        with hooked(self.model, self.model.config, wanted, row):
+            logits = self.model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits[0].float()
+        doubtful = int(row.doubt.nonzero()[0]) if row.doubt.any() else length
+        return Result(logits, row.records, doubtful)

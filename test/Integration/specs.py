@@ -1,0 +1,272 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Random specs with their dictionaries, and random batches to run them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import families
+import hooks
+import numpy
+import random_dictionaries
+import torch
+import yaml
+from hypothesis import strategies as st
+
+KINDS = ("head", "att", "mid", "mlp", "res")  # in the order in which a block computes them
+ABSOLUTE = ("set", "scale", "clamp", "ablate", "transfer")
+LAYERS = 3
+NUMBERS = (-2.0, -1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 1.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids, plan, prompt length and knobs of each row; rows may differ in length."""
+
+    ids: list[list[int]]
+    plans: list[str | None]
+    prompt_lengths: list[int]
+    knobs: list[dict[str, float]]
+
+    def padded(self) -> torch.Tensor:
+        """ids [b, S], -1 where a short row has ended."""
+        longest = max(map(len, self.ids))
+        return torch.tensor([row + [-1] * (longest - len(row)) for row in self.ids])
+
+
+@dataclass(frozen=True)
+class Case:
+    """What hypothesis draws: everything but bytes, so that a failure shrinks to a small spec."""
+
+    family: str
+    seed: int  # of the dictionaries' numbers
+    data: dict  # the spec
+    batches: tuple[Batch, ...]
+
+    def __repr__(self):
+        return f"Case of {self.family}, seed {self.seed}:\n{text(self.data)}\n" + "\n".join(map(repr, self.batches))
+
+    def write(self, folder: Path, sizes: dict[str, tuple[int, float]]) -> Path:
+        """Writes spec and dictionaries. `sizes`: width and typical size of values by kind of site."""
+        random = numpy.random.default_rng(self.seed)
+        for name, collection in self.data["dictionaries"].items():
+            first, last = (int(end) for end in collection["layers"].split(".."))
+            for kind in KINDS:
+                for layer in range(first, last + 1) if kind in collection["sites"] else ():
+                    path = folder / collection["path"].format(site=kind, layer=layer)
+                    random_dictionaries.WRITERS[collection["format"]](path, random, *sizes[kind])
+        path = folder / "spec.yaml"
+        path.write_text(text(self.data))
+        return path
+
+
+def text(data) -> str:
+    return yaml.safe_dump(data, sort_keys=False, width=120, default_flow_style=None)
+
+
+def _tokens(draw):
+    if draw(st.booleans()):
+        return draw(st.sampled_from(["all", "prompt", "generated", "last"]))
+    scope = {}
+    if draw(st.integers(0, 2)) == 0:
+        scope["part"] = draw(st.sampled_from(["all", "prompt", "generated", "last"]))
+    least = draw(st.integers(0, 4)) if draw(st.booleans()) else 0
+    if least:
+        scope["skip_first"] = least
+    choice = draw(st.integers(0 if scope else 1, 3))
+    if choice == 1:  # a set that nothing can be in is an error, so positions begin at `least`
+        scope["positions"] = draw(st.lists(st.integers(least, 19), min_size=1, max_size=6, unique=True))
+    elif choice == 2:
+        scope["from"] = draw(st.integers(0, 12))
+        if draw(st.booleans()):
+            scope["to"] = max(scope["from"], least) + draw(st.integers(0, 8))
+    elif choice == 3:
+        scope["to"] = draw(st.integers(least, 19))
+    return scope
+
+
+class _Drawing:
+    """Draws one spec."""
+
+    def __init__(self, draw, kinds):
+        self.draw, self.kinds = draw, kinds
+        self.collections, self.counts = {}, {}
+        self.knobs = {f"k{index}": {"default": draw(st.sampled_from(NUMBERS)), "range": [-4, 4]}
+                      for index in range(draw(st.integers(0, 2)))}
+
+    def one_in(self, n: int) -> bool:
+        return self.draw(st.integers(0, n - 1)) == n - 1
+
+    def collection(self, name: str, form: str):
+        kinds = [kind for kind in KINDS if kind in self.kinds and (form == "sae_lens" or kind == "res" or self.one_in(2))]
+        first = self.draw(st.integers(0, LAYERS - 1))
+        last = self.draw(st.integers(first, LAYERS - 1))
+        suffix = ".npy" if form == "directions" else ""
+        self.collections[name] = {"format": form, "path": f"{name}/{{site}}.{{layer}}{suffix}", "sites": kinds,
+                                  "layers": f"{first}..{last}"}
+        self.counts[name] = 6 if form == "directions" else random_dictionaries.FEATURES
+
+    def sites(self, name=None) -> list[tuple[int, str, str]]:
+        """(layer, kind, collection), in the order of computation."""
+        found = []
+        for each, collection in self.collections.items():
+            if name in (None, each):
+                first, last = (int(end) for end in collection["layers"].split(".."))
+                found += [(layer, kind, each) for layer in range(first, last + 1) for kind in collection["sites"]]
+        return sorted(found, key=lambda at: (at[0], KINDS.index(at[1])))
+
+    def feature(self, at, index=None) -> str:
+        layer, kind, name = at
+        prefix = f"{name}:" if len(self.collections) > 1 or self.one_in(4) else ""
+        index = self.draw(st.integers(0, self.counts[name] - 1)) if index is None else index
+        return f"{prefix}{layer}/{kind}/{index}"
+
+    def several(self, most_sites=2) -> tuple[list, list]:
+        """(a selection, the sites it is at)."""
+        sites = self.draw(st.lists(st.sampled_from(self.sites()), min_size=1, max_size=most_sites, unique=True))
+        selected = []
+        for at in sites:
+            indices = self.draw(st.lists(st.integers(0, self.counts[at[2]] - 1), min_size=1, max_size=3, unique=True))
+            selected += [self.feature(at, index) for index in indices]
+        if self.one_in(8):
+            at = sites[0]
+            full = self.feature(at, 0).rpartition("/")[0]
+            selected = [each for each in selected if each.rpartition("/")[0] != full]
+            selected.append({"site": full})
+        elif self.one_in(8):
+            selected = [{"antagonists": self.feature(sites[0]), "count": self.draw(st.integers(1, 3))}]
+            sites = sites[:1]
+        return selected, sites
+
+    def condition(self, latest, depth=0):
+        allowed = [at for at in self.sites() if (at[0], KINDS.index(at[1])) <= latest]
+        if not allowed:
+            return None
+        if depth < 2 and self.one_in(3):
+            key = self.draw(st.sampled_from(["any", "all"]))
+            return {key: [self.condition(latest, depth + 1) for _ in range(self.draw(st.integers(1, 3)))]}
+        condition = {"feature": self.feature(self.draw(st.sampled_from(allowed)))}
+        which = self.draw(st.integers(0, 3))
+        if which != 1:
+            condition["above"] = self.draw(st.sampled_from([-0.5, 0.0, 0.25, 0.5]))
+        if which in (1, 2):
+            condition["below"] = self.draw(st.sampled_from([0.75, 1.0, 2.0]))
+        return condition
+
+    def number(self, policy: dict, key: str, numbers=NUMBERS):
+        policy[key] = self.draw(st.sampled_from(numbers))
+        if self.knobs and self.one_in(3):
+            policy["times"] = self.draw(st.sampled_from(sorted(self.knobs)))
+
+    def strength(self, policy: dict):
+        self.number(policy, "strength", [number for number in NUMBERS if number])
+        schedule = self.draw(st.sampled_from([None, None, "constant", "linear", "exponential", "gaussian"]))
+        if schedule is None:
+            return
+        policy["strength"] = strength = {"value": policy["strength"], "schedule": schedule}
+        if "times" in policy and self.one_in(2):
+            strength["times"] = policy.pop("times")
+        if schedule == "linear" and self.one_in(2):
+            strength["last"] = self.draw(st.sampled_from(NUMBERS))
+        if schedule == "exponential" and self.one_in(2):
+            strength["rate"] = self.draw(st.sampled_from([-1.0, -0.1, 0.5]))
+        if schedule == "gaussian":
+            strength |= {"center": self.draw(st.sampled_from([0, 1, 1.5, 4])),
+                         "width": self.draw(st.sampled_from([0.5, 1, 2.5]))}
+
+    def policy(self) -> dict:
+        action = self.draw(st.sampled_from(["add", "add", *ABSOLUTE, "project_out", "record"]))
+        selected, sites = self.several(1 if action == "transfer" else 2)
+        policy = {"on": selected, "do": action}
+        changed = [(layer, KINDS.index(kind)) for layer, kind, _ in sites]
+        if action == "transfer":
+            # From one site to the same or a later one, as many features there.
+            count = self.draw(st.integers(1, 3))
+            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0]]
+            target = self.draw(st.sampled_from(later))
+            most = min(self.counts[sites[0][2]], self.counts[target[2]])
+            picks = self.draw(st.lists(st.integers(0, most - 1), min_size=2 * count, max_size=2 * count, unique=True))
+            policy["on"] = [self.feature(sites[0], index) for index in picks[:count]]
+            policy["to"] = [self.feature(target, index) for index in picks[count:]]
+            changed.append((target[0], KINDS.index(target[1])))
+        elif action == "add":
+            self.strength(policy)
+            if self.one_in(3):
+                policy["normalize"] = True
+            layers = self.draw(st.sampled_from([None, "own", "cumulative", "range"]))
+            if layers == "range":
+                first = self.draw(st.integers(0, LAYERS - 1))
+                policy["layers"] = f"{first}..{self.draw(st.integers(first, LAYERS - 1))}"
+                changed = [(first, kind) for _, kind in changed]
+            elif layers:
+                policy["layers"] = layers
+                if layers == "cumulative":
+                    changed = [(int(self.collections[name]["layers"].split("..")[0]), KINDS.index(kind))
+                               for _, kind, name in sites]
+        elif action == "set":
+            self.number(policy, "value")
+        elif action == "scale":
+            self.number(policy, "factor")
+        elif action == "clamp":
+            least = self.draw(st.sampled_from([None, -0.5, 0.25, 1.0]))
+            if least is not None:
+                policy["min"] = least
+            if least is None or self.one_in(2):
+                policy["max"] = self.draw(st.sampled_from([1.0, 1.5, 3.0]))
+        if action in ("set", "scale", "clamp", "ablate") and self.one_in(3):
+            policy["only_active"] = True
+        if action != "record" and self.one_in(4):
+            policy["norm"] = "preserve"
+        if self.one_in(2):
+            policy["tokens"] = _tokens(self.draw)
+        if self.one_in(3):
+            condition = self.condition(min(changed))
+            if condition:
+                policy["when"] = condition
+        return policy
+
+    def batch(self, plans) -> Batch:
+        lengths = self.draw(st.lists(st.integers(1, 20), min_size=1, max_size=families.MAX_BATCH))
+        random = numpy.random.default_rng(self.draw(st.integers(0, 10**6)))
+        ids = [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
+        # One plan may be asked for by every row, by some, or by none.
+        names = [self.draw(st.sampled_from([*plans, *plans, None])) for _ in lengths]
+        knobs = [{name: self.draw(st.sampled_from(NUMBERS)) for name in self.knobs if self.one_in(2)} for _ in lengths]
+        return Batch(ids, names, [self.draw(st.integers(1, length)) for length in lengths], knobs)
+
+
+@st.composite
+def cases(draw, family: str, kinds, forms=("sae_lens", "gemma_scope", "directions")) -> Case:
+    """A spec of 1 to 6 policies in 1 to 3 plans, and two batches."""
+    drawing = _Drawing(draw, kinds)
+    drawing.collection("sae", "sae_lens")
+    if drawing.one_in(2):
+        drawing.collection("other", draw(st.sampled_from(forms)))
+    policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
+    names = draw(st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=3, unique=True))
+    plans = {name: draw(st.lists(st.sampled_from(sorted(policies)), max_size=6, unique=True)) for name in names}
+    plans[names[0]] = plans[names[0]] or sorted(policies)
+    data = {"weir": 1, "model": {"program": f"{family}.pt2"}, "dictionaries": drawing.collections}
+    if drawing.knobs:
+        data["knobs"] = drawing.knobs
+    data |= {"policies": policies, "plans": plans}
+    batches = tuple(drawing.batch(list(plans)) for _ in range(2))
+    return Case(family, draw(st.integers(0, 10**6)), data, batches)
+
+
+def without_conflicts(spec: hooks.Spec) -> dict[str, list[str]]:
+    """The plans of a spec, less the policies that would write a feature a second time."""
+    plans = {}
+    for plan, names in spec.plans.items():
+        written, plans[plan] = set(), []
+        for name in names:
+            policy = spec.policies[name]
+            features = set()
+            if policy["do"] in ABSOLUTE:
+                features = {*spec.features(name, "on"), *(spec.features(name, "to") if "to" in policy else [])}
+            if not features & written:
+                written |= features
+                plans[plan].append(name)
+    return plans

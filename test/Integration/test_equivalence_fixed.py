@@ -1,0 +1,215 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Fixed specs on tiny models: what must be equal to the bit, every token scope while decoding, and
+AOTInductor packages of specs that use every action."""
+
+from __future__ import annotations
+
+import families
+import hooks
+import numpy
+import pytest
+import random_dictionaries
+import specs
+import torch
+from engines import Built
+from models import Tally, apart
+from test_equivalence_tiny import SAME_PROGRAM
+from weir.export.program import Program
+
+# AOTInductor fuses operators and reorders sums.
+AOT_TOLERANCE = 1e-3
+
+every_family = pytest.mark.parametrize("family", families.CONFIGS)
+
+# Every action, schedule, kind of condition and scope; `mid` where a model has it.
+EVERYTHING = """
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [head, att, mlp, res], layers: 0..2}
+  free: {format: directions, path: "free/{site}.{layer}.npy", sites: [mlp, res], layers: 0..1}
+features:
+  some: [sae:1/res/3, sae:1/res/8, sae:0/mlp/2]
+knobs:
+  mood: {default: 1, range: [-4, 4]}
+  force: {default: 0.5}
+policies:
+  push: {on: sae:2/res/5, do: add, strength: {value: 1.5, schedule: exponential, rate: -0.3, times: mood}, layers: cumulative}
+  slope: {on: [free:0/res/1, free:1/mlp/2], do: add, strength: {value: 1, schedule: linear, last: -1}, normalize: true, layers: 0..2}
+  bell: {on: sae:0/head/3, do: add, strength: {value: 2, schedule: gaussian, center: 1, width: 1}, layers: 0..2, norm: preserve}
+  pin: {on: [sae:1/res/1, free:1/res/0], do: set, value: 2, times: force, tokens: {skip_first: 2}}
+  flip: {on: {features: some}, do: scale, factor: -1.5, when: {any: [{feature: sae:1/att/4, above: 0.1}, {feature: sae:0/res/1, above: 0.2, below: 3}]}}
+  bound: {on: {site: sae:0/att}, do: clamp, min: 0.25, max: 1, only_active: true}
+  cap: {on: [sae:2/mlp/1, sae:2/mlp/7], do: clamp, max: 0.5, norm: preserve, tokens: generated}
+  silence: {on: {antagonists: sae:2/res/9, count: 3}, do: ablate, tokens: prompt}
+  move: {on: [sae:1/mlp/0, sae:1/mlp/5], to: [sae:1/mlp/9, sae:1/mlp/11], do: transfer, when: {all: [{feature: free:0/mlp/0, above: -5}, {feature: sae:1/head/2, below: 2}]}}
+  later: {on: [sae:0/res/10, sae:0/res/11], to: [sae:2/att/1, sae:2/att/2], do: transfer, tokens: {positions: [1, 3, 4, 9, 12]}}
+  remove: {on: [free:1/res/2, free:1/res/3, sae:1/res/20], do: project_out}
+  clear: {on: [sae:1/res/21, sae:1/res/22], do: project_out, tokens: {from: 3, to: 14}}
+  watch: {on: [sae:1/res/1, free:1/res/4, sae:0/mlp/2], do: record, tokens: {skip_first: 1}}
+plans:
+  first: [push, pin, bound, move, remove, watch]
+  second: [watch, slope, flip, cap, silence, later, clear]
+  third: [clear, bell, remove, flip]
+  plain: []
+"""
+BATCH = dict(plans=["first", "second", "third"], prompt_lengths=[4, 9, 1],
+             knobs=[{"mood": -1.5, "force": 1.0}, {}, {"mood": 0.5, "force": -2.0}])
+
+
+def ids(*lengths: int) -> list[list[int]]:
+    random = numpy.random.default_rng(17)
+    return [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
+
+
+def written(data: str, model, folder):
+    case = specs.Case(model.family, 4, hooks.yaml.safe_load(data), ())
+    return case.write(folder, model.sizes)
+
+
+def rows_equal(got, want, batch):
+    return all(torch.equal(got[row, : len(each)], want[row, : len(each)]) for row, each in enumerate(batch.ids))
+
+
+@pytest.fixture(scope="module")
+def everything(tiny, tmp_path_factory):
+    """EVERYTHING compiled for a family, once."""
+    built = {}
+
+    def make(family, engine="reference"):
+        if (family, engine) not in built:
+            model = tiny(family)
+            path = written(EVERYTHING, model, tmp_path_factory.mktemp(family))
+            built[family, engine] = (hooks.Reference(path, model.model),
+                                     Built(path, model.archive, path.parent / "program", engine))
+        return built[family, engine]
+
+    return make
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_everything(family, everything):
+    reference, program = everything(family)
+    tally = Tally()
+    batch = specs.Batch(ids(20, 13, 17), **BATCH)
+    logits, records = program.run_in_python(batch)
+    for row, arguments in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
+        tally.compare(logits[row], records[row], reference.run(*arguments))
+    tally.assert_enough()
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_a_row_without_steering_is_the_model_to_the_bit(family, everything, tiny):
+    _, program = everything(family)
+    batch = specs.Batch(ids(20, 13, 17), [None, "first", "plain"], [20, 13, 5], [{"mood": 4.0}] * 3)
+    tokens = batch.padded()
+    positions = torch.where(tokens < 0, -1, torch.arange(tokens.shape[1]))
+    want = torch.export.load(tiny(family).archive).module()(tokens.clamp(min=0), positions)
+    for got in (program.run(batch)[0], program.run_in_python(batch)[0]):
+        assert torch.equal(got[0], want[0])
+        assert torch.equal(got[2, :17], want[2, :17])
+        assert apart(got[1, :13], want[1, :13]) > 0.01, "the plan between them does nothing"
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_tokens_out_of_scope_are_the_models_to_the_bit(family, tiny, tmp_path):
+    """Edits with every gate off leave x as it is, so that the tokens before the first edited one do."""
+    model = tiny(family)
+    path = written("""
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [head, att, mlp, res], layers: 0..2}
+policies:
+  several: {on: [1/res/3, 1/res/4, 0/mlp/1], do: set, value: 2, tokens: generated, norm: preserve}
+  push: {on: [0/res/3, 1/att/4], do: add, strength: 2, tokens: {from: 7}}
+  clear: {on: [1/head/3, 1/res/4], do: project_out, tokens: {from: 9}}
+  one: {on: 2/mlp/3, do: ablate, tokens: {skip_first: 11}}
+""", model, tmp_path)
+    program = Built(path, model.archive, tmp_path / "program")
+    batch = specs.Batch(ids(20, 20), ["default"] * 2, [7, 12], [{}] * 2)
+    tokens = batch.padded()
+    want = torch.export.load(model.archive).module()(tokens, torch.arange(20).expand(2, 20).contiguous())
+    got, _ = program.run(batch)
+    assert torch.equal(got[:, :7], want[:, :7])
+    assert (got[:, 7:] != want[:, 7:]).any(dim=2).all()
+
+
+@every_family
+@torch.no_grad()
+def test_one_addition_is_a_hook_to_the_bit(family, tiny, tmp_path):
+    """x + s d at each kind of site against a hook on the exported module itself, run eagerly: the
+    operators are the same, and so is the arithmetic."""
+    model = tiny(family)
+    policies = {kind: {"on": f"1/{kind}/3", "do": "add", "strength": 1.25} for kind in model.kinds}
+    data = {"weir": 1, "model": {"program": "tiny.pt2"},
+            "dictionaries": {"sae": {"format": "sae_lens", "path": "sae/{site}.{layer}", "sites": list(model.kinds),
+                                     "layers": "1..1"}},
+            "policies": policies, "plans": {kind: [kind] for kind in model.kinds}}
+    path = specs.Case(family, 6, data, ()).write(tmp_path, {
+        kind: size for kind, size in model.sizes.items()})
+    program = Built(path, model.archive, tmp_path / "program")
+    spec = hooks.Spec(path, model.model)
+    module = Program(families.model(family), families.MAX_BATCH, families.MAX_LENGTH)
+    tokens = torch.tensor(ids(20))
+    positions = torch.arange(20).unsqueeze(0)
+    unsteered = module(tokens, positions)
+    for kind in model.kinds:
+        row = spec.dictionary("sae", 1, kind).rows[3].float()
+        with hooks.hooked(module, model.model.config, [(1, kind)], lambda layer, kind, x: x + 1.25 * row):
+            want = module(tokens, positions)
+        got, _ = program.run_in_python(specs.Batch(tokens.tolist(), [kind], [20], [{}]))
+        assert torch.equal(got, want), f"{kind}: {apart(got, want):.1e} apart"
+        assert apart(got, unsteered) > 0.01
+
+
+SCOPES = ["all", "prompt", "generated", "last", {"part": "prompt", "skip_first": 2}, {"positions": [0, 4, 5, 6, 11]},
+          {"from": 5}, {"to": 7}, {"from": 4, "to": 9}, {"part": "generated", "from": 8}, {"skip_first": 6},
+          {"part": "last", "from": 3}]
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_every_token_scope_while_decoding(family, tiny, tmp_path):
+    """Prefill and decoding, a full pass and the reference agree on which tokens are edited."""
+    model = tiny(family)
+    data = {"weir": 1, "model": {"program": "tiny.pt2"},
+            "dictionaries": {"sae": {"format": "sae_lens", "path": "sae/{site}.{layer}", "sites": ["mlp", "res"],
+                                     "layers": "0..2"}},
+            "policies": {}, "plans": {}}
+    for index, scope in enumerate(SCOPES):
+        data["policies"] |= {
+            f"add{index}": {"on": "1/res/3", "do": "add", "strength": 1.5, "tokens": scope},
+            f"pin{index}": {"on": ["1/mlp/1", "1/mlp/2"], "do": "set", "value": 1, "tokens": scope},
+            f"watch{index}": {"on": "2/res/1", "do": "record", "tokens": scope}}
+        data["plans"][f"plan{index}"] = [f"add{index}", f"pin{index}", f"watch{index}"]
+    path = specs.Case(family, 9, data, ()).write(tmp_path, model.sizes)
+    program, reference, tally = Built(path, model.archive, tmp_path / "program"), hooks.Reference(path, model.model), Tally()
+    for index in range(0, len(SCOPES), 3):
+        plans = [f"plan{index + row}" for row in range(3)]
+        batch = specs.Batch(ids(16, 12, 14), plans, [6, 8, 3], [{}] * 3)
+        whole, records = program.run_in_python(batch)
+        pieces = [program.run_in_python(batch, *step) for step in ((0, 3), *((at, at + 1) for at in range(3, 16)))]
+        for row, plan in enumerate(plans):
+            want = reference.run(batch.ids[row], plan, batch.prompt_lengths[row])
+            tally.compare(whole[row], records[row], want)
+            decoded = torch.cat([logits[row] for logits, _ in pieces])
+            decoded_records = {column: torch.cat([step[row][column] for _, step in pieces]) for column in records[row]}
+            tally.compare(decoded, decoded_records, want)
+            assert apart(decoded[: want.doubtful], whole[row, : want.doubtful]) <= SAME_PROGRAM
+    tally.assert_enough()
+
+
+def test_aot_on_a_tiny_model(everything):
+    """A package of everything at once, against the graph walk; and against hooks."""
+    reference, program = everything("llama", "aot")
+    tally = Tally()
+    for plans in (BATCH["plans"], ["plain", None, "first"]):
+        batch = specs.Batch(ids(20, 13, 17), plans, BATCH["prompt_lengths"], [{"mood": -1.5, "force": 1.0}] * 3)
+        logits, records = program.run(batch, engine="aot")
+        walked, _ = program.run(batch)
+        for row, arguments in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
+            want = reference.run(*arguments)
+            tally.compare(logits[row], records[row], want, AOT_TOLERANCE)
+            assert apart(logits[row, : want.doubtful], walked[row, : want.doubtful]) <= AOT_TOLERANCE
+    tally.assert_enough()
