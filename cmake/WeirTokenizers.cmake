@@ -11,7 +11,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEIR_PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(WEIR_ICU REQUIRED IMPORTED_TARGET icu-uc)
 
-set(WEIR_MINJA_DIR ${CMAKE_SOURCE_DIR}/third_party/llama-cpp-python/vendor/llama.cpp/vendor/minja
+set(WEIR_MINJA_DIR ${CMAKE_SOURCE_DIR}/third_party/minja
     CACHE PATH "Folder of minja.hpp")
 if(NOT EXISTS ${WEIR_MINJA_DIR}/minja.hpp)
   message(FATAL_ERROR "${WEIR_MINJA_DIR}/minja.hpp is missing: run ./bootstrap")
