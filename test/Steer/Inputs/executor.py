@@ -110,7 +110,7 @@ class Executor:
         self.values = {"%" + name: value for name, value in inputs.items()}
         for line in self.lines:
             line = line.strip()
-            constant = re.match(r"(%\w+) = fx\.constant (.*) : tensor<([\dx]+)x(\w+)>$",
+            constant = re.match(r"(%\w+) = fx\.constant (.*) (?:->|:) tensor<([\dx]+)x(\w+)>$",
                                 line)
             call = re.match(r"(%\w+)(?::\d+)? = fx\.call (?:pure )?@([\w.]+)\((.*?)\) : \(",
                             line)

@@ -282,10 +282,11 @@ ParseResult ConstantOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseOptionalAttrDict(result.attributes) ||
       parser.parseAttribute(value))
     return failure();
-  // Elements bring their type along, a recipe does not.
+  // Elements bring their type along, a recipe does not; a colon behind a
+  // dialect's attribute would belong to the attribute.
   if (auto typed = dyn_cast<TypedAttr>(value))
     type = typed.getType();
-  else if (parser.parseColonType(type))
+  else if (parser.parseArrow() || parser.parseType(type))
     return failure();
   result.getOrAddProperties<Properties>().setValue(value);
   result.addTypes(type);
@@ -297,7 +298,7 @@ void ConstantOp::print(OpAsmPrinter &printer) {
   printer << ' ';
   printer.printAttribute(getValue());
   if (!isa<TypedAttr>(getValue()))
-    printer << " : " << getResult().getType();
+    printer << " -> " << getResult().getType();
 }
 
 OpFoldResult ConstantOp::fold(FoldAdaptor) { return getValue(); }

@@ -34,17 +34,21 @@ using EmitError = function_ref<InFlightDiagnostic()>;
 // Sites, features, selectors
 //===----------------------------------------------------------------------===//
 
-LogicalResult SiteAttr::verify(EmitError emitError, fx::SiteKind,
-                               int64_t layer) {
+static LogicalResult verifyLayer(EmitError emitError, int64_t layer) {
   if (layer < 0)
     return emitError() << "a layer is 0 or more, got " << layer;
   return success();
 }
 
+LogicalResult SiteAttr::verify(EmitError emitError, fx::SiteKind,
+                               int64_t layer) {
+  return verifyLayer(emitError, layer);
+}
+
 LogicalResult FeatureAttr::verify(EmitError emitError, FlatSymbolRefAttr,
                                   fx::SiteKind, int64_t layer, int64_t index) {
-  if (layer < 0)
-    return emitError() << "a layer is 0 or more, got " << layer;
+  if (failed(verifyLayer(emitError, layer)))
+    return failure();
   if (index < 0)
     return emitError() << "a feature's index is 0 or more, got " << index;
   return success();
@@ -117,6 +121,11 @@ LogicalResult AntagonistsAttr::select(const Dictionary &dictionary,
   for (const Antagonist &antagonist : *found)
     indices.push_back(antagonist.feature);
   return success();
+}
+
+LogicalResult WholeSiteAttr::verify(EmitError emitError, FlatSymbolRefAttr,
+                                    fx::SiteKind, int64_t layer) {
+  return verifyLayer(emitError, layer);
 }
 
 FlatSymbolRefAttr WholeSiteAttr::getCollectionRef() const {

@@ -38,9 +38,12 @@ LogicalResult CollectionOp::verify() {
   for (Attribute site : getSites())
     if (!isa<fx::SiteKindAttr>(site))
       return emitOpError("expects site kinds, got ") << site;
-  if (getFirstLayer() < 0 || getLastLayer() < getFirstLayer())
+  // The attribute's accessors are unsigned.
+  auto first = static_cast<int64_t>(getFirstLayer());
+  auto last = static_cast<int64_t>(getLastLayer());
+  if (first < 0 || last < first)
     return emitOpError("expects layers in ascending order from 0 on, got ")
-           << getFirstLayer() << " to " << getLastLayer();
+           << first << " to " << last;
 
   bool fromModel =
       getFormat() == Format::Neurons || getFormat() == Format::Unembedding;
@@ -113,7 +116,8 @@ Location FeaturesOp::getSelectorLoc(unsigned i) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult DictionaryOp::verify() {
-  if (getFeatures() == 0 || getWidth() == 0)
+  if (static_cast<int64_t>(getFeatures()) < 1 ||
+      static_cast<int64_t>(getWidth()) < 1)
     return emitOpError("has no features or no width");
   if (getActivation().getKind() == ActivationKind::TopK &&
       static_cast<uint64_t>(getActivation().getTopK()) > getFeatures())

@@ -197,7 +197,7 @@ def FX_ConstantOp : FX_Op<"constant", [ConstantLike, Pure]> {
     stored constant.
 
     ```mlir
-    %d = fx.constant #flow.decoder<@sae.res.12, [53, 411]> : tensor<2x576xf32>
+    %d = fx.constant #flow.rows<decoder of @sae.res.12[53, 411]> -> tensor<2x576xf32>
     %i = fx.constant dense<[53, 411]> : tensor<2xi64>
     ```
   }];

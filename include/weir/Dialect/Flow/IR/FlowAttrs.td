@@ -95,6 +95,7 @@ def Flow_WholeSiteAttr : Flow_Attr<"WholeSite", "whole_site",
     EnumParameter<FX_SiteKindEnum>:$kind,
     "int64_t":$layer);
   let assemblyFormat = "`<` $collection `,` $kind `,` $layer `>`";
+  let genVerifyDecl = 1;
 }
 
 def Flow_ActivationAttr : Flow_Attr<"Activation", "activation"> {

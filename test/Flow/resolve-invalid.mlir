@@ -1,0 +1,33 @@
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// RUN: %python %S/Inputs/dictionaries.py %t
+// RUN: weir-opt %s --split-input-file --flow-resolve=base=%t --verify-diagnostics
+
+// One run says all that is wrong, in sets and in conditions.
+// expected-note @below {{declared here}}
+// expected-note @below {{of these dictionaries}}
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
+// expected-error @below {{feature 0/res/6 is out of range: the dictionary has features 0 to 5}}
+// expected-error @below {{'sae' has no dictionary at 4/res: it covers layers 0 to 3}}
+flow.features @f [#flow.feature<@sae, res, 0, 6>, #flow.feature<@sae, res, 4, 0>, #flow.feature<@sae, res, 0, 5>]
+// expected-error @below {{'sae' has no dictionary at 1/mlp: it covers layers 0 to 3}}
+// expected-error @below {{there are no dictionaries @other}}
+// expected-error @below {{res.3}}
+flow.features @g [#flow.feature<@sae, mlp, 1, 0>, #flow.feature<@other, res, 1, 0>, #flow.whole_site<@sae, res, 3>]
+// expected-error @below {{feature 1/res/99 is out of range: the dictionary has features 0 to 5}}
+steer.policy @p #steer.ablate on @f when #steer.when<feature = <@sae, res, 1, 99>, above = 0.5 : f64>
+
+// -----
+
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
+// expected-error @below {{feature 0/res/5 has no antagonist: no feature of the dictionary has a negative cosine with it}}
+// expected-error @below {{feature 0/res/9 is out of range: the dictionary has features 0 to 5}}
+flow.features @f [#flow.antagonists<<@sae, res, 0, 5>, 1>, #flow.antagonists<<@sae, res, 0, 9>, 1>]
+
+// -----
+
+// expected-note @below {{of these dictionaries}}
+flow.collection @n <neurons> sites [#fx.site_kind<mlp>] layers 0 to 3
+// expected-error @below {{dictionaries of format neurons are made from the model's weights, and there is no model}}
+flow.features @f [#flow.feature<@n, mlp, 0, 5>]
