@@ -14,13 +14,17 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SHA256.h"
+#include "llvm/Support/ErrorHandling.h"
 
+#include <openssl/evp.h>
+
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 using namespace llvm;
 
@@ -209,16 +213,42 @@ Error writeTextAtomically(StringRef path, StringRef text) {
 // Hashes
 //===----------------------------------------------------------------------===//
 
-std::string sha256(ArrayRef<std::byte> bytes) {
-  SHA256 hash;
-  // The hasher counts in 32 bits what one call gives it.
-  while (!bytes.empty()) {
-    ArrayRef<std::byte> part = bytes.take_front(1u << 30);
-    hash.update(ArrayRef<uint8_t>(
-        reinterpret_cast<const uint8_t *>(part.data()), part.size()));
-    bytes = bytes.drop_front(part.size());
+namespace {
+
+/// A running SHA-256. libcrypto's: it counts bytes in 64 bits, where
+/// llvm::SHA256 is wrong from 2^29 bytes on, and uses the processor's
+/// instructions.
+class Hasher {
+public:
+  Hasher() : context(EVP_MD_CTX_new()) {
+    if (!context || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
+      report_fatal_error("libcrypto has no SHA-256");
   }
-  return toHex(hash.final(), /*LowerCase=*/true);
+  ~Hasher() { EVP_MD_CTX_free(context); }
+  Hasher(const Hasher &) = delete;
+  Hasher &operator=(const Hasher &) = delete;
+
+  void update(const void *data, size_t size) {
+    if (EVP_DigestUpdate(context, data, size) != 1)
+      report_fatal_error("SHA-256 failed");
+  }
+  std::string finish() {
+    std::array<uint8_t, 32> digest;
+    if (EVP_DigestFinal_ex(context, digest.data(), nullptr) != 1)
+      report_fatal_error("SHA-256 failed");
+    return toHex(digest, /*LowerCase=*/true);
+  }
+
+private:
+  EVP_MD_CTX *context;
+};
+
+} // namespace
+
+std::string sha256(ArrayRef<std::byte> bytes) {
+  Hasher hash;
+  hash.update(bytes.data(), bytes.size());
+  return hash.finish();
 }
 
 std::string sha256(StringRef text) {
@@ -227,10 +257,28 @@ std::string sha256(StringRef text) {
 }
 
 Expected<std::string> sha256OfFile(StringRef path) {
-  Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
-  if (!file)
-    return file.takeError();
-  return sha256((*file)->bytes());
+  // Read, not mapped: a large file passes through without counting as memory of
+  // the process.
+  int fd = ::open(path.str().c_str(), O_RDONLY | O_CLOEXEC);
+  auto problem = [&] {
+    std::error_code code(errno, std::generic_category());
+    return createStringError(code, path + ": " + code.message());
+  };
+  if (fd < 0)
+    return problem();
+  scope_exit close([&] { ::close(fd); });
+  Hasher hash;
+  std::vector<char> buffer(1 << 20);
+  while (true) {
+    ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return problem();
+    if (got == 0)
+      return hash.finish();
+    hash.update(buffer.data(), static_cast<size_t>(got));
+  }
 }
 
 } // namespace weir

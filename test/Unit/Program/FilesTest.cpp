@@ -165,6 +165,16 @@ TEST(Files, HashesAreSHA256) {
   EXPECT_EQ(valueOf(sha256OfFile(folder.file("a"))), sha256(StringRef("abc")));
 }
 
+TEST(Files, HashesCountPastHalfAGigabyte) {
+  // 2^29 bytes are 2^32 bits; the digest is that of coreutils' sha256sum.
+  TemporaryFolder folder;
+  std::string path = folder.file("zeros");
+  writeFile(path, "");
+  ASSERT_EQ(::truncate(path.c_str(), off_t(1) << 29), 0);
+  EXPECT_EQ(valueOf(sha256OfFile(path)),
+            "9acca8e8c22201155389f65abbf6bc9723edc7384ead80503839f49dcc56d767");
+}
+
 RC_GTEST_PROP(Files, TextComesBack, (std::string text)) {
   TemporaryFolder folder;
   RC_ASSERT(!writeTextAtomically(folder.file("a"), text));
