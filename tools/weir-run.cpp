@@ -31,7 +31,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
   app.add_option("--threads", options.threads, "threads of the tensor library")
       ->check(CLI::Range(1, 1024));
   app.add_flag("!--no-verify", options.verify,
-               "do not compare the files with the manifest's hashes");
+               "do not compare the files with their hashes");
 
   auto *text = app.add_option_group("Prompts");
   text->add_option("-p,--prompt", options.prompts,

@@ -29,10 +29,6 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// The prefill goes through the program in pieces whose logits stay below this
-/// (a vocabulary of 262,144 makes 1 MiB of logits a token).
-constexpr int64_t prefillLogitBytes = 256 << 20;
-
 } // namespace
 
 StringRef nameOf(FinishReason reason) {
@@ -68,7 +64,6 @@ struct Generator::Batch {
 };
 
 Error Generator::checkSettings(const RowSettings &settings) const {
-  const Manifest &manifest = program.manifest();
   if (settings.plan < Manifest::unsteeredIndex ||
       settings.plan >= static_cast<int64_t>(manifest.plans.size()))
     return fail("plan {0} is none of the program's {1}", settings.plan,
@@ -82,7 +77,6 @@ Error Generator::checkSettings(const RowSettings &settings) const {
 Error Generator::check(const GenerationRow &row) const {
   if (row.prompt.empty())
     return fail("the prompt has no token");
-  const ModelInfo &model = program.model();
   if (static_cast<int64_t>(row.prompt.size()) >= model.maxLength)
     return fail("the prompt has {0} tokens; the program holds {1}, and at least "
                 "one is generated",
@@ -103,13 +97,13 @@ Generator::call(const at::Tensor &ids, const at::Tensor &positions,
                 ArrayRef<RowSettings> settings) {
   int64_t rows = ids.size(0);
   std::vector<at::Tensor> inputs;
-  for (const std::string &name : program.manifest().inputs) {
+  for (const std::string &name : manifest.inputs) {
     if (name == "input_ids") {
       inputs.push_back(ids);
     } else if (name == "positions") {
       inputs.push_back(positions);
     } else if (name == "knobs") {
-      int64_t width = program.manifest().knobs.size();
+      int64_t width = manifest.knobs.size();
       at::Tensor knobs = at::empty({rows, width}, at::kFloat);
       float *data = knobs.mutable_data_ptr<float>();
       for (int64_t row = 0; row < rows; ++row)
@@ -134,7 +128,7 @@ Generator::call(const at::Tensor &ids, const at::Tensor &positions,
       logits.size(0) != rows || logits.size(1) != ids.size(1))
     return fail("the program's first output is no [{0}, {1}, V] f32 tensor",
                 rows, ids.size(1));
-  for (const Manifest::Record &record : program.manifest().records) {
+  for (const Manifest::Record &record : manifest.records) {
     if (record.output >= static_cast<int64_t>(outputs->size()))
       return fail("the program has no output for record '{0}'", record.name);
     const at::Tensor &values = (*outputs)[record.output];
@@ -154,7 +148,7 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
       call(ids, positions, batch.settings);
   if (!outputs)
     return outputs.takeError();
-  const std::vector<Manifest::Record> &records = program.manifest().records;
+  const std::vector<Manifest::Record> &records = manifest.records;
   std::vector<at::Tensor> recorded;
   if (batch.options->record)
     for (auto [index, record] : enumerate(records)) {
@@ -199,7 +193,7 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     else if (static_cast<int64_t>(row.result->tokens.size()) >=
              batch.options->maxNewTokens)
       row.result->finish = FinishReason::MaxNewTokens;
-    else if (row.fed >= program.model().maxLength)
+    else if (row.fed >= model.maxLength)
       row.result->finish = FinishReason::MaxLength;
     else
       row.done = false;
@@ -216,7 +210,7 @@ Error Generator::prefill(Batch &batch, Generation &out) {
     out.timing.prefillTokens += length;
   }
   int64_t piece = std::max<int64_t>(
-      1, prefillLogitBytes / 4 / program.model().vocabularySize / rows);
+      1, batch.options->prefillLogitBytes / 4 / model.vocabularySize / rows);
   for (int64_t from = 0; from < longest; from += piece) {
     int64_t steps = std::min(piece, longest - from);
     at::Tensor ids = at::zeros({rows, steps}, at::kLong);
@@ -240,7 +234,7 @@ Error Generator::prefill(Batch &batch, Generation &out) {
 
 Error Generator::decode(Batch &batch, Generation &out) {
   Clock::time_point start = Clock::now();
-  int64_t maxLength = program.model().maxLength;
+  int64_t maxLength = model.maxLength;
   for (;;) {
     // Rows behind the last active one are left out; a finished row in between
     // is padding.
@@ -304,10 +298,10 @@ Expected<Generation> Generator::generate(ArrayRef<GenerationRow> rows,
   Generation out;
   out.rows.resize(rows.size());
   if (options.record)
-    out.recordWidths.resize(program.manifest().records.size());
+    out.recordWidths.resize(manifest.records.size());
   c10::InferenceMode guard;
   try {
-    size_t batch = program.model().maxBatch;
+    size_t batch = model.maxBatch;
     for (size_t first = 0; first < rows.size(); first += batch)
       if (Error error = generateBatch(
               rows.slice(first, std::min(batch, rows.size() - first)), first,
@@ -321,7 +315,6 @@ Expected<Generation> Generator::generate(ArrayRef<GenerationRow> rows,
 
 Error Generator::checkForward(const at::Tensor &ids,
                               ArrayRef<RowSettings> settings) const {
-  const ModelInfo &model = program.model();
   if (ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.numel() == 0)
     return fail("ids have to be a [b, S] i64 tensor");
   if (ids.size(1) > model.maxLength)
@@ -352,7 +345,6 @@ Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
                                                ArrayRef<RowSettings> settings) {
   if (Error error = checkForward(ids, settings))
     return std::move(error);
-  const ModelInfo &model = program.model();
   c10::InferenceMode guard;
   try {
     Logits out;
@@ -361,7 +353,7 @@ Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
     at::Tensor positions =
         at::arange(ids.size(1), at::kLong).expand(ids.sizes()).masked_fill(padding, -1);
     std::vector<std::vector<at::Tensor>> parts(
-        1 + program.manifest().records.size());
+        1 + manifest.records.size());
     for (int64_t first = 0; first < ids.size(0); first += model.maxBatch) {
       int64_t rows = std::min(model.maxBatch, ids.size(0) - first);
       at::Tensor where = positions.narrow(0, first, rows).contiguous();
@@ -372,7 +364,7 @@ Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
         return outputs.takeError();
       at::Tensor unused = where.lt(0).unsqueeze(2);
       parts[0].push_back(outputs->front().masked_fill(unused, 0));
-      for (auto [index, record] : enumerate(program.manifest().records))
+      for (auto [index, record] : enumerate(manifest.records))
         parts[1 + index].push_back(
             (*outputs)[record.output].masked_fill(unused, 0));
     }

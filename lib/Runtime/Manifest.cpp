@@ -8,6 +8,8 @@
 
 #include "weir/Runtime/Manifest.h"
 
+#include "Support.h"
+
 #include "weir/Program/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -23,11 +25,6 @@ using namespace llvm;
 
 namespace weir {
 namespace {
-
-template <typename... Args> Error fail(const char *format, Args &&...args) {
-  return createStringError(
-      formatv(format, std::forward<Args>(args)...).str());
-}
 
 /// Reads typed members of one JSON object and keeps the first error, so that
 /// the code that reads a manifest stays a list of its keys.
@@ -189,7 +186,8 @@ Error Manifest::check() const {
     if (!std::isfinite(knob.min) || !std::isfinite(knob.max) ||
         !(knob.min <= knob.defaultValue && knob.defaultValue <= knob.max))
       return fail("the default {0} of knob '{1}' is not within {2}..{3}",
-                  knob.defaultValue, knob.name, knob.min, knob.max);
+                  shortNumber(knob.defaultValue), knob.name,
+                  shortNumber(knob.min), shortNumber(knob.max));
 
   std::vector<std::string> expected = {"input_ids", "positions"};
   if (inputs.size() > 2 || !plans.empty() || !knobs.empty()) {

@@ -165,6 +165,9 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
   if (!archive)
     return archive.takeError();
   out->pt2 = std::move(*archive);
+  if (!hasManifest && options.verify)
+    if (Error error = out->pt2->verify())
+      return std::move(error);
   if (Error error = checkSignature(*out->pt2, out->description, hasManifest))
     return fail("{0}: {1}", archivePath, toString(std::move(error)));
   Expected<StringRef> text = textRecord(*out->pt2, "extra/weir.json");

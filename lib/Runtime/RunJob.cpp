@@ -164,7 +164,8 @@ Job::knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const {
     const Manifest::Knob &declared = manifest.knobs[*index];
     if (!(knob.second >= declared.min && knob.second <= declared.max))
       return fail("knob '{0}' is {1}; its range is {2}..{3}", knob.first,
-                  knob.second, declared.min, declared.max);
+                  shortNumber(knob.second), shortNumber(declared.min),
+                  shortNumber(declared.max));
     values[*index] = static_cast<float>(knob.second);
     return Error::success();
   };
@@ -272,7 +273,7 @@ Error Job::prepareRows() {
     return requests.takeError();
   for (Request &request : *requests)
     rows.emplace_back().request = std::move(request);
-  Generator generator(*program, *engine);
+  Generator generator(program->manifest(), program->model(), *engine);
   for (auto [index, row] : enumerate(rows)) {
     Error error = prepareRow(index, row);
     if (!error)
@@ -321,11 +322,12 @@ Error Job::prepareForward() {
     entry.plan = plan->second;
     entry.knobs = *knobs;
   }
-  return Generator(*program, *engine).checkForward(ids, settings);
+  return Generator(program->manifest(), program->model(), *engine)
+      .checkForward(ids, settings);
 }
 
 Error Job::runForward() {
-  Generator generator(*program, *engine);
+  Generator generator(program->manifest(), program->model(), *engine);
   Expected<Generator::Logits> result = generator.forward(ids, settings);
   if (!result)
     return result.takeError();
@@ -467,7 +469,7 @@ Error Job::runGeneration() {
       err.flush();
     }
   };
-  Generator generator(*program, *engine);
+  Generator generator(program->manifest(), program->model(), *engine);
   Expected<Generation> result = generator.generate(requests, generation);
   if (progress)
     err << "\r";

@@ -10,7 +10,9 @@
 #define WEIR_LIB_RUNTIME_SUPPORT_H
 
 #include "llvm/Support/Error.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
 
 namespace weir {
 
@@ -19,6 +21,13 @@ template <typename... Args>
 llvm::Error fail(const char *format, Args &&...args) {
   return llvm::createStringError(
       llvm::formatv(format, std::forward<Args>(args)...).str());
+}
+
+/// A number as one would write it: 8, 0.5, 1e-05.
+inline std::string shortNumber(double value) {
+  std::string out;
+  llvm::raw_string_ostream(out) << llvm::format("%g", value);
+  return out;
 }
 
 } // namespace weir

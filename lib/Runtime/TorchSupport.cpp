@@ -91,13 +91,14 @@ MappedTensors::open(const Archive &archive) {
     return fail("{0}: {1}", path, std::strerror(code));
   }
   size_t size = status.st_size;
-  void *data = size ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_NORESERVE, file, 0)
-                    : MAP_FAILED;
+  void *data = nullptr;
+  if (size > 0)
+    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_NORESERVE, file, 0);
   int code = errno;
   ::close(file);
   if (data == MAP_FAILED)
-    return fail("{0}: {1}", path, size ? std::strerror(code) : "empty file");
+    return fail("{0}: {1}", path, std::strerror(code));
   std::shared_ptr<MappedTensors> out(new MappedTensors);
   out->archive = &archive;
   out->data = static_cast<std::byte *>(data);

@@ -41,6 +41,9 @@ struct GenerationOptions {
   /// Keep the program's records. The last token of a row is then fed as well, so
   /// that prompt and generated tokens all have values.
   bool record = false;
+  /// The prefill goes through the program in pieces whose logits stay below this
+  /// (a vocabulary of 262,144 makes 1 MiB of logits a token).
+  int64_t prefillLogitBytes = 256 << 20;
   /// Called for every new token as soon as it is known.
   std::function<void(size_t row, int64_t token)> onToken;
 };
@@ -67,9 +70,9 @@ struct Generation {
 
 class Generator {
 public:
-  /// Both outlive the generator.
-  Generator(const Program &program, Engine &engine)
-      : program(program), engine(engine) {}
+  /// All of them outlive the generator.
+  Generator(const Manifest &manifest, const ModelInfo &model, Engine &engine)
+      : manifest(manifest), model(model), engine(engine) {}
 
   /// Generates for any number of rows; more than the program's batch are done
   /// in several batches, in order. Prompts of different lengths are padded on
@@ -108,7 +111,8 @@ private:
   call(const at::Tensor &ids, const at::Tensor &positions,
        llvm::ArrayRef<RowSettings> settings);
 
-  const Program &program;
+  const Manifest &manifest;
+  const ModelInfo &model;
   Engine &engine;
 };
 

@@ -35,7 +35,8 @@ struct ModelInfo {
 enum class EngineKind { Reference, AOT };
 
 struct OpenOptions {
-  /// Compare the files with the hashes of the manifest.
+  /// Compare the files with the hashes of the manifest, or an archive without
+  /// manifest with its own checksums. Reads all of it.
   bool verify = true;
 };
 

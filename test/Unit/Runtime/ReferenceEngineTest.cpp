@@ -1,0 +1,237 @@
+//===- ReferenceEngineTest.cpp - A walk over small graphs ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/Engine.h"
+
+#include "Expect.h"
+#include "TestArchive.h"
+
+#include <ATen/ATen.h>
+
+using namespace llvm;
+using namespace weir;
+using namespace weir::test;
+
+namespace {
+
+std::unique_ptr<Engine> engineFor(std::shared_ptr<Archive> archive) {
+  return valueOf(createReferenceEngine(std::move(archive)));
+}
+
+std::unique_ptr<Engine> engineFor(const GraphText &graph) {
+  return engineFor(std::make_shared<TestArchive>(graph.object()));
+}
+
+/// Runs a program with one output.
+at::Tensor run(Engine &engine, std::vector<at::Tensor> inputs) {
+  std::vector<at::Tensor> outputs = valueOf(engine.run(inputs));
+  EXPECT_EQ(outputs.size(), 1u);
+  return outputs.at(0).clone();
+}
+
+TEST(ReferenceEngine, NumbersForTensorsDoNotPromote) {
+  // An int tensor plus a Python float is a float; a bf16 tensor stays bf16.
+  auto graph = [&](int dtype, const std::string &number) {
+    return GraphText()
+        .input("x", dtype, {2})
+        .node("torch.ops.aten.mul.Tensor",
+              {{"self", tensor("x")}, {"other", number}}, {tensor("y")})
+        .output("y");
+  };
+  auto half = engineFor(graph(13, R"({"as_float": 0.5})"));
+  at::Tensor y = run(*half, {at::ones({2}, at::kBFloat16)});
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  auto integer = engineFor(graph(5, R"({"as_float": 0.5})"));
+  EXPECT_EQ(run(*integer, {at::ones({2}, at::kLong)}).scalar_type(), at::kFloat);
+  auto small = engineFor(graph(4, R"({"as_int": 5})"));
+  EXPECT_EQ(run(*small, {at::ones({2}, at::kInt)}).scalar_type(), at::kInt);
+  // Symbolic numbers are such numbers as well.
+  auto symbolic = engineFor(
+      GraphText()
+          .input("x", 13, {-1})
+          .node("torch.ops.aten.sym_size.int",
+                {{"self", tensor("x")}, {"dim", R"({"as_int": 0})"}},
+                {symInt("n")})
+          .node("torch.ops.aten.mul.Tensor",
+                {{"self", tensor("x")}, {"other", symInt("n")}}, {tensor("y")})
+          .output("y"));
+  y = run(*symbolic, {at::ones({3}, at::kBFloat16)});
+  EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::equal(y, at::full({3}, 3, at::kBFloat16)));
+}
+
+TEST(ReferenceEngine, SymbolicSizes) {
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 7, {-1, 2})
+          .node("torch.ops.aten.sym_size.int",
+                {{"self", tensor("x")}, {"dim", R"({"as_int": 0})"}},
+                {symInt("n")})
+          .node("_operator.mul",
+                {{"a", symInt("n")}, {"b", R"({"as_int": 2})"}}, {symInt("m")})
+          .node("torch.ops.aten.view.default",
+                {{"self", tensor("x")},
+                 {"size", R"({"as_sym_ints": [{"as_int": 1}, {"as_name": "m"}]})"}},
+                {tensor("y")})
+          .output("y"));
+  EXPECT_EQ(run(*engine, {at::ones({3, 2})}).sizes(), at::IntArrayRef({1, 6}));
+  EXPECT_EQ(run(*engine, {at::ones({5, 2})}).sizes(), at::IntArrayRef({1, 10}));
+}
+
+TEST(ReferenceEngine, ListsAndMissingTensors) {
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 7, {2, 4})
+          .input("ids", 5, {-1})
+          .node("torch.ops.aten.split.Tensor",
+                {{"self", tensor("x")}, {"split_size", R"({"as_int": 2})"},
+                 {"dim", R"({"as_int": 1})"}},
+                {R"({"as_tensors": [{"name": "a"}, {"name": "b"}]})"})
+          .node("torch.ops.aten.cat.default",
+                {{"tensors", R"({"as_tensors": [{"name": "b"}, {"name": "a"}]})"},
+                 {"dim", R"({"as_int": 1})"}},
+                {tensor("c")})
+          .node("torch.ops.aten.index.Tensor",
+                {{"self", tensor("c")},
+                 {"indices",
+                  R"({"as_optional_tensors": [{"as_none": true}, {"as_tensor": {"name": "ids"}}]})"}},
+                {tensor("y")})
+          .output("y"));
+  at::Tensor x = at::arange(8, at::kFloat).view({2, 4});
+  at::Tensor ids = at::tensor({0, 3}, at::kLong);
+  EXPECT_TRUE(at::equal(run(*engine, {x, ids}),
+                        at::tensor({2.f, 1.f, 6.f, 5.f}).view({2, 2})));
+}
+
+TEST(ReferenceEngine, BuffersKeepTheirStateAndTheFileItsBytes) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("buffer", "b_count", "count")
+          .bound("parameter", "p_w", "w")
+          .input("x", 7, {2})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("b_count")}, {"other", tensor("x")}},
+                {tensor("now")})
+          .node("torch.ops.aten.mul.Tensor",
+                {{"self", tensor("now")}, {"other", tensor("p_w")}},
+                {tensor("y")})
+          .output("y")
+          .object());
+  archive->weight("count", {0, 0}, {2}).weight("w", {1, 10}, {2});
+  auto engine = engineFor(archive);
+  at::Tensor x = at::tensor({1.f, 2.f});
+  EXPECT_TRUE(at::equal(run(*engine, {x}), at::tensor({1.f, 20.f})));
+  EXPECT_TRUE(at::equal(run(*engine, {x}), at::tensor({2.f, 40.f})));
+  EXPECT_EQ(archive->stored("count"), std::vector<float>({0, 0}));
+  // Another engine begins again.
+  EXPECT_TRUE(at::equal(run(*engineFor(archive), {x}), at::tensor({1.f, 20.f})));
+}
+
+TEST(ReferenceEngine, BufferMutationsAreWrittenBack) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("buffer", "b_count", "count")
+          .input("x", 7, {2})
+          .node("torch.ops.aten.add.Tensor",
+                {{"self", tensor("b_count")}, {"other", tensor("x")}},
+                {tensor("next")})
+          .node("torch.ops.aten.mul.Tensor",
+                {{"self", tensor("b_count")}, {"other", R"({"as_int": 10})"}},
+                {tensor("y")})
+          .writes("next", "count")
+          .output("y")
+          .object());
+  archive->weight("count", {1, 1}, {2});
+  auto engine = engineFor(archive);
+  EXPECT_EQ(engine->numOutputs(), 1u);
+  at::Tensor x = at::tensor({1.f, 2.f});
+  EXPECT_TRUE(at::equal(run(*engine, {x}), at::tensor({10.f, 10.f})));
+  EXPECT_TRUE(at::equal(run(*engine, {x}), at::tensor({20.f, 30.f})));
+}
+
+TEST(ReferenceEngine, TiedWeightsShareMemory) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("parameter", "p_a", "a")
+          .bound("parameter", "p_b", "b")
+          .input("x", 7, {2})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("p_a")}, {"other", tensor("x")}},
+                {tensor("now")})
+          .node("torch.ops.aten.clone.default", {{"self", tensor("p_b")}},
+                {tensor("y")})
+          .output("y")
+          .object());
+  archive->weight("a", {1, 2}, {2}).tied("b", "a");
+  EXPECT_TRUE(at::equal(run(*engineFor(archive), {at::ones({2})}),
+                        at::tensor({2.f, 3.f})));
+}
+
+TEST(ReferenceEngine, ChecksInputs) {
+  auto engine = engineFor(GraphText()
+                              .input("x", 7, {-1, 2})
+                              .node("torch.ops.aten.relu.default",
+                                    {{"self", tensor("x")}}, {tensor("y")})
+                              .output("y"));
+  EXPECT_OK(engine->run({at::ones({3, 2})}));
+  EXPECT_ERROR(engine->run({}), "takes 1 inputs, 0 are given");
+  EXPECT_ERROR(engine->run({at::ones({3, 2}, at::kDouble)}),
+               "input 'x' is Double, the program takes Float");
+  EXPECT_ERROR(engine->run({at::ones({2})}), "has 1 dimensions");
+  EXPECT_ERROR(engine->run({at::ones({3, 3})}),
+               "dimension 1 of input 'x' is 3, the program takes 2");
+  EXPECT_ERROR(engine->run({at::Tensor()}), "undefined");
+}
+
+TEST(ReferenceEngine, OperatorErrorsNameTheNodeAndLeaveTheEngineUsable) {
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 7, {-1})
+          .node("torch.ops.aten.relu.default", {{"self", tensor("x")}},
+                {tensor("a")})
+          .node("torch.ops.aten.view.default",
+                {{"self", tensor("a")}, {"size", R"({"as_ints": [2, 2]})"}},
+                {tensor("y")})
+          .output("y"));
+  EXPECT_ERROR(engine->run({at::ones({3})}),
+               "node 1 (torch.ops.aten.view.default): shape '[2, 2]' is invalid");
+  EXPECT_EQ(run(*engine, {at::ones({4})}).sizes(), at::IntArrayRef({2, 2}));
+}
+
+TEST(ReferenceEngine, HostileSizesAreErrors) {
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 7, {-1})
+          .node("torch.ops.aten.as_strided.default",
+                {{"self", tensor("x")}, {"size", R"({"as_ints": [1000000]})"},
+                 {"stride", R"({"as_ints": [1]})"}},
+                {tensor("y")})
+          .output("y"));
+  EXPECT_ERROR(engine->run({at::ones({3})}), "node 0");
+  engine = engineFor(
+      GraphText()
+          .input("x", 7, {-1})
+          .node("torch.ops.aten.zeros.default",
+                {{"size", R"({"as_ints": [4611686018427387904, 64]})"}},
+                {tensor("y")})
+          .output("y"));
+  EXPECT_ERROR(engine->run({at::ones({3})}), "node 0");
+}
+
+TEST(ReferenceEngine, MissingPayloads) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText().bound("parameter", "p_w", "w").output("p_w").object());
+  EXPECT_ERROR(createReferenceEngine(archive), "there is no payload for 'w'");
+  archive->weight("w", {1}, {1});
+  EXPECT_OK(createReferenceEngine(archive));
+  // A payload that claims to lie behind the file's end.
+  archive->weight("w", {1}, {4});
+  EXPECT_ERROR(createReferenceEngine(archive), "'w'");
+}
+
+} // namespace

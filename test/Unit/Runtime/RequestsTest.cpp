@@ -1,0 +1,74 @@
+//===- RequestsTest.cpp - What the rows of a batch ask for ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/Requests.h"
+
+#include "Expect.h"
+
+using namespace llvm;
+using namespace weir;
+using namespace weir::test;
+
+namespace {
+
+TEST(Requests, PromptsByLine) {
+  std::vector<Request> rows = parsePromptLines("one\r\n\n  two  \nthree");
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].prompt, "one");
+  EXPECT_EQ(rows[1].prompt, "  two  ");
+  EXPECT_EQ(rows[2].prompt, "three");
+  EXPECT_TRUE(parsePromptLines("\n\n").empty());
+}
+
+TEST(Requests, JsonLines) {
+  auto rows = valueOf(parseRequests(
+      R"({"prompt": "a\nb \ud840\udc00", "plan": "p", "knobs": {"y": 2, "x": 0.5}, "seed": 18446744073709551615})"
+      "\n\n"
+      R"({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "temperature": 0.5, "top_p": 0.9})"
+      "\n"));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].prompt, "a\nb \xF0\xA0\x80\x80");
+  EXPECT_EQ(rows[0].plan, "p");
+  ASSERT_EQ(rows[0].knobs.size(), 2u);
+  EXPECT_EQ(rows[0].knobs[0], std::make_pair(std::string("x"), 0.5));
+  EXPECT_EQ(rows[0].seed, 18446744073709551615u);
+  EXPECT_FALSE(rows[0].temperature.has_value());
+  ASSERT_EQ(rows[1].messages.size(), 2u);
+  EXPECT_EQ(rows[1].messages[1].content, "u");
+  EXPECT_EQ(rows[1].temperature, 0.5);
+  EXPECT_EQ(rows[1].topP, 0.9);
+}
+
+TEST(Requests, ErrorsNameTheLine) {
+  EXPECT_ERROR(parseRequests("{\"prompt\": \"a\"}\n{"), "line 2: ");
+  EXPECT_ERROR(parseRequests("[1]"), "line 1: a row is a JSON object");
+  EXPECT_ERROR(parseRequests("{}"), "either \"prompt\" or \"messages\"");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "messages": [{"role": "user", "content": "x"}]})"),
+               "either \"prompt\" or \"messages\"");
+  EXPECT_ERROR(parseRequests(R"({"promt": "a"})"), "\"promt\" is not known");
+  EXPECT_ERROR(parseRequests(R"({"prompt": 1})"), "\"prompt\" must be a string");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "seed": -1})"), "non-negative");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "knobs": {"x": "1"}})"),
+               "knob 'x' must be a number");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "top_p": "1"})"),
+               "\"top_p\" must be a number");
+  EXPECT_ERROR(parseRequests(R"({"messages": []})"), "a list of messages");
+  EXPECT_ERROR(parseRequests(R"({"messages": [{"role": "user"}]})"),
+               "\"role\" and \"content\"");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "prompt": "b"})"), "twice");
+}
+
+TEST(Requests, KnobAssignments) {
+  EXPECT_EQ(valueOf(parseKnobAssignment("faith=-2.5e1")),
+            std::make_pair(std::string("faith"), -25.0));
+  for (const char *bad : {"faith", "faith=", "=1", "faith=x", "faith=1x",
+                          "faith=nan", "faith=inf", "faith=1=2", ""})
+    EXPECT_ERROR(parseKnobAssignment(bad), "not of the form name=number");
+}
+
+} // namespace
