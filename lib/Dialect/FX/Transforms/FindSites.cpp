@@ -12,6 +12,8 @@
 
 #include "mlir/IR/Builders.h"
 
+#include "llvm/ADT/SetVector.h"
+
 using namespace mlir;
 
 namespace weir::fx {
@@ -75,17 +77,21 @@ LogicalResult FindSites::reportFailures(ArrayRef<SiteFinder> failures,
                                         ArrayRef<std::string> names,
                                         const ModuleIndex &index) {
   ProgramOp program = getOperation();
-  InFlightDiagnostic error = program.emitError("the sites of the model were not "
-                                               "found; give a map of module "
-                                               "paths");
+  InFlightDiagnostic error =
+      program.emitError("the sites of the model were not found");
+  if (sites.empty())
+    error << "; a map of module paths ('sites' of the spec's model) can help";
   for (auto [failure, name] : llvm::zip(failures, names))
     error.attachNote(failure.problemLoc.value_or(program.getLoc()))
         << name << ": " << failure.problem;
   if (failures.empty()) {
     Diagnostic &note = error.attachNote(program.getLoc());
     note << "looked for modules ";
-    llvm::interleaveComma(knownFamilies(), note, [&](const SiteMap &map) {
-      note << "'" << map.res << "'";
+    llvm::SmallSetVector<StringRef, 8> blocks;
+    for (const SiteMap &map : knownFamilies())
+      blocks.insert(map.res);
+    llvm::interleaveComma(blocks, note, [&](StringRef path) {
+      note << "'" << path << "'";
     });
     std::vector<std::string> paths = index.paths();
     if (paths.empty()) {
@@ -128,6 +134,21 @@ void FindSites::runOnOperation() {
   }
   const std::vector<SiteMap> &maps = sites.empty() ? knownFamilies() : given;
 
+  if (!family.empty() && given.empty()) {
+    std::vector<std::string> known;
+    for (const SiteMap &map : maps) {
+      known.push_back(map.family);
+      llvm::append_range(known, map.like);
+    }
+    llvm::sort(known);
+    if (!llvm::is_contained(known, family)) {
+      InFlightDiagnostic error = program.emitError();
+      error << "there is no family '" << family << "'; there are ";
+      llvm::interleaveComma(known, error);
+      return signalPassFailure();
+    }
+  }
+
   ModuleIndex index(program);
   std::vector<SiteFinder> failures;
   std::vector<std::string> names;
@@ -144,7 +165,8 @@ void FindSites::runOnOperation() {
     for (const auto &[prefix, numbers] : matches) {
       SiteFinder finder(program, index, map, prefix);
       if (!finder.run(numbers)) {
-        names.push_back("as family '" + map.family + "'" +
+        names.push_back((map.given ? "with the given map"
+                                   : "as family '" + map.family + "'") +
                         (prefix.empty() ? "" : " below '" + prefix + "'"));
         failures.push_back(std::move(finder));
         continue;

@@ -158,29 +158,60 @@ bool SiteFinder::fail(const Twine &what, Value where) {
 
 std::string SiteFinder::modulePath(StringRef pathTemplate,
                                    int64_t layer) const {
-  return prefix + pathOf(pathTemplate, layer);
+  return pathTemplate.empty() ? std::string()
+                              : prefix + pathOf(pathTemplate, layer);
 }
 
-/// True if some call in the module is among those that `value` is computed from
-/// before the residual stream is reached.
-bool SiteFinder::comesFrom(Value value, StringRef path) {
+bool SiteFinder::comesFrom(Value value, StringRef path, StringRef block) {
   llvm::SmallDenseSet<Value> seen;
   SmallVector<Value> queue{value};
   while (!queue.empty()) {
     Value next = queue.pop_back_val();
     auto call = next.getDefiningOp<CallOp>();
-    if (!call || !seen.insert(next).second)
+    if (!call || !ModuleIndex::isInside(call, block) ||
+        !seen.insert(next).second)
       continue;
     if (ModuleIndex::isInside(call, path))
       return true;
-    // A half is computed in its own module and in norms; both are small.
-    if (seen.size() > 4096)
-      return false;
     for (Value operand : call.getOperands())
       if (isa<RankedTensorType>(operand.getType()))
         queue.push_back(operand);
   }
   return false;
+}
+
+/// Goes back from a summand to what it is made of, no further than the halves,
+/// the stream and other sums of the block.
+SiteFinder::Origin SiteFinder::originOf(Value value, const BlockPaths &paths,
+                                        Value stream) {
+  Origin origin;
+  llvm::SmallDenseSet<Value> seen;
+  SmallVector<Value> queue{value};
+  while (!queue.empty()) {
+    Value next = lookThrough(queue.pop_back_val());
+    if (!seen.insert(next).second)
+      continue;
+    auto call = next.getDefiningOp<CallOp>();
+    if (!call) {
+      // A norm's weight says nothing about where its input comes from.
+      auto argument = dyn_cast<BlockArgument>(next);
+      origin.stream |= !argument ||
+                       program.getInput(argument.getArgNumber()).getKind() ==
+                           InputKind::UserInput;
+    } else if (!paths.att.empty() && ModuleIndex::isInside(call, paths.att)) {
+      origin.att = true;
+    } else if (!paths.mlp.empty() && ModuleIndex::isInside(call, paths.mlp)) {
+      origin.mlp = true;
+    } else if (next == stream || !ModuleIndex::isInside(call, paths.block) ||
+               (call.getModulePath() == paths.block && summands(next))) {
+      origin.stream = true;
+    } else {
+      for (Value operand : call.getOperands())
+        if (isa<RankedTensorType>(operand.getType()))
+          queue.push_back(operand);
+    }
+  }
+  return origin;
 }
 
 Value SiteFinder::entering(StringRef path) {
@@ -313,13 +344,20 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
   flatten(flatten, a, leaves);
   flatten(flatten, b, leaves);
 
-  std::string att = map.att.empty() ? "" : modulePath(map.att, layer);
-  std::string mlp = map.mlp.empty() ? "" : modulePath(map.mlp, layer);
-  std::string attNorm =
-      map.attNorm.empty() ? "" : modulePath(map.attNorm, layer);
-  std::string mlpNorm =
-      map.mlpNorm.empty() ? "" : modulePath(map.mlpNorm, layer);
+  BlockPaths paths{block, modulePath(map.att, layer),
+                   modulePath(map.mlp, layer)};
+  std::string attNorm = modulePath(map.attNorm, layer);
+  std::string mlpNorm = modulePath(map.mlpNorm, layer);
+  const std::string &att = paths.att, &mlp = paths.mlp;
 
+  // A family says what follows a half; what a given map does not say is found.
+  auto isMadeBy = [&](CallOp call, StringRef half, StringRef norm) {
+    if (!call)
+      return false;
+    if (!norm.empty())
+      return ModuleIndex::isInside(call, norm);
+    return map.given || ModuleIndex::isInside(call, half);
+  };
   Value streamLeaf, unknown;
   for (Value leaf : leaves) {
     if (leaf.getType() != root.getType())
@@ -329,23 +367,19 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
                   leaf);
     Value plain = lookThrough(leaf);
     auto call = plain.getDefiningOp<CallOp>();
-    auto madeIn = [&](StringRef half, StringRef norm) {
-      if (half.empty() || !call)
-        return false;
-      if (norm.empty())
-        return ModuleIndex::isInside(call, half);
-      return ModuleIndex::isInside(call, norm) && comesFrom(plain, half);
-    };
+    Origin origin = originOf(plain, paths, stream);
     Value *slot = nullptr;
-    if (madeIn(att, attNorm))
+    if (origin.isAtt() && isMadeBy(call, att, attNorm))
       slot = &sites.att;
-    else if (madeIn(mlp, mlpNorm))
+    else if (origin.isMlp() && isMadeBy(call, mlp, mlpNorm))
       slot = &sites.mlp;
     else if (stream ? plain == stream
                     : !call || !ModuleIndex::isInside(call, block))
       slot = &streamLeaf;
-    else
-      slot = &unknown;
+    if (!slot) {
+      unknown = leaf;
+      continue;
+    }
     if (*slot)
       return fail("the sum of module '" + block +
                       "' adds two values of one origin: " +
@@ -436,7 +470,7 @@ bool SiteFinder::findLayer(int64_t layer, Value &stream) {
                       modulePath(half, layer) + "', found " +
                       describe(program, into),
                   into);
-    if (output && !comesFrom(output, path))
+    if (output && !comesFrom(output, path, modulePath(map.res, layer)))
       return fail("what layer " + Twine(layer) +
                       " adds does not come from module '" + path + "'",
                   output);

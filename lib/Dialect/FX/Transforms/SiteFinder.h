@@ -70,7 +70,23 @@ private:
   mlir::Value entering(llvm::StringRef path);
   WeightAttr weightOf(llvm::StringRef path, bool *transposed);
   std::string modulePath(llvm::StringRef pathTemplate, int64_t layer) const;
-  bool comesFrom(mlir::Value value, llvm::StringRef path);
+  /// True if `value` is computed from something in module `path` without
+  /// leaving the block.
+  bool comesFrom(mlir::Value value, llvm::StringRef path,
+                 llvm::StringRef block);
+
+  /// The modules of one block; a half that is not known is empty.
+  struct BlockPaths {
+    std::string block, att, mlp;
+  };
+  /// What a summand is made of.
+  struct Origin {
+    bool att = false, mlp = false, stream = false;
+    bool isAtt() const { return att && !mlp && !stream; }
+    bool isMlp() const { return mlp && !att && !stream; }
+  };
+  Origin originOf(mlir::Value value, const BlockPaths &paths,
+                  mlir::Value stream);
 
   ProgramOp program;
   const ModuleIndex &index;

@@ -94,7 +94,7 @@ const std::vector<SiteMap> &knownFamilies() {
 
 Expected<SiteMap> parseSiteMap(StringRef text) {
   SiteMap map;
-  map.family = "given";
+  map.given = true;
   SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
   for (StringRef entry : entries) {

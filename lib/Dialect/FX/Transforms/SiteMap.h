@@ -22,6 +22,7 @@ namespace weir::fx {
 /// path says nothing about its part. families/families.yaml explains the parts.
 struct SiteMap {
   std::string family;
+  bool given = false; ///< by the user, and maybe not all of it
   std::vector<std::string> like; ///< families with the same paths
   std::string res, att, attNorm, mlp, mlpNorm, mid, head, up, gate, down,
       unembedding;
