@@ -78,10 +78,11 @@ LogicalResult ModelOp::verify() {
     return success();
   for (NamedAttribute entry : sites) {
     if (!fx::symbolizeSiteKind(entry.getName()))
-      return emitOpError("has an unknown site '") << entry.getName() << "'";
+      return emitOpError("has an unknown site '")
+             << entry.getName().getValue() << "'";
     if (!isa<StringAttr>(entry.getValue()))
       return emitOpError("expects a module path for site '")
-             << entry.getName() << "'";
+             << entry.getName().getValue() << "'";
   }
   return success();
 }
@@ -218,7 +219,7 @@ LogicalResult PatchOp::verifyRegions() {
                                       : Unedited;
     if (next == Unedited)
       continue;
-    if (next < stage || (next == stage && next == Rescaled))
+    if (next < stage || (next == stage && next != Projected))
       return op.emitOpError(
           "is out of order: a site writes, then projects, then rescales");
     stage = next;

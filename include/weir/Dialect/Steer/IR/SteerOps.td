@@ -350,12 +350,17 @@ def Steer_ProjectOp : Steer_Op<"project", [
   let description = [{
     `rows` is a recipe of orthonormal rows Q [k, d] (`#flow.basis`); applied where
     the gate holds.
+
+    ```mlir
+    %y = steer.project %h out of [#flow.basis<#flow.rows<decoder of @sae.res.12[53]>>]
+        where %gate : tensor<?x1x1xi1> : tensor<?x?x576xf32>
+    ```
   }];
   let arguments = (ins Steer_Value:$input, Flow_RecipeAttrInterface:$rows,
                        Optional<Steer_Gate>:$gate);
   let results = (outs Steer_Value:$result);
   let assemblyFormat = [{
-    $input `out` `of` $rows (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+    $input `out` `of` ` ` `[` $rows `]` (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
 }
