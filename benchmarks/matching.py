@@ -110,7 +110,7 @@ def assignments(count: int, width: int, repeats: int, others: list[str]) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=16384)
-    parser.add_argument("--width", type=int, nargs="+", default=[576, 2304])
+    parser.add_argument("--width", type=int, nargs="*", default=[576, 2304])
     parser.add_argument("--assignment-features", type=int, default=16384)
     parser.add_argument("--assignment-width", type=int, default=576)
     parser.add_argument("--repeats", type=int, default=2)
