@@ -397,24 +397,40 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
 // The program
 //===----------------------------------------------------------------------===//
 
+/// How many entries of a list in the signature have one of the given tags.
+static size_t countSpecs(const json::Object &model, StringRef list,
+                         ArrayRef<StringRef> tags) {
+  const json::Object *module = model.getObject("graph_module");
+  const json::Object *signature =
+      module ? module->getObject("signature") : nullptr;
+  const json::Array *specs = signature ? signature->getArray(list) : nullptr;
+  size_t count = 0;
+  if (specs)
+    for (const json::Value &spec : *specs)
+      if (std::optional<Tagged> tagged = taggedOf(spec))
+        count += llvm::is_contained(tags, tagged->tag);
+  return count;
+}
+
 LogicalResult Exporter::updateSignature() {
   json::Object *module = model.getObject("graph_module");
-  std::optional<Convention> convention = readConvention(*module);
-  if (!convention)
-    return success();
-  // User inputs in the signature's order are the leaves of the inputs' tree.
+  // What the source's caller passes and gets; the program may have more.
+  size_t oldInputs = countSpecs(source.model(), "input_specs",
+                                {"user_input", "constant_input"});
+  size_t oldOutputs =
+      countSpecs(source.model(), "output_specs", {"user_output"});
   std::vector<std::string> userInputs;
   std::vector<RankedTensorType> types;
   for (unsigned i = 0, e = program.getEntry().getNumArguments(); i != e; ++i) {
     fx::InputAttr input = program.getInput(i);
-    bool raw = input.getKind() == fx::InputKind::Raw;
-    if (raw) {
+    bool passed = input.getKind() == fx::InputKind::UserInput;
+    if (input.getKind() == fx::InputKind::Raw) {
       json::Object whole;
       addExtra(whole, input.getExtra());
       const json::Object *spec = whole.getObject("spec");
-      raw = spec && (spec->get("user_input") || spec->get("constant_input"));
+      passed = spec && (spec->get("user_input") || spec->get("constant_input"));
     }
-    if (!raw && input.getKind() != fx::InputKind::UserInput)
+    if (!passed)
       continue;
     userInputs.push_back(program.getInputName(i).str());
     types.push_back(dyn_cast<RankedTensorType>(
@@ -424,19 +440,18 @@ LogicalResult Exporter::updateSignature() {
   for (Attribute attribute : program.getReturn().getOutputs())
     userOutputs += cast<fx::OutputAttr>(attribute).getKind() ==
                    fx::OutputKind::UserOutput;
-  if (userInputs.size() < convention->inputs ||
-      userOutputs < convention->outputs)
+  // Callers of the source rely on what it has.
+  if (userInputs.size() < oldInputs || userOutputs < oldOutputs)
     return program.emitOpError()
            << "has " << userInputs.size() << " user inputs and " << userOutputs
-           << " user outputs, fewer than the calling convention's "
-           << convention->inputs << " and " << convention->outputs;
-  if (userInputs.size() == convention->inputs &&
-      userOutputs == convention->outputs)
+           << " user outputs, " << source.path() << " has more: " << oldInputs
+           << " and " << oldOutputs;
+  if (userInputs.size() == oldInputs && userOutputs == oldOutputs)
     return success();
-  std::vector<std::string> newInputs(
-      userInputs.begin() + convention->inputs, userInputs.end());
+  std::vector<std::string> newInputs(userInputs.begin() + oldInputs,
+                                     userInputs.end());
   std::string problem = extendConvention(*module, newInputs,
-                                         userOutputs - convention->outputs);
+                                         userOutputs - oldOutputs);
   if (!problem.empty())
     return program.emitOpError(problem);
   if (newInputs.empty())

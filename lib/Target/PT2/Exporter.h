@@ -85,19 +85,9 @@ private:
   std::string rootStack; ///< of calls that have no module stack
 };
 
-/// The calling convention in the envelope's graph module: what the caller
-/// passes and gets back.
-struct Convention {
-  size_t inputs = 0;  ///< leaves of the inputs' tree
-  size_t outputs = 0; ///< leaves of the outputs' tree
-};
-
-/// Reads the convention of a graph module; none if it has no entry for the
-/// whole program.
-std::optional<Convention> readConvention(const llvm::json::Object &module);
-
-/// Appends inputs of the given names, and outputs, to the convention. Returns
-/// what is wrong with it, or an empty string.
+/// Appends inputs of the given names, and outputs, to the calling convention in
+/// the envelope's graph module. Returns what is wrong with that, or an empty
+/// string.
 std::string extendConvention(llvm::json::Object &module,
                              llvm::ArrayRef<std::string> inputs,
                              size_t outputs);

@@ -37,18 +37,6 @@ static bool isLeaf(const json::Value &spec) {
   return type && type->kind() == json::Value::Null;
 }
 
-static size_t countLeaves(const json::Value &spec) {
-  if (isLeaf(spec))
-    return 1;
-  // The reader bounded the depth.
-  size_t count = 0;
-  if (const json::Object *object = spec.getAsObject())
-    if (const json::Array *children = object->getArray("children_spec"))
-      for (const json::Value &child : *children)
-        count += countLeaves(child);
-  return count;
-}
-
 /// The specification inside the text of version 1.
 static std::optional<json::Value> readSpec(StringRef text) {
   llvm::Expected<json::Value> parsed = parseJSON(text);
@@ -84,20 +72,6 @@ static json::Object *rootSignature(json::Object &module) {
         object && object->getString("fqn") == StringRef())
       return object->getObject("signature");
   return nullptr;
-}
-
-std::optional<Convention>
-weir::pt2::readConvention(const json::Object &module) {
-  json::Object *signature = rootSignature(const_cast<json::Object &>(module));
-  if (!signature)
-    return std::nullopt;
-  std::optional<json::Value> in =
-      readSpec(signature->getString("in_spec").value_or(""));
-  std::optional<json::Value> out =
-      readSpec(signature->getString("out_spec").value_or(""));
-  if (!in || !out)
-    return std::nullopt;
-  return Convention{countLeaves(*in), countLeaves(*out)};
 }
 
 /// The positional arguments and the keywords of an input specification.
