@@ -40,8 +40,10 @@ class Dictionary:
         self.theta, self.r_mag, self.b_mag = wide(theta), wide(r_mag), wide(b_mag)
         self.activation, self.k, self.normalize, self.factor = activation, k, normalize, factor
         self.subtract_b_dec = subtract_b_dec
-        self.decoder_norm = self.w_dec.norm(dim=1) if rescale else torch.ones(self.w_dec.shape[0], dtype=torch.float64)
-        self.rows = self.w_dec / self.decoder_norm.unsqueeze(1) / self.factor
+        # sae-lens takes the norm after the factor has been folded into the decoder.
+        norm = self.w_dec.norm(dim=1) / factor
+        self.decoder_norm = norm if rescale else torch.ones_like(norm)
+        self.rows = self.w_dec / factor / self.decoder_norm.unsqueeze(1)
 
     @property
     def features(self) -> int:

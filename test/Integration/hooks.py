@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,8 +93,22 @@ class Feature:
         return self.layer, self.site
 
 
+class Loader(yaml.SafeLoader):
+    """PyYAML reads YAML 1.1, to which `on` is true and 1e3 is text."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
+
+
+def read(text: str) -> dict:
+    return yaml.load(text, Loader)
+
+
 def _number(value) -> float:
-    return float(value)  # PyYAML takes 1e3 for text
+    return float(value)
 
 
 def _layers(value) -> tuple[int, int]:
@@ -106,7 +121,7 @@ class Spec:
 
     def __init__(self, path: Path, model):
         self.folder, self.model = Path(path).parent, model
-        self.data = yaml.safe_load(Path(path).read_text())
+        self.data = read(Path(path).read_text())
         self.collections = self.data.get("dictionaries", {})
         self.policies = self.data["policies"]
         self.plans = self.data.get("plans", {"default": list(self.policies)})

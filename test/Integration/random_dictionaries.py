@@ -46,8 +46,9 @@ def write_sae(folder: Path, random: numpy.random.Generator, width: int, size: fl
         cfg |= {"k": int(random.integers(2, 9)), "rescale_acts_by_decoder_norm": bool(random.integers(2))}
         if cfg["rescale_acts_by_decoder_norm"]:
             # Its pre-activations are multiplied by the norm; keep them in proportion.
-            weights["W_enc"] /= weights["W_dec"].norm(dim=1)
-            weights["b_enc"] /= weights["W_dec"].norm(dim=1)
+            norm = weights["W_dec"].norm(dim=1) / (factor or 1.0)
+            weights["W_enc"] /= norm
+            weights["b_enc"] /= norm
     if architecture == "gated":
         weights["b_gate"] = weights.pop("b_enc")
         for name in ("b_mag", "r_mag"):

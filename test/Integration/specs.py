@@ -62,8 +62,17 @@ class Case:
         return path
 
 
+class _Dumper(yaml.SafeDumper):
+    """Without aliases, which specs do not have."""
+
+    yaml_implicit_resolvers = hooks.Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def text(data) -> str:
-    return yaml.safe_dump(data, sort_keys=False, width=120, default_flow_style=None)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=None)
 
 
 def _tokens(draw):

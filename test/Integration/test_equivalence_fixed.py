@@ -30,7 +30,7 @@ dictionaries:
   sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [head, att, mlp, res], layers: 0..2}
   free: {format: directions, path: "free/{site}.{layer}.npy", sites: [mlp, res], layers: 0..1}
 features:
-  some: [sae:1/res/3, sae:1/res/8, sae:0/mlp/2]
+  some: [sae:1/res/3, sae:1/res/8, sae:2/mlp/2]
 knobs:
   mood: {default: 1, range: [-4, 4]}
   force: {default: 0.5}
@@ -64,7 +64,7 @@ def ids(*lengths: int) -> list[list[int]]:
 
 
 def written(data: str, model, folder):
-    case = specs.Case(model.family, 4, hooks.yaml.safe_load(data), ())
+    case = specs.Case(model.family, 4, hooks.read(data), ())
     return case.write(folder, model.sizes)
 
 
