@@ -45,7 +45,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
   text->add_option("--system", options.system,
                    "the system message, with --chat");
 
-  auto *forward = app.add_option_group("One forward pass");
+  auto *forward = app.add_option_group("Logits of given ids");
   forward->add_option("--ids", options.idsFile,
                       "token ids [b, S] int64 (.npy); -1 pads short rows on "
                       "the right");
@@ -54,6 +54,10 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                       "(default: the whole row)")
       ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
+  forward->add_option("--prefill", options.prefill,
+                      "feed this many tokens of a row at once and the others "
+                      "one by one (default: all at once)")
+      ->check(CLI::PositiveNumber);
   forward->add_option("--logits", options.logitsFile,
                       "where the logits [b, S, V] float32 go (.npy)");
 

@@ -341,35 +341,63 @@ Error Generator::checkForward(const at::Tensor &ids,
   return Error::success();
 }
 
-Expected<Generator::Logits> Generator::forward(const at::Tensor &ids,
-                                               ArrayRef<RowSettings> settings) {
+/// The outputs of some rows, put together from one pass over the first
+/// `prefill` positions and one for each of the others; 0 at padding. The first
+/// is the logits, the others are the records.
+Expected<std::vector<at::Tensor>>
+Generator::forwardRows(const at::Tensor &ids, const at::Tensor &positions,
+                       ArrayRef<RowSettings> settings, int64_t prefill) {
+  std::vector<std::vector<at::Tensor>> parts(1 + manifest.records.size());
+  for (int64_t at = 0; at < ids.size(1);) {
+    int64_t steps = at == 0 ? prefill : 1;
+    at::Tensor where = positions.narrow(1, at, steps).contiguous();
+    Expected<std::vector<at::Tensor>> outputs =
+        call(ids.narrow(1, at, steps).contiguous(), where, settings);
+    if (!outputs)
+      return outputs.takeError();
+    at::Tensor unused = where.lt(0).unsqueeze(2);
+    // A copy: the next pass may overwrite what an output shares.
+    parts[0].push_back(outputs->front().masked_fill(unused, 0));
+    for (auto [index, record] : enumerate(manifest.records))
+      parts[1 + index].push_back(
+          (*outputs)[record.output].masked_fill(unused, 0));
+    at += steps;
+  }
+  std::vector<at::Tensor> out;
+  for (const std::vector<at::Tensor> &part : parts)
+    out.push_back(at::cat(part, 1));
+  return out;
+}
+
+Expected<Generator::Logits>
+Generator::forward(const at::Tensor &ids, ArrayRef<RowSettings> settings,
+                   std::optional<int64_t> prefill) {
   if (Error error = checkForward(ids, settings))
     return std::move(error);
+  if (prefill && *prefill < 1)
+    return fail("the prefill needs at least one token");
   c10::InferenceMode guard;
   try {
-    Logits out;
     at::Tensor padding = ids.lt(0);
     at::Tensor clean = ids.masked_fill(padding, 0);
-    at::Tensor positions =
-        at::arange(ids.size(1), at::kLong).expand(ids.sizes()).masked_fill(padding, -1);
-    std::vector<std::vector<at::Tensor>> parts(
-        1 + manifest.records.size());
+    at::Tensor positions = at::arange(ids.size(1), at::kLong)
+                               .expand(ids.sizes())
+                               .masked_fill(padding, -1);
+    std::vector<std::vector<at::Tensor>> parts(1 + manifest.records.size());
     for (int64_t first = 0; first < ids.size(0); first += model.maxBatch) {
       int64_t rows = std::min(model.maxBatch, ids.size(0) - first);
-      at::Tensor where = positions.narrow(0, first, rows).contiguous();
-      Expected<std::vector<at::Tensor>> outputs =
-          call(clean.narrow(0, first, rows).contiguous(), where,
-               settings.slice(first, rows));
+      Expected<std::vector<at::Tensor>> outputs = forwardRows(
+          clean.narrow(0, first, rows), positions.narrow(0, first, rows),
+          settings.slice(first, rows),
+          std::min(prefill.value_or(ids.size(1)), ids.size(1)));
       if (!outputs)
         return outputs.takeError();
-      at::Tensor unused = where.lt(0).unsqueeze(2);
-      parts[0].push_back(outputs->front().masked_fill(unused, 0));
-      for (auto [index, record] : enumerate(manifest.records))
-        parts[1 + index].push_back(
-            (*outputs)[record.output].masked_fill(unused, 0));
+      for (auto [part, output] : zip(parts, *outputs))
+        part.push_back(std::move(output));
     }
+    Logits out;
     out.logits = at::cat(parts[0]);
-    for (std::vector<at::Tensor> &part : drop_begin(parts))
+    for (const std::vector<at::Tensor> &part : drop_begin(parts))
       out.records.push_back(at::cat(part));
     return out;
   } catch (const std::exception &exception) {

@@ -104,6 +104,8 @@ Error Job::checkOptions() const {
     return fail("--logits needs --ids");
   if (!forward && !options.promptLengths.empty())
     return fail("--prompt-length needs --ids");
+  if (!forward && options.prefill)
+    return fail("--prefill needs --ids");
   if (forward && (options.chat || options.json))
     return fail("--chat and --json do not go with --ids");
   if (!options.system.empty() && !options.chat)
@@ -328,7 +330,8 @@ Error Job::prepareForward() {
 
 Error Job::runForward() {
   Generator generator(program->manifest(), program->model(), *engine);
-  Expected<Generator::Logits> result = generator.forward(ids, settings);
+  Expected<Generator::Logits> result = 
+      generator.forward(ids, settings, options.prefill);
   if (!result)
     return result.takeError();
   if (!options.logitsFile.empty())

@@ -87,10 +87,13 @@ public:
     /// One a record: [b, S, width] f32, 0 at padding.
     std::vector<at::Tensor> records;
   };
-  /// One forward pass over whole rows. `ids` is [b, S] i64, -1 padding on the
-  /// right; one settings a row.
-  llvm::Expected<Logits> forward(const at::Tensor &ids,
-                                 llvm::ArrayRef<RowSettings> settings);
+  /// The logits of whole rows. `ids` is [b, S] i64, -1 padding on the right; one
+  /// settings a row. The first `prefill` tokens of all rows go through the
+  /// program at once, the others one by one as in decoding; by default it is one
+  /// pass over everything.
+  llvm::Expected<Logits>
+  forward(const at::Tensor &ids, llvm::ArrayRef<RowSettings> settings,
+          std::optional<int64_t> prefill = std::nullopt);
 
   /// What `generate` and `forward` refuse, without running anything.
   llvm::Error check(const GenerationRow &row) const;
@@ -107,6 +110,9 @@ private:
   llvm::Error decode(Batch &batch, Generation &out);
   llvm::Error feed(Batch &batch, const at::Tensor &ids,
                    const at::Tensor &positions, Generation &out);
+  llvm::Expected<std::vector<at::Tensor>>
+  forwardRows(const at::Tensor &ids, const at::Tensor &positions,
+              llvm::ArrayRef<RowSettings> settings, int64_t prefill);
   llvm::Expected<std::vector<at::Tensor>>
   call(const at::Tensor &ids, const at::Tensor &positions,
        llvm::ArrayRef<RowSettings> settings);

@@ -32,6 +32,7 @@ struct RunOptions {
 
   std::string idsFile;
   std::vector<int64_t> promptLengths;
+  std::optional<int64_t> prefill;
   std::string logitsFile;
 
   std::vector<std::string> plans;

@@ -250,6 +250,18 @@ TEST_F(GeneratorTest, ForwardGivesEveryPosition) {
   // Three rows fit at a time.
   EXPECT_EQ(engine.calls, (std::vector<FakeEngine::Call>{{3, 3}, {1, 3}}));
 
+  engine.calls.clear();
+  Generator::Logits stepwise = valueOf(generator.forward(ids, settings, 1));
+  EXPECT_TRUE(at::equal(stepwise.logits, out.logits));
+  EXPECT_TRUE(at::equal(stepwise.records[0], out.records[0]));
+  EXPECT_EQ(engine.calls, (std::vector<FakeEngine::Call>{
+                              {3, 1}, {3, 1}, {3, 1}, {1, 1}, {1, 1}, {1, 1}}));
+  EXPECT_TRUE(at::equal(valueOf(generator.forward(ids, settings, 2)).logits,
+                        out.logits));
+  EXPECT_TRUE(at::equal(valueOf(generator.forward(ids, settings, 9)).logits,
+                        out.logits));
+  EXPECT_ERROR(generator.forward(ids, settings, 0), "at least one token");
+
   EXPECT_ERROR(generator.forward(ids.slice(0, 0, 1), settings), "1 rows with settings for 4");
   EXPECT_ERROR(generator.forward(at::tensor({1, -1, 2}, at::kLong).view({1, 3}),
                                  ArrayRef(settings).take_front(1)),
