@@ -56,7 +56,7 @@ def spec(kind, children, context="null"):
 def program():
     table, bias, scale = meta(ints(8, 4), ints(4, 1), grad=True), meta(ints(4), ints(1)), meta([], [])
     rows = [expr(S0, 2)]
-    hidden = meta(rows + ints(4), ints(4, 1))
+    hidden, total = (meta(rows + ints(4), ints(4, 1)) for _ in range(2))
     return {
         "graph_module": {
             "graph": {
@@ -87,7 +87,7 @@ def program():
                     "ids": meta(rows, ints(1), 5), "embedding": hidden,
                     "expand": meta(rows + ints(4), ints(0, 1)),
                     "getitem": meta(rows + ints(2), ints(4, 1)), "getitem_1": meta(rows + ints(2), ints(4, 1)),
-                    "add": hidden,
+                    "add": total,
                 },
                 "sym_int_values": {"rows": expr(S0, 2)}, "sym_bool_values": {}, "sym_float_values": {},
                 "is_single_tensor_return": False, "custom_obj_values": {},
