@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The large problem works on groups of equal rows: a pair of groups has one
-// similarity, so screened products run over the groups' representatives, and the
-// column of a group with the largest dual stands for it when prices are looked
+// similarity, so screened products run over the groups' representatives, and
+// the column of a group with the largest dual stands for it when prices are looked
 // for. The solver itself sees rows and columns.
 //
 // For every row a bound is kept: all pairs of the row that are not in the graph

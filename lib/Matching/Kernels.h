@@ -24,7 +24,8 @@ void packFloat(const float *in, int64_t width, float scale, float *out);
 double packBFloat(const float *in, int64_t width, float scale, uint16_t *out);
 
 /// What turns products g of a row into upper bounds of its scores:
-/// p = g * scale[j] * row; upper = p + |p| * beta + offset[j] + slack * weight[j].
+/// p = g * scale[j] * row;
+/// upper = p + |p| * beta + offset[j] + slack * weight[j].
 struct BoundTerms {
   const float *scale, *offset, *weight;
   float row, slack, beta;

@@ -9,12 +9,13 @@
 // Rows of A are taken some thousand at a time, and against them all blocks of
 // B. The product of a block goes through nextChunk, which compares upper bounds
 // of the scores with the k-th largest lower bound that the row has seen; what
-// passes waits, and is computed in float64 when the row has met all of B or when
-// too many wait.
+// passes waits, and is computed in float64 when the row has met all of B or
+// when too many wait.
 //
 // Rows are scaled by powers of two to norms in [1/2, 1] before the product, so
 // that no input in the range of f32 overflows it. Scores are kept in a scaled
-// form as well (see Frame): the same order within a row, within the range of f32.
+// form as well (see unitOf): the same order within a row, within the range of
+// f32.
 //
 //===----------------------------------------------------------------------===//
 
@@ -137,7 +138,8 @@ private:
   double gamma = 0, beta = 0;
 
   std::vector<T> packedA, packedB, products;
-  // Of the rows of the block: exponent, relative loss of packing, row factor.
+  // Of the rows of the block: the relative loss of packing, the factor that
+  // scales the row's products, and the two parts of its bound.
   std::vector<double> lossA, factorA, slackA, absoluteA;
   double lossB = 0, largestNormB = 0;
   // Of the block's offsets, and of the terms they are differences of.
@@ -314,7 +316,7 @@ void Scanner<T>::meet(int64_t rowBegin, int64_t rowEnd, int64_t columnBegin,
   at::Tensor out = at::from_blob(products.data(), {rows, padded}, type);
   at::mm_out(out, left, right.t());
 
-  // The frame's absolute slack, see the comment in meetRow.
+  // The absolute part of the bound, see the comment in meetRow.
   const double perPair = width * 0x1p-50;
   for (int64_t local = 0; local < rows; ++local) {
     const int64_t row = task.rowsA[rowBegin + local];
@@ -492,7 +494,8 @@ void Scanner<T>::finishRows(int64_t begin, int64_t end, ScanResult &result) {
     result.survivors += states[local].survivors;
 }
 
-template <typename T> llvm::Expected<ScanResult> Scanner<T>::run(Screen screen) {
+template <typename T>
+llvm::Expected<ScanResult> Scanner<T>::run(Screen screen) {
   ScanResult result;
   result.screen = screen;
   prepareFrame();

@@ -63,7 +63,7 @@ struct Assignment {
   Certificate certificate;
   int64_t rounds = 0;      ///< of pricing; 0 if the full matrix was used
   int64_t arcs = 0;        ///< pairs in the sparse graph at the end
-  int64_t pricedRows = 0;  ///< rows that needed a product in pricing, all rounds
+  int64_t pricedRows = 0;  ///< rows multiplied in pricing, over all rounds
   int64_t survivors = 0;   ///< pairs computed in float64
   bool dense = false;      ///< solved on the full matrix
 };

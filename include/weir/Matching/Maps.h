@@ -36,7 +36,7 @@ struct FeatureMap {
 };
 
 /// The transition of the k best matches, T = [similarity > 0] (arXiv
-/// 2502.03032), with the similarities as weights. `least` drops matches below it.
+/// 2502.03032), with the similarities as weights. `least` drops those below it.
 FeatureMap mapOf(const TopK &matches, double least = 0);
 
 /// Two steps: the weight of (i, j) is the largest product of weights over the
@@ -65,8 +65,8 @@ struct Quality {
 };
 
 /// Errors: widths that differ, match.size() != F, an index outside
-/// -1..F' - 1, a quantile outside 0..1, NaN or infinity. Means and quantiles are
-/// NaN without a pair.
+/// -1..F' - 1, a quantile outside 0..1, NaN or infinity. Means and quantiles
+/// are NaN without a pair.
 llvm::Expected<Quality> matchQuality(const Matrix &a, const Matrix &b,
                                      llvm::ArrayRef<int64_t> match,
                                      llvm::ArrayRef<double> quantiles = {});

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// For every row of A [F, d] the k most similar rows of B [F', d]; with k = 1 and
-// cosine the matches of "Analyze Feature Flow to Enhance Interpretation and
+// For every row of A [F, d] the k most similar rows of B [F', d]; with k = 1
+// and cosine the matches of "Analyze Feature Flow to Enhance Interpretation and
 // Steering" (arXiv 2502.03032): s(f) = max_j cos(d_f, d'_j).
 //
 // A matrix product of low precision over blocks screens the pairs; a pair is
