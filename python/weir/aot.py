@@ -49,6 +49,10 @@ def package(path: str | Path, output: str | Path | None = None) -> Path:
     program = load(path)
     # An archive whose inputs were changed after its export carries examples that do not fit.
     program.example_inputs = (example_inputs(program), {})
+    # Inductor gives constants names of its own; buffers keep theirs, by which the runner finds them.
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == InputKind.CONSTANT_TENSOR:
+            spec.kind, spec.persistent = InputKind.BUFFER, False
     with replacing(output) as stream, torch.no_grad():
         try:
             torch._inductor.aoti_compile_and_package(
