@@ -96,7 +96,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
 } // namespace
 
 int main(int argc, char **argv) {
-  CLI::App app("Runs a program: generates text, or one forward pass over token "
+  CLI::App app("Runs a program: generates text, or the logits of given token "
                "ids.");
   app.name("weir-run");
   app.footer("Exit codes: 0 done, 1 wrong usage or input, 2 a failure while "

@@ -157,6 +157,18 @@ static std::string expandSurrogatePairs(StringRef text) {
   return out;
 }
 
+/// A literal such as 1e400 is read as infinity, for which JSON has no text.
+static bool numbersAreFinite(const json::Value &value) {
+  if (const json::Object *object = value.getAsObject())
+    return llvm::all_of(*object, [](const json::Object::value_type &entry) {
+      return numbersAreFinite(entry.second);
+    });
+  if (const json::Array *array = value.getAsArray())
+    return llvm::all_of(*array, numbersAreFinite);
+  std::optional<double> number = value.getAsNumber();
+  return !number || std::isfinite(*number);
+}
+
 Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
   std::string expanded;
   if (text.contains("\\ud") || text.contains("\\uD")) {
@@ -170,6 +182,8 @@ Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
     return value.takeError();
   if (Error error = checkUniqueKeys(text))
     return error;
+  if (!numbersAreFinite(*value))
+    return createStringError("JSON has a number beyond the range of a double");
   return value;
 }
 

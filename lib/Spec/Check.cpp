@@ -80,9 +80,8 @@ const DictionarySet *Checker::checkSite(const SiteRef &site) {
     set = refer(lookup.dictionaries, *site.dictionary, "dictionary",
                 "dictionaries");
   } else if (spec.dictionaries.empty()) {
-    reporter.error(site.range,
-                   "a feature is named, but there is no section "
-                   "'dictionaries' to look it up in");
+    reporter.error(site.range, "a feature is named, but there is no section "
+                               "'dictionaries' to look it up in");
   } else if (spec.dictionaries.size() > 1) {
     // Those that could be meant come first.
     std::vector<StringRef> candidates;
@@ -95,8 +94,8 @@ const DictionarySet *Checker::checkSite(const SiteRef &site) {
     reporter.error(
         site.range,
         "there are several dictionaries; say which one is meant, such as '" +
-            example + ":" + reporter.source().text().slice(site.range.begin,
-                                                           site.range.end) +
+            example + ":" +
+            reporter.source().text().slice(site.range.begin, site.range.end) +
             "'");
   } else {
     set = &spec.dictionaries.front();
@@ -106,28 +105,28 @@ const DictionarySet *Checker::checkSite(const SiteRef &site) {
     return set;
 
   if (!set->layers->contains(site.layer.value))
-    reporter.error(site.layer.range,
-                   "the dictionary '" + set->name.value +
-                       "' has no layer " + Twine(site.layer.value) +
-                       "; it covers " + Twine(set->layers->first) + " to " +
-                       Twine(set->layers->last))
+    reporter
+        .error(site.layer.range, "the dictionary '" + set->name.value +
+                                     "' has no layer " +
+                                     Twine(site.layer.value) + "; it covers " +
+                                     Twine(set->layers->first) + " to " +
+                                     Twine(set->layers->last))
         .note(set->layers->range, "its layers");
   if (!set->hasSite(site.site.value)) {
     std::string sites;
     for (const auto &known : set->sites)
       sites += (sites.empty() ? "'" : ", '") + nameOf(known.value).str() + "'";
-    reporter.error(site.site.range, "the dictionary '" + set->name.value +
-                                        "' has no site '" +
-                                        nameOf(site.site.value) +
-                                        "'; it has " + sites)
+    reporter
+        .error(site.site.range,
+               "the dictionary '" + set->name.value + "' has no site '" +
+                   nameOf(site.site.value) + "'; it has " + sites)
         .note(set->name.range, "the dictionary");
   }
   return nullptr;
 }
 
 bool Checker::covers(const DictionarySet &set, const SiteRef &site) {
-  return set.layers->contains(site.layer.value) &&
-         set.hasSite(site.site.value);
+  return set.layers->contains(site.layer.value) && set.hasSite(site.site.value);
 }
 
 void Checker::checkMatch(const Match &match) {
@@ -154,10 +153,11 @@ void Checker::checkMatch(const Match &match) {
                                      "'");
   if (match.layers && (!set->layers->contains(match.layers->first) ||
                        !set->layers->contains(match.layers->last)))
-    reporter.error(match.layers->range,
-                   "the dictionary '" + set->name.value + "' covers " +
-                       Twine(set->layers->first) + " to " +
-                       Twine(set->layers->last) + " only")
+    reporter
+        .error(match.layers->range, "the dictionary '" + set->name.value +
+                                        "' covers " +
+                                        Twine(set->layers->first) + " to " +
+                                        Twine(set->layers->last) + " only")
         .note(set->layers->range, "its layers");
 }
 
@@ -168,9 +168,10 @@ void Checker::checkGraph(const Graph &graph) {
     return;
   checkSite(graph.from->site);
   if (graph.layers && !graph.layers->contains(graph.from->site.layer.value))
-    reporter.error(graph.layers->range,
-                   "the graph's layers do not contain the feature it starts "
-                   "from")
+    reporter
+        .error(graph.layers->range,
+               "the graph's layers do not contain the feature it starts "
+               "from")
         .note(graph.from->range, "the feature");
 }
 
@@ -222,8 +223,7 @@ std::optional<uint64_t> Checker::keyOf(const Selector &selector) const {
 uint64_t Checker::siteKey(const DictionarySet &set, const SiteRef &site) const {
   // Dictionaries and layers are bounded by maxEntries and maxLayer.
   return uint64_t(lookup.dictionaries.position(&set)) << 50 |
-         uint64_t(site.layer.value) << 35 |
-         uint64_t(site.site.value) << 32;
+         uint64_t(site.layer.value) << 35 | uint64_t(site.site.value) << 32;
 }
 
 void Checker::checkRepeats(const Selection &selection) {
@@ -237,9 +237,9 @@ void Checker::checkRepeats(const Selection &selection) {
       continue;
     bool isFeature = expanded.selector->kind == Selector::Kind::Feature;
     Reporter::Message message = reporter.error(
-        expanded.where, textOf(*expanded.selector) +
-                            (isFeature ? Twine(" is named twice")
-                                       : Twine(" is selected twice")));
+        expanded.where,
+        textOf(*expanded.selector) + (isFeature ? Twine(" is named twice")
+                                                : Twine(" is selected twice")));
     message.note(first->second.where, "the first time");
     if (reporter.isFull())
       return;
@@ -250,7 +250,8 @@ std::string Checker::textOf(const Selector &selector) const {
   bool isFeature = selector.kind == Selector::Kind::Feature;
   const SiteRef &site = isFeature ? selector.feature.site : selector.site;
   std::string text = isFeature ? "the feature " : "the site ";
-  text += std::to_string(site.layer.value) + "/" + nameOf(site.site.value).str();
+  text +=
+      std::to_string(site.layer.value) + "/" + nameOf(site.site.value).str();
   if (isFeature)
     text += "/" + std::to_string(selector.feature.index.value);
   return text;
@@ -313,11 +314,12 @@ void Checker::checkCondition(const Condition &condition, const Policy &policy,
              condition.feature.site.site.value};
   if (read <= *earliest)
     return;
-  reporter.error(condition.feature.range,
-                 "the policy changes " + Twine(earliest->first) + "/" +
-                     nameOf(earliest->second) +
-                     ", which is computed before this feature; a condition "
-                     "reads the same site or an earlier one")
+  reporter
+      .error(condition.feature.range,
+             "the policy changes " + Twine(earliest->first) + "/" +
+                 nameOf(earliest->second) +
+                 ", which is computed before this feature; a condition "
+                 "reads the same site or an earlier one")
       .note(policy.on.range, "what the policy acts on");
 }
 
@@ -338,18 +340,20 @@ void Checker::checkTransfer(const Policy &policy) {
   for (const Lookup::Expanded &expanded : to)
     if (auto key = keyOf(*expanded.selector))
       if (auto source = sources.find(*key); source != sources.end()) {
-        reporter.error(expanded.where, textOf(*expanded.selector) +
-                                           " is on both sides of a transfer")
+        reporter
+            .error(expanded.where, textOf(*expanded.selector) +
+                                       " is on both sides of a transfer")
             .note(source->second, "here it is in 'on'");
         return;
       }
   if (!llvm::all_of(from, isKnown) || !llvm::all_of(to, isKnown))
     return;
   if (from.size() != to.size()) {
-    reporter.error(policy.to.range,
-                   "a transfer pairs the features of 'on' and 'to' in order: "
-                   "there are " +
-                       Twine(from.size()) + " and " + Twine(to.size()))
+    reporter
+        .error(policy.to.range,
+               "a transfer pairs the features of 'on' and 'to' in order: "
+               "there are " +
+                   Twine(from.size()) + " and " + Twine(to.size()))
         .note(policy.on.range, "'on' is given here");
     return;
   }
@@ -359,10 +363,10 @@ void Checker::checkTransfer(const Policy &policy) {
     if (Place{read.layer.value, read.site.value} <=
         Place{written.layer.value, written.site.value})
       continue;
-    reporter.error(b.where, textOf(*b.selector) +
-                                " is computed before " +
-                                textOf(*a.selector) +
-                                ", from which it would take the activation")
+    reporter
+        .error(b.where, textOf(*b.selector) + " is computed before " +
+                            textOf(*a.selector) +
+                            ", from which it would take the activation")
         .note(a.where, "its partner in 'on'");
     return;
   }
@@ -382,11 +386,10 @@ void Checker::checkStrength(const Policy &policy) {
     const SiteRef &site = selector.kind == Selector::Kind::WholeSite
                               ? selector.site
                               : selector.feature.site;
-    bool isRange =
-        policy.layers && policy.layers->kind == Layers::Kind::Range;
+    bool isRange = policy.layers && policy.layers->kind == Layers::Kind::Range;
     first = std::min(first, place->first);
-    last = std::max(last, isRange ? policy.layers->span.last
-                                  : site.layer.value);
+    last =
+        std::max(last, isRange ? policy.layers->span.last : site.layer.value);
   }
   if (first >= last)
     return;
@@ -416,8 +419,9 @@ void Checker::checkPlan(const Plan &plan) {
       continue;
     auto [first, isNew] = seen.try_emplace(policy, name.range);
     if (!isNew)
-      reporter.error(name.range, "the plan '" + plan.name.value + "' names " +
-                                     inQuotes(name.value) + " twice")
+      reporter
+          .error(name.range, "the plan '" + plan.name.value + "' names " +
+                                 inQuotes(name.value) + " twice")
           .note(first->second, "the first time");
   }
 }

@@ -163,9 +163,9 @@ OwningOpRef<ModuleOp> Emitter::emit() {
 //===----------------------------------------------------------------------===//
 
 flow::FeatureAttr Emitter::feature(const FeatureRef &feature) const {
-  return flow::FeatureAttr::get(
-      context, dictionary(feature.site), convert(feature.site.site.value),
-      feature.site.layer.value, feature.index.value);
+  return flow::FeatureAttr::get(context, dictionary(feature.site),
+                                convert(feature.site.site.value),
+                                feature.site.layer.value, feature.index.value);
 }
 
 Attribute Emitter::selector(const Selector &selector) const {

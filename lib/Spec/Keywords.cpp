@@ -169,7 +169,6 @@ bool weir::spec::isAbsolute(Action action) {
 }
 
 bool DictionarySet::hasSite(SiteKind kind) const {
-  return llvm::any_of(sites, [&](const auto &site) {
-    return site.value == kind;
-  });
+  return llvm::any_of(sites,
+                      [&](const auto &site) { return site.value == kind; });
 }

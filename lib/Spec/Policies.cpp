@@ -35,11 +35,9 @@ void SpecParser::policy(const YamlEntry &entry) {
   if (const YamlNode *node = map.get("to"))
     policy.to = selection(*node, "'to'", Place::Policy);
   if (const YamlNode *node = map.get("normalize"))
-    policy.normalize =
-        values.boolean(*node, "'normalize'").value_or(false);
+    policy.normalize = values.boolean(*node, "'normalize'").value_or(false);
   if (const YamlNode *node = map.get("only_active"))
-    policy.onlyActive =
-        values.boolean(*node, "'only_active'").value_or(false);
+    policy.onlyActive = values.boolean(*node, "'only_active'").value_or(false);
   if (const YamlNode *node = map.get("norm")) {
     static constexpr StringRef words[] = {"preserve"};
     policy.preserveNorm = values.word(*node, "norm", words).has_value();
@@ -70,8 +68,8 @@ void SpecParser::belongs(const MapReader &map, const YamlNode &node,
       if (llvm::is_contained(actionKeys(static_cast<Action>(i)), key))
         owners += (owners.empty() ? "'" : ", '") + actionNames()[i].str() + "'";
     reporter.error(entry.key.range, "'" + key + "' does not belong to '" +
-                                        nameOf(action) +
-                                        "'; it is a key of " + owners);
+                                        nameOf(action) + "'; it is a key of " +
+                                        owners);
   }
 }
 
@@ -85,8 +83,9 @@ void SpecParser::numbers(const MapReader &map, Policy &policy) {
     policy.factor = values.number(*node, "'factor'");
   if (const YamlEntry *entry = map.entry("times")) {
     if (policy.times)
-      reporter.error(entry->key.range, "'times' is written twice: here and in "
-                                       "'strength'")
+      reporter
+          .error(entry->key.range, "'times' is written twice: here and in "
+                                   "'strength'")
           .note(policy.times->range, "in 'strength'");
     else
       policy.times = values.reference(entry->value, "'times'");
@@ -100,9 +99,8 @@ void SpecParser::numbers(const MapReader &map, Policy &policy) {
                      : action == Action::Transfer ? "to"
                                                   : "";
   if (!needed.empty() && !map.get(needed) && !map.isMisspelt(needed))
-    reporter.error(policy.action->range, "'" + nameOf(action) +
-                                             "' needs the key '" + needed +
-                                             "'");
+    reporter.error(policy.action->range,
+                   "'" + nameOf(action) + "' needs the key '" + needed + "'");
 }
 
 void SpecParser::clamp(const MapReader &map, Policy &policy) {
@@ -124,8 +122,8 @@ void SpecParser::substitution(const MapReader &map, Policy &policy) {
   if (const YamlNode *node = map.get("match"))
     policy.match = values.reference(*node, "'match'");
   if (const YamlNode *node = map.get("form"))
-    if (auto form = values.choice<SubstituteForm>(*node, "form",
-                                                  substituteFormNames()))
+    if (auto form =
+            values.choice<SubstituteForm>(*node, "form", substituteFormNames()))
       policy.form = form->value;
   if (const YamlEntry *entry = map.entry("quantile")) {
     policy.quantile = values.number(entry->value, "'quantile'");
@@ -189,8 +187,8 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
     strength.width.reset();
   }
   if (const YamlNode *schedule = map.get("schedule")) {
-    auto kind = values.choice<ScheduleKind>(*schedule, "schedule",
-                                            scheduleNames());
+    auto kind =
+        values.choice<ScheduleKind>(*schedule, "schedule", scheduleNames());
     if (!kind)
       return std::nullopt;
     strength.schedule = kind->value;
@@ -204,8 +202,9 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
     ScheduleKind owner = key == "last"   ? ScheduleKind::Linear
                          : key == "rate" ? ScheduleKind::Exponential
                                          : ScheduleKind::Gaussian;
-    reporter.error(given.key.range, "'" + key + "' does not belong to the "
-                                    "schedule '" +
+    reporter.error(given.key.range, "'" + key +
+                                        "' does not belong to the "
+                                        "schedule '" +
                                         nameOf(strength.schedule) +
                                         "'; it is a key of '" + nameOf(owner) +
                                         "'");
@@ -215,8 +214,8 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
     bool complete = true;
     for (StringRef key : scheduleKeys(ScheduleKind::Gaussian))
       if (!map.get(key)) {
-        reporter.error(where, "the schedule 'gaussian' needs the key '" + key +
-                                  "'");
+        reporter.error(where,
+                       "the schedule 'gaussian' needs the key '" + key + "'");
         complete = false;
       }
     if (!complete || !strength.center || !strength.width)
@@ -255,9 +254,8 @@ std::optional<Tokens> SpecParser::tokens(const YamlNode &node) {
   Tokens tokens;
   tokens.range = node.range;
   if (node.isScalar()) {
-    auto part =
-        values.choice<Tokens::Part>(node, "part of the tokens",
-                                    tokenPartNames());
+    auto part = values.choice<Tokens::Part>(node, "part of the tokens",
+                                            tokenPartNames());
     if (!part)
       return std::nullopt;
     tokens.part = part->value;
@@ -308,8 +306,9 @@ void SpecParser::checkTokens(const Tokens &tokens) {
         .note(tokens.to->range, "'to' is given here");
   if (tokens.skipFirst && tokens.to &&
       tokens.skipFirst->value > tokens.to->value)
-    reporter.error(tokens.skipFirst->range,
-                   "'skip_first' leaves no token: it skips past 'to'")
+    reporter
+        .error(tokens.skipFirst->range,
+               "'skip_first' leaves no token: it skips past 'to'")
         .note(tokens.to->range, "'to' is given here");
   llvm::SmallSet<int64_t, 8> seen;
   for (const Integer &position : tokens.positions) {
@@ -317,8 +316,9 @@ void SpecParser::checkTokens(const Tokens &tokens) {
       reporter.error(position.range, "the position " + Twine(position.value) +
                                          " is listed twice");
     auto excluded = [&](const Integer &by, StringRef key) {
-      reporter.error(position.range, "the position " + Twine(position.value) +
-                                         " is excluded by '" + key + "'")
+      reporter
+          .error(position.range, "the position " + Twine(position.value) +
+                                     " is excluded by '" + key + "'")
           .note(by.range, "'" + key + "' is given here");
     };
     if (tokens.from && position.value < tokens.from->value)
@@ -359,12 +359,11 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
     const YamlNode &list = head->value;
     if (!list.isSequence() || list.items.empty()) {
       if (!list.isInvalid())
-        reporter.error(list.isSequence() ? list.range : head->value.range,
-                       "'" + head->key.value +
-                           "' must be a list of conditions" +
-                           (list.isSequence() ? "; it is empty"
-                                              : ", found " +
-                                                    list.describe().str()));
+        reporter.error(
+            list.isSequence() ? list.range : head->value.range,
+            "'" + head->key.value + "' must be a list of conditions" +
+                (list.isSequence() ? "; it is empty"
+                                   : ", found " + list.describe().str()));
       return std::nullopt;
     }
     for (const YamlNode &item : list.items)
@@ -383,8 +382,8 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
                                        "'above', the key 'below' or both");
   if (condition.above && condition.below &&
       condition.above->value >= condition.below->value)
-    reporter.error(condition.above->range,
-                   "no number is above this and below that")
+    reporter
+        .error(condition.above->range, "no number is above this and below that")
         .note(condition.below->range, "'below' is given here");
   if (!of)
     return std::nullopt;

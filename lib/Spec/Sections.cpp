@@ -29,8 +29,10 @@ void SpecParser::section(const MapReader &map, StringRef key, Read read) {
     return;
   if (!node->isMap()) {
     if (!node->isInvalid())
-      reporter.error(node->range, "'" + key + "' must be a mapping of names, "
-                                              "found " + node->describe());
+      reporter.error(node->range, "'" + key +
+                                      "' must be a mapping of names, "
+                                      "found " +
+                                      node->describe());
     return;
   }
   size_t count = 0;
@@ -133,7 +135,8 @@ void SpecParser::pathTemplate(const Name &path,
       return;
     size_t close = rest.find_first_of("{}", open + 1);
     if (rest[open] == '}' || close == StringRef::npos || rest[close] == '{') {
-      reporter.error(path.range, "unbalanced braces in " + inQuotes(path.value));
+      reporter.error(path.range,
+                     "unbalanced braces in " + inQuotes(path.value));
       return;
     }
     StringRef word = rest.slice(open + 1, close);
@@ -165,10 +168,10 @@ void SpecParser::model(const YamlEntry &entry) {
   if (sites->isScalar() && sites->text == "auto")
     return;
   if (!sites->isMap()) {
-    reporter.error(sites->range, "'sites' of a model must be 'auto' or a "
-                                 "mapping of sites to module paths, found " +
-                                     (sites->isScalar()
-                                          ? inQuotes(sites->text)
+    reporter.error(sites->range,
+                   "'sites' of a model must be 'auto' or a "
+                   "mapping of sites to module paths, found " +
+                       (sites->isScalar() ? inQuotes(sites->text)
                                           : sites->describe().str()));
     return;
   }
@@ -177,7 +180,8 @@ void SpecParser::model(const YamlEntry &entry) {
   for (const YamlEntry &site : sites->entries) {
     auto kind = llvm::find(siteNames(), site.key.value);
     if (kind == siteNames().end()) {
-      reporter.error(site.key.range, "unknown site " + inQuotes(site.key.value) +
+      reporter.error(site.key.range, "unknown site " +
+                                         inQuotes(site.key.value) +
                                          suggest(site.key.value, siteNames()));
       continue;
     }
@@ -220,12 +224,11 @@ void SpecParser::dictionary(const YamlEntry &entry) {
       bool fits = format == Format::Neurons ? site.value == SiteKind::Mlp
                                             : site.value != SiteKind::Head;
       if (!fits)
-        reporter.error(site.range, "'" + nameOf(format) +
-                                       "' has no features at '" +
-                                       nameOf(site.value) + "'" +
-                                       (format == Format::Neurons
-                                            ? "; neurons write at 'mlp'"
-                                            : ""));
+        reporter.error(
+            site.range,
+            "'" + nameOf(format) + "' has no features at '" +
+                nameOf(site.value) + "'" +
+                (format == Format::Neurons ? "; neurons write at 'mlp'" : ""));
     }
     return;
   }
@@ -242,16 +245,17 @@ void SpecParser::dictionary(const YamlEntry &entry) {
   StringRef text = set.path->value;
   if (set.layers && set.layers->first != set.layers->last &&
       !text.contains("{layer}"))
-    reporter.error(set.path->range,
-                   "the path must contain {layer}: the dictionary covers the "
-                   "layers " +
-                       Twine(set.layers->first) + " to " +
-                       Twine(set.layers->last))
+    reporter
+        .error(set.path->range,
+               "the path must contain {layer}: the dictionary covers the "
+               "layers " +
+                   Twine(set.layers->first) + " to " + Twine(set.layers->last))
         .note(set.layers->range, "given here");
   if (set.sites.size() > 1 && !text.contains("{site}"))
-    reporter.error(set.path->range,
-                   "the path must contain {site}: the dictionary covers " +
-                       Twine(set.sites.size()) + " sites")
+    reporter
+        .error(set.path->range,
+               "the path must contain {site}: the dictionary covers " +
+                   Twine(set.sites.size()) + " sites")
         .note(set.sites[1].range, "the second one is given here");
 }
 
@@ -282,8 +286,8 @@ void SpecParser::match(const YamlEntry &entry) {
     if ((match.text = values.text(*node, "'text'")))
       path(*match.text);
   if (const YamlNode *node = map.get("fold"))
-    if (auto word = values.choice<Folding>(*node, "way to fold",
-                                           foldingNames()))
+    if (auto word =
+            values.choice<Folding>(*node, "way to fold", foldingNames()))
       match.fold = word->value;
   if (const YamlNode *node = map.get("weights"))
     match.weights = values.choices<WeightPart>(*node, "weight", weightNames());
@@ -326,15 +330,17 @@ void SpecParser::graph(const YamlEntry &entry) {
   if (!keep || keep->isInvalid())
     return;
   if (!keep->isMap()) {
-    reporter.error(keep->range, "'keep' must be a mapping of sites to the least "
-                                "similarity, found " +
-                                    keep->describe());
+    reporter.error(keep->range,
+                   "'keep' must be a mapping of sites to the least "
+                   "similarity, found " +
+                       keep->describe());
     return;
   }
   for (const YamlEntry &site : keep->entries) {
     auto kind = llvm::find(siteNames(), site.key.value);
     if (kind == siteNames().end()) {
-      reporter.error(site.key.range, "unknown site " + inQuotes(site.key.value) +
+      reporter.error(site.key.range, "unknown site " +
+                                         inQuotes(site.key.value) +
                                          suggest(site.key.value, siteNames()));
       continue;
     }
@@ -382,9 +388,10 @@ void SpecParser::knob(const YamlEntry &entry) {
   }
   knob.bounds = {*least, *most};
   if (value && (value->value < least->value || value->value > most->value))
-    reporter.error(value->range, "the default is outside of the range [" +
-                                     range->items[0].text + ", " +
-                                     range->items[1].text + "]")
+    reporter
+        .error(value->range, "the default is outside of the range [" +
+                                 range->items[0].text + ", " +
+                                 range->items[1].text + "]")
         .note(range->range, "the range");
 }
 
@@ -398,8 +405,9 @@ void SpecParser::plan(const YamlEntry &entry) {
                        : entry.value.kind == YamlNode::Kind::Null
                            ? "; write [] for a plan that does nothing"
                            : "";
-    reporter.error(entry.value.range, "a plan must be a list of policies, found " +
-                                          entry.value.describe() + hint);
+    reporter.error(entry.value.range,
+                   "a plan must be a list of policies, found " +
+                       entry.value.describe() + hint);
     return;
   }
   for (const YamlNode &item : entry.value.items)

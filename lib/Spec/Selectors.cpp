@@ -30,8 +30,7 @@ Selection SpecParser::selection(const YamlNode &node, const Twine &what,
   return result;
 }
 
-void SpecParser::selectors(const YamlNode &node, Place place,
-                           Selection &into) {
+void SpecParser::selectors(const YamlNode &node, Place place, Selection &into) {
   if (!node.isSequence()) {
     selector(node, place, into);
     return;
@@ -69,11 +68,12 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
         !llvm::is_contained(selectorKeys().keys, key))
       continue;
     if (head) {
-      reporter.error(entry.key.range, "a selector has one of the keys "
-                                      "'features', 'antagonists', 'site', "
-                                      "'graph', 'predecessors' and "
-                                      "'successors'; write a list to name "
-                                      "features in several ways")
+      reporter
+          .error(entry.key.range, "a selector has one of the keys "
+                                  "'features', 'antagonists', 'site', "
+                                  "'graph', 'predecessors' and "
+                                  "'successors'; write a list to name "
+                                  "features in several ways")
           .note(head->key.range, "the first one");
       return;
     }
@@ -94,8 +94,7 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
     if (key != "antagonists" && !isLink)
       reporter.error(count->key.range,
                      "'count' does not belong to '" + key + "'");
-    else if (auto number =
-                 values.integer(count->value, "'count'", 1, maxCount))
+    else if (auto number = values.integer(count->value, "'count'", 1, maxCount))
       selector.count = number->value;
   }
   if (const YamlEntry *match = map.entry("match")) {

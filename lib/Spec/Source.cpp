@@ -29,8 +29,7 @@ SourceFile::SourceFile(llvm::StringRef name, llvm::StringRef text)
       lineStarts.push_back(i + 1);
 }
 
-std::pair<unsigned, unsigned>
-SourceFile::lineAndColumn(uint32_t offset) const {
+std::pair<unsigned, unsigned> SourceFile::lineAndColumn(uint32_t offset) const {
   offset = std::min<uint32_t>(offset, contents.size());
   auto next = llvm::upper_bound(lineStarts, offset);
   unsigned line = next - lineStarts.begin();
@@ -56,8 +55,7 @@ mlir::Location SourceFile::location(SourceRange range,
   if (range.end <= range.begin)
     return mlir::FileLineColLoc::get(context, fileName, line, column);
   auto [endLine, endColumn] = lineAndColumn(range.end);
-  auto name =
-      mlir::StringAttr::get(context, fileName.empty() ? "-" : fileName);
+  auto name = mlir::StringAttr::get(context, fileName.empty() ? "-" : fileName);
   if (line == endLine)
     return mlir::FileLineColRange::get(name, line, column, endColumn);
   return mlir::FileLineColRange::get(name, line, column, endLine, endColumn);
@@ -79,8 +77,10 @@ Reporter::Message Reporter::error(SourceRange range, const llvm::Twine &text) {
     return Message(nullptr);
   ++errors;
   if (errors > errorLimit) {
-    entries.push_back({/*isError=*/true, range,
-                       "too many errors; no more are looked for", {}});
+    entries.push_back({/*isError=*/true,
+                       range,
+                       "too many errors; no more are looked for",
+                       {}});
     return Message(nullptr);
   }
   entries.push_back({/*isError=*/true, range, text.str(), {}});
@@ -145,8 +145,8 @@ static std::string canonical(llvm::StringRef word) {
   return result;
 }
 
-/// Insertions, deletions, replacements and exchanges of neighbours that turn one
-/// word into the other (optimal string alignment).
+/// Insertions, deletions, replacements and exchanges of neighbours that turn
+/// one word into the other (optimal string alignment).
 static unsigned editDistance(llvm::StringRef a, llvm::StringRef b) {
   llvm::SmallVector<unsigned, 32> beforeLast(b.size() + 1), last(b.size() + 1),
       current(b.size() + 1);
@@ -156,8 +156,8 @@ static unsigned editDistance(llvm::StringRef a, llvm::StringRef b) {
     current[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
       unsigned differs = a[i - 1] != b[j - 1];
-      current[j] = std::min(
-          {last[j] + 1, current[j - 1] + 1, last[j - 1] + differs});
+      current[j] =
+          std::min({last[j] + 1, current[j - 1] + 1, last[j - 1] + differs});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
         current[j] = std::min(current[j], beforeLast[j - 2] + 1);
     }

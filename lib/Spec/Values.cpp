@@ -54,8 +54,8 @@ std::optional<Number> ValueReader::number(const YamlNode &node,
   StringRef text = node.text;
   if (!node.isScalar() || !looksLikeNumber(text)) {
     if (node.isPlain() && isNotFinite(text))
-      reporter.error(node.range, what + " must be finite, found " +
-                                     inQuotes(text));
+      reporter.error(node.range,
+                     what + " must be finite, found " + inQuotes(text));
     else
       mismatch(node, what, "a number");
     return std::nullopt;
@@ -114,8 +114,8 @@ std::optional<Integer> ValueReader::integer(const YamlNode &node,
       reporter.error(node.range, what + " must be a whole number, found text; "
                                         "remove the quotes");
     else if (node.isPlain() && looksLikeNumber(text))
-      reporter.error(node.range, what + " must be a whole number, found " +
-                                     inQuotes(text));
+      reporter.error(node.range,
+                     what + " must be a whole number, found " + inQuotes(text));
     else
       mismatch(node, what, "a whole number");
     return std::nullopt;
@@ -167,14 +167,16 @@ bool ValueReader::isName(const Name &name) {
   StringRef text = name.value;
   constexpr size_t longest = 64;
   if (!text.empty() && text.size() <= longest &&
-      (llvm::isAlpha(text[0]) || text[0] == '_') && llvm::all_of(text, [](char c) {
+      (llvm::isAlpha(text[0]) || text[0] == '_') &&
+      llvm::all_of(text, [](char c) {
         return llvm::isAlnum(c) || c == '_' || c == '-';
       }))
     return true;
   reporter.error(name.range,
-                 inQuotes(text) + " is no name: a name is up to 64 letters, "
-                                "digits, '_' and '-', and begins with a letter "
-                                "or '_'");
+                 inQuotes(text) +
+                     " is no name: a name is up to 64 letters, "
+                     "digits, '_' and '-', and begins with a letter "
+                     "or '_'");
   return false;
 }
 
@@ -210,14 +212,15 @@ std::string weir::spec::inBrackets(StringRef text) {
   return ("; write [" + text + "]").str();
 }
 
-std::vector<Marked<size_t>>
-ValueReader::wordList(const YamlNode &node, const Twine &what,
-                      ArrayRef<StringRef> words) {
+std::vector<Marked<size_t>> ValueReader::wordList(const YamlNode &node,
+                                                  const Twine &what,
+                                                  ArrayRef<StringRef> words) {
   std::vector<Marked<size_t>> result;
   if (!node.isSequence() || node.items.empty()) {
     if (node.isSequence())
       reporter.error(node.range, "this list is empty: it must name at least "
-                                 "one " + what);
+                                 "one " +
+                                     what);
     else if (node.isScalar())
       reporter.error(node.range, "expected a list, found " + node.describe() +
                                      inBrackets(node.text));
@@ -254,13 +257,12 @@ std::optional<int64_t> ValueReader::digits(StringRef text, SourceRange range,
     return std::nullopt;
   }
   if (magnitude.empty() || !llvm::all_of(magnitude, llvm::isDigit)) {
-    reporter.error(range, what + " must be a whole number, found " +
-                              inQuotes(text));
+    reporter.error(range,
+                   what + " must be a whole number, found " + inQuotes(text));
     return std::nullopt;
   }
   if (negative) {
-    reporter.error(range,
-                   what + " must be 0 or more, found " + inQuotes(text));
+    reporter.error(range, what + " must be 0 or more, found " + inQuotes(text));
     return std::nullopt;
   }
   if (hasLeadingZero(magnitude)) {
@@ -304,8 +306,9 @@ std::optional<LayerRange> ValueReader::layers(const YamlNode &node,
   if (firstDigits.empty() || lastDigits.empty() ||
       !llvm::all_of(firstDigits, llvm::isDigit) ||
       !llvm::all_of(lastDigits, llvm::isDigit)) {
-    reporter.error(node.range, what + " must be a layer or a range such as "
-                                      "9..16, found " +
+    reporter.error(node.range, what +
+                                   " must be a layer or a range such as "
+                                   "9..16, found " +
                                    inQuotes(text));
     return std::nullopt;
   }
@@ -405,10 +408,10 @@ std::optional<FeatureRef> ValueReader::feature(const YamlNode &node) {
       hint = straighten(parts);
     else if (parts.size() == 2)
       hint = "; the index is missing";
-    reporter.error(node.range,
-                   inQuotes(node.text) + " is no feature: a feature is "
-                                       "layer/site/index, such as 10/res/811" +
-                       hint);
+    reporter.error(node.range, inQuotes(node.text) +
+                                   " is no feature: a feature is "
+                                   "layer/site/index, such as 10/res/811" +
+                                   hint);
     return std::nullopt;
   }
   FeatureRef feature;
@@ -452,10 +455,9 @@ MapReader::MapReader(Reporter &reporter, const YamlNode &node, Keys keys)
     if (reporter.isFull())
       break;
     if (!llvm::is_contained(keys.keys, entry.key.value))
-      reporter.error(entry.key.range, "unknown key " +
-                                          inQuotes(entry.key.value) + " in " +
-                                          keys.what +
-                                          suggest(entry.key.value, keys.keys));
+      reporter.error(entry.key.range,
+                     "unknown key " + inQuotes(entry.key.value) + " in " +
+                         keys.what + suggest(entry.key.value, keys.keys));
   }
 }
 

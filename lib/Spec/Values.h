@@ -36,7 +36,8 @@ public:
   std::optional<bool> boolean(const YamlNode &node, const llvm::Twine &what);
   /// Any non-empty text on one line.
   std::optional<Name> text(const YamlNode &node, const llvm::Twine &what);
-  /// The name of something declared elsewhere; whether it exists is not checked.
+  /// The name of something declared elsewhere; whether it exists is not
+  /// checked.
   std::optional<Name> reference(const YamlNode &node, const llvm::Twine &what);
   /// Reports names that are no identifiers.
   bool isName(const Name &name);

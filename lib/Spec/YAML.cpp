@@ -95,12 +95,11 @@ static bool checkBytes(const SourceFile &file, Reporter &reporter) {
       return false;
     }
     if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) {
-      reporter.error({at, at}, c == 0
-                                   ? llvm::Twine("a NUL byte; a spec is text")
-                                   : "a control character (0x" +
-                                         llvm::Twine(llvm::utohexstr(
-                                             c, false, 2)) +
-                                         "); a spec is text");
+      reporter.error({at, at},
+                     c == 0 ? llvm::Twine("a NUL byte; a spec is text")
+                            : "a control character (0x" +
+                                  llvm::Twine(llvm::utohexstr(c, false, 2)) +
+                                  "); a spec is text");
       return false;
     }
   }
@@ -273,9 +272,9 @@ private:
     frame.key = {node.text, node.range};
     if (!node.isScalar() || node.text.empty()) {
       if (!node.isInvalid())
-        reporter.error(node.range, "a key is text, not " +
-                                       (node.isScalar() ? "empty text"
-                                                        : node.describe()));
+        reporter.error(node.range,
+                       "a key is text, not " +
+                           (node.isScalar() ? "empty text" : node.describe()));
       return;
     }
     if (node.text == "<<" && !node.quoted) {
@@ -284,8 +283,9 @@ private:
     }
     auto [previous, isNew] = frame.seen.try_emplace(node.text, node.range);
     if (!isNew) {
-      reporter.error(node.range, "the key " + inQuotes(node.text) +
-                                     " is written twice here")
+      reporter
+          .error(node.range,
+                 "the key " + inQuotes(node.text) + " is written twice here")
           .note(previous->second, "the first one");
       return;
     }
@@ -297,8 +297,7 @@ private:
   //===--------------------------------------------------------------------===//
 
   SourceRange wordRange(uint32_t at) const {
-    size_t length =
-        file.text().substr(at).find_first_of(" \t\r\n,[]{}");
+    size_t length = file.text().substr(at).find_first_of(" \t\r\n,[]{}");
     return {at, uint32_t(std::min(length, file.text().size() - at)) + at};
   }
 
@@ -381,8 +380,8 @@ std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
   } catch (const StopParsing &) {
   } catch (const YAML::Exception &exception) {
     uint32_t at = builder.offset(exception.mark);
-    Reporter::Message message = reporter.error(
-        {at, at}, "invalid YAML: " + llvm::Twine(exception.msg));
+    Reporter::Message message =
+        reporter.error({at, at}, "invalid YAML: " + llvm::Twine(exception.msg));
     llvm::StringRef line = file.line(file.lineAndColumn(at).first);
     if (llvm::StringRef(exception.msg).contains("flow not found"))
       if (auto bracket = builder.openBracket()) {
@@ -403,8 +402,8 @@ std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
                    "the line is indented with a tab; YAML wants spaces");
     return std::nullopt;
   } catch (const std::exception &exception) {
-    reporter.error({0, 0}, llvm::Twine("the YAML reader failed: ") +
-                               exception.what());
+    reporter.error({0, 0},
+                   llvm::Twine("the YAML reader failed: ") + exception.what());
     return std::nullopt;
   }
   if (!builder.root && !reporter.failed())

@@ -100,12 +100,13 @@ llvm::Expected<std::string> sha256OfFile(llvm::StringRef path);
 /// within the stack.
 llvm::Error checkJSONDepth(llvm::StringRef text, unsigned limit = 256);
 
-/// Parses untrusted JSON: the nesting is bounded as above, and an object with
-/// the same key twice is refused.
+/// Parses untrusted JSON: the nesting is bounded as above; an object with the
+/// same key twice and a number beyond the range of a double are refused.
 llvm::Expected<llvm::json::Value> parseJSON(llvm::StringRef text,
                                             unsigned depthLimit = 256);
 
 /// JSON on one line. In contrast to LLVM's printer it keeps the sign of -0.0.
+/// Numbers have to be finite.
 std::string printJSON(const llvm::json::Object &object);
 
 } // namespace weir

@@ -105,7 +105,7 @@ struct Selection {
 //===----------------------------------------------------------------------===//
 
 struct Model {
-  SourceRange range; ///< the key `model`
+  SourceRange range;           ///< the key `model`
   std::optional<Name> program; ///< else the command line gives it
   struct Site {
     Marked<SiteKind> kind;
@@ -276,7 +276,8 @@ struct Spec {
   std::vector<FeatureList> features;
   std::vector<Knob> knobs;
   std::vector<Policy> policies;
-  /// Where nothing is said about plans there is one, `default`, of all policies.
+  /// Where nothing is said about plans there is one, `default`, of all
+  /// policies.
   std::vector<Plan> plans;
   bool hasPlans = false;
   /// Keys of the sections that are there and have something in them.

@@ -8,8 +8,8 @@
 //
 // A spec is a YAML file that says what to do with which features of a model
 // (docs/spec.md). Reading goes in steps, each of which reports everything it
-// finds: YAML to tree (YAML.h), tree to AST (AST.h), checks of what the AST says
-// as a whole, checks for what is not supported, AST to flow and steer.
+// finds: YAML to tree (YAML.h), tree to AST (AST.h), checks of what the AST
+// says as a whole, checks for what is not supported, AST to flow and steer.
 //
 // All messages go through the context's DiagnosticEngine with locations in the
 // spec, so that an llvm::SourceMgr handler shows the line and a caret.
@@ -55,8 +55,9 @@ llvm::StringRef schema();
 ///
 /// Symbols are the names of the spec. Names of different sections may be equal
 /// there; in the module all but the first in the order plans, knobs, policies,
-/// dictionaries, features get a suffix (`happy.policy`). Names in a spec have no
-/// dot, so what stands before the first dot of a symbol is the name in the spec.
+/// dictionaries, features get a suffix (`happy.policy`). Names in a spec have
+/// no dot, so what stands before the first dot of a symbol is the name in the
+/// spec.
 mlir::OwningOpRef<mlir::ModuleOp>
 importSpec(llvm::SourceMgr &sourceMgr, mlir::MLIRContext *context,
            const spec::SpecOptions &options = {});

@@ -409,9 +409,9 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
          llvm::make_early_inc_range(program.getEntry().getOps<PatchOp>())) {
       remark::passed(patch.getLoc(), remark::RemarkOpts::name("LoweredToAten")
                                          .category("lowering"))
-          << "site " << fx::siteName(patch.getSite().getKind(),
-                                     patch.getSite().getLayer())
-          << " lowered to aten operators";
+          << "site " + fx::siteName(patch.getSite().getKind(),
+                                    patch.getSite().getLayer()) +
+                 " lowered to aten operators";
       Block &body = patch.getBody().front();
       body.getArgument(0).replaceAllUsesWith(patch.getInput());
       roundOnce(patch);

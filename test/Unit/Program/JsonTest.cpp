@@ -65,6 +65,12 @@ TEST(Json, EscapedCharactersOfEveryPlane) {
                "twice");
 }
 
+TEST(Json, NumbersAreFinite) {
+  EXPECT_ERROR(parseJSON("1e400"), "range of a double");
+  EXPECT_ERROR(parseJSON(R"({"a": [0, {"b": -1e400}]})"), "range of a double");
+  EXPECT_OK(parseJSON("[1e308, 1e-400, 123456789012345678901234567890]"));
+}
+
 TEST(Json, BadTextIsRefused) {
   for (const char *text : {"", "{", "]", "{]", "{\"a\"}", "[1,]", "\"\\u12\"",
                            "{\"a\": 1} 2", "\"\xff\"", "NaN"})

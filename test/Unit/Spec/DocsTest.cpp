@@ -65,7 +65,8 @@ std::string framed(llvm::StringRef text) {
   };
   std::string result;
   for (auto [key, section] : frame)
-    if (!llvm::StringRef(("\n" + text).str()).contains(("\n" + key + ":").str()))
+    if (!llvm::StringRef(("\n" + text).str())
+             .contains(("\n" + key + ":").str()))
       result += section;
   return result + text.str();
 }
@@ -82,8 +83,8 @@ TEST(Docs, ExamplesAreRight) {
     for (const Said &message : result.messages)
       if (message.severity == "error")
         errors += message.str() + "\n";
-    EXPECT_TRUE(result.succeeded)
-        << "docs/spec.md:" << block.line << "\n" << errors;
+    EXPECT_TRUE(result.succeeded) << "docs/spec.md:" << block.line << "\n"
+                                  << errors;
   }
   EXPECT_GE(count, 12u);
 }
@@ -113,8 +114,8 @@ TEST(Docs, LaterPartsAreReadAndRefused) {
     EXPECT_FALSE(result.succeeded) << "docs/spec.md:" << block.line;
     for (const Said &message : result.messages)
       if (message.severity == "error")
-        EXPECT_TRUE(llvm::StringRef(message.text).ends_with(
-            "is not yet supported"))
+        EXPECT_TRUE(
+            llvm::StringRef(message.text).ends_with("is not yet supported"))
             << "docs/spec.md:" << block.line << ": " << message.str();
   }
   EXPECT_GE(count, 1u);

@@ -122,8 +122,8 @@ TEST(Import, NumbersAreExact) {
             .str()));
     if (!m.module)
       return std::string("refused");
-    auto action = llvm::cast<steer::SetAttr>(
-        m.get<steer::PolicyOp>("p").getAction());
+    auto action =
+        llvm::cast<steer::SetAttr>(m.get<steer::PolicyOp>("p").getAction());
     char text[40];
     snprintf(text, sizeof(text), "%.17g", action.getValue().getValueAsDouble());
     return std::string(text);
@@ -135,10 +135,28 @@ TEST(Import, NumbersAreExact) {
   EXPECT_EQ(value("5."), "5");
   EXPECT_EQ(value("3.4028234663852886e38"), "3.4028234663852886e+38");
   EXPECT_EQ(value("0e99999"), "0");
-  for (const char *wrong :
-       {"1e999999999999", "1e-999999999999", "3.41e38", "1e-46", "1_000",
-        "0x1p3", "1e", "e5", ".", "-", "--1", "1.2.3", "1,5", "inf", "-.NaN",
-        "'1'", "01", "-00.5", "true", "[1]", "1:30", "~"})
+  for (const char *wrong : {"1e999999999999",
+                            "1e-999999999999",
+                            "3.41e38",
+                            "1e-46",
+                            "1_000",
+                            "0x1p3",
+                            "1e",
+                            "e5",
+                            ".",
+                            "-",
+                            "--1",
+                            "1.2.3",
+                            "1,5",
+                            "inf",
+                            "-.NaN",
+                            "'1'",
+                            "01",
+                            "-00.5",
+                            "true",
+                            "[1]",
+                            "1:30",
+                            "~"})
     EXPECT_EQ(value(wrong), "refused") << wrong;
 }
 
@@ -150,15 +168,16 @@ TEST(Import, IsRepeatable) {
 }
 
 TEST(Import, ReportsManyErrorsAtOnce) {
-  Imported result =
-      import("weir: 3\nmodel: {program: 3a, site: b}\npolicies: {p: {}, q: {do: ad}}\nplan: {}\n");
-  EXPECT_EQ(result.all(),
-            "1:7: error: this compiler reads version 1 of the spec language, "
-            "written 'weir: 1'; found '3'\n"
-            "2:22: error: unknown key 'site' in a model; did you mean 'sites'?\n"
-            "3:12: error: a policy must have the key 'on'\n"
-            "3:12: error: a policy must have the key 'do'\n"
-            "3:19: error: a policy must have the key 'on'\n"
-            "3:27: error: unknown action 'ad'; did you mean 'add'?\n"
-            "4:1: error: unknown key 'plan' in a spec; did you mean 'plans'?\n");
+  Imported result = import("weir: 3\nmodel: {program: 3a, site: b}\npolicies: "
+                           "{p: {}, q: {do: ad}}\nplan: {}\n");
+  EXPECT_EQ(
+      result.all(),
+      "1:7: error: this compiler reads version 1 of the spec language, "
+      "written 'weir: 1'; found '3'\n"
+      "2:22: error: unknown key 'site' in a model; did you mean 'sites'?\n"
+      "3:12: error: a policy must have the key 'on'\n"
+      "3:12: error: a policy must have the key 'do'\n"
+      "3:19: error: a policy must have the key 'on'\n"
+      "3:27: error: unknown action 'ad'; did you mean 'add'?\n"
+      "4:1: error: unknown key 'plan' in a spec; did you mean 'plans'?\n");
 }

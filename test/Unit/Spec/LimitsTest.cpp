@@ -53,9 +53,9 @@ TEST(Limits, Depth) {
     return std::string(depth, '[') + std::string(depth, ']');
   };
   EXPECT_TRUE(parse(nested(maxSpecDepth)).messages.empty());
-  EXPECT_EQ(parse(nested(maxSpecDepth + 1)).messages,
-            std::vector<std::string>{
-                "1:33: error: nested more than 32 levels deep"});
+  EXPECT_EQ(
+      parse(nested(maxSpecDepth + 1)).messages,
+      std::vector<std::string>{"1:33: error: nested more than 32 levels deep"});
   for (const char *piece : {"[", "{", "- ", "? ", "{a: ", "[a: ", "[?"}) {
     Timed timed;
     EXPECT_FALSE(import(repeated(piece, 100000)).succeeded) << piece;
@@ -67,10 +67,10 @@ TEST(Limits, EntriesOfASection) {
   for (size_t i = 0; i < maxEntries; ++i)
     knobs += "  k" + std::to_string(i) + ": {default: 1}\n";
   EXPECT_TRUE(import(withDictionary("policies: {}\n" + knobs)).succeeded);
-  EXPECT_EQ(
-      import(withDictionary("policies: {}\n" + knobs + "  more: {default: 1}\n"))
-          .all(),
-      "1007:3: error: 'knobs' has more than 1000 entries\n");
+  EXPECT_EQ(import(withDictionary("policies: {}\n" + knobs +
+                                  "  more: {default: 1}\n"))
+                .all(),
+            "1007:3: error: 'knobs' has more than 1000 entries\n");
 }
 
 TEST(Limits, SelectedFeatures) {
@@ -112,11 +112,17 @@ TEST(Limits, LongListsInManyPlans) {
 
 TEST(Limits, HostileRepetition) {
   // Each of these is a megabyte, wrong in many places, or both.
-  for (const char *piece :
-       {"a: 1\n", "- \n", "-\n", "[],", "~ ,", "? \n: \n", "'a' ", "\"", "'",
-        "*a ", "&a ", "!a ", "%a\n", "---\n", "...\n", "|\n", "> x\n", "#\n",
-        "\t", " ", "\n", "\r\n", ": ", ",", "}", "]", "<<: {}\n", "a", "1",
-        "\xC3\xA4", "- - - a\n", "{a: {b: [", "x: &x\n- *x\n"}) {
+  for (const char *piece : {"a: 1\n",    "- \n",      "-\n",
+                            "[],",       "~ ,",       "? \n: \n",
+                            "'a' ",      "\"",        "'",
+                            "*a ",       "&a ",       "!a ",
+                            "%a\n",      "---\n",     "...\n",
+                            "|\n",       "> x\n",     "#\n",
+                            "\t",        " ",         "\n",
+                            "\r\n",      ": ",        ",",
+                            "}",         "]",         "<<: {}\n",
+                            "a",         "1",         "\xC3\xA4",
+                            "- - - a\n", "{a: {b: [", "x: &x\n- *x\n"}) {
     Timed timed;
     std::string text = repeated(piece, maxSpecBytes - 64);
     EXPECT_FALSE(import(text).succeeded) << piece;
@@ -132,14 +138,14 @@ TEST(Limits, LongWords) {
   for (const std::string &value :
        {word, digits, "9/res/" + digits, word + ":9/res/3", digits + "/res/3",
         "9/" + word + "/3", repeated("a/", 500000), repeated(":", 500000)})
-    EXPECT_FALSE(
-        import(withDictionary("policies: {p: {on: \"" + value +
-                              "\", do: set, value: 1, times: x}}"))
-            .succeeded);
+    EXPECT_FALSE(import(withDictionary("policies: {p: {on: \"" + value +
+                                       "\", do: set, value: 1, times: x}}"))
+                     .succeeded);
   EXPECT_FALSE(import(withDictionary("policies: {p: {on: 9/res/1, do: set, "
                                      "value: 0." +
                                      digits + "}}"))
                    .succeeded);
-  EXPECT_FALSE(import(withDictionary("policies: {" + word + ": {}}")).succeeded);
+  EXPECT_FALSE(
+      import(withDictionary("policies: {" + word + ": {}}")).succeeded);
   EXPECT_FALSE(import(word + ": 1").succeeded);
 }

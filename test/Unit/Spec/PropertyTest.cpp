@@ -104,8 +104,8 @@ private:
     case 0:
       return "{antagonists: " + feature() + "}";
     case 1:
-      return "{antagonists: " + feature() + ", count: " +
-             std::to_string(pick(1, 9)) + "}";
+      return "{antagonists: " + feature() +
+             ", count: " + std::to_string(pick(1, 9)) + "}";
     default:
       return feature();
     }
@@ -121,9 +121,9 @@ private:
     spec += "dictionaries:\n";
     for (const std::string &name : names) {
       Map map;
-      map.add("format", oneOf<std::string>({"sae_lens", "gemma_scope",
-                                            "gemma_scope_2", "llama_scope",
-                                            "directions"}));
+      map.add("format",
+              oneOf<std::string>({"sae_lens", "gemma_scope", "gemma_scope_2",
+                                  "llama_scope", "directions"}));
       map.add("path", "\"some/{site}.{layer}/x\"");
       map.add("sites", "[res, mlp, att, mid, head]");
       map.add("layers", "4..12");
@@ -136,7 +136,8 @@ private:
       spec += "features:\n";
     for (int64_t i = 0; i < count; ++i) {
       named.push_back("list" + std::to_string(i));
-      spec += "  " + named.back() + ": " + (coin() ? list() : selector()) + "\n";
+      spec +=
+          "  " + named.back() + ": " + (coin() ? list() : selector()) + "\n";
       ++lists;
     }
   }
@@ -223,9 +224,9 @@ private:
   }
   void writePolicy(const std::string &name) {
     Map map;
-    std::string action = oneOf<std::string>(
-        {"add", "set", "scale", "clamp", "ablate", "transfer", "project_out",
-         "record"});
+    std::string action =
+        oneOf<std::string>({"add", "set", "scale", "clamp", "ablate",
+                            "transfer", "project_out", "record"});
     map.add("do", action);
     // A named list is used once only: two absolute writes would conflict.
     if (action == "transfer") {
@@ -245,8 +246,8 @@ private:
     if (action == "add") {
       map.add("strength", strength());
       if (coin())
-        map.add("layers", oneOf<std::string>({"own", "cumulative", "4..9",
-                                              "7"}));
+        map.add("layers",
+                oneOf<std::string>({"own", "cumulative", "4..9", "7"}));
       if (coin())
         map.add("normalize", coin() ? "true" : "false");
     } else if (action == "set") {
@@ -258,9 +259,8 @@ private:
       if (coin())
         map.add("max", "7.5");
     }
-    llvm::ArrayRef<llvm::StringRef> keys =
-        actionKeys(static_cast<Action>(llvm::find(actionNames(), action) -
-                                       actionNames().begin()));
+    llvm::ArrayRef<llvm::StringRef> keys = actionKeys(static_cast<Action>(
+        llvm::find(actionNames(), action) - actionNames().begin()));
     if (llvm::is_contained(keys, "times") && knobs && coin())
       map.add("times", "k" + std::to_string(pick(0, knobs - 1)));
     if (llvm::is_contained(keys, "only_active") && coin())
@@ -314,9 +314,8 @@ RC_GTEST_PROP(Property, CorrectSpecsBecomeWhatTheySay, ()) {
   RC_ASSERT(count(result.ir, "steer.policy") == writer.policies);
   RC_ASSERT(count(result.ir, "steer.plan") == writer.plans);
   // Prints, reads back and prints the same.
-  LLVMFuzzerTestOneInput(
-      reinterpret_cast<const uint8_t *>(writer.spec.data()),
-      writer.spec.size());
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(writer.spec.data()),
+                         writer.spec.size());
 }
 
 static void damage(std::string text) {

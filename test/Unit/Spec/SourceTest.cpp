@@ -90,7 +90,8 @@ TEST(InQuotes, ShortensAndEscapes) {
   EXPECT_EQ(inQuotes("a\n\tb"), "'a\\n\\tb'");
   EXPECT_EQ(inQuotes("\x1b[31m"), "'?[31m'");
   EXPECT_EQ(inQuotes(std::string(60, 'a')), "'" + std::string(60, 'a') + "'");
-  EXPECT_EQ(inQuotes(std::string(61, 'a')), "'" + std::string(60, 'a') + "...'");
+  EXPECT_EQ(inQuotes(std::string(61, 'a')),
+            "'" + std::string(60, 'a') + "...'");
   // Characters of two bytes are not cut in the middle.
   std::string umlauts;
   for (int i = 0; i < 40; ++i)
@@ -101,11 +102,11 @@ TEST(InQuotes, ShortensAndEscapes) {
 TEST(Reporter, SpeaksInTheOrderOfLines) {
   mlir::MLIRContext context;
   std::vector<std::string> texts;
-  mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &diagnostic) {
-        texts.push_back(diagnostic.str());
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          texts.push_back(diagnostic.str());
+                                          return mlir::success();
+                                        });
   SourceFile file("a", "one\ntwo\nthree\n");
   {
     Reporter reporter(file, &context);
@@ -117,20 +118,20 @@ TEST(Reporter, SpeaksInTheOrderOfLines) {
     EXPECT_EQ(reporter.numErrors(), 3u);
     EXPECT_TRUE(texts.empty());
   }
-  EXPECT_EQ(texts, (std::vector<std::string>{"first", "second", "third",
-                                             "fourth"}));
+  EXPECT_EQ(texts,
+            (std::vector<std::string>{"first", "second", "third", "fourth"}));
 }
 
 TEST(Reporter, StopsAtTheLimit) {
   mlir::MLIRContext context;
   unsigned count = 0;
   std::string last;
-  mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &diagnostic) {
-        ++count;
-        last = diagnostic.str();
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          ++count;
+                                          last = diagnostic.str();
+                                          return mlir::success();
+                                        });
   SourceFile file("a", "text");
   Reporter reporter(file, &context);
   for (int i = 0; i < 1000; ++i)

@@ -58,11 +58,11 @@ Imported weir::spec::testing::import(llvm::StringRef text,
                                      const SpecOptions &options) {
   Imported result;
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-  mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &diagnostic) {
-        record(diagnostic, result.messages);
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          record(diagnostic, result.messages);
+                                          return mlir::success();
+                                        });
   llvm::SourceMgr sourceMgr;
   sourceMgr.AddNewSourceBuffer(
       llvm::MemoryBuffer::getMemBufferCopy(text, "test.yaml"), llvm::SMLoc());

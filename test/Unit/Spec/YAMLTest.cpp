@@ -83,12 +83,11 @@ TEST(Yaml, KeepsTheFirstOfTwoKeys) {
   ASSERT_TRUE(yaml.root);
   ASSERT_EQ(yaml.root->entries.size(), 2u);
   EXPECT_EQ(yaml.root->entries[0].value.text, "1");
-  EXPECT_EQ(yaml.messages,
-            (std::vector<std::string>{
-                "1:14: error: the key 'a' is written twice here",
-                "1:2: note: the first one",
-                "1:20: error: the key 'a' is written twice here",
-                "1:2: note: the first one"}));
+  EXPECT_EQ(yaml.messages, (std::vector<std::string>{
+                               "1:14: error: the key 'a' is written twice here",
+                               "1:2: note: the first one",
+                               "1:20: error: the key 'a' is written twice here",
+                               "1:2: note: the first one"}));
 }
 
 TEST(Yaml, QuotedKeysAreKeysToo) {

@@ -86,6 +86,8 @@ bool SetAttr::isAbsolute() const { return true; }
 bool SetAttr::takesKnob() const { return true; }
 LogicalResult SetAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
+  if (!f)
+    return failure();
   patch.edit(f, SetToOp::create(patch.builder(), patch.loc(), f.getType(), f,
                                 ArrayRef<double>(getValue().getValueAsDouble()),
                                 patch.times()));
@@ -97,6 +99,8 @@ bool ScaleAttr::isAbsolute() const { return true; }
 bool ScaleAttr::takesKnob() const { return true; }
 LogicalResult ScaleAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
+  if (!f)
+    return failure();
   patch.edit(f,
              ScaleByOp::create(patch.builder(), patch.loc(), f.getType(), f,
                                ArrayRef<double>(getFactor().getValueAsDouble()),
@@ -116,6 +120,8 @@ StringRef ClampAttr::getKeyword() const { return "clamp"; }
 bool ClampAttr::isAbsolute() const { return true; }
 LogicalResult ClampAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
+  if (!f)
+    return failure();
   patch.edit(f, ClampToOp::create(patch.builder(), patch.loc(), f.getType(), f,
                                   getMin(), getMax()));
   return success();
@@ -129,7 +135,10 @@ static void emitAblation(PatchEmitter &patch, Value f) {
 StringRef AblateAttr::getKeyword() const { return "ablate"; }
 bool AblateAttr::isAbsolute() const { return true; }
 LogicalResult AblateAttr::emit(PatchEmitter &patch) const {
-  emitAblation(patch, patch.read());
+  Value f = patch.read();
+  if (!f)
+    return failure();
+  emitAblation(patch, f);
   return success();
 }
 
@@ -138,12 +147,17 @@ bool TransferAttr::isAbsolute() const { return true; }
 FlatSymbolRefAttr TransferAttr::getTarget() const { return getTo(); }
 LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
+  if (!f)
+    return failure();
   if (patch.isSource()) {
     emitAblation(patch, f);
     return success();
   }
+  Value sources = patch.readSources();
+  if (!sources)
+    return failure();
   patch.edit(f, SumOp::create(patch.builder(), patch.loc(), f.getType(), f,
-                              patch.readSources()));
+                              sources));
   return success();
 }
 
@@ -156,7 +170,10 @@ LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
 StringRef RecordAttr::getKeyword() const { return "record"; }
 bool RecordAttr::leavesValue() const { return true; }
 LogicalResult RecordAttr::emit(PatchEmitter &patch) const {
-  patch.record(patch.read());
+  Value f = patch.read();
+  if (!f)
+    return failure();
+  patch.record(f);
   return success();
 }
 

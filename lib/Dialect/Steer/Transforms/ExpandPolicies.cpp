@@ -131,8 +131,6 @@ public:
   bool isSource() override { return !placement.sources; }
 
   void edit(Value from, Value to) override {
-    if (!from || !to)
-      return;
     Value scale;
     if (auto normalization = placement.dictionary.getNormalization();
         normalization != flow::Normalization::None) {
@@ -183,8 +181,6 @@ public:
   }
 
   void record(Value activations) override {
-    if (!activations)
-      return;
     SmallVector<Attribute> features;
     flow::SiteAttr at = placement.dictionary.getSite();
     for (int64_t feature : placement.features)
@@ -544,7 +540,7 @@ struct SteerExpandPolicies
       else
         remark::missed(policy.getLoc(), remark::RemarkOpts::name("UnusedPolicy")
                                             .category("steer"))
-            << "no plan names policy '" << policy.getSymName().str() << "'";
+            << ("no plan names policy '" + policy.getSymName() + "'").str();
     }
     return success(!failedAny);
   }

@@ -33,7 +33,8 @@ public:
   /// The knob the policy's number is multiplied by [batch, 1, 1], or null.
   virtual mlir::Value times() = 0;
 
-  /// f: activations [batch, sequence, k] before any edit at the site.
+  /// f: activations [batch, sequence, k] before any edit at the site. Null after
+  /// an error, which has been reported; so are the sources.
   virtual mlir::Value read() = 0;
   /// The activations of a transfer's sources, in the same order as the features
   /// of this site that take them up.
