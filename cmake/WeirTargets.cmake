@@ -25,13 +25,56 @@ add_library(weir_torch INTERFACE)
 target_include_directories(weir_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(weir_torch INTERFACE ${TORCH_LIBRARIES})
 
-# weir_library(NAME [SOURCES ...] [LINK ...] [DEPENDS ...])
-# A static library of the project. LINK is public; DEPENDS names generated
-# headers that have to exist first.
+# Most of the time of a build is spent in reading the same headers. These two
+# targets compile them once; only headers of other projects, so that a change
+# here never makes them stale.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/empty.cpp CONTENT "")
+# A precompiled header that knows no time can be taken from ccache.
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
+endif()
+add_library(weir_mlir_headers OBJECT ${CMAKE_BINARY_DIR}/pch/empty.cpp)
+target_link_libraries(weir_mlir_headers PRIVATE weir_options Eigen3::Eigen)
+target_precompile_headers(weir_mlir_headers PRIVATE
+  <mlir/Bytecode/BytecodeOpInterface.h>
+  <mlir/IR/Builders.h>
+  <mlir/IR/BuiltinOps.h>
+  <mlir/IR/DialectImplementation.h>
+  <mlir/IR/OpImplementation.h>
+  <mlir/IR/PatternMatch.h>
+  <mlir/IR/SymbolTable.h>
+  <mlir/Interfaces/SideEffectInterfaces.h>
+  <mlir/Pass/Pass.h>
+  <mlir/Pass/PassManager.h>
+  <mlir/Transforms/GreedyPatternRewriteDriver.h>
+  <llvm/ADT/TypeSwitch.h>
+  <llvm/Support/JSON.h>
+  <Eigen/Core>)
+# Tests are run once or twice: they are optimised little.
+set(WEIR_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+# A program, since its users are: they are compiled a little differently.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/main.cpp CONTENT "int main() {}\n")
+add_executable(weir_test_headers ${CMAKE_BINARY_DIR}/pch/main.cpp)
+target_link_libraries(weir_test_headers PRIVATE weir_options gtest rapidcheck Threads::Threads)
+target_compile_options(weir_test_headers PRIVATE ${WEIR_TEST_OPTIONS})
+target_precompile_headers(weir_test_headers PRIVATE
+  <gtest/gtest.h>
+  <rapidcheck.h>
+  <rapidcheck/gtest.h>
+  <llvm/ADT/StringRef.h>
+  <llvm/Support/Error.h>
+  <llvm/Support/JSON.h>)
+
+# weir_library(NAME [MLIR_HEADERS] [SOURCES ...] [LINK ...] [DEPENDS ...])
+# A static library; MLIR_HEADERS: it includes them. LINK
+# is public; DEPENDS names generated headers that have to exist first.
 function(weir_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "MLIR_HEADERS" "" "SOURCES;LINK;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC weir_options ${ARG_LINK})
+  if(ARG_MLIR_HEADERS)
+    target_precompile_headers(${name} REUSE_FROM weir_mlir_headers)
+  endif()
   if(ARG_DEPENDS)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
@@ -44,14 +87,19 @@ function(weir_tool name)
   target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK})
 endfunction()
 
-# weir_unittest(NAME [SOURCES ...] [LINK ...]): a GoogleTest binary in
-# build/test/Unit; the `weir-unittests` target builds all of them.
+# weir_unittest(NAME [OWN_HEADERS] [SOURCES ...] [LINK ...]): a GoogleTest binary
+# in build/test/Unit; the `weir-unittests` target builds all of them. OWN_HEADERS:
+# it precompiles headers of its own.
 function(weir_unittest name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "OWN_HEADERS" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/Unit)
   target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK} gtest gtest_main rapidcheck Threads::Threads)
+  target_compile_options(${name} PRIVATE ${WEIR_TEST_OPTIONS})
+  if(NOT ARG_OWN_HEADERS)
+    target_precompile_headers(${name} REUSE_FROM weir_test_headers)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   add_dependencies(weir-unittests ${name})
 endfunction()
