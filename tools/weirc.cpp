@@ -8,10 +8,11 @@
 
 //
 // Exit codes: 0 done; 1 wrong usage; 2 an error in the spec, the model or the
-// dictionaries, or while writing.
+// dictionaries, or while writing; for `cache verify` also a damaged entry.
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Pipelines/CacheJob.h"
 #include "weir/Pipelines/Compiler.h"
 #include "weir/Pipelines/DiagnosticList.h"
 #include "weir/Pipelines/PythonTool.h"
@@ -32,6 +33,10 @@ struct Options {
   CompilerOptions compiler;
   std::string output, engine = "reference";
   bool json = false, remarks = false, printIR = false;
+  // match
+  std::vector<std::string> exports;
+  bool listParts = false;
+  std::string part;
 };
 
 /// A line that is rewritten on a terminal and not there in a pipe.
@@ -55,6 +60,50 @@ int finish(const Options &options, DiagnosticList &diagnostics, bool succeeded,
   return succeeded ? 0 : 2;
 }
 
+int finishParts(const Options &options, DiagnosticList &diagnostics,
+                const FailureOr<std::vector<MatchPart>> &parts) {
+  if (failed(parts))
+    return finish(options, diagnostics, false);
+  llvm::json::Array rows;
+  for (const MatchPart &part : *parts)
+    if (options.json)
+      rows.push_back(llvm::json::Object{
+          {"name", part.name}, {"key", part.key}, {"done", part.isDone}});
+    else
+      llvm::outs() << part.name << (part.isDone ? "  done" : "") << "\n";
+  return finish(options, diagnostics, true,
+                llvm::json::Object{{"parts", std::move(rows)}});
+}
+
+int runMatch(const Options &options, Compiler &compiler,
+             DiagnosticList &diagnostics) {
+  // Dictionaries of files can be matched without their model.
+  if (failed(compiler.load(/*withModel=*/false)))
+    return finish(options, diagnostics, false);
+  if (compiler.matchingNeedsModel() && failed(compiler.loadModel()))
+    return finish(options, diagnostics, false);
+  if (options.listParts)
+    return finishParts(options, diagnostics, compiler.matchParts());
+  if (!options.part.empty())
+    return finish(options, diagnostics,
+                  succeeded(compiler.matchPart(options.part)));
+
+  MatchReport report;
+  if (failed(compiler.match(report)))
+    return finish(options, diagnostics, false);
+  for (const std::string &path : options.exports)
+    if (llvm::Error e = report.write(path)) {
+      emitError(UnknownLoc::get(compiler.module().getContext()))
+          << llvm::toString(std::move(e));
+      return finish(options, diagnostics, false);
+    }
+  if (options.json)
+    return finish(options, diagnostics, true, report.toJSON());
+  showProgress("");
+  report.print(llvm::outs());
+  return finish(options, diagnostics, true);
+}
+
 int run(const Options &options, StringRef command, char *argv0) {
   DialectRegistry registry;
   registerCompilerDialects(registry);
@@ -76,6 +125,9 @@ int run(const Options &options, StringRef command, char *argv0) {
             /*printAsEmitRemarks=*/true)))
       return 2;
   }
+
+  if (command == "match")
+    return runMatch(options, compiler, diagnostics);
 
   bool hasModel = command != "check" || !compilerOptions.model.empty();
   if (failed(compiler.load(hasModel)))
@@ -114,6 +166,68 @@ int run(const Options &options, StringRef command, char *argv0) {
                                            {"report",
                                             toJSON(compiler.report())}}
                       : llvm::json::Object{});
+}
+
+struct CacheOptions {
+  CacheJob job;
+  bool remove = false;
+  std::string maxSize, unusedFor;
+};
+
+int runCache(const CacheOptions &options, StringRef command) {
+  auto report = [](llvm::Error error, int code) {
+    llvm::errs() << "weirc: " << llvm::toString(std::move(error)) << "\n";
+    return code;
+  };
+  int64_t damaged = 0;
+  llvm::Error error = llvm::Error::success();
+  if (command == "ls") {
+    error = options.job.list(llvm::outs());
+  } else if (command == "verify") {
+    error = options.job.verify(options.remove, damaged, llvm::outs());
+  } else {
+    std::optional<uint64_t> bytes;
+    std::optional<std::chrono::seconds> unusedFor;
+    if (!options.maxSize.empty()) {
+      auto parsed = parseBytes(options.maxSize);
+      if (!parsed)
+        return report(parsed.takeError(), 1);
+      bytes = *parsed;
+    }
+    if (!options.unusedFor.empty()) {
+      auto parsed = parseDuration(options.unusedFor);
+      if (!parsed)
+        return report(parsed.takeError(), 1);
+      unusedFor = *parsed;
+    }
+    error = options.job.collect(bytes, unusedFor, llvm::outs());
+  }
+  if (error)
+    return report(std::move(error), 2);
+  return damaged ? 2 : 0;
+}
+
+/// Adds `weirc cache` and its commands; the returned one has been given if any.
+CLI::App *addCacheCommands(CLI::App &app, CacheOptions &options) {
+  auto *cache = app.add_subcommand(
+      "cache", "List, check or clean up the matches that were computed");
+  cache->require_subcommand(1);
+  auto *ls = cache->add_subcommand("ls", "List the entries");
+  auto *verify = cache->add_subcommand(
+      "verify", "Read every entry; exit with 2 if one is damaged");
+  verify->add_flag("--remove", options.remove, "remove what is damaged");
+  auto *gc = cache->add_subcommand(
+      "gc", "Remove entries, and what killed processes left");
+  gc->add_option("--max-size", options.maxSize,
+                 "keep what was used last, up to this size, such as 10G");
+  gc->add_option("--unused-for", options.unusedFor,
+                 "remove what was not used for this long, such as 30d");
+  for (CLI::App *command : {ls, verify, gc}) {
+    command->add_option("--cache", options.job.folder,
+                        "the folder; $WEIR_CACHE or ~/.cache/weir if not given");
+    command->add_flag("--json", options.job.json, "print JSON");
+  }
+  return cache;
 }
 
 } // namespace
@@ -157,6 +271,35 @@ int main(int argc, char **argv) {
                    "aot makes an AOTInductor package as well (needs Python)")
       ->check(CLI::IsMember({"reference", "aot"}))
       ->capture_default_str();
+  auto *match = app.add_subcommand(
+      "match", "Match features across layers, and show how similar they are");
+  addCommon(match, true);
+  match->add_option("--export", options.exports,
+                    "write the matches into a file too: .safetensors or .csv");
+  match->add_option("--part-rows", options.compiler.unitRows,
+                    "features that are matched and kept together")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  auto *parts = match->add_flag(
+      "--parts", options.listParts,
+      "list the parts that can be computed by themselves, anywhere");
+  match->add_option("--part", options.part, "compute one part into the cache")
+      ->excludes(parts);
+  for (CLI::App *command : {explain, build, match}) {
+    command->add_option(
+        "--cache", options.compiler.cache,
+        "folder of computed matches; $WEIR_CACHE or ~/.cache/weir if not given");
+    command
+        ->add_option("--threads", options.compiler.threads,
+                     "threads that matching uses; 0 for as many as there are "
+                     "cores")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+  }
+  check->add_option("--cache", options.compiler.cache,
+                    "folder of computed matches, with --model");
+  CacheOptions cacheOptions;
+  CLI::App *cache = addCacheCommands(app, cacheOptions);
   auto *schema = app.add_subcommand(
       "schema", "Print the JSON schema of specs, for editors");
 
@@ -169,5 +312,8 @@ int main(int argc, char **argv) {
     llvm::outs() << spec::schema();
     return 0;
   }
+  if (cache->parsed())
+    return runCache(cacheOptions,
+                    cache->get_subcommands().front()->get_name());
   return run(options, app.get_subcommands().front()->get_name(), argv[0]);
 }

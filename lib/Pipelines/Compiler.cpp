@@ -67,9 +67,10 @@ LogicalResult Compiler::load(bool withModel) {
   moduleRef = importSpec(sourceMgr, &context);
   if (!moduleRef)
     return failure();
-  if (!withModel)
-    return success();
+  return withModel ? loadModel() : success();
+}
 
+LogicalResult Compiler::loadModel() {
   std::string path = options.model;
   Location where = UnknownLoc::get(&context);
   if (path.empty())
@@ -98,12 +99,13 @@ LogicalResult Compiler::load(bool withModel) {
 }
 
 /// `sites` of the spec's model as the option of fx-find-sites.
-static std::string siteMapOf(ModuleOp module) {
+std::string Compiler::siteMap() {
   std::string text;
-  for (auto model : module.getOps<steer::ModelOp>()) {
-    if (!model.getSites())
+  for (auto model : module().getOps<steer::ModelOp>()) {
+    DictionaryAttr paths = model.getSitesAttr();
+    if (!paths)
       continue;
-    for (NamedAttribute entry : *model.getSites()) {
+    for (NamedAttribute entry : paths) {
       if (!text.empty())
         text += ",";
       text += (entry.getName().getValue() + "=" +
@@ -114,14 +116,27 @@ static std::string siteMapOf(ModuleOp module) {
   return text;
 }
 
+flow::MatchServices Compiler::matchServices() {
+  flow::MatchServices services;
+  services.progress = [this](int64_t done, int64_t total, StringRef next) {
+    if (done < total)
+      progress(("matching " + next + " (" + Twine(done + 1) + " of " +
+                Twine(total) + ")")
+                   .str());
+  };
+  return services;
+}
+
 LogicalResult Compiler::steer() {
   progress("placing the policies");
   PassManager passes(&context);
   SteeringPipelineOptions pipeline;
   pipeline.base = base;
   pipeline.model = options.model;
-  pipeline.sites = siteMapOf(module());
-  buildSteeringPipeline(passes, pipeline);
+  pipeline.sites = siteMap();
+  pipeline.cache = options.cache;
+  pipeline.threads = options.threads;
+  buildSteeringPipeline(passes, pipeline, matchServices());
   if (failed(passes.run(module())))
     return failure();
   steeringReport = collectReport(module());

@@ -19,11 +19,30 @@
 using namespace mlir;
 using namespace weir;
 
+/// Sites first: dictionaries of neurons are made from what is found there.
+static void addFindSites(OpPassManager &passes, StringRef sites) {
+  fx::FXFindSitesOptions options;
+  options.sites = sites.str();
+  passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(options));
+}
+
 void weir::buildSteeringPipeline(OpPassManager &passes,
-                                 const SteeringPipelineOptions &options) {
-  fx::FXFindSitesOptions sites;
-  sites.sites = options.sites;
-  passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(sites));
+                                 const SteeringPipelineOptions &options,
+                                 flow::MatchServices services) {
+  addFindSites(passes, options.sites);
+  flow::FlowExpandMatchingsPassOptions expand;
+  expand.base = options.base;
+  expand.model = options.model;
+  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
+  flow::FlowMatchPassOptions match;
+  match.base = options.base;
+  match.model = options.model;
+  match.cache = options.cache;
+  match.threads = options.threads;
+  passes.addPass(flow::createFlowMatchPass(match, std::move(services)));
+  flow::FlowFollowPassOptions follow;
+  follow.cache = options.cache;
+  passes.addPass(flow::createFlowFollowPass(follow));
   flow::FlowResolvePassOptions resolve;
   resolve.base = options.base;
   resolve.model = options.model;
@@ -33,6 +52,25 @@ void weir::buildSteeringPipeline(OpPassManager &passes,
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());
   program.addPass(createCanonicalizerPass());
+}
+
+void weir::buildMatchingPipeline(OpPassManager &passes,
+                                 const MatchingPipelineOptions &options,
+                                 flow::MatchServices services) {
+  addFindSites(passes, options.sites);
+  flow::FlowExpandMatchingsPassOptions expand;
+  expand.base = options.base;
+  expand.model = options.model;
+  expand.all = true;
+  expand.compose = true;
+  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
+  flow::FlowMatchPassOptions match;
+  match.base = options.base;
+  match.model = options.model;
+  match.cache = options.cache;
+  match.threads = options.threads;
+  match.unitRows = options.unitRows;
+  passes.addPass(flow::createFlowMatchPass(match, std::move(services)));
 }
 
 void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
@@ -46,7 +84,14 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
 void weir::registerPipelines() {
   PassPipelineRegistration<SteeringPipelineOptions>(
       "weir-steer", "Put a module's policies into its program as patches",
-      buildSteeringPipeline);
+      [](OpPassManager &passes, const SteeringPipelineOptions &options) {
+        buildSteeringPipeline(passes, options);
+      });
+  PassPipelineRegistration<MatchingPipelineOptions>(
+      "weir-match", "Compute all matches of a module's matchings",
+      [](OpPassManager &passes, const MatchingPipelineOptions &options) {
+        buildMatchingPipeline(passes, options);
+      });
   PassPipelineRegistration<>("weir-lower-to-aten",
                              "Lower patches to calls of aten operators",
                              buildAtenLoweringPipeline);

@@ -213,41 +213,31 @@ Error writeTextAtomically(StringRef path, StringRef text) {
 // Hashes
 //===----------------------------------------------------------------------===//
 
-namespace {
+Sha256::Sha256() : context(EVP_MD_CTX_new()) {
+  if (!context || EVP_DigestInit_ex(static_cast<EVP_MD_CTX *>(context),
+                                    EVP_sha256(), nullptr) != 1)
+    report_fatal_error("libcrypto has no SHA-256");
+}
 
-/// A running SHA-256. libcrypto's: it counts bytes in 64 bits, where
-/// llvm::SHA256 is wrong from 2^29 bytes on, and uses the processor's
-/// instructions.
-class Hasher {
-public:
-  Hasher() : context(EVP_MD_CTX_new()) {
-    if (!context || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
-      report_fatal_error("libcrypto has no SHA-256");
-  }
-  ~Hasher() { EVP_MD_CTX_free(context); }
-  Hasher(const Hasher &) = delete;
-  Hasher &operator=(const Hasher &) = delete;
+Sha256::~Sha256() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX *>(context)); }
 
-  void update(const void *data, size_t size) {
-    if (EVP_DigestUpdate(context, data, size) != 1)
-      report_fatal_error("SHA-256 failed");
-  }
-  std::string finish() {
-    std::array<uint8_t, 32> digest;
-    if (EVP_DigestFinal_ex(context, digest.data(), nullptr) != 1)
-      report_fatal_error("SHA-256 failed");
-    return toHex(digest, /*LowerCase=*/true);
-  }
+void Sha256::update(ArrayRef<std::byte> bytes) {
+  if (EVP_DigestUpdate(static_cast<EVP_MD_CTX *>(context), bytes.data(),
+                       bytes.size()) != 1)
+    report_fatal_error("SHA-256 failed");
+}
 
-private:
-  EVP_MD_CTX *context;
-};
-
-} // namespace
+std::string Sha256::finish() {
+  std::array<uint8_t, 32> digest;
+  if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX *>(context), digest.data(),
+                         nullptr) != 1)
+    report_fatal_error("SHA-256 failed");
+  return toHex(digest, /*LowerCase=*/true);
+}
 
 std::string sha256(ArrayRef<std::byte> bytes) {
-  Hasher hash;
-  hash.update(bytes.data(), bytes.size());
+  Sha256 hash;
+  hash.update(bytes);
   return hash.finish();
 }
 
@@ -267,7 +257,7 @@ Expected<std::string> sha256OfFile(StringRef path) {
   if (fd < 0)
     return problem();
   scope_exit close([&] { ::close(fd); });
-  Hasher hash;
+  Sha256 hash;
   std::vector<char> buffer(1 << 20);
   while (true) {
     ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -277,7 +267,7 @@ Expected<std::string> sha256OfFile(StringRef path) {
       return problem();
     if (got == 0)
       return hash.finish();
-    hash.update(buffer.data(), static_cast<size_t>(got));
+    hash.update(StringRef(buffer.data(), static_cast<size_t>(got)));
   }
 }
 

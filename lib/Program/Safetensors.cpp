@@ -45,6 +45,9 @@ public:
   StringRef path() const override { return file.name; }
   ArrayRef<std::string> names() const override { return order; }
   Expected<TensorView> tensor(StringRef name) const override;
+  const std::map<std::string, std::string> &metadata() const override {
+    return strings;
+  }
 
 private:
   Error readEntry(StringRef name, const json::Value &value);
@@ -56,6 +59,7 @@ private:
   std::vector<Entry> entries;
   std::vector<std::string> order;
   StringMap<size_t> index;
+  std::map<std::string, std::string> strings;
 };
 
 std::optional<DType> parseDType(StringRef name) {
@@ -160,10 +164,12 @@ Error SafetensorsFile::read() {
       const json::Object *metadata = value.getAsObject();
       if (!metadata)
         return errorInFile(file.name, "__metadata__ is not an object");
-      for (const auto &[name, text] : *metadata)
+      for (const auto &[name, text] : *metadata) {
         if (!text.getAsString())
           return errorInFile(file.name, "__metadata__ holds something that is "
                                         "not a string");
+        strings[name.str()] = text.getAsString()->str();
+      }
       continue;
     }
     if (Error error = readEntry(key, value))

@@ -48,6 +48,11 @@ bool TensorFile::contains(StringRef name) const {
   return is_contained(names(), name);
 }
 
+const std::map<std::string, std::string> &TensorFile::metadata() const {
+  static const std::map<std::string, std::string> none;
+  return none;
+}
+
 Expected<std::shared_ptr<TensorFile>>
 TensorFile::fromMemory(StringRef name, ArrayRef<std::byte> bytes,
                        std::shared_ptr<const void> owner) {

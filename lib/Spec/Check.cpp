@@ -161,6 +161,20 @@ void Checker::checkMatch(const Match &match) {
         .note(set->layers->range, "its layers");
 }
 
+/// A link stays within the dictionaries that its match compares.
+void Checker::checkLink(const Selector &selector, const Match &match) {
+  const DictionarySet *matched = lookup.dictionaryOf(match);
+  const DictionarySet *named = lookup.dictionaryOf(selector.feature.site);
+  if (!matched || !named || matched == named)
+    return;
+  reporter
+      .error(selector.feature.range,
+             "the match '" + match.name.value + "' is about the dictionary '" +
+                 matched->name.value + "', the feature is of '" +
+                 named->name.value + "'")
+      .note(match.name.range, "the match");
+}
+
 void Checker::checkGraph(const Graph &graph) {
   if (graph.match)
     refer(lookup.matches, *graph.match, "match", "matches");
@@ -201,7 +215,9 @@ void Checker::checkSelection(const Selection &selection) {
     case Selector::Kind::Successors:
       checkSite(selector.feature.site);
       if (selector.match)
-        refer(lookup.matches, *selector.match, "match", "matches");
+        if (const Match *match = refer(lookup.matches, *selector.match, "match",
+                                       "matches"))
+          checkLink(selector, *match);
       break;
     }
   }
@@ -523,15 +539,15 @@ void Checker::warnAboutUnused() {
 //===----------------------------------------------------------------------===//
 
 void weir::spec::checkSupported(const Spec &spec, Reporter &reporter) {
-  if (spec.matchesKey)
-    reporter.error(*spec.matchesKey, "'matches' is not yet supported");
+  for (const Match &match : spec.matches)
+    if (match.fold && match.fold->value == Folding::MeanActivation)
+      reporter.error(match.fold->range,
+                     "the fold 'mean_activation' is not yet supported");
   if (spec.graphsKey)
     reporter.error(*spec.graphsKey, "'graphs' is not yet supported");
   auto checkSelection = [&](const Selection &selection) {
     for (const Selector &selector : selection.selectors)
-      if (selector.kind == Selector::Kind::Graph ||
-          selector.kind == Selector::Kind::Predecessors ||
-          selector.kind == Selector::Kind::Successors)
+      if (selector.kind == Selector::Kind::Graph)
         reporter.error(selector.range, "the selector '" +
                                            nameOf(selector.kind) +
                                            "' is not yet supported");

@@ -35,6 +35,7 @@ private:
 
   bool checkSize();
   void checkMatch(const Match &match);
+  void checkLink(const Selector &selector, const Match &match);
   void checkGraph(const Graph &graph);
   void checkSelection(const Selection &selection);
   void checkRepeats(const Selection &selection);

@@ -101,6 +101,7 @@ private:
 
   void emitModel();
   void emitDictionary(const DictionarySet &set);
+  void emitMatch(const Match &match);
   void emitKnob(const Knob &knob);
   void emitPolicy(const Policy &policy);
   void emitPlan(const Plan &plan);
@@ -142,10 +143,13 @@ OwningOpRef<ModuleOp> Emitter::emit() {
   nameSection(spec.policies, "policy");
   nameSection(spec.dictionaries, "dictionary");
   nameSection(spec.features, "features");
+  nameSection(spec.matches, "match");
 
   emitModel();
   for (const DictionarySet &set : spec.dictionaries)
     emitDictionary(set);
+  for (const Match &match : spec.matches)
+    emitMatch(match);
   for (const FeatureList &list : spec.features)
     features(symbols.at(&list), at(list.name.range),
              lookup.expand(list.selection));
@@ -179,10 +183,17 @@ Attribute Emitter::selector(const Selector &selector) const {
     return flow::WholeSiteAttr::get(context, dictionary(selector.site),
                                     convert(selector.site.site.value),
                                     selector.site.layer.value);
-  case Selector::Kind::Named:
-  case Selector::Kind::Graph:
   case Selector::Kind::Predecessors:
   case Selector::Kind::Successors:
+    return flow::LinkedAttr::get(
+        context,
+        selector.kind == Selector::Kind::Predecessors
+            ? flow::Side::Predecessors
+            : flow::Side::Successors,
+        feature(selector.feature),
+        symbol(lookup.matches.find(selector.match->value)), selector.count);
+  case Selector::Kind::Named:
+  case Selector::Kind::Graph:
     break;
   }
   llvm_unreachable("expanded, or reported as not supported");
@@ -354,6 +365,86 @@ void Emitter::emitDictionary(const DictionarySet &set) {
       set.path ? builder.getStringAttr(set.path->value) : StringAttr(),
       builder.getArrayAttr(sites), builder.getI64IntegerAttr(set.layers->first),
       builder.getI64IntegerAttr(set.layers->last));
+}
+
+static flow::Similarity convert(Similarity similarity) {
+  switch (similarity) {
+  case Similarity::Cosine:
+    return flow::Similarity::Cosine;
+  case Similarity::Dot:
+    return flow::Similarity::Dot;
+  case Similarity::MeanSquaredError:
+    return flow::Similarity::MeanSquaredError;
+  case Similarity::Pearson:
+    return flow::Similarity::Pearson;
+  }
+  llvm_unreachable("covered");
+}
+
+static flow::WeightPart convert(WeightPart part) {
+  switch (part) {
+  case WeightPart::Decoder:
+    return flow::WeightPart::Decoder;
+  case WeightPart::Encoder:
+    return flow::WeightPart::Encoder;
+  case WeightPart::EncoderBias:
+    return flow::WeightPart::EncoderBias;
+  }
+  llvm_unreachable("covered");
+}
+
+static flow::Fold convert(Folding folding) {
+  switch (folding) {
+  case Folding::None:
+    return flow::Fold::None;
+  case Folding::Threshold:
+    return flow::Fold::Threshold;
+  case Folding::MeanActivation:
+    return flow::Fold::MeanActivation;
+  case Folding::DecoderNorm:
+    return flow::Fold::DecoderNorm;
+  }
+  llvm_unreachable("covered");
+}
+
+/// What is not written: all sites and layers of the dictionary; the cosine for
+/// top_k and the mean squared error for permutations, as in the papers; decoder
+/// rows.
+void Emitter::emitMatch(const Match &match) {
+  const DictionarySet &set = *lookup.dictionaryOf(match);
+  SmallVector<Attribute> sites;
+  for (const auto &site : match.sites.empty() ? set.sites : match.sites)
+    sites.push_back(fx::SiteKindAttr::get(context, convert(site.value)));
+  const LayerRange &layers = match.layers ? *match.layers : *set.layers;
+  flow::WeightPart weights = match.weights.empty() ? flow::WeightPart::Decoder
+                                                   : flow::WeightPart{};
+  for (const auto &part : match.weights)
+    weights = weights | convert(part.value);
+  bool isTopK = match.method.value == MatchMethod::TopK;
+  flow::Similarity similarity =
+      match.similarity ? convert(match.similarity->value)
+      : isTopK         ? flow::Similarity::Cosine
+                       : flow::Similarity::MeanSquaredError;
+  flow::MethodAttrInterface method;
+  if (isTopK)
+    method = flow::TopKAttr::get(context, match.k, similarity);
+  else
+    method = flow::PermutationAttr::get(context, similarity);
+
+  SmallVector<Part> parts = {{"method", match.method.range}};
+  if (match.layers)
+    parts.push_back({"layers", match.layers->range});
+  if (match.text)
+    parts.push_back({"text", match.text->range});
+  flow::MatchingOp::create(
+      builder, at(match.name.range, parts),
+      builder.getStringAttr(symbols.at(&match)), symbol(&set),
+      builder.getArrayAttr(sites), builder.getI64IntegerAttr(layers.first),
+      builder.getI64IntegerAttr(layers.last), method,
+      flow::WeightPartAttr::get(context, weights),
+      flow::FoldAttr::get(context, match.fold ? convert(match.fold->value)
+                                              : flow::Fold::None),
+      match.text ? builder.getStringAttr(match.text->value) : StringAttr());
 }
 
 void Emitter::emitKnob(const Knob &knob) {

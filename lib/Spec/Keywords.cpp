@@ -50,7 +50,7 @@ WORDS(siteNames, "head", "att", "mid", "mlp", "res")
 WORDS(formatNames, "sae_lens", "gemma_scope", "gemma_scope_2", "llama_scope",
       "neurons", "unembedding", "directions")
 WORDS(methodNames, "top_k", "permutation")
-WORDS(similarityNames, "cosine", "pearson")
+WORDS(similarityNames, "cosine", "dot", "mse", "pearson")
 WORDS(foldingNames, "none", "threshold", "mean_activation", "decoder_norm")
 WORDS(weightNames, "decoder", "encoder", "encoder_bias")
 WORDS(actionNames, "add", "set", "scale", "clamp", "ablate", "transfer",

@@ -60,6 +60,13 @@ struct Lookup {
     return spec.dictionaries.size() == 1 ? &spec.dictionaries.front() : nullptr;
   }
 
+  /// The dictionary whose features a match compares, or null.
+  const DictionarySet *dictionaryOf(const Match &match) const {
+    if (match.dictionary)
+      return dictionaries.find(match.dictionary->value);
+    return spec.dictionaries.size() == 1 ? &spec.dictionaries.front() : nullptr;
+  }
+
   /// A selector of a policy, with named lists replaced by what is in them.
   struct Expanded {
     const Selector *selector;

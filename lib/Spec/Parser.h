@@ -28,6 +28,7 @@ private:
   void model(const YamlEntry &entry);
   void dictionary(const YamlEntry &entry);
   void match(const YamlEntry &entry);
+  void matchByActivations(const Match &match, const MapReader &map);
   void graph(const YamlEntry &entry);
   void knob(const YamlEntry &entry);
   void plan(const YamlEntry &entry);

@@ -276,42 +276,56 @@ void SpecParser::match(const YamlEntry &entry) {
   if (const YamlNode *node = map.require("method", entry.key.range))
     method = values.choice<MatchMethod>(*node, "method", methodNames());
   if (const YamlNode *node = map.get("k"))
-    if (auto k = values.integer(*node, "'k'", 1, maxCount))
+    if (auto k = values.integer(*node, "'k'", 1, maxMatches))
       match.k = k->value;
   if (const YamlNode *node = map.get("similarity"))
-    if (auto word =
-            values.choice<Similarity>(*node, "similarity", similarityNames()))
-      match.similarity = word->value;
+    match.similarity =
+        values.choice<Similarity>(*node, "similarity", similarityNames());
   if (const YamlNode *node = map.get("text"))
     if ((match.text = values.text(*node, "'text'")))
       path(*match.text);
   if (const YamlNode *node = map.get("fold"))
-    if (auto word =
-            values.choice<Folding>(*node, "way to fold", foldingNames()))
-      match.fold = word->value;
+    match.fold = values.choice<Folding>(*node, "way to fold", foldingNames());
   if (const YamlNode *node = map.get("weights"))
     match.weights = values.choices<WeightPart>(*node, "weight", weightNames());
   if (!method)
     return;
   match.method = *method;
 
-  bool isTopK = method->value == MatchMethod::TopK;
-  StringRef foreignTopK[] = {"fold", "weights"};
-  StringRef foreignPermutation[] = {"k", "similarity", "text"};
-  for (StringRef key : isTopK ? llvm::ArrayRef<StringRef>(foreignTopK)
-                              : llvm::ArrayRef<StringRef>(foreignPermutation))
-    if (const YamlEntry *given = map.entry(key))
-      reporter.error(given->key.range,
-                     "'" + key + "' does not belong to the method '" +
-                         methodNames()[static_cast<size_t>(method->value)] +
-                         "'");
-  if (isTopK && match.similarity == Similarity::Pearson && !map.get("text"))
-    reporter.error(map.get("similarity")->range,
-                   "'pearson' compares activations on text: the match must "
-                   "have the key 'text'");
-  if (isTopK && match.similarity == Similarity::Cosine && map.get("text"))
-    reporter.error(map.entry("text")->key.range,
-                   "'text' belongs to the similarity 'pearson'");
+  if (method->value == MatchMethod::Permutation)
+    if (const YamlEntry *k = map.entry("k"))
+      reporter.error(k->key.range,
+                     "'k' does not belong to the method 'permutation'");
+  matchByActivations(match, map);
+}
+
+/// What goes along with comparing activations on a text, and what does not.
+void SpecParser::matchByActivations(const Match &match, const MapReader &map) {
+  bool isPearson =
+      match.similarity && match.similarity->value == Similarity::Pearson;
+  bool foldsMeans =
+      match.fold && match.fold->value == Folding::MeanActivation;
+  if (isPearson) {
+    if (match.method.value == MatchMethod::Permutation)
+      reporter.error(match.similarity->range,
+                     "'pearson' belongs to the method 'top_k'");
+    for (StringRef key : {"fold", "weights"})
+      if (const YamlEntry *given = map.entry(key))
+        reporter.error(given->key.range,
+                       "'" + key + "' does not belong to the similarity "
+                                   "'pearson', which compares activations");
+  }
+  const YamlEntry *text = map.entry("text");
+  if ((isPearson || foldsMeans) && !text)
+    reporter.error(isPearson ? match.similarity->range : match.fold->range,
+                   isPearson ? "'pearson' compares activations on text: the "
+                               "match must have the key 'text'"
+                             : "mean activations are those on a text: the "
+                               "match must have the key 'text'");
+  if (!isPearson && !foldsMeans && text)
+    reporter.error(text->key.range, "'text' belongs to the similarity "
+                                    "'pearson' and to the fold "
+                                    "'mean_activation'");
 }
 
 void SpecParser::graph(const YamlEntry &entry) {

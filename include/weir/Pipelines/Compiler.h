@@ -10,6 +10,8 @@
 #define WEIR_PIPELINES_COMPILER_H
 
 #include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Pipelines/MatchReport.h"
 #include "weir/Pipelines/Report.h"
 #include "weir/Runtime/Manifest.h"
 
@@ -24,8 +26,21 @@ struct CompilerOptions {
   std::string spec;
   /// The exported model; empty to take the one that the spec names.
   std::string model;
+  /// Folder of cached matches; empty for $WEIR_CACHE or ~/.cache/weir.
+  std::string cache;
+  /// Threads that matching may use; 0 for as many as there are cores.
+  int threads = 0;
+  /// Features of a match that are computed and kept together.
+  int64_t unitRows = 16384;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
+};
+
+/// A part of the matches of a spec, see Compiler::matchParts.
+struct MatchPart {
+  std::string name; ///< "flow/sae.res.12/sae.res.11/0..1535"
+  std::string key;  ///< of its result in the cache
+  bool isDone = false;
 };
 
 /// One compilation, stage by stage. Errors go to the context's diagnostic
@@ -39,8 +54,19 @@ public:
 
   /// Reads the spec, and with `withModel` the model into the same module.
   mlir::LogicalResult load(bool withModel = true);
+  /// Reads the model into the module, if `load` has not.
+  mlir::LogicalResult loadModel();
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
+  /// Computes all matches that the spec declares, instead of steering. A model
+  /// is needed only where dictionaries or activations are the model's.
+  mlir::LogicalResult match(MatchReport &report);
+  /// The same in parts that can be computed anywhere, in any order: the list of
+  /// them, and one of them by its name. `match` then finds their results.
+  mlir::FailureOr<std::vector<MatchPart>> matchParts();
+  mlir::LogicalResult matchPart(llvm::StringRef name);
+  /// Whether `match` needs the model.
+  bool matchingNeedsModel();
   /// Lowers the patches to aten.
   mlir::LogicalResult lower();
   /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
@@ -55,6 +81,10 @@ public:
   const SteeringReport &report() const { return steeringReport; }
 
 private:
+  flow::MatchServices matchServices();
+  mlir::LogicalResult expandMatchings();
+  /// `sites` of the spec's model as the option of fx-find-sites.
+  std::string siteMap();
   mlir::LogicalResult writeProgram(llvm::StringRef path);
   mlir::FailureOr<Manifest> makeManifest(llvm::StringRef folder);
   void progress(llvm::StringRef text) {

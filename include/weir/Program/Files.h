@@ -90,6 +90,28 @@ private:
 /// `writeAtomically` for a text that is already in memory.
 llvm::Error writeTextAtomically(llvm::StringRef path, llvm::StringRef text);
 
+/// A running SHA-256 (libcrypto's: it counts bytes in 64 bits, where
+/// llvm::SHA256 is wrong from 2^29 bytes on, and uses the processor's
+/// instructions).
+class Sha256 {
+public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256 &) = delete;
+  Sha256 &operator=(const Sha256 &) = delete;
+
+  void update(llvm::ArrayRef<std::byte> bytes);
+  void update(llvm::StringRef text) {
+    update(llvm::ArrayRef<std::byte>(
+        reinterpret_cast<const std::byte *>(text.data()), text.size()));
+  }
+  /// 64 lower-case hexadecimal digits; to be called once, at the end.
+  std::string finish();
+
+private:
+  void *context;
+};
+
 /// SHA-256 as 64 lower-case hexadecimal digits.
 std::string sha256(llvm::ArrayRef<std::byte> bytes);
 std::string sha256(llvm::StringRef text);

@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,6 +102,8 @@ public:
   bool contains(llvm::StringRef name) const;
   /// The tensor; an error that lists the names there are if it is missing.
   virtual llvm::Expected<TensorView> tensor(llvm::StringRef name) const = 0;
+  /// The strings below "__metadata__" of a .safetensors, else nothing.
+  virtual const std::map<std::string, std::string> &metadata() const;
 };
 
 } // namespace weir

@@ -32,6 +32,8 @@ using Name = Marked<std::string>;
 constexpr int64_t maxLayer = 9999;
 constexpr int64_t maxIndex = (int64_t(1) << 31) - 1;
 constexpr int64_t maxCount = 4096;
+/// Most matches of a feature that are computed exactly.
+constexpr int64_t maxMatches = 256;
 /// Most entries of a section, and most features that all policies name together
 /// (a list counts once for each policy that uses it).
 constexpr size_t maxEntries = 1000;
@@ -139,7 +141,7 @@ struct DictionarySet {
 };
 
 enum class MatchMethod { TopK, Permutation };
-enum class Similarity { Cosine, Pearson };
+enum class Similarity { Cosine, Dot, MeanSquaredError, Pearson };
 enum class Folding { None, Threshold, MeanActivation, DecoderNorm };
 enum class WeightPart { Decoder, Encoder, EncoderBias };
 
@@ -151,9 +153,9 @@ struct Match {
   std::optional<LayerRange> layers;
   Marked<MatchMethod> method;
   int64_t k = 1;
-  Similarity similarity = Similarity::Cosine;
+  std::optional<Marked<Similarity>> similarity;
   std::optional<Name> text;
-  Folding fold = Folding::None;
+  std::optional<Marked<Folding>> fold;
   std::vector<Marked<WeightPart>> weights;
 };
 

@@ -10,6 +10,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -22,6 +23,7 @@ using namespace weir::flow;
 
 void FlowDialect::initialize() {
   registerAttributes();
+  registerTypes();
   addOperations<
 #define GET_OP_LIST
 #include "weir/Dialect/Flow/IR/FlowOps.cpp.inc"
@@ -95,7 +97,7 @@ std::string CollectionOp::dictionaryName(SiteAttr site) {
 
 LogicalResult FeaturesOp::verify() {
   for (Attribute selector : getSelectors())
-    if (!isa<SelectorAttrInterface>(selector))
+    if (!isa<SelectorAttrInterface, LinkedAttr>(selector))
       return emitOpError("expects selectors, got ") << selector;
   return success();
 }

@@ -130,3 +130,83 @@ DictionaryStore::open(StringRef symbol) {
                                    dictionary.getCollection());
   return open(collection, dictionary.getSite());
 }
+
+//===----------------------------------------------------------------------===//
+// Dictionaries in the IR
+//===----------------------------------------------------------------------===//
+
+static flow::ActivationKind convert(weir::ActivationKind kind) {
+  switch (kind) {
+  case weir::ActivationKind::Identity:
+    return flow::ActivationKind::Identity;
+  case weir::ActivationKind::ReLU:
+    return flow::ActivationKind::ReLU;
+  case weir::ActivationKind::JumpReLU:
+    return flow::ActivationKind::JumpReLU;
+  case weir::ActivationKind::TopK:
+    return flow::ActivationKind::TopK;
+  case weir::ActivationKind::Gated:
+    return flow::ActivationKind::Gated;
+  }
+  llvm_unreachable("unknown activation");
+}
+
+static flow::Normalization convert(weir::Normalization normalization) {
+  switch (normalization) {
+  case weir::Normalization::None:
+    return flow::Normalization::None;
+  case weir::Normalization::ConstantNorm:
+    return flow::Normalization::ConstantNorm;
+  case weir::Normalization::LayerNorm:
+    return flow::Normalization::LayerNorm;
+  }
+  llvm_unreachable("unknown normalization");
+}
+
+FailureOr<std::pair<DictionaryOp, std::shared_ptr<const Dictionary>>>
+DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
+                         SiteAttr site, bool *isNew) {
+  auto collection = module.lookupSymbol<CollectionOp>(collectionName);
+  if (!collection)
+    return emitError(loc) << "there are no dictionaries " << collectionName;
+  if (!collection.covers(site)) {
+    InFlightDiagnostic diag =
+        emitError(loc) << "'" << collection.getSymName()
+                       << "' has no dictionary at " << site.getLayer() << "/"
+                       << fx::stringifySiteKind(site.getKind())
+                       << ": it covers layers " << collection.getFirstLayer()
+                       << " to " << collection.getLastLayer();
+    diag.attachNote(collection.getLoc()) << "declared here";
+    return diag;
+  }
+  auto dictionary = open(collection, site);
+  if (!dictionary) {
+    InFlightDiagnostic diag =
+        emitError(loc) << llvm::toString(dictionary.takeError());
+    diag.attachNote(collection.getLoc()) << "of these dictionaries";
+    return diag;
+  }
+  std::string name = collection.dictionaryName(site);
+  if (auto declared = module.lookupSymbol<DictionaryOp>(name))
+    return std::pair(declared, *dictionary);
+
+  if (isNew)
+    *isNew = true;
+  const DictionaryInfo &info = (*dictionary)->info();
+  SiteAttr reads = site;
+  // A neuron's activation is the input of the down projection.
+  if (collection.getFormat() == Format::Neurons)
+    reads = SiteAttr::get(module.getContext(), fx::SiteKind::Neuron,
+                          site.getLayer());
+  OpBuilder builder(module.getContext());
+  builder.setInsertionPointAfter(collection);
+  auto declared = DictionaryOp::create(
+      builder, collection.getLoc(), builder.getStringAttr(name), collectionName,
+      site, reads, builder.getI64IntegerAttr(info.features),
+      builder.getI64IntegerAttr(info.width),
+      ActivationAttr::get(module.getContext(), convert(info.activation),
+                          info.topK),
+      NormalizationAttr::get(module.getContext(), convert(info.normalization)),
+      StringAttr());
+  return std::pair(declared, *dictionary);
+}

@@ -23,34 +23,6 @@ using namespace weir::flow;
 
 namespace {
 
-flow::ActivationKind convert(weir::ActivationKind kind) {
-  switch (kind) {
-  case weir::ActivationKind::Identity:
-    return flow::ActivationKind::Identity;
-  case weir::ActivationKind::ReLU:
-    return flow::ActivationKind::ReLU;
-  case weir::ActivationKind::JumpReLU:
-    return flow::ActivationKind::JumpReLU;
-  case weir::ActivationKind::TopK:
-    return flow::ActivationKind::TopK;
-  case weir::ActivationKind::Gated:
-    return flow::ActivationKind::Gated;
-  }
-  llvm_unreachable("unknown activation");
-}
-
-flow::Normalization convert(weir::Normalization normalization) {
-  switch (normalization) {
-  case weir::Normalization::None:
-    return flow::Normalization::None;
-  case weir::Normalization::ConstantNorm:
-    return flow::Normalization::ConstantNorm;
-  case weir::Normalization::LayerNorm:
-    return flow::Normalization::LayerNorm;
-  }
-  llvm_unreachable("unknown normalization");
-}
-
 struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
   using Base::Base;
 
@@ -81,6 +53,13 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
     llvm::SetVector<Attribute> resolved;
     bool failedAny = false, repeats = features.getHadRepeats();
     for (auto [i, attribute] : llvm::enumerate(features.getSelectors())) {
+      if (isa<LinkedAttr>(attribute)) {
+        emitError(features.getSelectorLoc(i))
+            << "is linked by a match that was not followed: run flow-follow "
+               "before";
+        failedAny = true;
+        continue;
+      }
       auto selector = cast<SelectorAttrInterface>(attribute);
       FlatSymbolRefAttr collection = selector.getCollectionRef();
       auto site = SiteAttr::get(&getContext(), selector.getSiteKind(),
@@ -128,50 +107,14 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
 
   /// Opens a dictionary and, the first time, adds its op after the collection.
   FailureOr<std::shared_ptr<const Dictionary>>
-  openAt(Location loc, FlatSymbolRefAttr collectionName, SiteAttr site,
+  openAt(Location loc, FlatSymbolRefAttr collection, SiteAttr site,
          DictionaryStore &store) {
-    ModuleOp module = getOperation();
-    auto collection = module.lookupSymbol<CollectionOp>(collectionName);
-    if (!collection)
-      return emitError(loc) << "there are no dictionaries " << collectionName;
-    if (!collection.covers(site)) {
-      InFlightDiagnostic diag =
-          emitError(loc) << "'" << collection.getSymName()
-                         << "' has no dictionary at " << site.getLayer() << "/"
-                         << fx::stringifySiteKind(site.getKind())
-                         << ": it covers layers " << collection.getFirstLayer()
-                         << " to " << collection.getLastLayer();
-      diag.attachNote(collection.getLoc()) << "declared here";
-      return diag;
-    }
-    auto dictionary = store.open(collection, site);
-    if (!dictionary) {
-      InFlightDiagnostic diag =
-          emitError(loc) << llvm::toString(dictionary.takeError());
-      diag.attachNote(collection.getLoc()) << "of these dictionaries";
-      return diag;
-    }
-    std::string name = collection.dictionaryName(site);
-    if (module.lookupSymbol(name))
-      return *dictionary;
-
-    ++opened;
-    const DictionaryInfo &info = (*dictionary)->info();
-    SiteAttr reads = site;
-    // A neuron's activation is the input of the down projection.
-    if (collection.getFormat() == Format::Neurons)
-      reads = SiteAttr::get(&getContext(), fx::SiteKind::Neuron,
-                            site.getLayer());
-    OpBuilder builder(&getContext());
-    builder.setInsertionPointAfter(collection);
-    DictionaryOp::create(
-        builder, collection.getLoc(), builder.getStringAttr(name),
-        collectionName, site, reads, builder.getI64IntegerAttr(info.features),
-        builder.getI64IntegerAttr(info.width),
-        ActivationAttr::get(&getContext(), convert(info.activation), info.topK),
-        NormalizationAttr::get(&getContext(), convert(info.normalization)),
-        StringAttr());
-    return *dictionary;
+    bool isNew = false;
+    auto declared = store.declare(loc, collection, site, &isNew);
+    if (failed(declared))
+      return failure();
+    opened += isNew;
+    return declared->second;
   }
 };
 

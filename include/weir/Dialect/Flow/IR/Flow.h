@@ -12,13 +12,16 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Dictionary/Dictionary.h"
 
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "weir/Dialect/Flow/IR/FlowDialect.h.inc"
 #include "weir/Dialect/Flow/IR/FlowEnums.h.inc"
@@ -27,6 +30,15 @@ namespace weir::flow {
 
 class SiteAttr;
 class FeatureAttr;
+class ResultAttr;
+
+/// Two sites whose features are matched.
+struct Link {
+  fx::SiteKind sourceKind;
+  int64_t sourceLayer;
+  fx::SiteKind targetKind;
+  int64_t targetLayer;
+};
 
 /// Where recipes find their dictionaries: opens the dictionary of a
 /// `flow.dictionary` by its symbol.
@@ -42,6 +54,8 @@ public:
 #include "weir/Dialect/Flow/IR/FlowInterfaces.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "weir/Dialect/Flow/IR/FlowAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "weir/Dialect/Flow/IR/FlowTypes.h.inc"
 #include "weir/Dialect/Flow/IR/FlowOpInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "weir/Dialect/Flow/IR/FlowOps.h.inc"

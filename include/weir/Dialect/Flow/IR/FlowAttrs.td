@@ -36,6 +36,17 @@ def Flow_NormalizationAttr
   let assemblyFormat = "`<` $value `>`";
 }
 
+def Flow_SimilarityAttr
+    : EnumAttr<Flow_Dialect, Flow_Similarity, "similarity"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+def Flow_FoldAttr : EnumAttr<Flow_Dialect, Flow_Fold, "fold"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+def Flow_WeightPartAttr : EnumAttr<Flow_Dialect, Flow_WeightPart, "weights"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
 //===----------------------------------------------------------------------===//
 // Sites and features
 //===----------------------------------------------------------------------===//
@@ -109,6 +120,79 @@ def Flow_ActivationAttr : Flow_Attr<"Activation", "activation"> {
     DefaultValuedParameter<"int64_t", "0">:$topK);
   let assemblyFormat = "`<` $kind (`,` $topK^)? `>`";
   let genVerifyDecl = 1;
+}
+
+def Flow_LinkedAttr : Flow_Attr<"Linked", "linked"> {
+  let summary = "the features that a match links to one";
+  let description = [{
+    `#flow.linked<predecessors of <@sae, res, 12, 411> by @flow, 3>`: at most
+    `count` of the features that the matching leads to, the most similar first,
+    equal ones in the order of the sites that the matching visits and then by
+    index. Only positive similarities count, as in the transition T = 1[s > 0]
+    of arXiv 2502.03032 (mean squared errors, which are never positive, all do).
+
+    `flow-follow` replaces it by features.
+  }];
+  let parameters = (ins
+    EnumParameter<Flow_Side>:$side,
+    "FeatureAttr":$of,
+    "::mlir::FlatSymbolRefAttr":$matching,
+    "int64_t":$count);
+  let assemblyFormat = "`<` $side `of` $of `by` $matching `,` $count `>`";
+  let genVerifyDecl = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Matches
+//===----------------------------------------------------------------------===//
+
+class Flow_MethodAttr<string name, string attrMnemonic>
+    : Flow_Attr<name, attrMnemonic,
+        [DeclareAttrInterfaceMethods<Flow_MethodAttrInterface>]>;
+
+def Flow_TopKAttr : Flow_MethodAttr<"TopK", "top_k"> {
+  let summary = "the k most similar features";
+  let description = [{
+    `#flow.top_k<1, cosine>`: from every feature to the k most similar ones of
+    each site before it (arXiv 2502.03032, section 3). The sites before the
+    residual stream of layer L are the residual stream of layer L - 1, the MLP
+    and the attention of layer L, as far as they are among the sites that are
+    matched. Where the residual stream is not among them, the site before one is
+    that of the same kind in layer L - 1.
+  }];
+  let parameters = (ins "int64_t":$k, EnumParameter<Flow_Similarity>:$similarity);
+  let assemblyFormat = "`<` $k `,` $similarity `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_PermutationAttr : Flow_MethodAttr<"Permutation", "assignment"> {
+  let summary = "one feature for every feature";
+  let description = [{
+    `#flow.assignment<mse>`: from every feature of layer L to one of layer L + 1
+    at the same site, no feature twice, with the largest total similarity (SAE
+    Match, arXiv 2410.07656, section 3).
+  }];
+  let parameters = (ins EnumParameter<Flow_Similarity>:$similarity);
+  let assemblyFormat = "`<` $similarity `>`";
+  let genVerifyDecl = 1;
+}
+
+def Flow_ResultAttr : Flow_Attr<"Result", "result"> {
+  let summary = "the hash that a computed map is found under";
+  let description = [{
+    `#flow.result<"sha256:9f…">`: the key of an entry of the cache, which is the
+    hash of the weights that were compared and of the options.
+  }];
+  let parameters = (ins StringRefParameter<>:$hash);
+  let assemblyFormat = "`<` $hash `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static constexpr ::llvm::StringLiteral prefix = "sha256:";
+    /// The attribute for a key of 64 hexadecimal digits.
+    static ResultAttr forKey(::mlir::MLIRContext *context, ::llvm::StringRef key);
+    /// The key, without the prefix.
+    ::llvm::StringRef getKey() const;
+  }];
 }
 
 //===----------------------------------------------------------------------===//

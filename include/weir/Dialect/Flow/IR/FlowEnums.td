@@ -49,4 +49,35 @@ def Flow_RowsPart : I32Enum<"RowsPart", "which rows of a dictionary", [
   let cppNamespace = "::weir::flow";
 }
 
+def Flow_Similarity : I32Enum<"Similarity", "how two features are compared", [
+    I32EnumCase<"Cosine", 0, "cosine">,
+    I32EnumCase<"Dot", 1, "dot">,
+    I32EnumCase<"MeanSquaredError", 2, "mse">,
+    I32EnumCase<"Pearson", 3, "pearson">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_Fold : I32Enum<"Fold", "what brings dictionaries to one scale", [
+    I32EnumCase<"None", 0, "none">,
+    I32EnumCase<"Threshold", 1, "threshold">,
+    I32EnumCase<"MeanActivation", 2, "mean_activation">,
+    I32EnumCase<"DecoderNorm", 3, "decoder_norm">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_WeightPart : I32BitEnum<"WeightPart", "the rows that stand for a feature", [
+    I32BitEnumCaseBit<"Decoder", 0, "decoder">,
+    I32BitEnumCaseBit<"Encoder", 1, "encoder">,
+    I32BitEnumCaseBit<"EncoderBias", 2, "encoder_bias">]> {
+  let cppNamespace = "::weir::flow";
+  let separator = "|";
+  let printBitEnumPrimaryGroups = 0;
+}
+
+def Flow_Side : I32Enum<"Side", "in which direction a match is followed", [
+    I32EnumCase<"Predecessors", 0, "predecessors">,
+    I32EnumCase<"Successors", 1, "successors">]> {
+  let cppNamespace = "::weir::flow";
+}
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOWENUMS_TD

@@ -52,6 +52,99 @@ def Flow_RecipeAttrInterface : AttrInterface<"RecipeAttrInterface"> {
   ];
 }
 
+def Flow_MethodAttrInterface : AttrInterface<"MethodAttrInterface"> {
+  let cppNamespace = "::weir::flow";
+  let description = [{
+    A method of matching: which dictionaries it compares, and by what operation.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+        The pairs of sites that are matched, from the features that are looked up
+        to those that are found, in the order of the layers. Only sites that
+        `covers` accepts.
+      }],
+      "void", "collectLinks",
+      (ins "::llvm::ArrayRef<::weir::fx::SiteKind>":$kinds,
+           "int64_t":$first, "int64_t":$last,
+           "::llvm::SmallVectorImpl<::weir::flow::Link> &":$links)>,
+    InterfaceMethod<[{
+        True if a match leads from a feature to its predecessors, false if to its
+        successors.
+      }],
+      "bool", "leadsBackward">,
+    InterfaceMethod<[{
+        Creates the operation that matches one pair: a `flow.matching` and two
+        `flow.dictionary`.
+      }],
+      "::mlir::Operation *", "createMatch",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::Operation *":$matching, "::mlir::Operation *":$source,
+           "::mlir::Operation *":$target)>,
+    InterfaceMethod<[{
+        Creates the operation that composes matches of this method, each from
+        where the one before leads to; null where that has no meaning.
+      }],
+      "::mlir::Operation *", "createCompose",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::ValueRange":$maps)>,
+  ];
+}
+
+def Flow_ComputedOpInterface : OpInterface<"ComputedOpInterface"> {
+  let cppNamespace = "::weir::flow";
+  let description = [{
+    An op whose result is a map that is computed once and kept in the cache. The
+    IR holds the hash that the result is found under.
+  }];
+  let methods = [
+    InterfaceMethod<"The hash of the result, or null before it is computed.",
+      "::weir::flow::ResultAttr", "getComputed", (ins), "",
+      [{ return $_op.getResultAttr(); }]>,
+    InterfaceMethod<"Says what the result's hash is.",
+      "void", "setComputed", (ins "::weir::flow::ResultAttr":$result), "",
+      [{ $_op.setResultAttr(result); }]>,
+    InterfaceMethod<"The map.", "::mlir::Value", "getMapValue", (ins), "",
+      [{ return $_op.getMap(); }]>,
+  ];
+}
+
+def Flow_PairOpInterface : OpInterface<"PairOpInterface",
+    [Flow_ComputedOpInterface]> {
+  let cppNamespace = "::weir::flow";
+  let description = [{
+    An op that matches the features of one dictionary with those of another.
+  }];
+  let methods = [
+    InterfaceMethod<"The dictionary whose features are looked up.",
+      "::mlir::FlatSymbolRefAttr", "getSourceRef", (ins), "",
+      [{ return $_op.getSourceAttr(); }]>,
+    InterfaceMethod<"The dictionary whose features are found.",
+      "::mlir::FlatSymbolRefAttr", "getTargetRef", (ins), "",
+      [{ return $_op.getTargetAttr(); }]>,
+    InterfaceMethod<"The declaration the op was made for, or null.",
+      "::mlir::FlatSymbolRefAttr", "getMatchingRef", (ins), "",
+      [{ return $_op.getMatchingAttr(); }]>,
+    InterfaceMethod<"How features are compared.",
+      "::weir::flow::Similarity", "getSimilarityKind", (ins), "",
+      [{ return $_op.getSimilarity(); }]>,
+    InterfaceMethod<"The rows that are compared.",
+      "::weir::flow::WeightPart", "getWeightParts", (ins), "",
+      [{ return $_op.getWeights(); }]>,
+    InterfaceMethod<"What is folded before.",
+      "::weir::flow::Fold", "getFoldKind", (ins), "",
+      [{ return $_op.getFold(); }]>,
+    InterfaceMethod<"The text that activations are compared on, or null.",
+      "::mlir::StringAttr", "getTextRef", (ins), "",
+      [{ return $_op.getTextAttr(); }]>,
+    InterfaceMethod<[{
+        How many matches a feature gets; none for a permutation, which gives one
+        and takes none twice.
+      }],
+      "::std::optional<int64_t>", "getNumBest", (ins), "",
+      [{ return ::std::nullopt; }]>,
+  ];
+}
+
 def Flow_FeatureUserOpInterface : OpInterface<"FeatureUserOpInterface"> {
   let cppNamespace = "::weir::flow";
   let description = [{

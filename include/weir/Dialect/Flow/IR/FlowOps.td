@@ -10,8 +10,10 @@
 #define WEIR_DIALECT_FLOW_IR_FLOWOPS_TD
 
 include "weir/Dialect/Flow/IR/FlowAttrs.td"
+include "weir/Dialect/Flow/IR/FlowTypes.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Flow_Op<string mnemonic, list<Trait> traits = []>
     : Op<Flow_Dialect, mnemonic, traits>;
@@ -110,6 +112,147 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     (`hash` $hash^)? attr-dict
   }];
   let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Matches
+//===----------------------------------------------------------------------===//
+
+def Flow_MatchingOp : Flow_Op<"matching", [Symbol]> {
+  let summary = "how features of neighbouring layers are matched";
+  let description = [{
+    One entry of a spec's `matches`. `flow-expand-matchings` makes one
+    `flow.match` or `flow.permutation` of it for each pair of dictionaries that
+    is needed.
+
+    ```mlir
+    flow.matching @flow of @sae sites [#fx.site_kind<res>, #fx.site_kind<mlp>]
+        layers 9 to 16 by #flow.top_k<1, cosine> over <decoder>
+    flow.matching @permutation of @sae sites [#fx.site_kind<res>]
+        layers 9 to 16 by #flow.assignment<mse>
+        over <decoder|encoder|encoder_bias> fold <threshold>
+    ```
+  }];
+  let arguments = (ins
+    SymbolNameAttr:$sym_name,
+    FlatSymbolRefAttr:$collection,
+    ArrayAttr:$sites,
+    I64Attr:$first_layer,
+    I64Attr:$last_layer,
+    Flow_MethodAttrInterface:$method,
+    Flow_WeightPartAttr:$weights,
+    DefaultValuedAttr<Flow_FoldAttr, "::weir::flow::Fold::None">:$fold,
+    OptionalAttr<StrAttr>:$text);
+  let assemblyFormat = [{
+    $sym_name `of` $collection `sites` $sites
+    `layers` $first_layer `to` $last_layer
+    `by` $method `over` $weights (`fold` $fold^)? (`text` $text^)? attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The pairs of sites that are matched.
+    ::llvm::SmallVector<Link> getLinks();
+  }];
+}
+
+class Flow_PairOp<string mnemonic, list<Trait> traits> : Flow_Op<mnemonic,
+    [DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+     Flow_ComputedOpInterface] # traits> {
+  let results = (outs Flow_Map:$map);
+}
+
+def Flow_MatchOp : Flow_PairOp<"match",
+    [DeclareOpInterfaceMethods<Flow_PairOpInterface, ["getNumBest"]>]> {
+  let summary = "the k most similar features of another dictionary";
+  let description = [{
+    For every feature of the first dictionary the k most similar ones of the
+    second: exact, equal similarities by ascending index (arXiv 2502.03032;
+    WeirMatching's TopK.h). `flow-match` computes it, or finds it in the cache,
+    and adds the hash of the result.
+
+    ```mlir
+    %m = flow.match @sae.res.12 -> @sae.res.11 top_k 1 by <cosine> over <decoder>
+        for @flow result <"sha256:9f…"> : <1536 -> 1536>
+    ```
+
+    By `pearson` it is the activations on a text that are compared, not weights.
+  }];
+  let arguments = (ins
+    FlatSymbolRefAttr:$source,
+    FlatSymbolRefAttr:$target,
+    I64Attr:$k,
+    Flow_SimilarityAttr:$similarity,
+    Flow_WeightPartAttr:$weights,
+    DefaultValuedAttr<Flow_FoldAttr, "::weir::flow::Fold::None">:$fold,
+    OptionalAttr<StrAttr>:$text,
+    OptionalAttr<FlatSymbolRefAttr>:$matching,
+    OptionalAttr<Flow_ResultAttr>:$result);
+  let assemblyFormat = [{
+    $source `->` $target `top_k` $k `by` $similarity `over` $weights
+    (`fold` $fold^)? (`text` $text^)? (`for` $matching^)? (`result` $result^)?
+    attr-dict `:` qualified(type($map))
+  }];
+  let hasVerifier = 1;
+}
+
+def Flow_PermutationOp : Flow_PairOp<"permutation",
+    [Flow_PairOpInterface]> {
+  let summary = "one feature of another dictionary for every feature";
+  let description = [{
+    The assignment of features of the second dictionary to those of the first
+    with the largest total similarity, no feature twice (SAE Match, arXiv
+    2410.07656; WeirMatching's Assignment.h). If the sizes differ, every feature
+    of the smaller side is matched. The result holds the duals that prove it.
+
+    ```mlir
+    %p = flow.permutation @sae.res.11 -> @sae.res.12 by <mse> over <decoder>
+        fold <threshold> for @permutation : <1536 -> 1536>
+    ```
+  }];
+  let arguments = (ins
+    FlatSymbolRefAttr:$source,
+    FlatSymbolRefAttr:$target,
+    Flow_SimilarityAttr:$similarity,
+    Flow_WeightPartAttr:$weights,
+    DefaultValuedAttr<Flow_FoldAttr, "::weir::flow::Fold::None">:$fold,
+    OptionalAttr<StrAttr>:$text,
+    OptionalAttr<FlatSymbolRefAttr>:$matching,
+    OptionalAttr<Flow_ResultAttr>:$result);
+  let assemblyFormat = [{
+    $source `->` $target `by` $similarity `over` $weights
+    (`fold` $fold^)? (`text` $text^)? (`for` $matching^)? (`result` $result^)?
+    attr-dict `:` qualified(type($map))
+  }];
+  let hasVerifier = 1;
+}
+
+def Flow_ComposeOp : Flow_Op<"compose",
+    [Pure, Flow_ComputedOpInterface]> {
+  let summary = "matches one after the other";
+  let description = [{
+    The features that one reaches by following the maps in order. Permutations
+    compose to a permutation, P(A -> C) = P(B -> C) P(A -> B) (arXiv 2410.07656,
+    section 3.2). Of top-k maps the weight of a pair is the largest product of
+    similarities over the paths between them, and `keep` says how many pairs of a
+    feature stay.
+
+    ```mlir
+    %2 = flow.compose %0, %1 : (!flow.map<1536 -> 1536>, !flow.map<1536 -> 1536>) -> !flow.map<1536 -> 1536>
+    ```
+
+    One map composed is that map. A composition without `keep` inside another is
+    a part of it: composing permutations is associative.
+  }];
+  let arguments = (ins Variadic<Flow_Map>:$maps, OptionalAttr<I64Attr>:$keep,
+                       OptionalAttr<Flow_ResultAttr>:$result);
+  let results = (outs Flow_Map:$map);
+  let assemblyFormat = [{
+    $maps (`keep` $keep^)? (`result` $result^)? attr-dict
+    `:` functional-type($maps, $map)
+  }];
+  let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 #endif // WEIR_DIALECT_FLOW_IR_FLOWOPS_TD

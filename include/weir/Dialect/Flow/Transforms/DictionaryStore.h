@@ -31,6 +31,13 @@ public:
   llvm::Expected<std::shared_ptr<const Dictionary>>
   open(llvm::StringRef dictionary) override;
 
+  /// Opens a dictionary and, if it is not there yet, adds its op after that of
+  /// its collection. Errors are reported at `loc`: no such collection, a site
+  /// that it does not cover, files that cannot be read.
+  mlir::FailureOr<std::pair<DictionaryOp, std::shared_ptr<const Dictionary>>>
+  declare(mlir::Location loc, mlir::FlatSymbolRefAttr collection, SiteAttr site,
+          bool *isNew = nullptr);
+
 private:
   llvm::Expected<std::shared_ptr<const Dictionary>>
   openFromModel(CollectionOp collection, SiteAttr site);

@@ -9,7 +9,7 @@
 #ifndef WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H
 #define WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H
 
-#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Dialect/Flow/Transforms/Matches.h"
 
 #include "mlir/Pass/Pass.h"
 
@@ -17,6 +17,11 @@ namespace weir::flow {
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "weir/Dialect/Flow/Transforms/Passes.h.inc"
+
+/// flow-match with someone to tell and to ask.
+std::unique_ptr<mlir::Pass> createFlowMatchPass(FlowMatchPassOptions options,
+                                                MatchServices services);
+
 } // namespace weir::flow
 
 #endif // WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H

@@ -11,6 +11,101 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FlowExpandMatchingsPass : Pass<"flow-expand-matchings", "::mlir::ModuleOp"> {
+  let summary = "Make the matches that are needed, one for each pair of sites";
+  let description = [{
+    For every `#flow.linked` selector, adds the `flow.match` or
+    `flow.permutation` of each pair of dictionaries that leads from or to its
+    feature, and nothing else. With `all`, adds every pair of every matching;
+    with `compose` too, also the composition of neighbouring matches over two and
+    more layers.
+
+    ```mlir
+    flow.matching @flow of @sae sites [#fx.site_kind<res>] layers 0 to 7
+        by #flow.top_k<1, cosine> over <decoder>
+    flow.features @f [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 1>]
+    // adds only
+    %0 = flow.match @sae.res.3 -> @sae.res.2 top_k 1 by <cosine> over <decoder>
+        for @flow : !flow.map<1536 -> 1536>
+    ```
+  }];
+  let options = [
+    Option<"base", "base", "std::string", /*default=*/"\".\"",
+           "Folder that dictionary paths are relative to">,
+    Option<"model", "model", "std::string", /*default=*/"",
+           "Archive of the model, for dictionaries made from its weights">,
+    Option<"all", "all", "bool", /*default=*/"false",
+           "Make all pairs of all matchings">,
+    Option<"compose", "compose", "bool", /*default=*/"false",
+           "With all, compose matches over several layers too">,
+  ];
+  let statistics = [
+    Statistic<"numPairs", "pairs", "Pairs of dictionaries to match">,
+    Statistic<"numComposed", "compositions", "Compositions of matches">,
+  ];
+  let dependentDialects = ["::weir::flow::FlowDialect"];
+}
+
+def FlowMatchPass : Pass<"flow-match", "::mlir::ModuleOp"> {
+  let summary = "Compute matches, each once";
+  let description = [{
+    Computes every `flow.match`, `flow.permutation` and `flow.compose`, or finds
+    its result in the cache, and writes the hash of the result into the IR. The
+    hash is that of the weights' bytes and of the options, so that an unchanged
+    match is never computed again, and a changed one never taken for it.
+
+    ```mlir
+    %0 = flow.match @sae.res.3 -> @sae.res.2 top_k 1 by <cosine> over <decoder> : !flow.map<1536 -> 1536>
+    // becomes
+    %0 = flow.match @sae.res.3 -> @sae.res.2 top_k 1 by <cosine> over <decoder>
+        result <"sha256:9f…"> : !flow.map<1536 -> 1536>
+    ```
+
+    A feature that a fold leaves as it is, is named in a remark.
+  }];
+  let options = [
+    Option<"base", "base", "std::string", /*default=*/"\".\"",
+           "Folder that dictionary paths are relative to">,
+    Option<"model", "model", "std::string", /*default=*/"",
+           "Archive of the model, for dictionaries made from its weights">,
+    Option<"cache", "cache", "std::string", /*default=*/"",
+           "Folder of the results ($WEIR_CACHE, or ~/.cache/weir, if empty)">,
+    Option<"threads", "threads", "int", /*default=*/"0",
+           "Threads to use; 0 for as many as there are cores">,
+    Option<"unitRows", "unit-rows", "int64_t", /*default=*/"16384",
+           "Features of a match that are computed and kept together">,
+  ];
+  let statistics = [
+    Statistic<"numComputed", "computed", "Matches computed">,
+    Statistic<"numFound", "found", "Matches found in the cache">,
+    Statistic<"numSurvivors", "survivors", "Pairs of features computed in float64">,
+  ];
+  let dependentDialects = ["::weir::flow::FlowDialect"];
+}
+
+def FlowFollowPass : Pass<"flow-follow", "::mlir::ModuleOp"> {
+  let summary = "Replace links by the features they lead to";
+  let description = [{
+    Reads the results that `flow-match` left in the cache and replaces every
+    `#flow.linked` selector by features, the most similar first. A selector that
+    finds no feature is an error.
+
+    ```mlir
+    flow.features @f [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 1>]
+    // becomes
+    flow.features @f [#flow.feature<@sae, res, 2, 17>]
+    ```
+  }];
+  let options = [
+    Option<"cache", "cache", "std::string", /*default=*/"",
+           "Folder of the results ($WEIR_CACHE, or ~/.cache/weir, if empty)">,
+  ];
+  let statistics = [
+    Statistic<"numFollowed", "followed", "Features that links led to">,
+  ];
+  let dependentDialects = ["::weir::flow::FlowDialect"];
+}
+
 def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
   let summary = "Open dictionaries and expand selectors";
   let description = [{

@@ -1,0 +1,27 @@
+//===- FlowTypes.td - Types of the flow dialect ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_IR_FLOWTYPES_TD
+#define WEIR_DIALECT_FLOW_IR_FLOWTYPES_TD
+
+include "weir/Dialect/Flow/IR/FlowDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+
+def Flow_Map : TypeDef<Flow_Dialect, "Map"> {
+  let mnemonic = "map";
+  let summary = "from the features of one dictionary to those of another";
+  let description = [{
+    `!flow.map<1536 -> 1024>`: for each of 1,536 features, some of 1,024, with a
+    similarity each.
+  }];
+  let parameters = (ins "int64_t":$source, "int64_t":$target);
+  let assemblyFormat = "`<` $source `->` $target `>`";
+  let genVerifyDecl = 1;
+}
+
+#endif // WEIR_DIALECT_FLOW_IR_FLOWTYPES_TD

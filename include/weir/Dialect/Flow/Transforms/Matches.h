@@ -1,0 +1,47 @@
+//===- Matches.h - What the passes over matches share ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DIALECT_FLOW_TRANSFORMS_MATCHES_H
+#define WEIR_DIALECT_FLOW_TRANSFORMS_MATCHES_H
+
+#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Matching/DictionaryMatch.h"
+
+namespace weir::flow {
+
+/// The links of a matching that lead from a feature to those that are asked for,
+/// or from those to it, in the order in which the matching has them.
+void collectLinksOf(MatchingOp matching, LinkedAttr linked,
+                    llvm::SmallVectorImpl<Link> &links);
+
+/// The options of a match by weights. Errors: a match by activations.
+llvm::Expected<matching::MatchOptions> matchOptionsOf(PairOpInterface op);
+
+/// Computes the matches that compare activations, which needs a model and a
+/// text. Gets all of them at once, since the text is read once; returns one
+/// result for each.
+using ActivationMatcher =
+    std::function<llvm::Expected<std::vector<matching::Matcher::Outcome>>(
+        llvm::ArrayRef<PairOpInterface> pairs, mlir::ModuleOp module)>;
+
+/// What a run of flow-match is told about and asked.
+struct MatchServices {
+  /// Called before each match: how many are done, of how many, and which one is
+  /// next ("sae.res.12 -> sae.res.11").
+  std::function<void(int64_t done, int64_t total, llvm::StringRef next)> progress;
+  /// Null where activations cannot be compared: such a match is an error then.
+  ActivationMatcher activations;
+  /// Gets every result, in the order of the IR; may be empty.
+  std::function<void(ComputedOpInterface op,
+                     const matching::Matcher::Outcome &outcome)>
+      result;
+};
+
+} // namespace weir::flow
+
+#endif // WEIR_DIALECT_FLOW_TRANSFORMS_MATCHES_H

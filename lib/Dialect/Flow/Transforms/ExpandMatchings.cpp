@@ -1,0 +1,199 @@
+//===- ExpandMatchings.cpp - From matchings to pairs of dictionaries ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Dialect/Flow/Transforms/Passes.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
+
+namespace weir::flow {
+#define GEN_PASS_DEF_FLOWEXPANDMATCHINGSPASS
+#include "weir/Dialect/Flow/Transforms/Passes.h.inc"
+} // namespace weir::flow
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::flow;
+
+namespace {
+
+/// The ends of a match: the symbols of two dictionaries.
+using Ends = std::pair<StringAttr, StringAttr>;
+
+struct ExpandMatchings
+    : flow::impl::FlowExpandMatchingsPassBase<ExpandMatchings> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    std::shared_ptr<const Archive> archive;
+    if (!model.empty()) {
+      auto found = Archive::open(model);
+      if (!found) {
+        module.emitError(llvm::toString(found.takeError()));
+        return signalPassFailure();
+      }
+      archive = *found;
+    }
+    DictionaryStore store(module, base, archive);
+    bool failedAny = false;
+    // What was expanded before, by another run of this pass.
+    for (auto op : module.getOps<PairOpInterface>())
+      if (auto matching = op.getMatchingRef())
+        made[matching.getAttr()][Ends{op.getSourceRef().getAttr(),
+                                      op.getTargetRef().getAttr()}] = op;
+
+    if (all)
+      for (auto matching :
+           llvm::make_early_inc_range(module.getOps<MatchingOp>()))
+        failedAny |= failed(expandAll(matching, store));
+    for (auto features : module.getOps<FeaturesOp>())
+      for (auto [i, selector] : llvm::enumerate(features.getSelectors()))
+        if (auto linked = dyn_cast<LinkedAttr>(selector))
+          failedAny |=
+              failed(expandFor(linked, features.getSelectorLoc(i), store));
+    if (failedAny)
+      signalPassFailure();
+  }
+
+private:
+  /// The pairs that lead from or to one feature.
+  LogicalResult expandFor(LinkedAttr linked, Location loc,
+                          DictionaryStore &store) {
+    auto matching = getOperation().lookupSymbol<MatchingOp>(linked.getMatching());
+    if (!matching)
+      return emitError(loc) << "there is no matching " << linked.getMatching();
+    if (linked.getOf().getCollection() != matching.getCollectionAttr())
+      return emitError(loc) << linked.getMatching() << " matches features of "
+                            << matching.getCollectionAttr() << ", not of "
+                            << linked.getOf().getCollection();
+    SmallVector<Link> links;
+    collectLinksOf(matching, linked, links);
+    if (links.empty())
+      return noLink(matching, linked, loc);
+    for (const Link &link : links)
+      if (failed(expand(matching, link, store)))
+        return failure();
+    return success();
+  }
+
+  LogicalResult noLink(MatchingOp matching, LinkedAttr linked, Location loc) {
+    bool before = linked.getSide() == Side::Predecessors;
+    InFlightDiagnostic diag =
+        emitError(loc) << linked.getMatching() << " leads to no site "
+                       << (before ? "before " : "after ")
+                       << linked.getOf().getLayer() << "/"
+                       << fx::stringifySiteKind(linked.getOf().getKind())
+                       << ": it matches layers " << matching.getFirstLayer()
+                       << " to " << matching.getLastLayer();
+    diag.attachNote(matching.getLoc()) << "the match";
+    return diag;
+  }
+
+  LogicalResult expandAll(MatchingOp matching, DictionaryStore &store) {
+    SmallVector<Link> links = matching.getLinks();
+    if (links.empty()) {
+      InFlightDiagnostic diag = matching.emitError(
+          "has nothing to match: a match needs two layers, or the residual "
+          "stream and another site");
+      return diag;
+    }
+    for (const Link &link : links)
+      if (failed(expand(matching, link, store)))
+        return failure();
+    if (compose)
+      composeChains(matching, links);
+    return success();
+  }
+
+  static std::string dictionaryOf(MatchingOp matching, fx::SiteKind kind,
+                                  int64_t layer) {
+    auto collection =
+        matching->getParentOfType<ModuleOp>().lookupSymbol<CollectionOp>(
+            matching.getCollectionAttr());
+    return collection.dictionaryName(
+        SiteAttr::get(matching.getContext(), kind, layer));
+  }
+
+  LogicalResult expand(MatchingOp matching, const Link &link,
+                       DictionaryStore &store) {
+    Location loc = matching.getLoc();
+    auto source = store.declare(
+        loc, matching.getCollectionAttr(),
+        SiteAttr::get(&getContext(), link.sourceKind, link.sourceLayer));
+    auto target = store.declare(
+        loc, matching.getCollectionAttr(),
+        SiteAttr::get(&getContext(), link.targetKind, link.targetLayer));
+    if (failed(source) || failed(target))
+      return failure();
+    auto &pairs = made[matching.getSymNameAttr()];
+    Operation *&op =
+        pairs[{source->first.getSymNameAttr(), target->first.getSymNameAttr()}];
+    if (op)
+      return success();
+    if (auto topK = dyn_cast<TopKAttr>(matching.getMethod());
+        topK && topK.getK() > static_cast<int64_t>(target->first.getFeatures()))
+      return matching.emitError() << "asks for the " << topK.getK()
+                                  << " most similar features of "
+                                  << target->first.getSymName()
+                                  << ", which has "
+                                  << target->first.getFeatures();
+    OpBuilder builder(&getContext());
+    // Uses come after definitions: at the end of what was made so far.
+    Operation *after = matching;
+    while (isa_and_nonnull<PairOpInterface>(after->getNextNode()))
+      after = after->getNextNode();
+    builder.setInsertionPointAfter(after);
+    op = matching.getMethod().createMatch(builder, loc, matching, source->first,
+                                          target->first);
+    ++numPairs;
+    return success();
+  }
+
+  /// One composition for every two sites of a kind that are two or more layers
+  /// apart.
+  void composeChains(MatchingOp matching, ArrayRef<Link> links) {
+    // Maps of one kind, by the layer they start from.
+    llvm::MapVector<fx::SiteKind, SmallVector<std::pair<int64_t, Value>>> chains;
+    Operation *last = matching;
+    for (const Link &link : links) {
+      std::string source =
+          dictionaryOf(matching, link.sourceKind, link.sourceLayer);
+      std::string target =
+          dictionaryOf(matching, link.targetKind, link.targetLayer);
+      Operation *op = made[matching.getSymNameAttr()][Ends{
+          StringAttr::get(&getContext(), source),
+          StringAttr::get(&getContext(), target)}];
+      last = last->isBeforeInBlock(op) ? op : last;
+      if (link.sourceKind == link.targetKind)
+        chains[link.sourceKind].push_back(
+            {link.sourceLayer, cast<ComputedOpInterface>(op).getMapValue()});
+    }
+    OpBuilder builder(&getContext());
+    builder.setInsertionPointAfter(last);
+    for (auto &[kind, chain] : chains) {
+      // In the direction in which the maps lead.
+      if (matching.getMethod().leadsBackward())
+        std::reverse(chain.begin(), chain.end());
+      for (size_t first = 0; first < chain.size(); ++first) {
+        SmallVector<Value> maps = {chain[first].second};
+        for (size_t next = first + 1; next < chain.size(); ++next) {
+          maps.push_back(chain[next].second);
+          if (matching.getMethod().createCompose(builder, matching.getLoc(),
+                                                 maps))
+            ++numComposed;
+        }
+      }
+    }
+  }
+
+  llvm::DenseMap<StringAttr, llvm::DenseMap<Ends, Operation *>> made;
+};
+
+} // namespace

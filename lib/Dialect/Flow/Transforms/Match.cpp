@@ -1,0 +1,296 @@
+//===- Match.cpp - Computes matches, or finds them in the cache ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Matching/Maps.h"
+#include "weir/Program/Files.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/STLExtras.h"
+
+namespace weir::flow {
+#define GEN_PASS_DEF_FLOWMATCHPASS
+#include "weir/Dialect/Flow/Transforms/Passes.h.inc"
+} // namespace weir::flow
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::flow;
+
+using matching::FeatureRows;
+using matching::Matcher;
+
+namespace {
+
+/// The rows of dictionaries, each kept from its first use to its last.
+class RowsInUse {
+public:
+  explicit RowsInUse(DictionaryStore &store) : store(store) {}
+
+  void announce(PairOpInterface op) {
+    for (FlatSymbolRefAttr ref : {op.getSourceRef(), op.getTargetRef()})
+      ++slots[keyOf(op, ref)].uses;
+  }
+  llvm::Expected<const FeatureRows *> get(PairOpInterface op,
+                                          FlatSymbolRefAttr ref,
+                                          const matching::MatchOptions &options) {
+    Slot &slot = slots[keyOf(op, ref)];
+    if (!slot.rows) {
+      auto dictionary = store.open(ref.getValue());
+      if (!dictionary)
+        return dictionary.takeError();
+      auto rows = FeatureRows::read(ref.getValue(), **dictionary, options);
+      if (!rows)
+        return rows.takeError();
+      slot.rows = std::make_unique<FeatureRows>(std::move(*rows));
+    }
+    return slot.rows.get();
+  }
+  void release(PairOpInterface op) {
+    for (FlatSymbolRefAttr ref : {op.getSourceRef(), op.getTargetRef()}) {
+      Slot &slot = slots[keyOf(op, ref)];
+      if (--slot.uses == 0)
+        slot.rows.reset();
+    }
+  }
+
+private:
+  struct Slot {
+    int64_t uses = 0;
+    std::unique_ptr<FeatureRows> rows;
+  };
+  /// Rows depend on the dictionary, the parts and the fold.
+  static std::string keyOf(PairOpInterface op, FlatSymbolRefAttr ref) {
+    return (ref.getValue() + ":" +
+            Twine(static_cast<uint32_t>(op.getWeightParts())) + ":" +
+            stringifyFold(op.getFoldKind()))
+        .str();
+  }
+  DictionaryStore &store;
+  std::map<std::string, Slot> slots;
+};
+
+bool comparesActivations(PairOpInterface op) {
+  return op.getSimilarityKind() == Similarity::Pearson ||
+         op.getFoldKind() == Fold::MeanActivation;
+}
+
+std::string nameOf(ComputedOpInterface op) {
+  if (auto pair = dyn_cast<PairOpInterface>(op.getOperation()))
+    return (pair.getSourceRef().getValue() + " -> " +
+            pair.getTargetRef().getValue())
+        .str();
+  return "composing";
+}
+
+struct FlowMatch : flow::impl::FlowMatchPassBase<FlowMatch> {
+  using Base::Base;
+  FlowMatch(const FlowMatchPassOptions &options, MatchServices services)
+      : Base(options), services(std::move(services)) {}
+
+  void runOnOperation() override {
+    if (failed(run()))
+      signalPassFailure();
+  }
+
+private:
+  LogicalResult run() {
+    ModuleOp module = getOperation();
+    SmallVector<ComputedOpInterface> pending;
+    SmallVector<PairOpInterface> byActivation;
+    for (auto op : module.getOps<ComputedOpInterface>()) {
+      pending.push_back(op);
+      auto pair = dyn_cast<PairOpInterface>(op.getOperation());
+      if (pair && comparesActivations(pair))
+        byActivation.push_back(pair);
+    }
+    // Without a match there is no need for a cache either.
+    if (pending.empty())
+      return success();
+
+    auto opened = ResultCache::open(cache);
+    if (!opened)
+      return module.emitError() << llvm::toString(opened.takeError());
+    std::shared_ptr<const Archive> archive;
+    if (!model.empty()) {
+      auto found = Archive::open(model);
+      if (!found)
+        return module.emitError() << llvm::toString(found.takeError());
+      archive = *found;
+    }
+    DictionaryStore store(module, base, archive);
+    RowsInUse rows(store);
+    for (auto op : pending)
+      if (auto pair = dyn_cast<PairOpInterface>(op.getOperation());
+          pair && !comparesActivations(pair))
+        rows.announce(pair);
+
+    Location at = module.getLoc();
+    Matcher::Settings settings;
+    settings.engine.threads = threads;
+    settings.unitRows = unitRows;
+    settings.warn = [&](StringRef text) { mlir::emitWarning(at) << text; };
+    int64_t done = 0;
+    std::string present;
+    settings.progress = [&](int64_t unit, int64_t units) {
+      if (services.progress && units > 1 && unit < units)
+        services.progress(done, pending.size(),
+                          present + ", part " + std::to_string(unit + 1) +
+                              " of " + std::to_string(units));
+    };
+    Matcher matcher(*opened, settings);
+
+    if (!byActivation.empty() && failed(matchActivations(byActivation)))
+      return failure();
+    for (auto op : pending) {
+      at = op->getLoc();
+      present = nameOf(op);
+      if (services.progress)
+        services.progress(done, pending.size(), present);
+      auto pair = dyn_cast<PairOpInterface>(op.getOperation());
+      if (pair && comparesActivations(pair)) {
+        ++done;
+        continue;
+      }
+      auto outcome = pair ? matchPair(pair, matcher, rows)
+                          : composeMaps(cast<ComposeOp>(op.getOperation()),
+                                        matcher, *opened);
+      if (!outcome)
+        return op->emitError() << llvm::toString(outcome.takeError());
+      finish(op, *outcome);
+      ++done;
+    }
+    if (services.progress)
+      services.progress(done, pending.size(), "");
+    return success();
+  }
+
+  /// Writes a result's hash into the IR.
+  void finish(ComputedOpInterface op, const Matcher::Outcome &outcome) {
+    ++(outcome.wasCached ? numFound : numComputed);
+    numSurvivors += outcome.wasCached ? 0 : outcome.match.survivors;
+    op.setComputed(ResultAttr::forKey(&getContext(), outcome.key));
+    remark::passed(op->getLoc(), remark::RemarkOpts::name(
+                                     outcome.wasCached ? "MatchFound"
+                                                       : "MatchComputed")
+                                     .category(getArgument()))
+        << nameOf(op) << ": " << std::to_string(outcome.match.rows)
+        << " features"
+        << (outcome.wasCached
+                ? std::string(", found in the cache")
+                : ", " + std::to_string(outcome.match.survivors) +
+                      " pairs computed in float64");
+    if (services.result)
+      services.result(op, outcome);
+  }
+
+  llvm::Expected<Matcher::Outcome> matchPair(PairOpInterface op,
+                                             const Matcher &matcher,
+                                             RowsInUse &rows) {
+    auto options = matchOptionsOf(op);
+    if (!options)
+      return options.takeError();
+    auto source = rows.get(op, op.getSourceRef(), *options);
+    if (!source)
+      return source.takeError();
+    auto target = rows.get(op, op.getTargetRef(), *options);
+    if (!target)
+      return target.takeError();
+    for (const FeatureRows *side : {*source, *target})
+      if (!side->unfolded().empty())
+        remark::missed(op->getLoc(), remark::RemarkOpts::name("NotFolded")
+                                         .category(getArgument()))
+            << side->name() << ": " << listOf(side->unfolded())
+            << " has no positive scale and is left as it is";
+    auto outcome = matcher.match(**source, **target, *options);
+    rows.release(op);
+    return outcome;
+  }
+
+  static std::string listOf(ArrayRef<int64_t> features) {
+    constexpr size_t shown = 10;
+    std::string text = features.size() == 1 ? "feature " : "each of features ";
+    llvm::raw_string_ostream os(text);
+    llvm::interleaveComma(features.take_front(shown), os);
+    if (features.size() > shown)
+      os << " and " << features.size() - shown << " more";
+    return text;
+  }
+
+  LogicalResult matchActivations(ArrayRef<PairOpInterface> pairs) {
+    if (!services.activations)
+      return pairs.front()->emitError(
+          "compares activations, which needs the model to run: weirc does it");
+    auto outcomes = services.activations(pairs, getOperation());
+    if (!outcomes)
+      return pairs.front()->emitError()
+             << llvm::toString(outcomes.takeError());
+    for (auto [i, outcome] : llvm::enumerate(*outcomes)) {
+      PairOpInterface pair = pairs[i];
+      finish(cast<ComputedOpInterface>(pair.getOperation()), outcome);
+    }
+    return success();
+  }
+
+  /// A composition is named by what it composes.
+  llvm::Expected<Matcher::Outcome> composeMaps(ComposeOp op,
+                                               const Matcher &matcher,
+                                               const ResultCache &results) {
+    std::string text = "weir compose 1\nkeep " +
+                       (op.getKeep() ? std::to_string(*op.getKeep()) : "all");
+    SmallVector<ResultAttr> parts;
+    for (Value map : op.getMaps()) {
+      auto made = map.getDefiningOp<ComputedOpInterface>();
+      if (!made || !made.getComputed())
+        return llvm::createStringError(
+            "composes a map that was not computed before");
+      parts.push_back(made.getComputed());
+      text += "\n" + made.getComputed().getKey().str();
+    }
+    return matcher.cached(
+        sha256(StringRef(text)), "composition of " +
+                                     std::to_string(parts.size()) + " matches",
+        [&]() -> llvm::Expected<matching::Match> {
+          std::optional<matching::Match> result;
+          for (ResultAttr part : parts) {
+            auto entry = results.find(part.getKey());
+            if (!entry)
+              return entry.takeError();
+            if (!*entry)
+              return llvm::createStringError("the result " + part.getHash() +
+                                             " is not in the cache '" +
+                                             results.folder() + "'");
+            auto match = matching::Match::load(**entry);
+            if (!match)
+              return match.takeError();
+            if (!result) {
+              result = std::move(*match);
+              continue;
+            }
+            auto composed =
+                matching::composeMatches(*result, *match, op.getKeep());
+            if (!composed)
+              return composed.takeError();
+            result = std::move(*composed);
+          }
+          result->certificate.reset();
+          return std::move(*result);
+        });
+  }
+
+  MatchServices services;
+};
+
+} // namespace
+
+std::unique_ptr<Pass> flow::createFlowMatchPass(FlowMatchPassOptions options,
+                                                MatchServices services) {
+  return std::make_unique<FlowMatch>(options, std::move(services));
+}

@@ -1,0 +1,188 @@
+//===- Matching.cpp - The matches of a spec, whole or in parts ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/FX/Transforms/Passes.h"
+#include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Pipelines/Compiler.h"
+#include "weir/Pipelines/Pipelines.h"
+
+#include "mlir/Pass/PassManager.h"
+
+using namespace mlir;
+using namespace weir;
+
+using matching::FeatureRows;
+using matching::Matcher;
+using matching::MatchUnit;
+
+static bool comparesActivations(flow::Similarity similarity, flow::Fold fold) {
+  return similarity == flow::Similarity::Pearson ||
+         fold == flow::Fold::MeanActivation;
+}
+
+bool Compiler::matchingNeedsModel() {
+  llvm::DenseSet<StringAttr> matched;
+  bool needed = false;
+  for (auto matching : module().getOps<flow::MatchingOp>()) {
+    matched.insert(matching.getCollectionAttr().getAttr());
+    needed |= static_cast<bool>(matching.getTextAttr());
+  }
+  for (auto collection : module().getOps<flow::CollectionOp>())
+    needed |= !collection.getPath() &&
+              matched.contains(collection.getSymNameAttr());
+  return needed;
+}
+
+LogicalResult Compiler::match(MatchReport &report) {
+  if (module().getOps<flow::MatchingOp>().empty())
+    return error() << "the spec has no section 'matches'";
+  flow::DictionaryStore store(module(), base, archive);
+  flow::MatchServices services = matchServices();
+  bool failedAny = false;
+  services.result = [&](flow::ComputedOpInterface op,
+                        const Matcher::Outcome &outcome) {
+    if (llvm::Error e = report.add(op, outcome, store)) {
+      op->emitError(llvm::toString(std::move(e)));
+      failedAny = true;
+    }
+  };
+  MatchingPipelineOptions pipeline;
+  pipeline.base = base;
+  pipeline.model = archive ? options.model : "";
+  pipeline.sites = siteMap();
+  pipeline.cache = options.cache;
+  pipeline.threads = options.threads;
+  pipeline.unitRows = options.unitRows;
+  PassManager passes(&context);
+  buildMatchingPipeline(passes, pipeline, std::move(services));
+  return failure(failed(passes.run(module())) || failedAny);
+}
+
+//===----------------------------------------------------------------------===//
+// In parts
+//===----------------------------------------------------------------------===//
+
+LogicalResult Compiler::expandMatchings() {
+  if (module().getOps<flow::MatchingOp>().empty())
+    return error() << "the spec has no section 'matches'";
+  PassManager passes(&context);
+  fx::FXFindSitesOptions sites;
+  sites.sites = siteMap();
+  passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(sites));
+  flow::FlowExpandMatchingsPassOptions expand;
+  expand.base = base;
+  expand.model = archive ? options.model : "";
+  expand.all = true;
+  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
+  return passes.run(module());
+}
+
+/// "flow/sae.res.12/sae.res.11/": what the names of a match's parts begin with.
+static std::string prefixOf(flow::PairOpInterface op) {
+  return (op.getMatchingRef().getValue().split('.').first + "/" +
+          op.getSourceRef().getValue() + "/" + op.getTargetRef().getValue() +
+          "/")
+      .str();
+}
+
+static std::string partName(flow::PairOpInterface op, const MatchUnit &unit) {
+  return prefixOf(op) + std::to_string(unit.first) + ".." +
+         std::to_string(unit.last - 1);
+}
+
+namespace {
+/// What a part is computed from.
+struct Sides {
+  matching::MatchOptions options;
+  FeatureRows source, target;
+};
+} // namespace
+
+static llvm::Expected<Sides> readSides(flow::PairOpInterface op,
+                                       flow::DictionaryStore &store) {
+  auto options = flow::matchOptionsOf(op);
+  if (!options)
+    return options.takeError();
+  auto rows = [&](FlatSymbolRefAttr ref) -> llvm::Expected<FeatureRows> {
+    auto dictionary = store.open(ref.getValue());
+    if (!dictionary)
+      return dictionary.takeError();
+    return FeatureRows::read(ref.getValue(), **dictionary, *options);
+  };
+  auto source = rows(op.getSourceRef());
+  if (!source)
+    return source.takeError();
+  auto target = rows(op.getTargetRef());
+  if (!target)
+    return target.takeError();
+  return Sides{*options, std::move(*source), std::move(*target)};
+}
+
+static llvm::Expected<Matcher> makeMatcher(const CompilerOptions &options) {
+  auto cache = ResultCache::open(options.cache);
+  if (!cache)
+    return cache.takeError();
+  Matcher::Settings settings;
+  settings.engine.threads = options.threads;
+  settings.unitRows = options.unitRows;
+  return Matcher(std::move(*cache), std::move(settings));
+}
+
+FailureOr<std::vector<MatchPart>> Compiler::matchParts() {
+  if (failed(expandMatchings()))
+    return failure();
+  auto matcher = makeMatcher(options);
+  if (!matcher)
+    return error() << llvm::toString(matcher.takeError());
+  flow::DictionaryStore store(module(), base, archive);
+  std::vector<MatchPart> parts;
+  for (auto op : module().getOps<flow::PairOpInterface>()) {
+    // One pass over a text serves all of these: they are no parts.
+    if (comparesActivations(op.getSimilarityKind(), op.getFoldKind()))
+      continue;
+    progress("looking for " + prefixOf(op));
+    auto sides = readSides(op, store);
+    if (!sides)
+      return op->emitError() << llvm::toString(sides.takeError());
+    bool isWhole = matcher->isDone(
+        Matcher::keyOf(sides->source, sides->target, sides->options));
+    for (const MatchUnit &unit :
+         matcher->unitsOf(sides->source, sides->target, sides->options))
+      parts.push_back({partName(op, unit), unit.key,
+                       isWhole || matcher->isDone(unit.key)});
+  }
+  return parts;
+}
+
+LogicalResult Compiler::matchPart(StringRef name) {
+  if (failed(expandMatchings()))
+    return failure();
+  auto matcher = makeMatcher(options);
+  if (!matcher)
+    return error() << llvm::toString(matcher.takeError());
+  flow::DictionaryStore store(module(), base, archive);
+  for (auto op : module().getOps<flow::PairOpInterface>()) {
+    if (!name.starts_with(prefixOf(op)) ||
+        comparesActivations(op.getSimilarityKind(), op.getFoldKind()))
+      continue;
+    auto sides = readSides(op, store);
+    if (!sides)
+      return op->emitError() << llvm::toString(sides.takeError());
+    for (const MatchUnit &unit :
+         matcher->unitsOf(sides->source, sides->target, sides->options)) {
+      if (partName(op, unit) != name)
+        continue;
+      if (llvm::Error e = matcher->computeUnit(sides->source, sides->target,
+                                               sides->options, unit))
+        return op->emitError() << llvm::toString(std::move(e));
+      return success();
+    }
+  }
+  return error() << "the spec has no part '" << name
+                 << "' of a match: 'weirc match --parts' lists them";
+}
