@@ -55,7 +55,7 @@ set(WEIR_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 # A program, since its users are: they are compiled a little differently.
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/main.cpp CONTENT "int main() {}\n")
 add_executable(weir_test_headers ${CMAKE_BINARY_DIR}/pch/main.cpp)
-target_link_libraries(weir_test_headers PRIVATE weir_options gtest rapidcheck Threads::Threads)
+target_link_libraries(weir_test_headers PRIVATE weir_options LLVM gtest rapidcheck Threads::Threads)
 target_compile_options(weir_test_headers PRIVATE ${WEIR_TEST_OPTIONS})
 target_precompile_headers(weir_test_headers PRIVATE
   <gtest/gtest.h>
