@@ -101,10 +101,10 @@ public:
   Sha256 &operator=(const Sha256 &) = delete;
 
   void update(llvm::ArrayRef<std::byte> bytes);
-  void update(llvm::StringRef text) {
-    update(llvm::ArrayRef<std::byte>(
-        reinterpret_cast<const std::byte *>(text.data()), text.size()));
+  void update(const void *data, size_t size) {
+    update(llvm::ArrayRef<std::byte>(static_cast<const std::byte *>(data), size));
   }
+  void update(llvm::StringRef text) { update(text.data(), text.size()); }
   /// 64 lower-case hexadecimal digits; to be called once, at the end.
   std::string finish();
 
