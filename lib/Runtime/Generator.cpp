@@ -63,6 +63,36 @@ struct Generator::Batch {
   const GenerationOptions *options = nullptr;
 };
 
+std::vector<at::Tensor> makeProgramInputs(const Manifest &manifest,
+                                          const at::Tensor &ids,
+                                          const at::Tensor &positions,
+                                          ArrayRef<RowSettings> settings) {
+  int64_t rows = ids.size(0);
+  std::vector<at::Tensor> inputs;
+  for (const std::string &name : manifest.inputs) {
+    if (name == "input_ids") {
+      inputs.push_back(ids);
+    } else if (name == "positions") {
+      inputs.push_back(positions);
+    } else if (name == "knobs") {
+      int64_t width = manifest.knobs.size();
+      at::Tensor knobs = at::empty({rows, width}, at::kFloat);
+      float *data = knobs.mutable_data_ptr<float>();
+      for (int64_t row = 0; row < rows; ++row)
+        llvm::copy(settings[row].knobs, data + row * width);
+      inputs.push_back(knobs);
+    } else {
+      at::Tensor column = at::empty({rows}, at::kLong);
+      int64_t *data = column.mutable_data_ptr<int64_t>();
+      for (int64_t row = 0; row < rows; ++row)
+        data[row] = name == "plan" ? settings[row].plan
+                                   : settings[row].promptLength;
+      inputs.push_back(column);
+    }
+  }
+  return inputs;
+}
+
 Error Generator::checkSettings(const RowSettings &settings) const {
   if (settings.plan < Manifest::unsteeredIndex ||
       settings.plan >= static_cast<int64_t>(manifest.plans.size()))
@@ -96,29 +126,8 @@ Expected<std::vector<at::Tensor>>
 Generator::call(const at::Tensor &ids, const at::Tensor &positions,
                 ArrayRef<RowSettings> settings) {
   int64_t rows = ids.size(0);
-  std::vector<at::Tensor> inputs;
-  for (const std::string &name : manifest.inputs) {
-    if (name == "input_ids") {
-      inputs.push_back(ids);
-    } else if (name == "positions") {
-      inputs.push_back(positions);
-    } else if (name == "knobs") {
-      int64_t width = manifest.knobs.size();
-      at::Tensor knobs = at::empty({rows, width}, at::kFloat);
-      float *data = knobs.mutable_data_ptr<float>();
-      for (int64_t row = 0; row < rows; ++row)
-        llvm::copy(settings[row].knobs, data + row * width);
-      inputs.push_back(knobs);
-    } else {
-      at::Tensor column = at::empty({rows}, at::kLong);
-      int64_t *data = column.mutable_data_ptr<int64_t>();
-      for (int64_t row = 0; row < rows; ++row)
-        data[row] = name == "plan" ? settings[row].plan
-                                   : settings[row].promptLength;
-      inputs.push_back(column);
-    }
-  }
-  Expected<std::vector<at::Tensor>> outputs = engine.run(inputs);
+  Expected<std::vector<at::Tensor>> outputs =
+      engine.run(makeProgramInputs(manifest, ids, positions, settings));
   if (!outputs)
     return outputs.takeError();
   if (outputs->empty())

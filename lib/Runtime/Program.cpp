@@ -183,12 +183,17 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
 
 Expected<std::unique_ptr<Engine>> Program::createEngine(EngineKind kind) const {
   if (kind == EngineKind::Reference)
-    return createReferenceEngine(pt2);
+    return weir::createReferenceEngine(pt2);
   if (!aotPath)
     return fail("{0}: there is no AOTInductor package; make one with "
                 "`python -m weir aot`",
                 pt2->path());
   return createAOTEngine(*aotPath, pt2);
+}
+
+Expected<std::unique_ptr<Engine>>
+Program::createReferenceEngine(ArrayRef<size_t> outputs) const {
+  return weir::createReferenceEngine(pt2, outputs);
 }
 
 Expected<std::unique_ptr<Tokenizer>> Program::loadTokenizer() const {

@@ -11,7 +11,11 @@
 
 #include "weir/Program/Archive.h"
 
+#include "llvm/ADT/ArrayRef.h"
+
 #include <ATen/core/Tensor.h>
+
+#include <optional>
 
 namespace weir {
 
@@ -52,8 +56,15 @@ public:
 /// the operator's schema, results that do not fit. Weights are mapped from the
 /// file copy-on-write: what the program mutates becomes private memory, page by
 /// page, and the file is never written.
+///
+/// With `wanted`, only what these outputs need is run: a reading of the middle of
+/// a model does not pay for the layers after it. The other outputs are undefined
+/// tensors, and state that only they depend on is not kept up to date. Errors
+/// also: an output that is not there.
 llvm::Expected<std::unique_ptr<Engine>>
-createReferenceEngine(std::shared_ptr<Archive> archive);
+createReferenceEngine(
+    std::shared_ptr<Archive> archive,
+    std::optional<llvm::ArrayRef<size_t>> wanted = std::nullopt);
 
 /// Runs an AOTInductor package that was compiled from `archive`'s program. The
 /// package may leave its weights out; they are then mapped from the archive.

@@ -24,6 +24,13 @@ struct RowSettings {
   std::vector<float> knobs; ///< one a knob of the manifest
 };
 
+/// The inputs of a program in the order of its manifest. `ids` and `positions`
+/// are [b, S] i64, one settings a row with as many knobs as the manifest has.
+std::vector<at::Tensor> makeProgramInputs(const Manifest &manifest,
+                                          const at::Tensor &ids,
+                                          const at::Tensor &positions,
+                                          llvm::ArrayRef<RowSettings> settings);
+
 struct GenerationRow {
   std::vector<int64_t> prompt; ///< ids, at least one
   int64_t plan = Manifest::unsteeredIndex;

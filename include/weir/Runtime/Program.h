@@ -59,6 +59,9 @@ public:
   bool hasPackage() const { return aotPath.has_value(); }
   /// Errors: the AOT engine without a package.
   llvm::Expected<std::unique_ptr<Engine>> createEngine(EngineKind kind) const;
+  /// A reference engine that computes only the given outputs; see Engine.h.
+  llvm::Expected<std::unique_ptr<Engine>>
+  createReferenceEngine(llvm::ArrayRef<size_t> outputs) const;
   /// Errors: the archive has no tokenizer, or one that is not supported.
   llvm::Expected<std::unique_ptr<Tokenizer>> loadTokenizer() const;
   /// Errors: the model has no chat template, or one that does not parse.

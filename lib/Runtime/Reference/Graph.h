@@ -17,6 +17,7 @@
 
 #include "SymbolicMath.h"
 
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
@@ -78,6 +79,8 @@ struct Graph {
     /// The buffer or user input this value is written back to, else noSlot and
     /// the value is a user output.
     Slot mutationTarget = noSlot;
+    /// False after `keepOutputs` left it out.
+    bool isComputed = true;
   };
   std::vector<ValueKind> kinds;   ///< one a slot
   std::vector<std::string> names; ///< one a slot
@@ -90,6 +93,16 @@ struct Graph {
 /// Builds the graph of an exported program. Errors name the node and what is
 /// wrong with it.
 llvm::Expected<Graph> buildGraph(const llvm::json::Object &model);
+
+/// Notes after which node each value can be dropped.
+void findLastUses(Graph &graph);
+
+/// Takes out all nodes that do not contribute to the user outputs of the given
+/// indices. State is written only where a node that is left reads it, directly
+/// or in a later run. `storageOf` names one slot for all bound slots that share
+/// memory.
+void keepOutputs(Graph &graph, llvm::ArrayRef<size_t> wanted,
+                 llvm::function_ref<Slot(Slot)> storageOf);
 
 /// The kind of a schema's type.
 ParamKind paramKindOf(const c10::TypePtr &type);

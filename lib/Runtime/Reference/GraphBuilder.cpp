@@ -46,7 +46,6 @@ private:
   Error readResults(Node &out, const json::Array &outputs);
   Error checkResults(const Node &node, ArrayRef<ValueKind> kinds);
   Error readOutputs(const json::Array &outputs, const json::Array &specs);
-  void findLastUses();
 
   /// Defines a value; an error if the name is taken.
   Expected<Slot> define(StringRef name, ValueKind kind);
@@ -385,32 +384,6 @@ Error Builder::readOutputs(const json::Array &outputs,
   return Error::success();
 }
 
-void Builder::findLastUses() {
-  BitVector kept(graph.kinds.size());
-  for (const Graph::Binding &binding : graph.bindings)
-    kept.set(binding.slot);
-  for (const Graph::Output &output : graph.outputs) {
-    kept.set(output.operand.slot);
-    if (output.mutationTarget != noSlot)
-      kept.set(output.mutationTarget);
-  }
-  for (Node &node : reverse(graph.nodes)) {
-    auto use = [&](Slot slot) {
-      if (slot == noSlot || kept.test(slot))
-        return;
-      kept.set(slot);
-      node.lastUses.push_back(slot);
-    };
-    for (const Operand &operand : node.operands) {
-      use(operand.slot);
-      for (Slot slot : operand.slots)
-        use(slot);
-    }
-    for (Slot slot : node.results)
-      use(slot);
-  }
-}
-
 Expected<Graph> Builder::build() {
   const json::Object *module = model.getObject("graph_module");
   const json::Object *body = module ? module->getObject("graph") : nullptr;
@@ -437,7 +410,7 @@ Expected<Graph> Builder::build() {
   }
   if (Error error = readOutputs(*outputs, *outputSpecs))
     return std::move(error);
-  findLastUses();
+  findLastUses(graph);
   return std::move(graph);
 }
 

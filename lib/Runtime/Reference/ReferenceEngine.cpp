@@ -10,6 +10,7 @@
 #include "../TorchSupport.h"
 #include "Graph.h"
 
+#include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/ScopeExit.h"
 
 #include <ATen/core/stack.h>
@@ -26,7 +27,8 @@ using namespace reference;
 class ReferenceEngine final : public Engine {
 public:
   static Expected<std::unique_ptr<Engine>>
-  create(std::shared_ptr<Archive> archive);
+  create(std::shared_ptr<Archive> archive,
+         std::optional<ArrayRef<size_t>> wanted);
 
   StringRef name() const override { return "reference"; }
   ArrayRef<ProgramInput> inputs() const override { return declared; }
@@ -38,6 +40,7 @@ public:
   Expected<std::vector<at::Tensor>> run(ArrayRef<at::Tensor> inputs) override;
 
 private:
+  Error keep(ArrayRef<size_t> wanted);
   void runNode(const Node &node);
   std::vector<at::Tensor> takeOutputs();
 
@@ -52,7 +55,8 @@ private:
 };
 
 Expected<std::unique_ptr<Engine>>
-ReferenceEngine::create(std::shared_ptr<Archive> archive) {
+ReferenceEngine::create(std::shared_ptr<Archive> archive,
+                        std::optional<ArrayRef<size_t>> wanted) {
   auto engine = std::make_unique<ReferenceEngine>();
   Expected<Graph> graph = buildGraph(archive->model());
   if (!graph)
@@ -75,8 +79,25 @@ ReferenceEngine::create(std::shared_ptr<Archive> archive) {
       return fail("{0}: {1}", archive->path(), toString(tensor.takeError()));
     engine->values[binding.slot] = std::move(*tensor);
   }
+  if (wanted)
+    if (Error error = engine->keep(*wanted))
+      return fail("{0}: {1}", archive->path(), toString(std::move(error)));
   engine->archive = std::move(archive);
   return engine;
+}
+
+Error ReferenceEngine::keep(ArrayRef<size_t> wanted) {
+  for (size_t output : wanted)
+    if (output >= numOutputs())
+      return fail("there is no output {0}, only {1}", output, numOutputs());
+  DenseMap<const void *, Slot> first;
+  auto storageOf = [&](Slot slot) {
+    const void *storage =
+        values[slot].toTensor().storage().unsafeGetStorageImpl();
+    return first.try_emplace(storage, slot).first->second;
+  };
+  keepOutputs(graph, wanted, storageOf);
+  return Error::success();
 }
 
 /// A result has to be what the graph says, because later nodes rely on it.
@@ -121,6 +142,11 @@ void ReferenceEngine::runNode(const Node &node) {
 std::vector<at::Tensor> ReferenceEngine::takeOutputs() {
   std::vector<at::Tensor> out;
   for (const Graph::Output &output : graph.outputs) {
+    if (!output.isComputed) {
+      if (output.mutationTarget == noSlot)
+        out.emplace_back();
+      continue;
+    }
     at::Tensor value = evaluate(output.operand, values).toTensor();
     if (output.mutationTarget != noSlot)
       values[output.mutationTarget].toTensor().copy_(value);
@@ -168,9 +194,10 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
 } // namespace
 
 Expected<std::unique_ptr<Engine>>
-createReferenceEngine(std::shared_ptr<Archive> archive) {
+createReferenceEngine(std::shared_ptr<Archive> archive,
+                      std::optional<ArrayRef<size_t>> wanted) {
   try {
-    return ReferenceEngine::create(std::move(archive));
+    return ReferenceEngine::create(std::move(archive), wanted);
   } catch (const std::exception &exception) {
     return fail("{0}", messageOf(exception));
   }
