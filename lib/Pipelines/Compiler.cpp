@@ -70,6 +70,12 @@ LogicalResult Compiler::load(bool withModel) {
   return withModel ? loadModel() : success();
 }
 
+LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec, StringRef folder) {
+  moduleRef = std::move(spec);
+  base = folder.str();
+  return loadModel();
+}
+
 LogicalResult Compiler::loadModel() {
   std::string path = options.model;
   Location where = UnknownLoc::get(&context);
@@ -203,7 +209,8 @@ LogicalResult Compiler::writeProgram(StringRef path) {
 FailureOr<Manifest> Compiler::makeManifest(StringRef folder) {
   Manifest manifest;
   manifest.program.path = "program.pt2";
-  manifest.spec = Manifest::File{"spec.yaml", ""};
+  if (sourceMgr.getNumBuffers() != 0)
+    manifest.spec = Manifest::File{"spec.yaml", ""};
   auto hash = [&](Manifest::File &file) -> llvm::Error {
     auto digest = sha256OfFile(pathBelow(folder, file.path));
     if (!digest)
@@ -219,8 +226,9 @@ FailureOr<Manifest> Compiler::makeManifest(StringRef folder) {
   }
   if (llvm::Error e = hash(manifest.program))
     return error() << llvm::toString(std::move(e));
-  if (llvm::Error e = hash(*manifest.spec))
-    return error() << llvm::toString(std::move(e));
+  if (manifest.spec)
+    if (llvm::Error e = hash(*manifest.spec))
+      return error() << llvm::toString(std::move(e));
 
   flow::DictionaryStore store(module(), base, archive);
   for (auto dictionary : module().getOps<flow::DictionaryOp>()) {
@@ -271,10 +279,13 @@ Compiler::write(StringRef folder,
   progress("writing the program");
   if (failed(writeProgram(pathBelow(scratch, "program.pt2"))))
     return failure();
-  StringRef spec = sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())
-                       ->getBuffer();
-  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, "spec.yaml"), spec))
-    return error() << llvm::toString(std::move(e));
+  if (sourceMgr.getNumBuffers() != 0) {
+    StringRef spec = sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())
+                         ->getBuffer();
+    if (llvm::Error e =
+            writeTextAtomically(pathBelow(scratch, "spec.yaml"), spec))
+      return error() << llvm::toString(std::move(e));
+  }
   if (makePackage && failed(makePackage(scratch)))
     return failure();
 

@@ -56,6 +56,10 @@ public:
   mlir::LogicalResult load(bool withModel = true);
   /// Reads the model into the module, if `load` has not.
   mlir::LogicalResult loadModel();
+  /// The same for a spec that is a module already; its dictionaries' paths are
+  /// relative to `base`. What `write` makes then has no copy of the spec.
+  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
+                           llvm::StringRef base);
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
   /// Computes all matches that the spec declares, instead of steering. A model
