@@ -182,6 +182,8 @@ Error Match::store(const ResultCache &cache, StringRef key,
       {"about", about.str()},
       {"columns", std::to_string(columns)},
       {"survivors", std::to_string(survivors)}};
+  if (!firing.empty())
+    tensors.push_back(named("firing", DType::Float64, {rows, k}, firing));
   if (certificate) {
     tensors.push_back(named("u", DType::Float64, {rows}, certificate->u));
     tensors.push_back(named("v", DType::Float64, {columns}, certificate->v));
@@ -240,6 +242,12 @@ Expected<Match> Match::load(const CachedResult &entry) {
     if (index < -1 || index >= match.columns)
       return broken("an index is out of range");
 
+  if (entry.file().contains("firing")) {
+    auto firing = entry.tensor("firing", DType::Float64, {match.rows, match.k});
+    if (!firing)
+      return firing.takeError();
+    match.firing = numbersOf<double>(*firing);
+  }
   if (!entry.file().contains("u"))
     return match;
   auto u = entry.tensor("u", DType::Float64, {match.rows});

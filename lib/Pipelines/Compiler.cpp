@@ -45,7 +45,7 @@ InFlightDiagnostic Compiler::error() {
   return emitError(UnknownLoc::get(&context));
 }
 
-static std::string pathBelow(StringRef base, StringRef path) {
+std::string Compiler::pathBelow(StringRef base, StringRef path) {
   if (llvm::sys::path::is_absolute(path))
     return path.str();
   SmallString<256> whole(base);
@@ -130,6 +130,8 @@ flow::MatchServices Compiler::matchServices() {
                 Twine(total) + ")")
                    .str());
   };
+  services.activations = [this](ArrayRef<flow::PairOpInterface> pairs,
+                                ModuleOp) { return matchByActivations(pairs); };
   return services;
 }
 

@@ -150,6 +150,11 @@ llvm::Error MatchReport::add(flow::ComputedOpInterface op,
       values.push_back(match.values[i * match.k]);
   }
   entry.values = Distribution::of(values);
+  std::vector<double> firing;
+  for (size_t i = 0; i < match.firing.size(); i += match.k)
+    if (!std::isnan(match.firing[i]))
+      firing.push_back(match.firing[i]);
+  entry.firing = Distribution::of(std::move(firing));
   auto quality = matching::matchQuality(*a, *b, best);
   if (!quality)
     return quality.takeError();
@@ -194,11 +199,14 @@ std::vector<CurvePoint> MatchReport::curve() const {
 
 void MatchReport::print(llvm::raw_ostream &os) const {
   os << "Cosines are those of the decoder rows of a feature and its best match;\n"
-        "shares are of features whose cosine is at least that. ~ cached\n\n";
+        "shares are of features whose cosine is at least that; ~ was in the cache.\n"
+        "Permutations: the gap to the dual bound and the least reduced cost, 0 up\n"
+        "to rounding. Activations: medians of the correlation and of how likely\n"
+        "the match fires where the feature does.\n\n";
   os << llvm::left_justify("match", 14) << llvm::left_justify("from", 9)
      << llvm::left_justify("to", 9)
-     << "features    p10    p25 median    p75    p90   >=.3   >=.5   >=.7   >=.9"
-        "  proof\n";
+     << "features    p10    p25 median    p75    p90   >=.3   >=.5   >=.7   "
+        ">=.9\n";
   for (const MatchEntry &entry : matches) {
     if (entry.steps != 1)
       continue;
@@ -215,6 +223,9 @@ void MatchReport::print(llvm::raw_ostream &os) const {
       os << llvm::format("  gap %.1e, reduced cost %.1e",
                          entry.match.certificate->gap,
                          entry.match.certificate->worstReducedCost);
+    if (entry.firing.count)
+      os << llvm::format("  correlation %.3f, fire together %.3f",
+                         entry.values.median, entry.firing.median);
     os << (entry.wasCached ? "  ~" : "") << "\n";
   }
   std::vector<CurvePoint> points = curve();
@@ -262,6 +273,8 @@ llvm::json::Object MatchReport::toJSON() const {
                               {"values", ::toJSON(entry.values)},
                               {"cosines", ::toJSON(entry.cosines)},
                               {"shares", std::move(shares)}};
+    if (entry.firing.count)
+      object["fires_together"] = ::toJSON(entry.firing);
     if (const auto &certificate = entry.match.certificate)
       object["certificate"] = llvm::json::Object{
           {"cost", entry.match.cost},
@@ -294,6 +307,8 @@ static llvm::Error writeTensors(llvm::ArrayRef<MatchEntry> entries,
     };
     add("indices", DType::Int64, entry.match.indices.data());
     add("values", DType::Float64, entry.match.values.data());
+    if (!entry.match.firing.empty())
+      add("firing", DType::Float64, entry.match.firing.data());
   }
   return writeSafetensors(path, tensors, {{"format", "weir matches 1"}});
 }

@@ -8,10 +8,14 @@
 
 #include "weir/Dialect/FX/Transforms/Passes.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Pipelines/ActivationMatching.h"
 #include "weir/Pipelines/Compiler.h"
 #include "weir/Pipelines/Pipelines.h"
+#include "weir/Program/Files.h"
 
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace weir;
@@ -61,6 +65,123 @@ LogicalResult Compiler::match(MatchReport &report) {
   PassManager passes(&context);
   buildMatchingPipeline(passes, pipeline, std::move(services));
   return failure(failed(passes.run(module())) || failedAny);
+}
+
+//===----------------------------------------------------------------------===//
+// By activations
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// The matches that one pass over a text serves.
+struct TextJob {
+  std::string text;
+  std::vector<size_t> ops; ///< positions among all that are asked for
+  std::vector<ActivationSite> sites;
+  std::vector<std::pair<size_t, size_t>> pairs; ///< one for each op
+
+  size_t indexOf(const ActivationSite &site) {
+    auto found = llvm::find(sites, site);
+    if (found == sites.end())
+      found = sites.insert(sites.end(), site);
+    return found - sites.begin();
+  }
+};
+} // namespace
+
+static ActivationSite siteOf(ModuleOp module, FlatSymbolRefAttr ref) {
+  auto dictionary = module.lookupSymbol<flow::DictionaryOp>(ref.getAttr());
+  return {dictionary.getCollection().str(), dictionary.getSite().getKind(),
+          dictionary.getSite().getLayer()};
+}
+
+static std::vector<TextJob> jobsOf(ModuleOp module,
+                                   ArrayRef<flow::PairOpInterface> pairs) {
+  std::vector<TextJob> jobs;
+  for (auto [i, pair] : llvm::enumerate(pairs)) {
+    flow::PairOpInterface op = pair;
+    std::string text = op.getTextRef().str();
+    auto job = llvm::find_if(jobs, [&](auto &j) { return j.text == text; });
+    if (job == jobs.end())
+      job = jobs.insert(jobs.end(), TextJob{text, {}, {}, {}});
+    job->ops.push_back(i);
+    size_t source = job->indexOf(siteOf(module, op.getSourceRef()));
+    size_t target = job->indexOf(siteOf(module, op.getTargetRef()));
+    job->pairs.push_back({source, target});
+  }
+  return jobs;
+}
+
+static llvm::Expected<matching::Match>
+matchOf(const matching::Coactivations &statistics, size_t pair, int64_t k) {
+  auto found = statistics.matches(pair, k);
+  if (!found)
+    return found.takeError();
+  matching::Match match;
+  match.rows = found->pearson.rows;
+  match.columns = statistics.features(statistics.pairs()[pair].second);
+  match.k = found->pearson.k;
+  match.indices = std::move(found->pearson.indices);
+  match.values = std::move(found->pearson.values);
+  match.survivors = found->pearson.survivors;
+  match.firing = std::move(found->together.givenFirst);
+  return match;
+}
+
+llvm::Expected<std::vector<Matcher::Outcome>>
+Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
+  if (!archive)
+    return llvm::createStringError("compares activations, which needs a model");
+  auto cache = ResultCache::open(options.cache);
+  if (!cache)
+    return cache.takeError();
+  Matcher matcher(*cache, {});
+  std::vector<std::optional<Matcher::Outcome>> outcomes(pairs.size());
+  for (const TextJob &job : jobsOf(module(), pairs)) {
+    ActivationMatchingOptions collect;
+    collect.spec = module();
+    collect.base = base;
+    collect.model = options.model;
+    collect.sites = job.sites;
+    collect.pairs = job.pairs;
+    collect.text = pathBelow(base, job.text);
+    SmallString<256> checkpoints(cache->folder());
+    llvm::sys::path::append(checkpoints, "activations");
+    collect.checkpoints = checkpoints.str();
+    collect.stage = options.progress;
+    collect.progress = [&](const ActivationProgress &now) {
+      std::string line;
+      llvm::raw_string_ostream(line)
+          << "reading " << job.text << ", " << now.tokens << " of "
+          << now.totalTokens << " tokens, "
+          << llvm::format("%.0f", now.tokensPerSecond) << " a second";
+      progress(line);
+    };
+    auto collected = collectCoactivations(collect);
+    if (!collected)
+      return collected.takeError();
+    for (auto [place, op] : llvm::enumerate(job.ops)) {
+      flow::PairOpInterface pair = pairs[op];
+      int64_t k = *pair.getNumBest();
+      std::string name = "weir activations 1\n" + collected->key + "\n" +
+                         std::to_string(job.pairs[place].first) + " " +
+                         std::to_string(job.pairs[place].second) + " " +
+                         std::to_string(k);
+      std::string about = pair.getSourceRef().getValue().str() + " -> " +
+                          pair.getTargetRef().getValue().str() +
+                          " top_k k=" + std::to_string(k) +
+                          " similarity=pearson text=" + job.text;
+      auto outcome = matcher.cached(sha256(StringRef(name)), about, [&] {
+        return matchOf(collected->statistics, place, k);
+      });
+      if (!outcome)
+        return outcome.takeError();
+      outcomes[op] = std::move(*outcome);
+    }
+  }
+  std::vector<Matcher::Outcome> result;
+  for (auto &outcome : outcomes)
+    result.push_back(std::move(*outcome));
+  return result;
 }
 
 //===----------------------------------------------------------------------===//

@@ -79,6 +79,11 @@ struct Match {
   /// [F, k]: the similarities; 0 where free.
   std::vector<double> values;
 
+  /// [F, k], of a match by activations, else empty: the probability that the
+  /// match fires where the feature does, NaN where that never fires
+  /// (Coactivation.h; the matching score of arXiv 2410.07656).
+  std::vector<double> firing;
+
   /// What proves a permutation, else empty; see Assignment.h.
   std::optional<Certificate> certificate;
   double cost = 0;

@@ -86,6 +86,10 @@ public:
 
 private:
   flow::MatchServices matchServices();
+  llvm::Expected<std::vector<matching::Matcher::Outcome>>
+  matchByActivations(llvm::ArrayRef<flow::PairOpInterface> pairs);
+  /// A path of the spec, which is relative to its folder.
+  static std::string pathBelow(llvm::StringRef base, llvm::StringRef path);
   mlir::LogicalResult expandMatchings();
   /// `sites` of the spec's model as the option of fx-find-sites.
   std::string siteMap();

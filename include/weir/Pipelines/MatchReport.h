@@ -46,6 +46,9 @@ struct MatchEntry {
   /// of features whose cosine is at least 0.3, 0.5, 0.7 and 0.9.
   Distribution cosines;
   std::array<double, 4> shares = {};
+  /// Of a match by activations: the probability that the best match fires where
+  /// the feature does, over the features that fire.
+  Distribution firing;
 };
 
 /// How similar features still are over some layers: all entries of a matching
