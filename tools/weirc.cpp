@@ -117,8 +117,8 @@ int run(const Options &options, StringRef command, char *argv0) {
   DiagnosticList diagnostics(compiler.sources(), context, options.json,
                              [] { showProgress(""); });
   if (options.remarks) {
-    remark::RemarkCategories all{".*", std::nullopt, std::nullopt, std::nullopt,
-                                 std::nullopt};
+    // A kind of remark without a filter of its own is dropped.
+    remark::RemarkCategories all{".*", ".*", ".*", ".*", ".*"};
     if (failed(remark::enableOptimizationRemarks(
             context, nullptr,
             std::make_unique<remark::RemarkEmittingPolicyAll>(), all,
