@@ -12,11 +12,27 @@
 // refused. Torch-free.
 //
 //   normalizer      NFC, Replace (string), Prepend, Sequence
-//   pre_tokenizer   ByteLevel (last), Split, Digits, Sequence, none
+//   pre_tokenizer   ByteLevel (last), Split, Digits, Sequence, Metaspace, none
 //   model           BPE, with byte_fallback, ignore_merges, unk_token, fuse_unk
 //   post_processor  TemplateProcessing, ByteLevel, Sequence, none
 //   decoder         ByteLevel, or Replace, ByteFallback, Fuse, Strip in Sequence
 //   added tokens    special or not, normalized or not, lstrip, rstrip
+//
+// The tokenizer is built from pytorch-tokenizers: its driver of BPE tokenizers,
+// its maps between texts and ids, GPT-2's splitting and byte alphabet, Digits,
+// Replace, the sequences of components and the decoders. Where that library does
+// not do as `tokenizers` does, its place is taken by a part of ours behind its
+// interfaces (lib/Runtime/Text). These are, with what it does instead:
+//
+//   merging         by the pair; its own goes by the merged text, drops pieces in
+//                   which the token with id 0 occurs, and has no byte_fallback
+//   added tokens    longest first, lstrip, rstrip, normalized; its own takes the
+//                   first of the file that fits and ignores these options
+//   NFC             by ICU; its own drops accents
+//   Split           by PCRE2; its own ignores "behavior" for a regular expression,
+//                   and its \s is ASCII's where RE2 can do the rest
+//   ByteLevel       without a pattern it splits by GPT-2's all the same
+//   Prepend, Metaspace, Strip, the post-processor: it has none
 //
 //===----------------------------------------------------------------------===//
 

@@ -12,6 +12,7 @@
 #include "Components.h"
 #include "Utf8.h"
 
+#include <exception>
 #include <queue>
 
 using namespace llvm;
@@ -19,63 +20,74 @@ using namespace llvm;
 namespace weir {
 namespace {
 
-/// GPT-2's table: printable Latin-1 bytes stand for themselves, the others for
-/// U+0100 onwards in order. Indexed by code point, -1 where none is assigned.
-std::array<int16_t, 0x144> makeStandIns() {
-  std::array<int16_t, 0x144> out;
-  out.fill(-1);
-  unsigned next = 0x100;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    bool printable = (byte >= 0x21 && byte <= 0x7E) ||
-                     (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-    out[printable ? byte : next++] = static_cast<int16_t>(byte);
-  }
-  return out;
-}
-
 /// A vocabulary larger than this is not a tokenizer; ids index a table.
 constexpr int64_t maxVocabulary = 1 << 24;
 
-} // namespace
+using TokenList = std::vector<std::pair<std::string, uint64_t>>;
 
-std::optional<std::string> bytesOfStandIns(StringRef text) {
-  static const std::array<int16_t, 0x144> standIns = makeStandIns();
-  std::string out;
-  while (!text.empty()) {
-    Character character = firstCharacter(text);
-    if (!character.valid || character.codePoint >= standIns.size() ||
-        standIns[character.codePoint] < 0)
-      return std::nullopt;
-    out += static_cast<char>(standIns[character.codePoint]);
-    text = text.drop_front(character.length);
-  }
-  return out;
+/// The library's map between texts and ids.
+Expected<tokenizers::detail::TokenMap> makeMap(TokenList tokens) {
+  auto map = tokenizers::detail::build_token_map(std::move(tokens));
+  if (!map.ok())
+    return fail("two tokens have the same id or the same text");
+  return std::move(*map);
 }
+
+} // namespace
 
 Error BytePairs::readVocabulary(const json::Object &vocabulary) {
   byteIds.fill(-1);
+  TokenList tokens;
   for (const auto &[key, value] : vocabulary) {
     StringRef text = key;
     std::optional<int64_t> id = value.getAsInteger();
     if (!id || *id < 0 || *id >= maxVocabulary)
       return fail("the id of token '{0}' is not usable", text);
-    if (tokens.size() <= static_cast<size_t>(*id))
-      tokens.resize(*id + 1);
-    if (tokens[*id])
-      return fail("tokens '{0}' and '{1}' have the same id {2}", *tokens[*id],
-                  text, *id);
-    tokens[*id] = text.str();
-    ids[text] = static_cast<int32_t>(*id);
-    if (!byteLevel)
-      pieces[text] = static_cast<int32_t>(*id);
-    else if (std::optional<std::string> bytes = bytesOfStandIns(text))
-      pieces[*bytes] = static_cast<int32_t>(*id);
+    end = std::max(end, *id + 1);
+    tokens.emplace_back(text.str(), *id);
     unsigned byte = 0;
     if (text.size() == 6 && text.starts_with("<0x") && text.ends_with(">") &&
         !text.slice(3, 5).getAsInteger(16, byte))
       byteIds[byte] = static_cast<int32_t>(*id);
   }
+  Expected<tokenizers::detail::TokenMap> map = makeMap(std::move(tokens));
+  if (!map)
+    return map.takeError();
+  token_map_.emplace(std::move(*map));
   return Error::success();
+}
+
+Error BytePairs::readAdded(ArrayRef<AddedToken> added) {
+  // The library decodes what is in its map of special tokens, too; it looks for
+  // them in texts only if it has a pattern for them, which it has not here.
+  TokenList tokens;
+  int64_t size = static_cast<int64_t>(token_map_->size()), largest = -1;
+  for (const AddedToken &token : added) {
+    // Hugging Face's library does not read the ids: a token keeps its id in the
+    // vocabulary, others are numbered on.
+    int64_t expected = std::max(size, largest + 1);
+    if (std::optional<int32_t> id = find(token.content))
+      expected = *id;
+    if (token.id != expected)
+      return fail("added token '{0}' has the id {1} where it would get {2}",
+                  token.content, token.id, expected);
+    largest = std::max(largest, token.id);
+    end = std::max(end, token.id + 1);
+    tokens.emplace_back(token.content, token.id);
+  }
+  Expected<tokenizers::detail::TokenMap> map = makeMap(std::move(tokens));
+  if (!map)
+    return fail("added_tokens: {0}", toString(map.takeError()));
+  special_token_map_.emplace(std::move(*map));
+  return Error::success();
+}
+
+std::optional<int32_t> BytePairs::find(StringRef text) const {
+  std::optional<uint64_t> id =
+      token_map_->tryGetInteger({text.data(), text.size()});
+  if (!id)
+    return std::nullopt;
+  return static_cast<int32_t>(*id);
 }
 
 Error BytePairs::readMerges(const json::Array &list) {
@@ -88,20 +100,20 @@ Error BytePairs::readMerges(const json::Array &list) {
       left = (*pair)[0].getAsString().value_or("");
       right = (*pair)[1].getAsString().value_or("");
     }
-    auto first = ids.find(left), second = ids.find(right),
-         result = ids.find((left + right).str());
-    if (left.empty() || right.empty() || first == ids.end() ||
-        second == ids.end() || result == ids.end())
+    std::optional<int32_t> first = find(left), second = find(right),
+                           result = find((left + right).str());
+    if (left.empty() || right.empty() || !first || !second || !result)
       return fail("merge {0} ('{1}' with '{2}') is not in the vocabulary", rank,
                   left, right);
-    merges[{first->second, second->second}] = {static_cast<uint32_t>(rank),
-                                               result->second};
+    merges[{*first, *second}] = {static_cast<uint32_t>(rank), *result};
   }
   return Error::success();
 }
 
-Expected<BytePairs> BytePairs::parse(const json::Object &model,
-                                     bool byteLevel) {
+Expected<std::unique_ptr<BytePairs>>
+BytePairs::parse(const json::Object &model, ArrayRef<AddedToken> added,
+                 tokenizers::PreTokenizer::Ptr splitter,
+                 tokenizers::TokenDecoder::Ptr decoder) {
   if (model.getString("type").value_or("BPE") != "BPE")
     return fail("model '{0}' is not known", *model.getString("type"));
   if (Error error = allowOnly(
@@ -119,42 +131,47 @@ Expected<BytePairs> BytePairs::parse(const json::Object &model,
   if (!vocabulary || !mergeList)
     return fail("model: \"vocab\" or \"merges\" is missing");
 
-  BytePairs out;
-  out.byteLevel = byteLevel;
-  out.byteFallback = model.getBoolean("byte_fallback").value_or(false);
-  out.ignoreMerges = model.getBoolean("ignore_merges").value_or(false);
-  out.fuseUnknown = model.getBoolean("fuse_unk").value_or(false);
-  if (Error error = out.readVocabulary(*vocabulary))
+  auto out = std::make_unique<BytePairs>();
+  out->splitter = std::move(splitter);
+  out->decoder = std::move(decoder);
+  out->byteFallback = model.getBoolean("byte_fallback").value_or(false);
+  out->ignoreMerges = model.getBoolean("ignore_merges").value_or(false);
+  out->fuseUnknown = model.getBoolean("fuse_unk").value_or(false);
+  if (Error error = out->readVocabulary(*vocabulary))
     return fail("model: {0}", toString(std::move(error)));
-  if (Error error = out.readMerges(*mergeList))
+  if (Error error = out->readMerges(*mergeList))
     return fail("model: {0}", toString(std::move(error)));
+  if (Error error = out->readAdded(added))
+    return std::move(error);
   if (std::optional<StringRef> text = model.getString("unk_token")) {
-    auto it = out.ids.find(*text);
-    if (it == out.ids.end())
+    out->unknown = out->find(*text);
+    if (!out->unknown)
       return fail("model: the unknown token '{0}' is not in the vocabulary",
                   *text);
-    out.unknown = it->second;
   }
+  out->initialized_ = true;
   return out;
 }
 
-std::optional<int64_t> BytePairs::idOf(StringRef text) const {
-  auto it = ids.find(text);
-  if (it == ids.end())
-    return std::nullopt;
-  return it->second;
+tokenizers::Error BytePairs::load(const std::string &) {
+  // The library would read a path; parse() has checked what it reads.
+  return tokenizers::Error::LoadFailure;
 }
 
-void BytePairs::addCharacters(StringRef piece,
-                              std::vector<int32_t> &out) const {
+std::optional<int64_t> BytePairs::idOf(StringRef text) const {
+  return find(text);
+}
+
+std::vector<int32_t> BytePairs::characters(StringRef piece) const {
+  std::vector<int32_t> out;
+  out.reserve(piece.size());
   bool afterUnknown = false;
   while (!piece.empty()) {
-    unsigned length = byteLevel ? 1 : firstCharacter(piece).length;
-    StringRef character = piece.take_front(length);
-    piece = piece.drop_front(length);
+    StringRef character = piece.take_front(firstCharacter(piece).length);
+    piece = piece.drop_front(character.size());
     bool wasUnknown = std::exchange(afterUnknown, false);
-    if (auto it = pieces.find(character); it != pieces.end()) {
-      out.push_back(it->second);
+    if (std::optional<int32_t> id = find(character)) {
+      out.push_back(*id);
       continue;
     }
     if (byteFallback && all_of(character, [&](char byte) {
@@ -172,6 +189,7 @@ void BytePairs::addCharacters(StringRef piece,
     if (!(fuseUnknown && wasUnknown))
       out.push_back(*unknown);
   }
+  return out;
 }
 
 void BytePairs::merge(std::vector<int32_t> &symbols) const {
@@ -222,23 +240,69 @@ void BytePairs::merge(std::vector<int32_t> &symbols) const {
   llvm::erase(symbols, gone);
 }
 
-Error BytePairs::encode(StringRef piece, std::vector<int64_t> &out) const {
-  if (piece.empty())
-    return Error::success();
-  if (ignoreMerges) {
-    if (auto it = pieces.find(piece); it != pieces.end()) {
-      out.push_back(it->second);
-      return Error::success();
+tokenizers::Result<std::vector<uint64_t>>
+BytePairs::byte_pair_encode_(const std::string &piece,
+                             const tokenizers::detail::TokenMap &) const {
+  if (ignoreMerges)
+    if (std::optional<int32_t> id = find(piece))
+      return std::vector<uint64_t>{static_cast<uint64_t>(*id)};
+  if (piece.size() > static_cast<size_t>(INT32_MAX))
+    return tokenizers::Error::EncodeFailure;
+  std::vector<int32_t> symbols = characters(piece);
+  merge(symbols);
+  return std::vector<uint64_t>(symbols.begin(), symbols.end());
+}
+
+tokenizers::Error BytePairs::_encode(const std::string &text,
+                                     std::vector<uint64_t> &ids,
+                                     uint64_t &lastPieceSize) const {
+  auto append = [&](const std::string &piece) {
+    auto merged = byte_pair_encode_(piece, *token_map_);
+    if (!merged.ok())
+      return merged.error();
+    lastPieceSize = merged->size();
+    ids.insert(ids.end(), merged->begin(), merged->end());
+    return tokenizers::Error::Ok;
+  };
+  if (!splitter)
+    return append(text);
+  for (const std::string &piece : splitter->pre_tokenize(text))
+    if (auto error = append(piece); error != tokenizers::Error::Ok)
+      return error;
+  return tokenizers::Error::Ok;
+}
+
+void BytePairs::_decode(const std::string &token, std::string &out) const {
+  out += decoder ? decoder->decode(token) : token;
+}
+
+Error BytePairs::appendIds(StringRef text, std::vector<int64_t> &ids) const {
+  try {
+    auto result = tokenizers::detail::BPETokenizerBase::encode(text.str(), 0, 0);
+    if (!result.ok())
+      return fail("a piece of the text is too long");
+    ids.insert(ids.end(), result->begin(), result->end());
+  } catch (const std::exception &exception) {
+    return fail("splitting the text: {0}", exception.what());
+  }
+  return Error::success();
+}
+
+Expected<std::vector<std::optional<std::string>>>
+BytePairs::bytesOfTokens() const {
+  std::vector<std::optional<std::string>> out(end);
+  for (int64_t id = 0; id < end; ++id) {
+    if (!token_map_->tryGetString(id) && !special_token_map_->tryGetString(id))
+      continue;
+    try {
+      auto bytes = decode(/*prev=*/0, id);
+      if (bytes.ok())
+        out[id] = std::move(*bytes);
+    } catch (const std::exception &exception) {
+      return fail("decoder: {0}", exception.what());
     }
   }
-  std::vector<int32_t> symbols;
-  symbols.reserve(piece.size());
-  if (piece.size() > static_cast<size_t>(INT32_MAX))
-    return fail("a piece of the text is too long");
-  addCharacters(piece, symbols);
-  merge(symbols);
-  out.insert(out.end(), symbols.begin(), symbols.end());
-  return Error::success();
+  return out;
 }
 
 } // namespace weir

@@ -10,9 +10,13 @@
 #define WEIR_LIB_RUNTIME_TEXT_BYTEPAIRS_H
 
 #include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
+
+#include <functional>
+#include <pytorch/tokenizers/bpe_tokenizer_base.h>
+#include <pytorch/tokenizers/pre_tokenizer.h>
+#include <pytorch/tokenizers/token_decoder.h>
 
 #include <array>
 #include <optional>
@@ -21,23 +25,41 @@
 
 namespace weir {
 
-/// The BPE model of a tokenizer.json (Sennrich et al., arXiv 1508.07909): a
-/// piece starts as its characters and the adjacent pair of lowest rank is merged
-/// until there is none. With `byteLevel`, characters are bytes: the vocabulary's
-/// printable stand-ins (GPT-2's table) are mapped back when it is read.
-class BytePairs {
+/// The BPE model of a tokenizer.json (Sennrich et al., arXiv 1508.07909) on top
+/// of pytorch-tokenizers: its driver, its maps between texts and ids, its
+/// splitting and its decoders.
+///
+/// The merging is ours, in the place that the library has for it
+/// (byte_pair_encode_). Its own HFTokenizer takes the rank of the merged text for
+/// the rank of the pair, looks every piece up in the vocabulary before merging
+/// whatever "ignore_merges" says, takes id 0 for a failure and then drops the
+/// piece ("!" is 0 in GPT-2's, Llama 3's and Qwen's vocabularies), skips merges
+/// written as "a b", and knows neither byte_fallback nor unk_token. Hugging Face's
+/// library merges pairs.
+class BytePairs final : public tokenizers::detail::BPETokenizerBase {
 public:
-  static llvm::Expected<BytePairs> parse(const llvm::json::Object &model,
-                                         bool byteLevel);
+  struct AddedToken {
+    std::string content;
+    int64_t id;
+  };
 
-  /// Appends the ids of one piece. A character outside the vocabulary becomes
+  /// `splitter` may be null: then a text is one piece. `added` are tokens that
+  /// have a text, whether or not they are in the vocabulary; they are never
+  /// looked for here. Errors: an option that is not known, a vocabulary or merges
+  /// that do not fit together.
+  static llvm::Expected<std::unique_ptr<BytePairs>>
+  parse(const llvm::json::Object &model, llvm::ArrayRef<AddedToken> added,
+        tokenizers::PreTokenizer::Ptr splitter,
+        tokenizers::TokenDecoder::Ptr decoder);
+
+  /// Appends the ids of a text (UTF-8). A character outside the vocabulary becomes
   /// its bytes' tokens, or the unknown token, or nothing, as the model says.
-  /// Errors: a piece of 2 GiB.
-  llvm::Error encode(llvm::StringRef piece, std::vector<int64_t> &ids) const;
+  /// Errors: a piece of 2 GiB, what the splitter says.
+  llvm::Error appendIds(llvm::StringRef text, std::vector<int64_t> &ids) const;
 
-  /// Token texts by id, as tokenizer.json has them (not mapped back).
-  const std::vector<std::optional<std::string>> &texts() const { return tokens; }
   std::optional<int64_t> idOf(llvm::StringRef text) const;
+  /// The bytes of every token by its id; nothing where there is no token.
+  llvm::Expected<std::vector<std::optional<std::string>>> bytesOfTokens() const;
 
 private:
   struct Merge {
@@ -47,24 +69,30 @@ private:
 
   llvm::Error readVocabulary(const llvm::json::Object &vocabulary);
   llvm::Error readMerges(const llvm::json::Array &merges);
-  void addCharacters(llvm::StringRef piece, std::vector<int32_t> &ids) const;
-  void merge(std::vector<int32_t> &ids) const;
+  llvm::Error readAdded(llvm::ArrayRef<AddedToken> added);
+  std::optional<int32_t> find(llvm::StringRef text) const;
+  std::vector<int32_t> characters(llvm::StringRef piece) const;
+  void merge(std::vector<int32_t> &symbols) const;
 
-  bool byteLevel = false;
+  // The library's extension points.
+  tokenizers::Error load(const std::string &path) override;
+  tokenizers::Error _encode(const std::string &text, std::vector<uint64_t> &ids,
+                            uint64_t &lastPieceSize) const override;
+  void _decode(const std::string &token, std::string &out) const override;
+  tokenizers::Result<std::vector<uint64_t>>
+  byte_pair_encode_(const std::string &piece,
+                    const tokenizers::detail::TokenMap &vocabulary) const override;
+
+  tokenizers::PreTokenizer::Ptr splitter;
+  tokenizers::TokenDecoder::Ptr decoder;
   bool byteFallback = false;
   bool ignoreMerges = false;
   bool fuseUnknown = false;
   std::optional<int32_t> unknown;
-  std::vector<std::optional<std::string>> tokens;
-  llvm::StringMap<int32_t> ids;         ///< by text
-  llvm::StringMap<int32_t> pieces;      ///< by bytes; the same unless byteLevel
-  std::array<int32_t, 256> byteIds{};   ///< <0xNN> of byte_fallback, or -1
+  std::array<int32_t, 256> byteIds{}; ///< <0xNN> of byte_fallback, or -1
   llvm::DenseMap<std::pair<int32_t, int32_t>, Merge> merges;
+  int64_t end = 0; ///< one more than the largest id
 };
-
-/// The bytes behind a text made of GPT-2's stand-ins; nothing if a character of
-/// it is none.
-std::optional<std::string> bytesOfStandIns(llvm::StringRef text);
 
 } // namespace weir
 

@@ -11,12 +11,13 @@
 #include "../Support.h"
 #include "BytePairs.h"
 #include "Components.h"
-#include "Splitter.h"
+#include "PreTokenizers.h"
 #include "Utf8.h"
 
 #include "weir/Program/Files.h"
 
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace llvm;
 
@@ -116,30 +117,6 @@ private:
   std::array<std::vector<Entry>, 256> byFirstByte;
 };
 
-/// How the bytes of a token come out of its text.
-struct Decoder {
-  bool byteLevel = false;
-  bool byteFallback = false;
-  std::vector<std::pair<std::string, std::string>> replacements;
-  unsigned leadingSpaces = 0;
-
-  std::string bytes(StringRef text) const {
-    if (byteLevel)
-      if (std::optional<std::string> out = bytesOfStandIns(text))
-        return *out;
-    unsigned byte = 0;
-    if (byteFallback && text.size() == 6 && text.starts_with("<0x") &&
-        text.ends_with(">") && !text.slice(3, 5).getAsInteger(16, byte))
-      return std::string(1, static_cast<char>(byte));
-    std::string out = text.str();
-    for (const auto &[from, to] : replacements)
-      for (size_t at = out.find(from); at != std::string::npos;
-           at = out.find(from, at + to.size()))
-        out.replace(at, from.size(), to);
-    return out;
-  }
-};
-
 class TokenizerImpl final : public Tokenizer {
 public:
   Error read(const json::Object &object);
@@ -155,30 +132,28 @@ public:
   std::optional<int64_t> idOf(StringRef token) const override {
     if (auto it = addedIds.find(token); it != addedIds.end())
       return it->second;
-    return model.idOf(token);
+    return model->idOf(token);
   }
   unsigned leadingSpacesToStrip() const override {
-    return decoder.leadingSpaces;
+    return decoding.leadingSpaces;
   }
 
 private:
   Error readAddedTokens(const json::Array *list);
   Error readPostProcessor(const json::Value *value);
   Error readTemplate(const json::Object &object);
-  Error readDecoder(const json::Value *value);
-  void collectBytes();
   Expected<std::string> normalize(StringRef text) const;
-  Error encodeText(StringRef text, std::vector<int64_t> &ids) const;
+  Error encodeText(StringRef text, bool begins, std::vector<int64_t> &ids) const;
 
-  std::vector<std::unique_ptr<Normalizer>> normalizers;
-  std::vector<std::unique_ptr<Splitter>> splitters;
-  BytePairs model;
+  tokenizers::Normalizer::Ptr normalizer; ///< may be null
+  Splitting splitting;
+  Decoding decoding;
+  std::unique_ptr<BytePairs> model;
   AddedTokens raw, normalized;
-  std::vector<AddedToken> added;
+  std::vector<BytePairs::AddedToken> added;
   StringMap<int64_t> addedIds;
   DenseSet<int64_t> special;
   std::vector<int64_t> prefix, suffix; ///< of the post-processor
-  Decoder decoder;
   std::vector<std::optional<std::string>> bytes; ///< by id
 };
 
@@ -217,7 +192,7 @@ Error TokenizerImpl::readAddedTokens(const json::Array *list) {
     if (token.special)
       special.insert(token.id);
     addedIds[token.content] = token.id;
-    added.push_back(std::move(token));
+    added.push_back({token.content, token.id});
   }
   return Error::success();
 }
@@ -265,111 +240,70 @@ Error TokenizerImpl::readPostProcessor(const json::Value *value) {
       });
 }
 
-Error TokenizerImpl::readDecoder(const json::Value *value) {
-  return forEachComponent(
-      value, "decoder", "decoders",
-      [&](StringRef type, const json::Object &object) -> Error {
-        if (type == "ByteLevel") {
-          decoder.byteLevel = true;
-          return Error::success();
-        }
-        if (type == "ByteFallback") {
-          decoder.byteFallback = true;
-          return Error::success();
-        }
-        if (type == "Fuse")
-          return Error::success();
-        if (type == "Replace") {
-          const json::Object *pattern = object.getObject("pattern");
-          std::optional<StringRef> from =
-              pattern ? pattern->getString("String") : std::nullopt;
-          std::optional<StringRef> to = object.getString("content");
-          if (!from || from->empty() || !to)
-            return fail("only a string is replaced");
-          decoder.replacements.emplace_back(from->str(), to->str());
-          return Error::success();
-        }
-        if (type == "Strip") {
-          int64_t start = object.getInteger("start").value_or(0);
-          if (object.getString("content") != StringRef(" ") ||
-              object.getInteger("stop").value_or(0) != 0 || start < 0 ||
-              start > 16)
-            return fail("only leading spaces are stripped");
-          decoder.leadingSpaces = static_cast<unsigned>(start);
-          return Error::success();
-        }
-        return fail("this type is not known");
-      });
-}
-
-void TokenizerImpl::collectBytes() {
-  for (const auto &text : model.texts())
-    bytes.push_back(text ? std::optional(decoder.bytes(*text)) : std::nullopt);
-  for (const AddedToken &token : added) {
-    if (bytes.size() <= static_cast<size_t>(token.id))
-      bytes.resize(token.id + 1);
-    bytes[token.id] = decoder.bytes(token.content);
-  }
-}
-
 Error TokenizerImpl::read(const json::Object &object) {
   if (Error error = allowOnly(
           object, {"version", "truncation", "padding", "added_tokens",
                    "normalizer", "pre_tokenizer", "post_processor", "decoder",
                    "model"}))
     return error;
-  auto parsedNormalizers = parseNormalizer(object.get("normalizer"));
-  if (!parsedNormalizers)
-    return parsedNormalizers.takeError();
-  normalizers = std::move(*parsedNormalizers);
-  bool byteLevel = false;
-  auto parsedSplitters = parsePreTokenizer(object.get("pre_tokenizer"), byteLevel);
-  if (!parsedSplitters)
-    return parsedSplitters.takeError();
-  splitters = std::move(*parsedSplitters);
-  const json::Object *modelObject = object.getObject("model");
-  if (!modelObject)
-    return fail("\"model\" is missing");
-  Expected<BytePairs> parsedModel = BytePairs::parse(*modelObject, byteLevel);
-  if (!parsedModel)
-    return parsedModel.takeError();
-  model = std::move(*parsedModel);
+  // "truncation" and "padding" are what the last call of a Python program left
+  // behind; transformers resets them, too.
+  auto parsedNormalizer = parseNormalizer(object.get("normalizer"));
+  if (!parsedNormalizer)
+    return parsedNormalizer.takeError();
+  normalizer = std::move(*parsedNormalizer);
+  Expected<Splitting> parsedSplitting =
+      parsePreTokenizer(object.get("pre_tokenizer"));
+  if (!parsedSplitting)
+    return parsedSplitting.takeError();
+  splitting = std::move(*parsedSplitting);
+  Expected<Decoding> parsedDecoding = parseDecoder(object.get("decoder"));
+  if (!parsedDecoding)
+    return parsedDecoding.takeError();
+  decoding = std::move(*parsedDecoding);
   if (Error error = readAddedTokens(object.getArray("added_tokens")))
     return error;
   if (Error error = readPostProcessor(object.get("post_processor")))
     return error;
-  if (Error error = readDecoder(object.get("decoder")))
-    return error;
-  collectBytes();
+  const json::Object *modelObject = object.getObject("model");
+  if (!modelObject)
+    return fail("\"model\" is missing");
+  auto parsedModel =
+      BytePairs::parse(*modelObject, added, splitting.steps, decoding.steps);
+  if (!parsedModel)
+    return parsedModel.takeError();
+  model = std::move(*parsedModel);
+  auto tokens = model->bytesOfTokens();
+  if (!tokens)
+    return tokens.takeError();
+  bytes = std::move(*tokens);
   return Error::success();
 }
 
 Expected<std::string> TokenizerImpl::normalize(StringRef text) const {
-  std::string out = text.str();
-  for (const std::unique_ptr<Normalizer> &step : normalizers) {
-    Expected<std::string> next = step->apply(out);
-    if (!next)
-      return next.takeError();
-    out = std::move(*next);
+  try {
+    return normalizer ? normalizer->normalize(text.str()) : text.str();
+  } catch (const std::exception &exception) {
+    return fail("normalizing the text: {0}", exception.what());
   }
-  return out;
 }
 
-Error TokenizerImpl::encodeText(StringRef text,
+/// `begins` says whether the whole text begins with this part of it.
+Error TokenizerImpl::encodeText(StringRef text, bool begins,
                                 std::vector<int64_t> &ids) const {
-  std::vector<std::string> pieces = {text.str()};
-  for (const std::unique_ptr<Splitter> &step : splitters) {
-    std::vector<std::string> smaller;
-    for (const std::string &piece : pieces)
-      if (!piece.empty())
-        if (Error error = step->apply(piece, smaller))
-          return error;
-    pieces = std::move(smaller);
-  }
-  for (const std::string &piece : pieces)
-    if (Error error = model.encode(piece, ids))
-      return error;
-  return Error::success();
+  if (splitting.space.empty())
+    return model->appendIds(text, ids);
+  std::string spaced;
+  for (char byte : text)
+    if (byte == ' ')
+      spaced += splitting.space;
+    else
+      spaced += byte;
+  bool prepend = splitting.prepend == Splitting::Prepend::Always ||
+                 (splitting.prepend == Splitting::Prepend::First && begins);
+  if (prepend && !StringRef(spaced).starts_with(splitting.space))
+    spaced.insert(0, splitting.space);
+  return model->appendIds(spaced, ids);
 }
 
 Expected<std::vector<int64_t>>
@@ -388,9 +322,11 @@ TokenizerImpl::encode(StringRef text, bool addSpecialTokens) const {
     if (!clean)
       return clean.takeError();
     for (const AddedTokens::Piece &inner : normalized.split(*clean)) {
+      bool begins = piece.text.data() == text.data() &&
+                    inner.text.data() == clean->data();
       if (inner.id)
         ids.push_back(*inner.id);
-      else if (Error error = encodeText(inner.text, ids))
+      else if (Error error = encodeText(inner.text, begins, ids))
         return std::move(error);
     }
   }
