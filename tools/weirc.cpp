@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Cache/ResultCache.h"
 #include "weir/Pipelines/CacheJob.h"
 #include "weir/Pipelines/Compiler.h"
 #include "weir/Pipelines/DiagnosticList.h"
@@ -60,10 +61,18 @@ int finish(const Options &options, DiagnosticList &diagnostics, bool succeeded,
   return succeeded ? 0 : 2;
 }
 
-int finishParts(const Options &options, DiagnosticList &diagnostics,
-                const FailureOr<std::vector<MatchPart>> &parts) {
+int finishParts(const Options &options, Compiler &compiler,
+                DiagnosticList &diagnostics) {
+  FailureOr<std::vector<MatchPart>> parts = compiler.matchParts();
   if (failed(parts))
     return finish(options, diagnostics, false);
+  // Who computes them elsewhere has to use the same folder.
+  auto cache = ResultCache::open(options.compiler.cache);
+  if (!cache) {
+    emitError(UnknownLoc::get(compiler.module().getContext()))
+        << llvm::toString(cache.takeError());
+    return finish(options, diagnostics, false);
+  }
   llvm::json::Array rows;
   for (const MatchPart &part : *parts)
     if (options.json)
@@ -72,7 +81,8 @@ int finishParts(const Options &options, DiagnosticList &diagnostics,
     else
       llvm::outs() << part.name << (part.isDone ? "  done" : "") << "\n";
   return finish(options, diagnostics, true,
-                llvm::json::Object{{"parts", std::move(rows)}});
+                llvm::json::Object{{"cache", cache->folder().str()},
+                                   {"parts", std::move(rows)}});
 }
 
 int runMatch(const Options &options, Compiler &compiler,
@@ -83,7 +93,7 @@ int runMatch(const Options &options, Compiler &compiler,
   if (compiler.matchingNeedsModel() && failed(compiler.loadModel()))
     return finish(options, diagnostics, false);
   if (options.listParts)
-    return finishParts(options, diagnostics, compiler.matchParts());
+    return finishParts(options, compiler, diagnostics);
   if (!options.part.empty())
     return finish(options, diagnostics,
                   succeeded(compiler.matchPart(options.part)));

@@ -6,6 +6,7 @@
     weir.compile("spec.yaml", "steered")               weirc puts the plans of a spec into it
     program = weir.load("steered")                     and this runs it
     program([[1, 4093, 198]], plan="default", knobs={"faith": 2}).logits
+    weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -13,6 +14,7 @@ them, or torch, and repeats neither.
 
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
+from .matches import match
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Output", "Program", "WeirError", "compile", "load", "tool"]
+__all__ = ["CompileError", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]

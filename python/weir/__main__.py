@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """python -m weir COMMAND …
 
-Exit status: 0 done; 1 the command failed, its reason on standard error; 2 bad usage; 130 interrupted.
+Exit status: 0 done; 1 the command failed, its reason on standard error; 2 bad usage, or what weirc found to be
+wrong in the spec, the model or a dictionary; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 
-from . import export
+from . import export, matches
+from .compiler import CompileError
 from .errors import WeirError
 
 
@@ -46,6 +49,75 @@ def _aot(arguments) -> int:
     return 0
 
 
+def _match(arguments) -> int:
+    if arguments.engine != "ray" and (arguments.address or arguments.workers):
+        arguments.parser.error("--address and --workers belong to --engine ray")
+    engine = dict(engine=arguments.engine, address=arguments.address, workers=arguments.workers,
+                  progress=_progress(sys.stderr))
+    inputs = dict(model=arguments.model, cache=arguments.cache, threads=arguments.threads, part_rows=arguments.part_rows)
+    try:
+        if arguments.json:
+            print(json.dumps(matches.match(arguments.spec, export=arguments.export, **inputs, **engine), indent=2))
+            return 0
+        matching = matches.Matching.of(arguments.spec, **inputs)
+        matches.prepare(matching, **engine)
+        return matching.print_report(arguments.export)
+    except CompileError as error:
+        if arguments.json:
+            print(json.dumps({"ok": False, "diagnostics": error.diagnostics}, indent=2))
+        if not (arguments.json and error.diagnostics):
+            print(error, file=sys.stderr)
+        return 2
+
+
+def _count(least: int):
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise ValueError
+        return number
+
+    parse.__name__ = "number"  # argparse: "invalid number value: '-1'"
+    return parse
+
+
+def _add_match(commands):
+    command = commands.add_parser(
+        "match",
+        help="match features across layers, on this machine or on a Ray cluster",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Computes the matches of a spec and prints how similar features are, as weirc match does. Every "
+        "pair of\nlayers, or block of rows of one, is a part with a result of its own in the cache; a part that is "
+        "there is not\ncomputed again, whatever computed it.\n\n"
+        "With --engine ray the parts are tasks of a Ray cluster. All machines must see the spec, the dictionaries, "
+        "the\ncache and weirc at the same paths, such as those of a network file system. A part whose worker is "
+        "lost is\nstarted again; an error of weirc ends the run when the parts that are being computed are done.",
+        epilog="examples:\n"
+        "  python -m weir match spec.yaml --engine ray --workers 8\n"
+        "  python -m weir match /shared/spec.yaml --engine ray --address 10.0.0.1:6379 --cache /shared/cache\n\n"
+        "Exit status: 0 done; 1 the cluster cannot be used; 2 wrong usage, or an error in the spec, the model or a "
+        "dictionary;\n130 interrupted. What was computed stays in the cache in every case.")
+    command.add_argument("spec", metavar="SPEC", help="the spec, a YAML file with a section matches")
+    command.add_argument("--engine", choices=matches.ENGINES, default=matches.ENGINES[0],
+                         help="local: one process; ray: a task for each part (default: %(default)s)")
+    command.add_argument("--address", metavar="ADDRESS", help="the Ray cluster: auto for the one that this machine is "
+                         "part of, or HOST:PORT (default: $RAY_ADDRESS, else a cluster on this machine for this run, "
+                         "which listens on the loopback interface only)")
+    command.add_argument("--workers", type=_count(1), metavar="N", help="parts that are computed at the same time "
+                         "(default: what the cluster has room for; on this machine, its cores)")
+    command.add_argument("--model", metavar="FILE", help="the exported model (.pt2), instead of the one that the spec names")
+    command.add_argument("--cache", metavar="FOLDER", help="folder of computed matches, the same for all machines "
+                         "(default: $WEIR_CACHE, or ~/.cache/weir)")
+    command.add_argument("--threads", type=_count(0), metavar="N", help="threads of each process (default: local: all "
+                         "cores, which 0 stands for; ray: 1)")
+    command.add_argument("--part-rows", type=_count(1), metavar="N",
+                         help="features that are matched and kept together (default: weirc's)")
+    command.add_argument("--json", action="store_true", help="print the report and all messages as JSON")
+    command.add_argument("--export", action="append", default=[], metavar="FILE",
+                         help="write the matches into a file too: .safetensors or .csv; may be repeated")
+    command.set_defaults(run=_match, parser=command)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m weir", description="Compile intervention plans for language models.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -77,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("program", metavar="PROGRAM", help="the archive, such as DIR/program.pt2")
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
     command.set_defaults(run=_aot)
+    _add_match(commands)
     return parser
 
 

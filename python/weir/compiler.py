@@ -45,16 +45,44 @@ def _line(diagnostic: dict) -> str:
     return "\n".join(lines)
 
 
-def _flags(options: dict) -> list[str]:
+def flags(options: dict) -> list[str]:
     """{"model": "a.pt2", "remarks": True} -> ["--model", "a.pt2", "--remarks"]; None and False are left out."""
-    flags = []
+    words = []
     for name, value in options.items():
         if value is None or value is False:
             continue
-        flags.append("--" + name.replace("_", "-"))
+        words.append("--" + name.replace("_", "-"))
         if value is not True:
-            flags.append(str(value))
-    return flags
+            words.append(str(value))
+    return words
+
+
+def message(diagnostics: list[dict]) -> str:
+    """Diagnostics as lines "FILE:LINE:COLUMN: SEVERITY: TEXT", notes below what they belong to."""
+    return "\n".join(map(_line, diagnostics))
+
+
+def result(status: int, stdout: str, stderr: str) -> dict:
+    """What weirc printed with --json when it ended with `status`. Raises CompileError unless it succeeded."""
+    try:
+        printed = json.loads(stdout)
+    except ValueError:
+        printed = {}
+    if status == 0 and printed.get("ok"):
+        return printed
+    diagnostics = printed.get("diagnostics", [])
+    ended = f"weirc was killed by signal {-status}" if status < 0 else f"weirc ended with status {status}"
+    raise CompileError(message(diagnostics) or stderr.strip() or ended, diagnostics)
+
+
+def weirc(*arguments: str | os.PathLike, **options) -> dict:
+    """Runs `weirc ARGUMENTS --json` with the options as flags and returns what it prints.
+
+    Raises CompileError with all messages when it fails.
+    """
+    command = [tool("weirc"), *arguments, "--json", *flags(options)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return result(done.returncode, done.stdout, done.stderr)
 
 
 def compile(spec: str | os.PathLike, output: str | os.PathLike, **options) -> dict:
@@ -63,14 +91,4 @@ def compile(spec: str | os.PathLike, output: str | os.PathLike, **options) -> di
     `options` are those of `weirc build --help`: model="a.pt2", engine="aot", …
     Raises CompileError with all messages when the spec, the model or a dictionary is refused.
     """
-    command = [tool("weirc"), "build", os.fspath(spec), "-o", os.fspath(output), "--json", *_flags(options)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    try:
-        result = json.loads(done.stdout)
-    except ValueError:
-        result = {}
-    if done.returncode == 0 and result.get("ok"):
-        return result
-    diagnostics = result.get("diagnostics", [])
-    text = "\n".join(map(_line, diagnostics)) or done.stderr.strip() or f"weirc ended with status {done.returncode}"
-    raise CompileError(text, diagnostics)
+    return weirc("build", os.fspath(spec), "-o", os.fspath(output), **options)

@@ -12,6 +12,8 @@
 //
 //   FOLDER/v1/ab/ab12….safetensors   one entry: tensors, and strings about them
 //   FOLDER/locks/ab12…               held by the process that is computing it
+//   FOLDER/id                        a random name, by which the machines of a
+//                                    cluster tell that they see the same folder
 //
 // Entries appear whole or not at all (writeAtomically) and carry the hash of
 // their content, which is checked whenever they are read. All functions may be
