@@ -315,8 +315,10 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
     json::Value kind = nullptr;
     if (i < kinds.size() && kinds[i])
       kind = int64_t(kinds[i]);
-    else if (argumentName.empty())
-      kind = 1; // without a name it can only be positional
+    else if (argumentName.empty() && call.getPure())
+      // Without a name it can only be positional. What an archive left out
+      // stays out.
+      kind = 1;
     arguments.push_back(json::Object{{"name", argumentName},
                                      {"arg", argument(value, slots)},
                                      {"kind", kind}});
@@ -369,9 +371,11 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
                     {"inputs", std::move(arguments)},
                     {"outputs", std::move(outputs)},
                     {"is_hop_single_tensor_return", nullptr}};
-  if (call.getNode())
-    node["name"] = *call.getNode();
-  else if (resultNames.size() == 1)
+  if (call.getNode()) {
+    // The empty name says that the archive gave none.
+    if (!call.getNode()->empty())
+      node["name"] = *call.getNode();
+  } else if (resultNames.size() == 1)
     node["name"] = resultNames.front();
   else
     // The results of several are nodes of their own to PyTorch.

@@ -321,9 +321,10 @@ LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
   const json::Value *metadataValue = fields.take("metadata");
   const json::Value *nameValue = fields.take("name");
   if (!target || !target->getAsString() || target->getAsString()->empty() ||
-      !inputs || !inputs->getAsArray() || !outputs || !outputs->getAsArray())
+      !inputs || !inputs->getAsArray() || !outputs || !outputs->getAsArray() ||
+      !metadataValue || !metadataValue->getAsObject())
     return error() << "node " << index
-                   << " has no target, inputs or outputs";
+                   << " has no target, inputs, outputs or metadata";
 
   SmallVector<Value> operands;
   SmallVector<Attribute> names, values;
@@ -354,8 +355,7 @@ LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
       return failure();
 
   // Metadata, of which the module stack has a form of its own.
-  const json::Object *metadata =
-      metadataValue ? metadataValue->getAsObject() : nullptr;
+  const json::Object *metadata = metadataValue->getAsObject();
   fx::StackAttr stack;
   NamedAttrList entries;
   json::Object unknown;
@@ -381,10 +381,17 @@ LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
   }
 
   StringAttr nodeName;
+  bool hasName = nameValue && nameValue->kind() != json::Value::Null;
   std::optional<StringRef> text =
-      nameValue ? nameValue->getAsString() : std::nullopt;
-  if (text && (results.names.empty() ||
-               cast<StringAttr>(results.names.front()).getValue() != *text))
+      hasName ? nameValue->getAsString() : std::nullopt;
+  if (hasName && (!text || text->empty()))
+    return error() << "node " << index
+                   << " has a name that is no text or empty";
+  // Old archives name no nodes.
+  if (!hasName)
+    nodeName = builder.getStringAttr("");
+  else if (results.names.empty() ||
+           cast<StringAttr>(results.names.front()).getValue() != *text)
     nodeName = builder.getStringAttr(*text);
 
   bool anyKind = llvm::any_of(kinds, [](int8_t kind) { return kind != 0; });

@@ -177,26 +177,25 @@ FailureOr<Importer::Typed> Importer::tensorType(StringRef name) {
       contiguousStrides(shape, context);
   if (failed(contiguous) || *contiguous != steps)
     rest.append("strides", builder.getArrayAttr(steps));
-  if (const json::Value *offset = fields.take("storage_offset")) {
-    FailureOr<Attribute> value = size(*offset);
-    if (failed(value))
-      return failure();
-    if (*value != builder.getI64IntegerAttr(0))
-      rest.append("storage_offset", *value);
-  }
-  if (const json::Value *layout = fields.take("layout")) {
-    std::optional<int64_t> value = intOf(*layout);
-    if (!value)
-      return bad("layout");
-    if (*value != 7) // strided
-      rest.append("layout", fx::LayoutAttr::get(context, *value));
-  }
-  if (const json::Value *grad = fields.take("requires_grad")) {
-    if (!grad->getAsBoolean())
-      return bad("requires_grad");
-    if (*grad->getAsBoolean())
-      rest.append("requires_grad", builder.getBoolAttr(true));
-  }
+  const json::Value *offset = fields.take("storage_offset");
+  if (!offset)
+    return bad("storage_offset");
+  FailureOr<Attribute> start = size(*offset);
+  if (failed(start))
+    return failure();
+  if (*start != builder.getI64IntegerAttr(0))
+    rest.append("storage_offset", *start);
+  const json::Value *layout = fields.take("layout");
+  std::optional<int64_t> layoutNumber = layout ? intOf(*layout) : std::nullopt;
+  if (!layoutNumber)
+    return bad("layout");
+  if (*layoutNumber != 7) // strided
+    rest.append("layout", fx::LayoutAttr::get(context, *layoutNumber));
+  const json::Value *grad = fields.take("requires_grad");
+  if (!grad || !grad->getAsBoolean())
+    return bad("requires_grad");
+  if (*grad->getAsBoolean())
+    rest.append("requires_grad", builder.getBoolAttr(true));
   const json::Value *place = fields.take("device");
   SmallVector<Value> noOperands;
   FailureOr<Attribute> where =
@@ -460,14 +459,11 @@ Importer::listArgument(StringRef tag, const json::Array &elements,
     }
     if (failed(attribute))
       return failure();
-    if (!*attribute || isa<fx::RawAttr>(*attribute))
+    // A list that holds something else stays as it is.
+    if (!*attribute || !fx::ListAttr::canHold(*kind, *attribute))
       return rawList();
     list.push_back(*attribute);
   }
-  // Only a list that holds what its kind says; others stay as they are.
-  auto ignore = [&]() -> InFlightDiagnostic { return InFlightDiagnostic(); };
-  if (failed(fx::ListAttr::verify(ignore, *kind, list)))
-    return rawList();
   operands.append(taken);
   return Attribute(fx::ListAttr::get(context, *kind, list));
 }

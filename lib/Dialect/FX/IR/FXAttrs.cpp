@@ -322,54 +322,49 @@ void ListAttr::print(AsmPrinter &printer) const {
   printer << "]>";
 }
 
+bool ListAttr::canHold(ListKind kind, Attribute element) {
+  auto isInteger = [&] {
+    return isa<IntegerAttr>(element) && !isa<BoolAttr>(element);
+  };
+  auto isList = [&](ListKind inner) {
+    auto list = dyn_cast<ListAttr>(element);
+    return list && list.getKind() == inner;
+  };
+  switch (kind) {
+  case ListKind::Ints:
+    return isInteger();
+  case ListKind::Floats:
+    return isa<FloatAttr>(element);
+  case ListKind::Bools:
+    return isa<BoolAttr>(element);
+  case ListKind::Strings:
+    return isa<StringAttr>(element);
+  case ListKind::Tensors:
+    return isa<SlotAttr>(element);
+  case ListKind::OptionalTensors:
+    return isa<SlotAttr, UnitAttr>(element);
+  case ListKind::SymInts:
+    return isa<SlotAttr>(element) || isInteger();
+  case ListKind::SymFloats:
+    return isa<SlotAttr, FloatAttr>(element);
+  case ListKind::SymBools:
+    return isa<SlotAttr, BoolAttr>(element);
+  case ListKind::NestedTensors:
+    return isList(ListKind::Tensors);
+  case ListKind::IntLists:
+    return isList(ListKind::Ints);
+  case ListKind::FloatLists:
+    return isList(ListKind::Floats);
+  }
+  llvm_unreachable("all kinds of lists are handled");
+}
+
 LogicalResult ListAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                ListKind kind, ArrayRef<Attribute> elements) {
-  for (Attribute element : elements) {
-    bool fits = false;
-    switch (kind) {
-    case ListKind::Ints:
-      fits = isa<IntegerAttr>(element) && !isa<BoolAttr>(element);
-      break;
-    case ListKind::Floats:
-      fits = isa<FloatAttr>(element);
-      break;
-    case ListKind::Bools:
-      fits = isa<BoolAttr>(element);
-      break;
-    case ListKind::Strings:
-      fits = isa<StringAttr>(element);
-      break;
-    case ListKind::Tensors:
-      fits = isa<SlotAttr>(element);
-      break;
-    case ListKind::OptionalTensors:
-      fits = isa<SlotAttr, UnitAttr>(element);
-      break;
-    case ListKind::SymInts:
-      fits = isa<SlotAttr>(element) ||
-             (isa<IntegerAttr>(element) && !isa<BoolAttr>(element));
-      break;
-    case ListKind::SymFloats:
-      fits = isa<SlotAttr, FloatAttr>(element);
-      break;
-    case ListKind::SymBools:
-      fits = isa<SlotAttr, BoolAttr>(element);
-      break;
-    case ListKind::NestedTensors:
-    case ListKind::IntLists:
-    case ListKind::FloatLists: {
-      ListKind inner = kind == ListKind::NestedTensors ? ListKind::Tensors
-                       : kind == ListKind::IntLists    ? ListKind::Ints
-                                                       : ListKind::Floats;
-      auto list = dyn_cast<ListAttr>(element);
-      fits = list && list.getKind() == inner;
-      break;
-    }
-    }
-    if (!fits)
+  for (Attribute element : elements)
+    if (!canHold(kind, element))
       return emitError() << "a list of " << stringifyListKind(kind)
                          << " cannot hold " << element;
-  }
   return success();
 }
 

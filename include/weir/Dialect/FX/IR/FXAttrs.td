@@ -169,6 +169,10 @@ def FX_List : FX_Attr<"List", "list"> {
                         OptionalArrayRefParameter<"::mlir::Attribute">:$elements);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// True if a list of that kind can have that element.
+    static bool canHold(ListKind kind, ::mlir::Attribute element);
+  }];
 }
 def FX_Complex : FX_Attr<"Complex", "complex"> {
   let summary = "A complex number";
