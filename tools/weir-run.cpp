@@ -17,7 +17,27 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
+#include <type_traits>
+
 namespace {
+
+/// A finite number that is not below `least`.
+template <typename Number> CLI::Validator atLeast(Number least) {
+  auto check = [least](std::string &text) -> std::string {
+    Number value;
+    if (!CLI::detail::lexical_cast(text, value) ||
+        !std::isfinite(static_cast<double>(value)))
+      return "'" + text + "' is not a number that fits";
+    // An unsigned number would be read modulo 2^64.
+    bool negative = std::is_unsigned_v<Number> && text.find('-') != text.npos;
+    if (negative || value < least)
+      return "has to be at least " + CLI::detail::to_string(least) + ", not " +
+             text;
+    return "";
+  };
+  return CLI::Validator(check, "");
+}
 
 void addOptions(CLI::App &app, weir::RunOptions &options) {
   app.add_option("program", options.program,
@@ -53,11 +73,11 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                       "tokens of the prompt: one number, or one a row "
                       "(default: the whole row)")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(atLeast<int64_t>(0));
   forward->add_option("--prefill", options.prefill,
                       "feed this many tokens of a row at once and the others "
                       "one by one (default: all at once)")
-      ->check(CLI::PositiveNumber);
+      ->check(atLeast<int64_t>(1));
   forward->add_option("--logits", options.logitsFile,
                       "where the logits [b, S, V] float32 go (.npy)");
 
@@ -73,11 +93,11 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
 
   auto *sampling = app.add_option_group("Sampling");
   sampling->add_option("-n,--max-new-tokens", options.maxNewTokens)
-      ->check(CLI::PositiveNumber)
+      ->check(atLeast<int64_t>(1))
       ->capture_default_str();
   sampling->add_option("--temperature", options.temperature,
                        "0 takes the most likely token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(atLeast<double>(0))
       ->capture_default_str();
   sampling->add_option("--top-p", options.topP,
                        "sample from the most likely tokens that make up this "
@@ -85,6 +105,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   sampling->add_option("--seed", options.seed, "row r of a batch uses seed + r")
+      ->check(atLeast<uint64_t>(0))
       ->capture_default_str();
   sampling->add_flag("--ignore-eos", options.ignoreEndOfSequence,
                      "do not stop at an end-of-sequence token");

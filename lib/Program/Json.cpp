@@ -11,6 +11,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
@@ -169,6 +170,20 @@ static bool numbersAreFinite(const json::Value &value) {
   return !number || std::isfinite(*number);
 }
 
+/// LLVM's parser says "[2:0, byte=2]: what", with columns from 0.
+static Error withPlaceInWords(Error error) {
+  std::string message = toString(std::move(error));
+  StringRef what = message;
+  unsigned line, column, byte;
+  if (what.consume_front("[") && !what.consumeInteger(10, line) &&
+      what.consume_front(":") && !what.consumeInteger(10, column) &&
+      what.consume_front(", byte=") && !what.consumeInteger(10, byte) &&
+      what.consume_front("]: "))
+    return createStringError(
+        formatv("line {0}, column {1}: {2}", line, column + 1, what).str());
+  return createStringError(message);
+}
+
 Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
   std::string expanded;
   if (text.contains("\\ud") || text.contains("\\uD")) {
@@ -179,7 +194,7 @@ Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
     return error;
   Expected<json::Value> value = json::parse(text);
   if (!value)
-    return value.takeError();
+    return withPlaceInWords(value.takeError());
   if (Error error = checkUniqueKeys(text))
     return error;
   if (!numbersAreFinite(*value))

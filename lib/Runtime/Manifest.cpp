@@ -214,9 +214,7 @@ Error Manifest::check() const {
 }
 
 Expected<Manifest> Manifest::parse(StringRef text) {
-  if (Error error = checkJSONDepth(text))
-    return error;
-  Expected<json::Value> value = json::parse(text);
+  Expected<json::Value> value = parseJSON(text);
   if (!value)
     return value.takeError();
   const json::Object *object = value->getAsObject();
