@@ -83,7 +83,8 @@ def run_pytest(build: Path, env: dict[str, str],
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x" if env.get("WEIR_FAIL_FAST")
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
-         *folders],
+         # One process a core; a module's fixtures are built once.
+         "-n", "2", "--dist", "loadfile", "--durations=15", *folders],
         cwd=ROOT, env=env, check=False)
     if not report.exists():
         return 0, 1

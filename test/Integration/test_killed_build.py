@@ -1,0 +1,134 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A build that is killed leaves the artefact before it or its own, whole, at whatever moment that is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import engines
+import families
+import numpy
+import pytest
+
+SPEC = """
+weir: 1
+model: {{program: {program}}}
+dictionaries:
+  rows: {{format: directions, path: rows.npy, sites: [res], layers: 1}}
+policies:
+  push: {{on: 1/res/2, do: add, strength: {strength}}}
+"""
+
+
+def content(artefact: Path) -> dict[str, str]:
+    """The hash of every file. They are the ones that the manifest tells. The report has times in it."""
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in artefact.iterdir()}
+    manifest = json.loads((artefact / "manifest.json").read_text())
+    for entry in manifest.values():
+        if isinstance(entry, dict) and "sha256" in entry:
+            assert hashes[entry["path"]] == entry["sha256"]
+    del hashes["report.md"]
+    return hashes
+
+
+class Builds:
+    """Two specs, the artefacts they give, and how long a build takes."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.out = folder, folder / "out"
+        self.program = Path(families.exported("llama"))
+        numpy.save(folder / "rows.npy", numpy.random.default_rng(0).normal(size=(3, 32)).astype("f4"))
+        self.specs, self.artefacts = [], []
+        for strength in (1, 2):
+            # One name, or the artefacts would differ in it.
+            self.specs.append(folder / str(strength) / "spec.yaml")
+            self.specs[-1].parent.mkdir()
+            (self.specs[-1].parent / "rows.npy").symlink_to(folder / "rows.npy")
+            self.specs[-1].write_text(SPEC.format(program=self.program, strength=strength))
+            whole = folder / f"whole-{strength}"
+            begin = time.monotonic()
+            engines.call("weirc", "build", self.specs[-1], "-o", whole, "--engine", "reference")
+            self.seconds = time.monotonic() - begin
+            self.artefacts.append(content(whole))
+        assert self.artefacts[0]["program.pt2"] != self.artefacts[1]["program.pt2"]
+
+    def build(self, which: int):
+        engines.call("weirc", "build", self.specs[which], "-o", self.out, "--engine", "reference")
+
+    def start(self, which: int) -> subprocess.Popen:
+        return subprocess.Popen([engines.TOOLS / "weirc", "build", self.specs[which], "-o", self.out, "--engine", "reference"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def written(self) -> int:
+        """Bytes in scratch folders."""
+        total = 0
+        for folder in self.folder.glob("out.part-*"):
+            for path in folder.iterdir():
+                try:
+                    total += 1 + path.stat().st_size
+                except FileNotFoundError:
+                    pass  # a temporary name that is gone already
+        return total
+
+    def sweep(self):
+        """Removes what killed builds left beside the artefact, which nobody takes for one."""
+        for folder in self.folder.glob("out.part-*"):
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory):
+    return Builds(tmp_path_factory.mktemp("killed"))
+
+
+def test_killed_while_writing(builds):
+    """Killed when as many bytes are in its scratch folder, from none to all."""
+    size, killed = builds.program.stat().st_size, 0
+    for wanted in (1, size // 4, size // 2, size, size + 200):
+        builds.sweep()
+        builds.build(0)
+        build = builds.start(1)
+        while build.poll() is None and builds.written() < wanted:
+            pass
+        build.kill()
+        if build.wait() == -signal.SIGKILL:
+            killed += 1
+            assert content(builds.out) in builds.artefacts
+        else:
+            assert content(builds.out) == builds.artefacts[1]
+    builds.sweep()
+    assert killed >= 3
+
+
+def test_killed_at_any_time(builds):
+    """What stays is what was there, or the new one."""
+    choose = random.Random(0)
+    builds.build(0)
+    before, killed = builds.artefacts[0], 0
+    for attempt in range(1, 11):
+        build = builds.start(attempt % 2)
+        try:
+            build.wait(builds.seconds * choose.uniform(0.3, 1.1))
+        except subprocess.TimeoutExpired:
+            build.kill()
+            build.wait()
+        builds.sweep()
+        now, own = content(builds.out), builds.artefacts[attempt % 2]
+        if build.returncode == -signal.SIGKILL:
+            killed += 1
+            assert now in (before, own)
+        else:
+            assert build.returncode == 0 and now == own
+        before = now
+    assert killed >= 3
+    builds.build(0)
+    assert content(builds.out) == builds.artefacts[0]
