@@ -12,6 +12,7 @@
 #include "weir/Pipelines/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Files.h"
+#include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Target/PT2/PT2.h"
 
@@ -100,6 +101,12 @@ LogicalResult Compiler::loadModel() {
   auto program = *imported->getOps<fx::ProgramOp>().begin();
   program->remove();
   program.setSymName(programSymbol);
+  // What is wrong with the program as a whole is the business of the line that
+  // names it, or that says where its sites are.
+  for (auto model : moduleRef->getOps<steer::ModelOp>())
+    program->setLoc(FusedLoc::get(
+        &context, {spec::locationOf(model, model.getSites() ? "sites" : "program"),
+                   program.getLoc()}));
   moduleRef->push_back(program);
   return success();
 }
@@ -186,6 +193,21 @@ LogicalResult Compiler::lower() {
 // Output
 //===----------------------------------------------------------------------===//
 
+/// Where the spec declares the dictionary that a constant is read from. The
+/// constant itself is shared by policies and stands in the model's graph.
+static Location declarationOf(fx::ConstantOp constant) {
+  Location place = constant.getLoc();
+  auto module = constant->getParentOfType<ModuleOp>();
+  constant.getValue().walk([&](FlatSymbolRefAttr name) {
+    auto dictionary = module.lookupSymbol<flow::DictionaryOp>(name);
+    if (!dictionary)
+      return WalkResult::advance();
+    place = dictionary.getLoc();
+    return WalkResult::interrupt();
+  });
+  return place;
+}
+
 LogicalResult Compiler::writeProgram(StringRef path) {
   flow::DictionaryStore store(module(), base, archive);
   auto bytesOf =
@@ -195,10 +217,11 @@ LogicalResult Compiler::writeProgram(StringRef path) {
       return constant.emitError("is a constant that nobody can compute");
     auto rows = recipe.evaluate(store);
     if (!rows)
-      return constant.emitError() << llvm::toString(rows.takeError());
+      return emitError(declarationOf(constant))
+             << llvm::toString(rows.takeError());
     auto type = cast<RankedTensorType>(constant.getType());
     if (rows->size() != type.getNumElements())
-      return constant.emitError()
+      return emitError(declarationOf(constant))
              << "the dictionary's rows do not fit: " << rows->rows() << " x "
              << rows->cols() << " numbers for " << type;
     const auto *begin = reinterpret_cast<const std::byte *>(rows->data());

@@ -341,6 +341,8 @@ void Emitter::emitModel() {
   SmallVector<Part> parts;
   if (spec.model.program)
     parts.push_back({"program", spec.model.program->range});
+  if (!spec.model.sites.empty())
+    parts.push_back({"sites", spec.model.sites.front().kind.range});
   steer::ModelOp::create(
       builder, at(spec.model.range, parts),
       spec.model.program ? builder.getStringAttr(spec.model.program->value)

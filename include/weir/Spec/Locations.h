@@ -22,7 +22,7 @@ namespace weir::spec {
 
 /// Where a part of an operation is written: the keys of a policy ("on", "do",
 /// "to", "strength", "layers", "tokens", "when", "times"), of a collection
-/// ("format", "path", "sites", "layers"), of a model ("program"), of a knob
+/// ("format", "path", "sites", "layers"), of a model ("program", "sites"), of a knob
 /// ("default", "range"); the policies of a plan, by name; the features of a
 /// policy's condition, as "collection:layer/site/index" with the collection's
 /// symbol. The selectors of a flow.features have a method of their own.

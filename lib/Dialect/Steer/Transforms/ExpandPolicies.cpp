@@ -12,6 +12,7 @@
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -559,19 +560,26 @@ struct SteerExpandPolicies
       lastLayer = std::max<int64_t>(lastLayer, marker.getLayer());
     }
 
-    bool failedAny = false;
-    for (auto &[site, atSite] : placements) {
-      if (expansion.markers.count(site))
-        continue;
-      failedAny = true;
-      for (Placement &placement : atSite)
-        placement.policy.emitError()
-            << "the model has no site " << nameOf(site)
-            << (lastLayer < 0 ? std::string("; it has none at all")
-                              : "; its layers are 0 to " +
-                                    std::to_string(lastLayer));
+    // Once a policy, however many sites it misses.
+    llvm::MapVector<PolicyOp, llvm::SetVector<flow::SiteAttr>> missing;
+    for (auto &[site, atSite] : placements)
+      if (!expansion.markers.count(site))
+        for (Placement &placement : atSite)
+          missing[placement.policy].insert(site);
+    for (auto &[policy, sites] : missing) {
+      InFlightDiagnostic error = policy.emitError() << "the model has no site ";
+      llvm::interleave(
+          sites.getArrayRef().take_front(3),
+          [&](flow::SiteAttr site) { error << nameOf(site); },
+          [&] { error << ", "; });
+      if (sites.size() > 3)
+        error << " and " << sites.size() - 3 << " more";
+      if (lastLayer < 0)
+        error << "; it has none at all";
+      else
+        error << "; its layers are 0 to " << lastLayer;
     }
-    if (failedAny)
+    if (!missing.empty())
       return failure();
 
     // In program order, so that records come out in the order of the layers.

@@ -1,0 +1,128 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What only a build can find wrong, in dictionaries and in the model, is reported at the spec's line all the same.
+
+Errors that the text of a spec shows by itself are in test/Spec.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import engines
+import families
+import numpy
+import pytest
+from safetensors.numpy import save_file
+
+FEATURES = 16
+
+
+def write(folder: Path, width: int = 32, bad: dict | None = None) -> None:
+    """A dictionary of sae_lens. `bad`: for each tensor an index and the number that is put there."""
+    random = numpy.random.default_rng(0)
+    tensors = {"W_enc": (width, FEATURES), "W_dec": (FEATURES, width), "b_enc": (FEATURES,), "b_dec": (width,)}
+    tensors = {name: random.normal(size=shape).astype("f4") for name, shape in tensors.items()}
+    for name, (index, number) in (bad or {}).items():
+        tensors[name][index] = number
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "sae_weights.safetensors")
+    (folder / "cfg.json").write_text(json.dumps({
+        "architecture": "standard", "d_in": width, "d_sae": FEATURES, "dtype": "float32", "apply_b_dec_to_input": False,
+        "normalize_activations": "none", "hook_name": "blocks.0.hook_resid_post"}))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("errors")
+    for layer in range(3):
+        write(folder / f"ok/res.{layer}")
+    write(folder / "wide/res.1", width=40)
+    write(folder / "nan/res.1", bad={"W_enc": ((3, 2), numpy.nan)})
+    write(folder / "infinite/res.1", bad={"W_dec": ((5, 7), numpy.inf)})
+    write(folder / "cut/res.1")
+    weights = folder / "cut/res.1/sae_weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    write(folder / "config/res.1")
+    (folder / "config/res.1/cfg.json").write_text("{\n")
+    (folder / "linked.pt2").symlink_to(families.exported("llama"))
+    (folder / "text.pt2").write_text("not an archive")
+    return folder
+
+
+def spec(policies: str, path: str = "ok", layers: str = "0..2", model: str = "{program: linked.pt2}", more: str = "") -> str:
+    return f"""weir: 1
+model: {model}
+dictionaries:
+  sae: {{format: sae_lens, path: "{path}/{{site}}.{{layer}}", sites: [res], layers: {layers}}}
+policies:
+{policies}
+{more}"""
+
+
+ABLATE = "  a: {on: 1/res/5, do: ablate}"
+# (a spec, the line and the text on it that are pointed at, the message, lines that notes point at)
+CASES = {
+    "a feature that the dictionary does not have": (
+        spec("  a: {on: 1/res/16, do: ablate}"), 6, "1/res/16",
+        "feature 1/res/16 is out of range: the dictionary has features 0 to 15", []),
+    "a feature of a condition that the dictionary does not have": (
+        spec("  a: {on: 1/res/5, do: ablate, when: {feature: 1/res/99, above: 0}}"), 6, "1/res/99",
+        "feature 1/res/99 is out of range: the dictionary has features 0 to 15", []),
+    "a dictionary that is not there": (
+        spec("  a: {on: 7/res/5, do: ablate}", layers="0..7"), 6, "7/res/5",
+        "ok/res.7: no such folder; expected a folder with cfg.json and sae_weights.safetensors", [4]),
+    "rows of another width than the model's": (
+        spec(ABLATE, "wide", "1"), 6, None,
+        "the dictionary's rows do not fit the model: they have 40 numbers, the value at 1/res has 32", [4]),
+    "NaN in what is read": (
+        spec("  a: {on: 1/res/2, do: ablate}", "nan", "1"), 6, None, "nan/res.1: W_enc[3, 2] is NaN", []),
+    "infinity in what is written": (
+        spec("  a: {on: 1/res/5, do: add, strength: 2}", "infinite", "1"), None, None,
+        "infinite/res.1: W_dec[5, 7] is infinite", []),
+    "weights that are cut off": (spec(ABLATE, "cut", "1"), 6, "1/res/5", "cut/res.1/sae_weights.safetensors: ", [4]),
+    "a configuration that is no JSON": (
+        spec(ABLATE, "config", "1"), 6, "1/res/5", "config/res.1/cfg.json: line 2, column 1: ", [4]),
+    "layers that the model does not have": (
+        spec("  a: {on: 0/res/5, do: add, strength: 1, layers: 1..9}"), 6, None,
+        "the model has no site 3/res, 4/res, 5/res and 4 more; its layers are 0 to 2", []),
+    "two absolute edits of a feature": (
+        spec(ABLATE + "\n  b: {on: 1/res/5, do: set, value: 3}", more="plans:\n  x: [a, b]"), 7, "1/res/5",
+        "the policies 'a' (ablate) and 'b' (set) both say what the feature 1/res/5 becomes", [6, 9]),
+    "modules that the model does not have": (
+        spec(ABLATE, model='{program: linked.pt2, sites: {res: "model.layerz.{layer}"}}'), 2, "res: ",
+        "looked for modules 'model.layerz.{layer}', which no call is made in", []),
+    "a program that is not there": (
+        spec(ABLATE, model="{program: absent.pt2}"), 2, None, "absent.pt2: cannot open: No such file or directory", []),
+    "a program that is none": (spec(ABLATE, model="{program: text.pt2}"), 2, None, "text.pt2: ", []),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error(name, folder):
+    text, number, pointed, message, notes = CASES[name]
+    path = folder / "spec.yaml"
+    path.write_text(text)
+    done = subprocess.run([engines.TOOLS / "weirc", "build", path, "-o", folder / "out", "--engine", "reference"],
+                          capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert not (folder / "out").exists() and not list(folder.glob("out.part-*"))
+    said = done.stderr.splitlines()
+    errors = [index for index, line in enumerate(said) if " error: " in line]
+    assert len(errors) == 1, done.stderr
+    place, _, what = said[errors[0]].partition(": error: ")
+    assert message in what, done.stderr
+
+    file, line, column = place.rsplit(":", 2)
+    assert Path(file) == path, done.stderr
+    number = number or 4  # the dictionary's line, where a place in the weights belongs to no policy alone
+    shown = text.splitlines()[number - 1]
+    assert int(line) == number, done.stderr
+    assert said[errors[0] + 1] == shown
+    assert said[errors[0] + 2] == " " * (int(column) - 1) + "^"
+    if pointed:
+        assert shown[int(column) - 1 :].startswith(pointed), done.stderr
+    told = [int(entry.split(": note: ")[0].rsplit(":", 2)[1]) for entry in said if ": note: " in entry]
+    assert told == notes, done.stderr
