@@ -51,6 +51,10 @@ CONFIGS = {
     "gpt-neox-sequential": GPTNeoXConfig(**_neox, use_parallel_residual=False, rotary_pct=0.25),
 }
 
+# Families times dtypes for what takes seconds each. In bf16 programs differ by casts only; these
+# families have all the places where they stand: around norms, soft caps and rotations.
+CASES = [(family, "f32") for family in CONFIGS] + [(family, "bf16") for family in ("llama", "gemma2", "gpt-neox")]
+
 
 def model(family: str, dtype: torch.dtype = torch.float32):
     """The model of `family` in evaluation mode; the same weights each time.
