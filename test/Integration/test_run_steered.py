@@ -1,0 +1,207 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What weir-run feeds to a program with plans, knobs and records, and its ways to fail.
+
+The program is written by hand. Its logits are the inputs, so that every one of them can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+
+import numpy
+import pytest
+import tokenizers
+import torch
+from engines import TOOLS
+from weir import aot
+
+LETTERS = "abcdefghijkl"
+VOCABULARY = len(LETTERS) + 1  # and <eos>
+MAX_BATCH, MAX_LENGTH = 3, 9
+
+
+class Echo(torch.nn.Module):
+    """Logit j of a token: 10 at (sum of the row's ids so far + plan) mod 12, plus what the other inputs are at 0..3.
+    Records the token's id and whether it belongs to the prompt."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(MAX_BATCH, MAX_LENGTH + 1, dtype=torch.long), persistent=False)
+        self.weight = torch.nn.Parameter(torch.eye(VOCABULARY))
+
+    def forward(self, input_ids, positions, prompt_length, plan, knobs):
+        batch = input_ids.shape[0]
+        slots = torch.where(positions < 0, MAX_LENGTH, positions)
+        self.seen.index_put_((torch.arange(batch).unsqueeze(1), slots), input_ids)
+        before = torch.arange(MAX_LENGTH) <= positions.unsqueeze(2)
+        total = (self.seen[:batch, :MAX_LENGTH].unsqueeze(1) * before).sum(2)
+        chosen = torch.nn.functional.one_hot((total + plan.unsqueeze(1)) % 12, VOCABULARY).float() * 10
+        inside = (positions < prompt_length.unsqueeze(1)).float()
+        settings = torch.stack([inside, plan.unsqueeze(1).expand_as(positions).float()], 2)
+        settings = torch.cat([settings, knobs.unsqueeze(1).expand(-1, positions.shape[1], -1)], 2) / 16
+        logits = (chosen + torch.nn.functional.pad(settings, (0, VOCABULARY - 4))) @ self.weight
+        return logits, torch.stack([input_ids.float(), inside], 2)
+
+
+def tokenizer() -> str:
+    vocabulary = {letter: index for index, letter in enumerate(LETTERS)} | {"<eos>": len(LETTERS)}
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
+    made.add_special_tokens(["<eos>"])
+    return made.to_str()
+
+
+def write_manifest(folder, **changes):
+    files = {key: {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+             for key, name in (("program", "program.pt2"), ("aot", "program.aot.pt2")) if (folder / name).exists()}
+    manifest = {
+        "weir": 1, **files, "dictionaries": [], "sites": [], "plans": ["first", "second"],
+        "knobs": [{"name": "faith", "default": 1, "min": 0, "max": 8}, {"name": "sky", "default": 0.5, "min": -1, "max": 1}],
+        "inputs": ["input_ids", "positions", "prompt_length", "plan", "knobs"], "outputs": ["logits", "watch"],
+        "records": [{"name": "watch", "output": 1, "features": ["id", "prompt"]}], **changes}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("steered")
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    length = torch.export.Dim("length", min=1, max=MAX_LENGTH)
+    long = dict(dtype=torch.long)
+    with torch.no_grad():
+        exported = torch.export.export(
+            Echo(), (torch.zeros(2, 3, **long), torch.zeros(2, 3, **long), torch.ones(2, **long), torch.zeros(2, **long),
+                     torch.zeros(2, 2)),
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}, {0: batch}, {0: batch}, {0: batch}))
+    info = {"weir": 1, "model": "echo", "family": "echo", "hidden_size": 1, "layers": 1, "heads": 1, "head_dim": 1,
+            "vocab_size": VOCABULARY, "max_batch": MAX_BATCH, "max_length": MAX_LENGTH, "dtype": "f32", "bos": None,
+            "eos": [len(LETTERS)], "chat_template": None}
+    torch.export.save(exported, folder / "program.pt2",
+                      extra_files={"weir.json": json.dumps(info), "tokenizer.json": tokenizer(), "tokenizer_config.json": "{}"})
+    aot.package(folder / "program.pt2", folder / "program.aot.pt2")
+    write_manifest(folder)
+    return folder
+
+
+def run(folder, *options, code=0):
+    done = subprocess.run([TOOLS / "weir-run", folder, *map(str, options)], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+ENGINES = pytest.mark.parametrize("engine", ["reference", "aot"])
+
+
+@ENGINES
+def test_inputs_reach_their_rows(folder, tmp_path, engine):
+    numpy.save(tmp_path / "ids.npy", numpy.array([[1, 2, 3], [4, -1, -1], [5, 6, -1], [7, 0, 0]]))
+    for prefill in (3, 1):
+        run(folder, "--engine", engine, "--ids", tmp_path / "ids.npy", "--prompt-length", "2,1,1,0",
+            "--plan", "second,none,first,second", "--knob", "faith=8", "--knob=sky=-0.25", "--prefill", prefill,
+            "--logits", tmp_path / "logits.npy", "--record", tmp_path / "records.npz")
+        logits = numpy.load(tmp_path / "logits.npy")
+        assert logits.shape == (4, 3, VOCABULARY) and logits.dtype == numpy.float32
+        chosen, settings = logits.argmax(2), logits % 10 * 16
+        assert chosen[0].tolist() == [2, 4, 7] and chosen[1, 0] == 3 and chosen[2, :2].tolist() == [5, 11]
+        assert chosen[3].tolist() == [8, 8, 8]
+        assert settings[0, :, 0].tolist() == [1, 1, 0] and settings[3, :, 0].tolist() == [0, 0, 0]
+        assert settings[[0, 2, 3], 0, 1].tolist() == [1, 0, 1]
+        assert (settings[0, :, 2] == 8).all()
+        assert not logits[1, 1:].any() and not logits[2, 2:].any()
+        watch = numpy.load(tmp_path / "records.npz")["watch"]
+        assert watch.shape == (4, 3, 2)
+        assert watch[0].tolist() == [[1, 1], [2, 1], [3, 0]] and watch[2].tolist() == [[5, 1], [6, 0], [0, 0]]
+
+
+@ENGINES
+def test_text_plans_knobs_and_records(folder, tmp_path, engine):
+    rows = [{"prompt": "bc"}, {"prompt": "b", "plan": "second", "knobs": {"sky": 1}}, {"prompt": "d", "plan": "none"},
+            {"prompt": "f<eos>", "plan": "first", "knobs": {"faith": 2}}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = run(folder, "--engine", engine, "--prompts", tmp_path / "rows.jsonl", "-n", 3, "--knob", "faith=3", "--json",
+               "--record", tmp_path / "records.npz")
+    out = json.loads(done.stdout)
+    assert out["engine"] == engine and out["weir"] == 1
+    expected = []
+    for ids, plan in (([1, 2], 0), ([1], 1), ([3], -1), ([5, 12], 0)):
+        ids = list(ids)
+        for _ in range(3):
+            ids.append((sum(ids) + plan) % 12)
+        expected.append(ids)
+    assert [row["tokens"] for row in out["rows"]] == [ids[-3:] for ids in expected]
+    assert [row["plan"] for row in out["rows"]] == ["first", "second", "none", "first"]
+    assert [row["knobs"] for row in out["rows"]] == [
+        {"faith": 3, "sky": 0.5}, {"faith": 3, "sky": 1}, {"faith": 3, "sky": 0.5}, {"faith": 2, "sky": 0.5}]
+    arrays = numpy.load(tmp_path / "records.npz")
+    assert arrays["prompt_length"].tolist() == [2, 1, 1, 2]
+    assert arrays["input_ids"].tolist() == [ids + [-1] * (5 - len(ids)) for ids in expected]
+    for row, ids in enumerate(expected):
+        watch = arrays["watch"][row]
+        assert watch[: len(ids), 0].tolist() == ids
+        assert watch[:, 1].tolist() == [1.0] * arrays["prompt_length"][row] + [0.0] * (5 - arrays["prompt_length"][row])
+
+
+def test_the_engine_is_chosen_by_what_is_there(folder):
+    out = json.loads(run(folder, "-p", "b", "-n", 1, "--json").stdout)
+    assert out["engine"] == "aot"
+
+
+def test_one_file_of_the_folder_is_opened_with_its_manifest(folder):
+    out = json.loads(run(folder / "program.pt2", "-p", "b", "-n", 1, "--plan", "second", "--json").stdout)
+    assert out["rows"][0]["plan"] == "second"
+
+
+@pytest.mark.parametrize("options, reason", [
+    (("-p", "b", "--plan", "third"), "there is no plan 'third'; the program has first, second, and none"),
+    (("-p", "b", "--plan", "first,second"), "--plan names 2 plans for 1 rows"),
+    (("-p", "b", "--knob", "hope=1"), "there is no knob 'hope'; the program has faith, sky"),
+    (("-p", "b", "--knob", "faith=9"), "knob 'faith' is 9; its range is 0..8"),
+    (("-p", "b", "--knob", "faith"), "'faith' is not of the form name=number"),
+    (("-p", "b" * 9), "the prompt has 9 tokens; the program holds 9"),
+    (("-p", ""), "row 0: the prompt has no token"),
+    (("-p", "b", "--chat"), "the model has no chat template"),
+    (("-p", "b", "--temperature", "1", "--top-p", "0"), "--top-p has to be above 0"),
+])
+def test_bad_input(folder, options, reason):
+    assert reason in run(folder, *options, code=1).stderr
+
+
+def test_bad_ids(folder, tmp_path):
+    def error(array, *options) -> str:
+        numpy.save(tmp_path / "ids.npy", numpy.array(array))
+        return run(folder, "--ids", tmp_path / "ids.npy", "--logits", tmp_path / "out.npy", *options, code=1).stderr
+
+    assert "a [b, S] int64 array" in error([[0.5]])
+    assert "a [b, S] int64 array" in error([1, 2])
+    assert "row 0: id 13 is outside the vocabulary of 13" in error([[13]])
+    assert "row 1: padding (-1) is allowed on the right only" in error([[1, 2], [-1, 2]])
+    assert "rows of 10 tokens; the program holds 9" in error([[1] * 10])
+    assert "--prompt-length has 2 numbers for 1 rows" in error([[1]], "--prompt-length", "1,2")
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_failures_while_writing(folder, tmp_path):
+    numpy.save(tmp_path / "ids.npy", numpy.array([[1]]))
+    done = run(folder, "--ids", tmp_path / "ids.npy", "--logits", tmp_path / "absent" / "out.npy", code=2)
+    assert "absent" in done.stderr
+
+
+def test_manifests_that_do_not_fit(folder, tmp_path):
+    def error(**changes) -> str:
+        for name in ("program.pt2", "program.aot.pt2"):
+            if not (tmp_path / name).exists():
+                (tmp_path / name).write_bytes((folder / name).read_bytes())
+        write_manifest(tmp_path, **changes)
+        return run(tmp_path, "-p", "b", code=1).stderr
+
+    assert "its SHA-256 is" in error(program={"path": "program.pt2", "sha256": "0" * 64})
+    assert "must stay inside the folder" in error(program={"path": "../program.pt2", "sha256": "0" * 64})
+    assert "no such file" in error(program={"path": "absent.pt2", "sha256": "0" * 64}).lower()
+    assert "version 2 is not known" in error(weir=2)
+    assert "the program takes input_ids, positions, prompt_length, plan, knobs, the manifest says input_ids, positions" in error(
+        plans=[], knobs=[], inputs=["input_ids", "positions"])
+    assert "the program takes 2 knobs, the manifest names 1" in error(
+        knobs=[{"name": "faith", "default": 1, "min": 0, "max": 8}])
+    (tmp_path / "manifest.json").unlink()
+    assert "without a manifest it has to be an unsteered one" in run(tmp_path / "program.pt2", "-p", "b", code=1).stderr
