@@ -44,16 +44,18 @@ class Built:
         return {column: torch.as_tensor(record[row, :, index])
                 for record, columns in zip(records, self.columns) for index, column in enumerate(columns)}
 
-    def run(self, batch, engine: str = "reference", threads: int = 1):
-        """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row)."""
+    def run(self, batch, engine: str = "reference", prefill: int | None = None):
+        """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row). With
+        `prefill`, that many tokens go in at once and the others one by one."""
         assert all(knobs == batch.knobs[0] for knobs in batch.knobs)
         ids, logits, records = (self.folder / name for name in ("ids.npy", "logits.npy", "records.npz"))
         numpy.save(ids, batch.padded().numpy())
-        call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", threads, "--logits", logits,
+        call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
              "--prompt-length", ",".join(map(str, batch.prompt_lengths)),
              "--plan", ",".join(plan or "none" for plan in batch.plans),
              *(f"--knob={name}={value}" for name, value in batch.knobs[0].items()),
-             *(("--record", records) if self.columns else ()), spec=self.spec)
+             *(("--record", records) if self.columns else ()), *(("--prefill", prefill) if prefill else ()),
+             spec=self.spec)
         arrays = numpy.load(records) if self.columns else {}
         read = [arrays[record["name"]] for record in self.manifest["records"]]
         return torch.from_numpy(numpy.load(logits)), [self._by_feature(read, row) for row in range(len(batch.ids))]

@@ -17,8 +17,22 @@ from hypothesis import strategies as st
 
 KINDS = ("head", "att", "mid", "mlp", "res")  # in the order in which a block computes them
 ABSOLUTE = ("set", "scale", "clamp", "ablate", "transfer")
-LAYERS = 3
 NUMBERS = (-2.0, -1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 1.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What specs are drawn for: a model and, unless they are drawn as well, its dictionaries."""
+
+    family: str
+    kinds: tuple[str, ...]
+    layers: int = 3
+    collections: dict | None = None
+    pools: dict | None = None  # (layer, kind) -> features to choose from; all of them unless given
+    strength: float = 1.0  # what strengths and values are multiplied by
+    rows: int = families.MAX_BATCH
+    longest: int = 20
+    texts: tuple[list[int], ...] = ()  # token ids to take prompts from; random ids unless given
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,10 @@ class Case:
     def write(self, folder: Path, sizes: dict[str, tuple[int, float]]) -> Path:
         """Writes spec and dictionaries. `sizes`: width and typical size of values by kind of site."""
         random = numpy.random.default_rng(self.seed)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, collection in self.data["dictionaries"].items():
+            if Path(collection["path"]).is_absolute():
+                continue
             first, last = (int(end) for end in collection["layers"].split(".."))
             for kind in KINDS:
                 for layer in range(first, last + 1) if kind in collection["sites"] else ():
@@ -99,9 +116,9 @@ def _tokens(draw):
 class _Drawing:
     """Draws one spec."""
 
-    def __init__(self, draw, kinds):
-        self.draw, self.kinds = draw, kinds
-        self.collections, self.counts = {}, {}
+    def __init__(self, draw, shape: Shape):
+        self.draw, self.shape = draw, shape
+        self.collections, self.counts = dict(shape.collections or {}), {}
         self.knobs = {f"k{index}": {"default": draw(st.sampled_from(NUMBERS)), "range": [-4, 4]}
                       for index in range(draw(st.integers(0, 2)))}
 
@@ -109,9 +126,9 @@ class _Drawing:
         return self.draw(st.integers(0, n - 1)) == n - 1
 
     def collection(self, name: str, form: str):
-        kinds = [kind for kind in KINDS if kind in self.kinds and (form == "sae_lens" or kind == "res" or self.one_in(2))]
-        first = self.draw(st.integers(0, LAYERS - 1))
-        last = self.draw(st.integers(first, LAYERS - 1))
+        kinds = [kind for kind in KINDS if kind in self.shape.kinds and (form == "sae_lens" or kind == "res" or self.one_in(2))]
+        first = self.draw(st.integers(0, self.shape.layers - 1))
+        last = self.draw(st.integers(first, self.shape.layers - 1))
         suffix = ".npy" if form == "directions" else ""
         self.collections[name] = {"format": form, "path": f"{name}/{{site}}.{{layer}}{suffix}", "sites": kinds,
                                   "layers": f"{first}..{last}"}
@@ -126,20 +143,24 @@ class _Drawing:
                 found += [(layer, kind, each) for layer in range(first, last + 1) for kind in collection["sites"]]
         return sorted(found, key=lambda at: (at[0], KINDS.index(at[1])))
 
+    def index(self, at):
+        """Of a feature at a site."""
+        layer, kind, name = at
+        return st.sampled_from(self.shape.pools[layer, kind]) if self.shape.pools else st.integers(0, self.counts[name] - 1)
+
     def feature(self, at, index=None) -> str:
         layer, kind, name = at
         prefix = f"{name}:" if len(self.collections) > 1 or self.one_in(4) else ""
-        index = self.draw(st.integers(0, self.counts[name] - 1)) if index is None else index
-        return f"{prefix}{layer}/{kind}/{index}"
+        return f"{prefix}{layer}/{kind}/{self.draw(self.index(at)) if index is None else index}"
 
     def several(self, most_sites=2) -> tuple[list, list]:
         """(a selection, the sites it is at)."""
         sites = self.draw(st.lists(st.sampled_from(self.sites()), min_size=1, max_size=most_sites, unique=True))
         selected = []
         for at in sites:
-            indices = self.draw(st.lists(st.integers(0, self.counts[at[2]] - 1), min_size=1, max_size=3, unique=True))
+            indices = self.draw(st.lists(self.index(at), min_size=1, max_size=3, unique=True))
             selected += [self.feature(at, index) for index in indices]
-        if self.one_in(8):
+        if not self.shape.pools and self.one_in(8):
             at = sites[0]
             full = self.feature(at, 0).rpartition("/")[0]
             selected = [each for each in selected if each.rpartition("/")[0] != full]
@@ -164,13 +185,13 @@ class _Drawing:
             condition["below"] = self.draw(st.sampled_from([0.75, 1.0, 2.0]))
         return condition
 
-    def number(self, policy: dict, key: str, numbers=NUMBERS):
-        policy[key] = self.draw(st.sampled_from(numbers))
+    def number(self, policy: dict, key: str, numbers=NUMBERS, unit=1.0):
+        policy[key] = self.draw(st.sampled_from(numbers)) * unit
         if self.knobs and self.one_in(3):
             policy["times"] = self.draw(st.sampled_from(sorted(self.knobs)))
 
     def strength(self, policy: dict):
-        self.number(policy, "strength", [number for number in NUMBERS if number])
+        self.number(policy, "strength", [number for number in NUMBERS if number], self.shape.strength)
         schedule = self.draw(st.sampled_from([None, None, "constant", "linear", "exponential", "gaussian"]))
         if schedule is None:
             return
@@ -182,7 +203,7 @@ class _Drawing:
         if schedule == "exponential" and self.one_in(2):
             strength["rate"] = self.draw(st.sampled_from([-1.0, -0.1, 0.5]))
         if schedule == "gaussian":
-            strength |= {"center": self.draw(st.sampled_from([0, 1, 1.5, 4])),
+            strength |= {"center": self.draw(st.sampled_from([0, 1, 1.5, 4, 12])),
                          "width": self.draw(st.sampled_from([0.5, 1, 2.5]))}
 
     def policy(self) -> dict:
@@ -195,10 +216,11 @@ class _Drawing:
             count = self.draw(st.integers(1, 3))
             later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0]]
             target = self.draw(st.sampled_from(later))
-            most = min(self.counts[sites[0][2]], self.counts[target[2]])
-            picks = self.draw(st.lists(st.integers(0, most - 1), min_size=2 * count, max_size=2 * count, unique=True))
-            policy["on"] = [self.feature(sites[0], index) for index in picks[:count]]
-            policy["to"] = [self.feature(target, index) for index in picks[count:]]
+            sources = self.draw(st.lists(self.index(sites[0]), min_size=count, max_size=count, unique=True))
+            targets = self.draw(st.lists(self.index(target).filter(lambda index: index not in sources),
+                                         min_size=count, max_size=count, unique=True))
+            policy["on"] = [self.feature(sites[0], index) for index in sources]
+            policy["to"] = [self.feature(target, index) for index in targets]
             changed.append((target[0], KINDS.index(target[1])))
         elif action == "add":
             self.strength(policy)
@@ -206,8 +228,8 @@ class _Drawing:
                 policy["normalize"] = True
             layers = self.draw(st.sampled_from([None, "own", "cumulative", "range"]))
             if layers == "range":
-                first = self.draw(st.integers(0, LAYERS - 1))
-                policy["layers"] = f"{first}..{self.draw(st.integers(first, LAYERS - 1))}"
+                first = self.draw(st.integers(0, self.shape.layers - 1))
+                policy["layers"] = f"{first}..{self.draw(st.integers(first, self.shape.layers - 1))}"
                 changed = [(first, kind) for _, kind in changed]
             elif layers:
                 policy["layers"] = layers
@@ -215,7 +237,7 @@ class _Drawing:
                     changed = [(int(self.collections[name]["layers"].split("..")[0]), KINDS.index(kind))
                                for _, kind, name in sites]
         elif action == "set":
-            self.number(policy, "value")
+            self.number(policy, "value", unit=self.shape.strength)
         elif action == "scale":
             self.number(policy, "factor")
         elif action == "clamp":
@@ -237,32 +259,37 @@ class _Drawing:
         return policy
 
     def batch(self, plans) -> Batch:
-        lengths = self.draw(st.lists(st.integers(1, 20), min_size=1, max_size=families.MAX_BATCH))
+        shape = self.shape
+        lengths = self.draw(st.lists(st.integers(1, shape.longest), min_size=1, max_size=shape.rows))
         random = numpy.random.default_rng(self.draw(st.integers(0, 10**6)))
-        ids = [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
+        if shape.texts:
+            ids = [shape.texts[random.integers(len(shape.texts))][:length] for length in lengths]
+        else:
+            ids = [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
         # One plan may be asked for by every row, by some, or by none.
         names = [self.draw(st.sampled_from([*plans, *plans, None])) for _ in lengths]
         knobs = [{name: self.draw(st.sampled_from(NUMBERS)) for name in self.knobs if self.one_in(2)} for _ in lengths]
-        return Batch(ids, names, [self.draw(st.integers(1, length)) for length in lengths], knobs)
+        return Batch(ids, names, [self.draw(st.integers(1, len(row))) for row in ids], knobs)
 
 
 @st.composite
-def cases(draw, family: str, kinds, forms=("sae_lens", "gemma_scope", "directions")) -> Case:
+def cases(draw, shape: Shape) -> Case:
     """A spec of 1 to 6 policies in 1 to 3 plans, and two batches."""
-    drawing = _Drawing(draw, kinds)
-    drawing.collection("sae", "sae_lens")
-    if drawing.one_in(2):
-        drawing.collection("other", draw(st.sampled_from(forms)))
+    drawing = _Drawing(draw, shape)
+    if shape.collections is None:
+        drawing.collection("sae", "sae_lens")
+        if drawing.one_in(2):
+            drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
     names = draw(st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=3, unique=True))
     plans = {name: draw(st.lists(st.sampled_from(sorted(policies)), max_size=6, unique=True)) for name in names}
     plans[names[0]] = plans[names[0]] or sorted(policies)
-    data = {"weir": 1, "model": {"program": f"{family}.pt2"}, "dictionaries": drawing.collections}
+    data = {"weir": 1, "model": {"program": f"{shape.family}.pt2"}, "dictionaries": drawing.collections}
     if drawing.knobs:
         data["knobs"] = drawing.knobs
     data |= {"policies": policies, "plans": plans}
     batches = tuple(drawing.batch(list(plans)) for _ in range(2))
-    return Case(family, draw(st.integers(0, 10**6)), data, batches)
+    return Case(shape.family, draw(st.integers(0, 10**6)), data, batches)
 
 
 def without_conflicts(spec: hooks.Spec) -> dict[str, list[str]]:
