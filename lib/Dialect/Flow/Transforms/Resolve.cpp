@@ -8,6 +8,7 @@
 
 #include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Spec/Locations.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/SetVector.h"
@@ -94,12 +95,15 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
     SmallVector<FeatureAttr> features;
     user.collectFeatures(features);
     for (FeatureAttr feature : features) {
-      auto dictionary = openAt(user.getLoc(), feature.getCollection(),
-                               feature.getSite(), store);
+      Location place = spec::locationOf(
+          user.getOperation(),
+          (feature.getCollection().getValue() + ":" + feature.str()).str());
+      auto dictionary =
+          openAt(place, feature.getCollection(), feature.getSite(), store);
       SmallVector<int64_t> indices;
       if (failed(dictionary) ||
           failed(feature.select(
-              **dictionary, [&] { return user.emitError(); }, indices)))
+              **dictionary, [&] { return emitError(place); }, indices)))
         return failure();
     }
     return success();
