@@ -24,6 +24,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace mlir;
@@ -95,19 +96,26 @@ namespace {
 class JobLock {
 public:
   static llvm::Expected<std::unique_ptr<JobLock>> take(std::string path) {
-    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-      return createStringError(
-          std::error_code(errno, std::generic_category()),
-          "cannot make '" + path + "'");
-    std::unique_ptr<JobLock> lock(new JobLock(std::move(path), fd));
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    while (true) {
+      int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      if (fd < 0)
+        return createStringError(
+            std::error_code(errno, std::generic_category()),
+            "cannot make '" + path + "'");
+      std::unique_ptr<JobLock> lock(new JobLock(path, fd));
+      if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        lock->isOwned = false;
+        return createStringError("'" + path +
+                                 "': another process is collecting these "
+                                 "activations; wait for it or end it");
+      }
+      // The last owner may have taken the name away in between.
+      struct stat locked, named;
+      if (::fstat(fd, &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+          locked.st_ino == named.st_ino && locked.st_dev == named.st_dev)
+        return std::move(lock);
       lock->isOwned = false;
-      return createStringError("'" + lock->path +
-                               "': another process is collecting these "
-                               "activations; wait for it or end it");
     }
-    return std::move(lock);
   }
   ~JobLock() {
     if (isOwned)
@@ -259,6 +267,19 @@ llvm::Expected<std::string> Collection::makeKey() {
       {"skipFirst", options.windows.skipFirst},
       {"maxTokens", options.windows.maxTokens.value_or(-1)},
       {"recordBytes", options.recordBytes}})));
+}
+
+/// Removes what a process that was killed while it wrote a checkpoint left. The
+/// lock is held, so nobody is writing it now.
+static void removeTemporaries(StringRef folder, StringRef key) {
+  std::error_code code;
+  for (fs::directory_iterator at(folder, code), end; at != end && !code;
+       at.increment(code)) {
+    StringRef name = llvm::sys::path::filename(at->path());
+    if (name.starts_with(("." + key + "-").str()) &&
+        name.ends_with(".coactivations"))
+      fs::remove(at->path());
+  }
 }
 
 /// The checkpoint, or statistics without a token.
@@ -423,6 +444,7 @@ llvm::Expected<CollectedActivations> Collection::run() {
     if (!taken)
       return taken.takeError();
     lock = std::move(*taken);
+    removeTemporaries(options.checkpoints, *key);
   }
   auto state = begin(*key);
   if (!state)

@@ -223,6 +223,88 @@ TEST(ReferenceEngine, HostileSizesAreErrors) {
   EXPECT_ERROR(engine->run({at::ones({3})}), "node 0");
 }
 
+TEST(ReferenceEngine, ComputesWantedOutputsOnly) {
+  // y needs state that is written after it is read, through another name, and a
+  // buffer mutation; z needs a node that fails and a counter.
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("buffer", "b_seen", "seen")
+          .bound("buffer", "b_alias", "alias")
+          .bound("buffer", "b_total", "total")
+          .bound("buffer", "b_calls", "calls")
+          .bound("buffer", "b_other", "other")
+          .input("x", 7, {2})
+          .node("torch.ops.aten.add.Tensor",
+                {{"self", tensor("b_seen")}, {"other", tensor("b_total")}},
+                {tensor("y")})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("b_calls")}, {"other", tensor("x")}},
+                {tensor("calls")})
+          .node("torch.ops.aten.view.default",
+                {{"self", tensor("calls")}, {"size", R"({"as_ints": [3]})"}},
+                {tensor("z")})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("b_alias")}, {"other", tensor("x")}},
+                {tensor("seen")})
+          .node("torch.ops.aten.add.Tensor",
+                {{"self", tensor("b_total")}, {"other", tensor("x")}},
+                {tensor("total")})
+          .node("torch.ops.aten.add.Tensor",
+                {{"self", tensor("z")}, {"other", tensor("b_other")}},
+                {tensor("other")})
+          .writes("total", "total")
+          .writes("other", "other")
+          .output("y")
+          .output("z")
+          .object());
+  archive->weight("seen", {1, 1}, {2})
+      .tied("alias", "seen")
+      .weight("total", {10, 10}, {2})
+      .weight("calls", {0, 0}, {2})
+      .weight("other", {0, 0}, {2});
+  at::Tensor x = at::tensor({1.f, 2.f});
+  const size_t outputs[] = {0, 1, 2};
+  auto engine = valueOf(
+      createReferenceEngine(archive, ArrayRef<size_t>(outputs).take_front(1)));
+  EXPECT_EQ(engine->numOutputs(), 2u);
+  for (float calls : {0.f, 1.f, 2.f}) {
+    std::vector<at::Tensor> got = valueOf(engine->run({x}));
+    ASSERT_EQ(got.size(), 2u);
+    EXPECT_TRUE(at::equal(got[0], 11 + 2 * calls * x));
+    EXPECT_FALSE(got[1].defined());
+  }
+  EXPECT_ERROR(valueOf(createReferenceEngine(
+                           archive, ArrayRef<size_t>(outputs).slice(1, 1)))
+                   ->run({x}),
+               "torch.ops.aten.view.default");
+  EXPECT_ERROR(engineFor(archive)->run({x}), "torch.ops.aten.view.default");
+  EXPECT_ERROR(createReferenceEngine(archive, ArrayRef<size_t>(outputs)),
+               "there is no output 2, only 2");
+}
+
+TEST(ReferenceEngine, WritesThroughViewsAreKept) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("buffer", "b_seen", "seen")
+          .input("x", 7, {2})
+          .node("torch.ops.aten.view.default",
+                {{"self", tensor("b_seen")}, {"size", R"({"as_ints": [2]})"}},
+                {tensor("part")})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("part")}, {"other", tensor("x")}},
+                {tensor("unused")})
+          .node("torch.ops.aten.clone.default", {{"self", tensor("b_seen")}},
+                {tensor("y")})
+          .output("y")
+          .object());
+  archive->weight("seen", {1, 1}, {2});
+  const size_t first[] = {0};
+  auto engine =
+      valueOf(createReferenceEngine(archive, ArrayRef<size_t>(first)));
+  EXPECT_TRUE(at::equal(run(*engine, {at::tensor({1.f, 2.f})}),
+                        at::tensor({2.f, 3.f})));
+}
+
 TEST(ReferenceEngine, MissingPayloads) {
   auto archive = std::make_shared<TestArchive>(
       GraphText().bound("parameter", "p_w", "w").output("p_w").object());
