@@ -583,6 +583,7 @@ struct SteerExpandPolicies
       return failure();
 
     // In program order, so that records come out in the order of the layers.
+    bool failedAny = false;
     for (fx::SiteOp marker : markers) {
       auto site = flow::SiteAttr::get(
           marker.getContext(), marker.getKind(), marker.getLayer());
