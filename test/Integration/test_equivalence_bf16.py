@@ -39,8 +39,8 @@ policies:
   push: {on: 2/res/5, do: add, strength: {value: 1.5, schedule: exponential, rate: -0.3, times: mood}, layers: cumulative}
   pin: {on: [1/res/1, 1/mlp/0], do: set, value: 2, tokens: {skip_first: 2}}
   flip: {on: [0/att/4, 1/res/3], do: scale, factor: -1.5}
-  cap: {on: [2/mlp/1, 2/mlp/7], do: clamp, max: 0.5, norm: preserve, tokens: generated}
-  move: {on: [1/mlp/3], to: [1/mlp/9], do: transfer}
+  cap: {on: [2/mlp/1, 2/mlp/4], do: clamp, max: 0.5, norm: preserve, tokens: generated}
+  move: {on: [1/mlp/3], to: [1/mlp/5], do: transfer}
   remove: {on: [2/res/2, 2/res/3], do: project_out}
 plans:
   first: [push, pin, remove]
