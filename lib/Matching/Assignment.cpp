@@ -26,6 +26,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -114,7 +115,7 @@ llvm::Error GrowingProblem::grow(
     rowsA.push_back(a.representatives()[g]);
   for (int64_t g : columnGroups)
     rowsB.push_back(b.representatives()[g]);
-  ScanTask task{a, b, rowsA, rowsB, offsets, k, kind, options.screen};
+  ScanTask task{a, b, rowsA, rowsB, offsets, k, kind, options.screen, options.device};
   llvm::Expected<ScanResult> result = scan(task);
   if (!result)
     return result.takeError();
@@ -137,26 +138,45 @@ void GrowingProblem::orderMembers() {
   }
 }
 
-/// The first graph: for F == F' each column's best rows, whose best gives the
-/// column's starting dual, and each row's best columns under these duals.
+/// The first graph: each row's best columns. Where these crowd in few columns
+/// (as those of the largest norms do under the dot product) and F == F', the
+/// columns' best rows join, the best similarity becomes the column's starting
+/// dual, and rows take their best columns under these duals.
 llvm::Error GrowingProblem::seed() {
+  const int64_t k = std::min(std::max<int64_t>(options.candidates, 2),
+                             b.groups());
+  std::vector<int64_t> groups(a.groups()), columnGroups(b.groups());
+  std::iota(groups.begin(), groups.end(), 0);
+  std::iota(columnGroups.begin(), columnGroups.end(), 0);
   std::vector<double> offsets(b.groups(), 0.0);
-  std::vector<double> duals(m, 0.0);
-  if (n == m) {
-    const int64_t k = std::min<int64_t>(
+  std::vector<Found> lists;
+  lists.reserve(a.groups() * k);
+  auto keepList = [&](int64_t g, llvm::ArrayRef<Found> best) {
+    lists.insert(lists.end(), best.begin(), best.end());
+  };
+  if (llvm::Error error = grow(groups, columnGroups, {}, k, keepList))
+    return error;
+  std::vector<char> wanted(b.groups(), 0);
+  for (const Found &found : lists)
+    wanted[found.column] = 1;
+  const bool crowded =
+      2 * std::count(wanted.begin(), wanted.end(), 1) < b.groups();
+  if (crowded && n == m) {
+    const int64_t kB = std::min<int64_t>(
         std::max<int64_t>(options.candidates / 4, 1), a.groups());
-    ScanTask task{b,  a,    b.representatives(), a.representatives(), {}, k,
-                  kind, options.screen};
+    ScanTask task{b,  a,  b.representatives(), a.representatives(), {},
+                  kB, kind, options.screen, options.device};
     llvm::Expected<ScanResult> result = scan(task);
     if (!result)
       return result.takeError();
     stats.survivors += result->survivors;
+    std::vector<double> duals(m, 0.0);
     for (int64_t g = 0; g < b.groups(); ++g) {
-      const Found *best = result->best.data() + g * k;
+      const Found *best = result->best.data() + g * kB;
       offsets[g] = -best[0].value;
       for (int64_t column : b.members(g)) {
         duals[column] = -best[0].value;
-        for (int64_t t = 0; t < k; ++t) {
+        for (int64_t t = 0; t < kB; ++t) {
           // Another member of the group for every column.
           llvm::ArrayRef<int64_t> rows = a.members(best[t].column);
           const int64_t row =
@@ -165,35 +185,32 @@ llvm::Error GrowingProblem::seed() {
         }
       }
     }
-    solver.start(duals);
+    solver.start(std::move(duals));
+    lists.clear();
+    if (llvm::Error error = grow(groups, columnGroups, offsets, k, keepList))
+      return error;
   }
-  std::vector<int64_t> groups(a.groups()), columnGroups(b.groups());
-  std::iota(groups.begin(), groups.end(), 0);
-  std::iota(columnGroups.begin(), columnGroups.end(), 0);
-  const int64_t k = std::min(std::max<int64_t>(options.candidates, 2),
-                             b.groups());
-  return grow(
-      groups, columnGroups, offsets, k,
-      [&](int64_t g, llvm::ArrayRef<Found> best) {
-        for (int64_t row : a.members(g)) {
-          double bound = k == b.groups()
-                             ? infinite
-                             : -(best[k - 1].value +
-                                 offsets[best[k - 1].column]);
-          for (const Found &found : best) {
-            llvm::ArrayRef<int64_t> columns = b.members(found.column);
-            const size_t size = columns.size();
-            const size_t take = std::min<size_t>(size, size > 1 ? k : 1);
-            const size_t first = size > take ? scramble(row) % size : 0;
-            for (size_t t = 0; t < take; ++t)
-              solver.add(row, static_cast<int32_t>(columns[(first + t) % size]),
-                         -found.value);
-            if (take < size)
-              bound = std::min(bound, -(found.value + offsets[found.column]));
-          }
-          bounds[row] = bound;
-        }
-      });
+  for (int64_t g = 0; g < a.groups(); ++g) {
+    llvm::ArrayRef<Found> best = llvm::ArrayRef(lists).slice(g * k, k);
+    for (int64_t row : a.members(g)) {
+      double bound = k == b.groups()
+                         ? infinite
+                         : -(best[k - 1].value + offsets[best[k - 1].column]);
+      for (const Found &found : best) {
+        llvm::ArrayRef<int64_t> columns = b.members(found.column);
+        const size_t size = columns.size();
+        const size_t take = std::min<size_t>(size, size > 1 ? k : 1);
+        const size_t first = size > take ? scramble(row) % size : 0;
+        for (size_t t = 0; t < take; ++t)
+          solver.add(row, static_cast<int32_t>(columns[(first + t) % size]),
+                     -found.value);
+        if (take < size)
+          bound = std::min(bound, -(found.value + offsets[found.column]));
+      }
+      bounds[row] = bound;
+    }
+  }
+  return llvm::Error::success();
 }
 
 /// Gives the rows that cannot all be assigned pairs with columns that others do
@@ -342,6 +359,7 @@ llvm::Expected<bool> GrowingProblem::run(Solution &solution) {
     llvm::Expected<int64_t> added = price();
     if (!added)
       return added.takeError();
+
     if (*added == 0)
       break;
   }

@@ -9,6 +9,8 @@
 #include "weir/Matching/CApi.h"
 
 #include "weir/Matching/Assignment.h"
+#include "weir/Matching/Folding.h"
+#include "weir/Matching/Maps.h"
 
 #include <algorithm>
 #include <cstring>
@@ -45,11 +47,13 @@ llvm::Expected<Matrix> matrixOf(const char *name,
   return Matrix::make(name, list);
 }
 
-llvm::Error checkCodes(int32_t similarity, int32_t screen) {
+llvm::Error checkCodes(int32_t similarity, int32_t screen, int32_t device) {
   if (similarity < WEIR_COSINE || similarity > WEIR_MSE)
     return llvm::createStringError("unknown similarity %d", similarity);
-  if (screen < WEIR_SCREEN_AUTO || screen > WEIR_SCREEN_BF16)
+  if (screen < WEIR_SCREEN_AUTO || screen > WEIR_SCREEN_INT8)
     return llvm::createStringError("unknown screen %d", screen);
+  if (device < WEIR_DEVICE_CPU || device > WEIR_DEVICE_AUTO)
+    return llvm::createStringError("unknown device %d", device);
   return llvm::Error::success();
 }
 
@@ -78,11 +82,11 @@ WEIR_EXPORT int32_t weir_matching_abi(void) { return WEIR_MATCHING_ABI; }
 WEIR_EXPORT int
 weir_matching_top_k(const weir_matching_part *a, int64_t partsOfA,
                     const weir_matching_part *b, int64_t partsOfB, int64_t k,
-                    int32_t similarity, int32_t screen, int32_t threads,
+                    int32_t similarity, int32_t screen, int32_t device, int32_t threads,
                     int64_t *indices, double *values, int64_t stats[3],
                     char *error, int64_t errorSize) {
   return guarded(error, errorSize, [&]() -> llvm::Error {
-    if (llvm::Error failure = checkCodes(similarity, screen))
+    if (llvm::Error failure = checkCodes(similarity, screen, device))
       return failure;
     llvm::Expected<Matrix> left = matrixOf("a", a, partsOfA);
     if (!left)
@@ -92,6 +96,7 @@ weir_matching_top_k(const weir_matching_part *a, int64_t partsOfA,
       return right.takeError();
     Options options;
     options.screen = static_cast<Screen>(screen);
+    options.device = static_cast<Device>(device);
     options.threads = threads;
     llvm::Expected<TopK> result =
         topK(*left, *right, k, static_cast<Similarity>(similarity), options);
@@ -108,12 +113,12 @@ weir_matching_top_k(const weir_matching_part *a, int64_t partsOfA,
 
 WEIR_EXPORT int weir_matching_permutation(
     const weir_matching_part *a, int64_t partsOfA, const weir_matching_part *b,
-    int64_t partsOfB, int32_t similarity, int32_t screen, int32_t threads,
+    int64_t partsOfB, int32_t similarity, int32_t screen, int32_t device, int32_t threads,
     int64_t candidates, int64_t denseSize, int64_t *permutation, double *u,
     double *v, double numbers[4], int64_t stats[5], char *error,
     int64_t errorSize) {
   return guarded(error, errorSize, [&]() -> llvm::Error {
-    if (llvm::Error failure = checkCodes(similarity, screen))
+    if (llvm::Error failure = checkCodes(similarity, screen, device))
       return failure;
     llvm::Expected<Matrix> left = matrixOf("a", a, partsOfA);
     if (!left)
@@ -123,6 +128,7 @@ WEIR_EXPORT int weir_matching_permutation(
       return right.takeError();
     AssignmentOptions options;
     options.screen = static_cast<Screen>(screen);
+    options.device = static_cast<Device>(device);
     options.threads = threads;
     if (candidates > 0)
       options.candidates = candidates;
@@ -146,6 +152,122 @@ WEIR_EXPORT int weir_matching_permutation(
     stats[2] = result->pricedRows;
     stats[3] = result->survivors;
     stats[4] = result->dense;
+    return llvm::Error::success();
+  });
+}
+
+WEIR_EXPORT int weir_matching_compose(const int64_t *first, int64_t size,
+                                      const int64_t *second,
+                                      int64_t sizeOfSecond, int64_t *out,
+                                      char *error, int64_t errorSize) {
+  return guarded(error, errorSize, [&]() -> llvm::Error {
+    llvm::Expected<std::vector<int64_t>> result = composePermutations(
+        llvm::ArrayRef(first, size), llvm::ArrayRef(second, sizeOfSecond));
+    if (!result)
+      return result.takeError();
+    std::copy(result->begin(), result->end(), out);
+    return llvm::Error::success();
+  });
+}
+
+WEIR_EXPORT int weir_matching_compose_top_k(
+    const int64_t *firstIndices, const double *firstValues, int64_t rows,
+    int64_t firstK, const int64_t *secondIndices, const double *secondValues,
+    int64_t secondRows, int64_t secondK, double least, int64_t keep,
+    int64_t *starts, int64_t *outIndices, double *outWeights, char *error,
+    int64_t errorSize) {
+  return guarded(error, errorSize, [&]() -> llvm::Error {
+    auto map = [&](const int64_t *indices, const double *values, int64_t count,
+                   int64_t k) {
+      TopK matches;
+      matches.rows = count;
+      matches.k = k;
+      matches.indices.assign(indices, indices + count * k);
+      matches.values.assign(values, values + count * k);
+      return mapOf(matches, least);
+    };
+    llvm::Expected<FeatureMap> result =
+        composeMaps(map(firstIndices, firstValues, rows, firstK),
+                    map(secondIndices, secondValues, secondRows, secondK),
+                    keep);
+    if (!result)
+      return result.takeError();
+    std::copy(result->starts.begin(), result->starts.end(), starts);
+    std::copy(result->indices.begin(), result->indices.end(), outIndices);
+    std::copy(result->weights.begin(), result->weights.end(), outWeights);
+    return llvm::Error::success();
+  });
+}
+
+WEIR_EXPORT int
+weir_matching_mutual_best(const int64_t *forward, int64_t forwardRows,
+                          int64_t forwardK, const int64_t *backward,
+                          int64_t backwardRows, int64_t backwardK, int64_t *out,
+                          char *error, int64_t errorSize) {
+  return guarded(error, errorSize, [&]() -> llvm::Error {
+    llvm::Expected<std::vector<int64_t>> result = mutualBest(
+        llvm::ArrayRef(forward, forwardRows * forwardK), forwardK,
+        llvm::ArrayRef(backward, backwardRows * backwardK), backwardK);
+    if (!result)
+      return result.takeError();
+    std::copy(result->begin(), result->end(), out);
+    return llvm::Error::success();
+  });
+}
+
+WEIR_EXPORT int weir_matching_quality(
+    const weir_matching_part *a, int64_t partsOfA, const weir_matching_part *b,
+    int64_t partsOfB, const int64_t *match, int64_t size,
+    const double *quantiles, int64_t count, double *cosine,
+    double *squaredError, double *errorQuantiles, double means[2],
+    int64_t *pairs, char *error, int64_t errorSize) {
+  return guarded(error, errorSize, [&]() -> llvm::Error {
+    llvm::Expected<Matrix> left = matrixOf("a", a, partsOfA);
+    if (!left)
+      return left.takeError();
+    llvm::Expected<Matrix> right = matrixOf("b", b, partsOfB);
+    if (!right)
+      return right.takeError();
+    llvm::Expected<Quality> result =
+        matchQuality(*left, *right, llvm::ArrayRef(match, size),
+                     llvm::ArrayRef(quantiles, count));
+    if (!result)
+      return result.takeError();
+    std::copy(result->cosine.begin(), result->cosine.end(), cosine);
+    std::copy(result->squaredError.begin(), result->squaredError.end(),
+              squaredError);
+    std::copy(result->errorQuantiles.begin(), result->errorQuantiles.end(),
+              errorQuantiles);
+    means[0] = result->meanCosine;
+    means[1] = result->meanSquaredError;
+    *pairs = result->pairs;
+    return llvm::Error::success();
+  });
+}
+
+WEIR_EXPORT int weir_matching_fold(int32_t what, int64_t features,
+                                   int64_t inputWidth, int64_t width,
+                                   float *encoder, float *bias,
+                                   float *threshold, float *decoder,
+                                   const float *means, int64_t *left,
+                                   int64_t *leftCount, char *error,
+                                   int64_t errorSize) {
+  return guarded(error, errorSize, [&]() -> llvm::Error {
+    const FoldedRows rows = {features, inputWidth, width,  encoder,
+                             bias,     threshold,  decoder};
+    if (what < WEIR_FOLD_THRESHOLDS || what > WEIR_FOLD_MEAN_ACTIVATIONS)
+      return llvm::createStringError("unknown folding %d", what);
+    llvm::Expected<std::vector<int64_t>> result =
+        what == WEIR_FOLD_THRESHOLDS      ? foldThresholds(rows)
+        : what == WEIR_FOLD_DECODER_NORMS ? foldDecoderNorms(rows)
+                                          : foldMeanActivations(
+                                                rows, llvm::ArrayRef(
+                                                          means,
+                                                          means ? features : 0));
+    if (!result)
+      return result.takeError();
+    std::copy(result->begin(), result->end(), left);
+    *leftCount = static_cast<int64_t>(result->size());
     return llvm::Error::success();
   });
 }

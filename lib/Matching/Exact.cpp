@@ -16,17 +16,23 @@
 #include "Exact.h"
 #include "Simd.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace weir;
 using namespace weir::matching;
 
-bool matching::allFinite(const float *row, int64_t width) {
+WEIR_MATCHING_CLONES static float zeros(const float *row, int64_t width) {
+#pragma clang fp reassociate(on)
   // 0 x is 0 for finite x and NaN otherwise.
   float sum = 0;
   for (int64_t k = 0; k < width; ++k)
     sum += 0.0f * row[k];
-  return sum == 0;
+  return sum;
+}
+
+bool matching::allFinite(const float *row, int64_t width) {
+  return zeros(row, width) == 0;
 }
 
 double matching::squaredNorm(const float *row, int64_t width) {
@@ -82,6 +88,89 @@ void matching::exactSimilarities(const float *a, double normA,
     for (int64_t s = 0; s < here; ++s)
       out[t + s] = finish(sums[s], normA, norms[t + s], width, kind);
   }
+}
+
+// Eight columns of each row at a time are laid side by side, which leaves the
+// order of every sum as it is.
+static constexpr int64_t tile = 8;
+
+[[gnu::always_inline]] static inline void
+layTile(const float *const *rows, int64_t k, float (*out)[exactLanes]) {
+  for (int64_t t = 0; t < exactLanes; ++t)
+    for (int64_t s = 0; s < tile; ++s)
+      out[s][t] = rows[t][k + s];
+}
+
+WEIR_MATCHING_CLONES static void pairDots(const float *const *lefts,
+                                          const float *const *rights,
+                                          int64_t width, double *out) {
+#pragma clang fp contract(fast)
+  double sums[exactLanes] = {};
+  float a[tile][exactLanes], b[tile][exactLanes];
+  int64_t k = 0;
+  for (; k + tile <= width; k += tile) {
+    layTile(lefts, k, a);
+    layTile(rights, k, b);
+    for (int64_t s = 0; s < tile; ++s)
+      for (int64_t t = 0; t < exactLanes; ++t)
+        sums[t] += static_cast<double>(a[s][t]) * static_cast<double>(b[s][t]);
+  }
+  for (; k < width; ++k)
+    for (int64_t t = 0; t < exactLanes; ++t)
+      sums[t] += static_cast<double>(lefts[t][k]) *
+                 static_cast<double>(rights[t][k]);
+  for (int64_t t = 0; t < exactLanes; ++t)
+    out[t] = sums[t];
+}
+
+WEIR_MATCHING_CLONES static void pairDistances(const float *const *lefts,
+                                               const float *const *rights,
+                                               int64_t width, double *out) {
+#pragma clang fp contract(off)
+  double sums[exactLanes] = {};
+  float a[tile][exactLanes], b[tile][exactLanes];
+  auto add = [&](int64_t t, float x, float y) {
+    const double difference = static_cast<double>(x) - static_cast<double>(y);
+    const double square = difference * difference;
+    sums[t] += square;
+  };
+  int64_t k = 0;
+  for (; k + tile <= width; k += tile) {
+    layTile(lefts, k, a);
+    layTile(rights, k, b);
+    for (int64_t s = 0; s < tile; ++s)
+      for (int64_t t = 0; t < exactLanes; ++t)
+        add(t, a[s][t], b[s][t]);
+  }
+  for (; k < width; ++k)
+    for (int64_t t = 0; t < exactLanes; ++t)
+      add(t, lefts[t][k], rights[t][k]);
+  for (int64_t t = 0; t < exactLanes; ++t)
+    out[t] = sums[t];
+}
+
+void matching::exactPairs(const float *const *lefts, const double *normsA,
+                          const float *const *rights, const double *normsB,
+                          int64_t count, int64_t width, Similarity kind,
+                          double *out) {
+  const float *a[exactLanes], *b[exactLanes];
+  for (int64_t t = 0; t < exactLanes; ++t) {
+    a[t] = lefts[std::min(t, count - 1)];
+    b[t] = rights[std::min(t, count - 1)];
+  }
+  double sums[exactLanes];
+  if (kind == Similarity::MeanSquaredError)
+    pairDistances(a, b, width, sums);
+  else
+    pairDots(a, b, width, sums);
+  for (int64_t t = 0; t < count; ++t)
+    out[t] = finish(sums[t], normsA[t], normsB[t], width, kind);
+}
+
+void matching::squaredNorms(const float *const *rows, int64_t count,
+                            int64_t width, double *out) {
+  const double none[exactLanes] = {};
+  exactPairs(rows, none, rows, none, count, width, Similarity::Dot, out);
 }
 
 WEIR_MATCHING_CLONES static void panelDots(const float *a, const double *panel,

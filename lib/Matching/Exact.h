@@ -43,6 +43,18 @@ void exactSimilarities(const float *a, double normA, const float *const *rows,
                        const double *norms, int64_t count, int64_t width,
                        Similarity kind, double *out);
 
+/// Pairs that exactPairs takes at a time.
+inline constexpr int64_t exactLanes = 8;
+
+/// out[t] = similarity(lefts[t], rights[t]) for 1 to exactLanes pairs of rows.
+void exactPairs(const float *const *lefts, const double *normsA,
+                const float *const *rights, const double *normsB, int64_t count,
+                int64_t width, Similarity kind, double *out);
+
+/// out[t] = squaredNorm(rows[t]) for 1 to exactLanes rows.
+void squaredNorms(const float *const *rows, int64_t count, int64_t width,
+                  double *out);
+
 /// Sums of row `a` against a panel [width, panelLanes] of transposed columns.
 void exactPanel(const float *a, const double *panel, int64_t width,
                 Similarity kind, double *sums);

@@ -101,3 +101,30 @@ matching::foldDecoderNorms(const FoldedRows &rows) {
     return std::move(error);
   return std::move(left);
 }
+
+llvm::Expected<std::vector<int64_t>>
+matching::foldMeanActivations(const FoldedRows &rows,
+                              llvm::ArrayRef<float> means) {
+  if (!rows.decoder)
+    return llvm::createStringError(
+        "folding mean activations needs decoder rows");
+  if (static_cast<int64_t>(means.size()) != rows.features)
+    return llvm::createStringError(
+        "there are " + llvm::Twine(means.size()) + " mean activations for " +
+        llvm::Twine(rows.features) + " features");
+  std::vector<int64_t> left;
+  std::vector<double> factors(rows.features, 0.0);
+  for (int64_t i = 0; i < rows.features; ++i) {
+    const double mean = means[i];
+    if (!std::isfinite(mean))
+      return llvm::createStringError("the mean activation of feature " +
+                                     llvm::Twine(i) + " is not finite");
+    if (mean > 0)
+      factors[i] = 1 / mean;
+    else
+      left.push_back(i);
+  }
+  if (llvm::Error error = fold(rows, factors, false))
+    return std::move(error);
+  return std::move(left);
+}

@@ -10,8 +10,10 @@
 
 #include "Simd.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 
 using namespace weir;
 using namespace weir::matching;
@@ -50,50 +52,164 @@ double matching::packBFloat(const float *in, int64_t width, float scale,
          (1.001 + static_cast<double>(width) * 0x1p-23);
 }
 
-namespace {
-inline float widen(float value) { return value; }
-inline float widen(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+WEIR_MATCHING_CLONES static float largestOf(const float *in, int64_t width) {
+  float lanes[16] = {};
+  int64_t k = 0;
+  for (; k + 16 <= width; k += 16)
+    for (int64_t l = 0; l < 16; ++l) {
+      const float value = __builtin_fabsf(in[k + l]);
+      lanes[l] = value > lanes[l] ? value : lanes[l];
+    }
+  float largest = 0;
+  for (; k < width; ++k)
+    largest = std::max(largest, __builtin_fabsf(in[k]));
+  for (float lane : lanes)
+    largest = std::max(largest, lane);
+  return largest;
 }
-} // namespace
+
+WEIR_MATCHING_CLONES static float quantizeRow(const float *in, int64_t width,
+                                              float scale, float inverse,
+                                              float step, int8_t *out) {
+#pragma clang fp reassociate(on)
+  float lost = 0;
+  for (int64_t k = 0; k < width; ++k) {
+    const float value = in[k] * scale;
+    // At most 127.00002 in size before it is rounded.
+    const float level = __builtin_rintf(value * inverse);
+    out[k] = static_cast<int8_t>(static_cast<int32_t>(level));
+    const float error = value - level * step;
+    lost += error * error;
+  }
+  return lost;
+}
+
+double matching::packBytes(const float *in, int64_t width, float scale,
+                           int8_t *out, double &step) {
+  const float largest = largestOf(in, width) * scale;
+  if (largest == 0) {
+    std::fill(out, out + width, int8_t(0));
+    step = 0;
+    return 0;
+  }
+  const float unit = largest / 127;
+  step = unit;
+  const double squares =
+      quantizeRow(in, width, scale, 127 / largest, unit, out);
+  // Beside the sum's own rounding: level * step is rounded, by at most 2^-24 of
+  // the row's norm of at most 1 and a bit.
+  return std::sqrt(squares + width * 0x1p-120) *
+             (1.001 + static_cast<double>(width) * 0x1p-23) +
+         0x1p-22;
+}
+
+WEIR_MATCHING_CLONES static void dotSums(const float *a, const float *b,
+                                         int64_t width, float *out) {
+#pragma clang fp contract(fast)
+  float sums[dotLanes] = {};
+  int64_t k = 0;
+  for (; k + dotLanes <= width; k += dotLanes)
+    for (int64_t l = 0; l < dotLanes; ++l)
+      sums[l] += a[k + l] * b[k + l];
+  for (int64_t l = 0; k < width; ++k, ++l)
+    sums[l] += a[k] * b[k];
+  for (int64_t l = 0; l < dotLanes; ++l)
+    out[l] = sums[l];
+}
+
+float matching::dotFloat(const float *a, const float *b, int64_t width) {
+  float sums[dotLanes];
+  dotSums(a, b, width, sums);
+  for (int64_t half = dotLanes / 2; half > 0; half /= 2)
+    for (int64_t l = 0; l < half; ++l)
+      sums[l] += sums[l + half];
+  return sums[0];
+}
 
 template <typename T>
 [[gnu::always_inline]] static inline int64_t
-search(const T *products, const BoundTerms &terms, int64_t from, int64_t count,
-       float threshold) {
-  const float row = terms.row, slack = terms.slack, beta = terms.beta;
-  for (int64_t j = from; j < count; j += chunk) {
+collectFrom(const T *products, const BoundTerms &terms, int64_t count,
+            float bar, int32_t *out) {
+  const float row = terms.row, slack = terms.slack, spread = terms.spread,
+              beta = terms.beta;
+  int64_t found = 0;
+  for (int64_t j = 0; j < count; j += chunk) {
+    float upper[chunk];
     int hit = 0;
-    for (int64_t l = j; l < j + chunk; ++l) {
-      const float p = widen(products[l]) * terms.scale[l] * row;
-      const float upper = p + __builtin_fabsf(p) * beta + terms.offset[l] +
-                          slack * terms.weight[l];
-      hit |= upper >= threshold;
+    for (int64_t l = 0; l < chunk; ++l) {
+      const float p = widen(products[j + l]) * terms.scale[j + l] * row;
+      upper[l] = p + __builtin_fabsf(p) * beta + terms.offset[j + l] +
+                 slack * terms.weight[j + l] + spread * terms.loss[j + l];
+      hit |= upper[l] >= bar;
     }
-    if (hit)
-      return j;
+    if (!hit)
+      continue;
+    for (int64_t l = 0; l < chunk; ++l) {
+      out[found] = static_cast<int32_t>(j + l);
+      found += upper[l] >= bar;
+    }
   }
-  return count;
+  return found;
 }
 
-WEIR_MATCHING_CLONES static int64_t
-searchFloat(const float *products, const BoundTerms &terms, int64_t from,
-            int64_t count, float threshold) {
-  return search(products, terms, from, count, threshold);
+template <typename T>
+[[gnu::always_inline]] static inline void
+lowerFrom(const T *products, const BoundTerms &terms, int64_t count,
+          float *out) {
+  const float row = terms.row, slack = terms.slack, spread = terms.spread,
+              beta = terms.beta;
+  for (int64_t l = 0; l < count; ++l) {
+    const float p = widen(products[l]) * terms.scale[l] * row;
+    out[l] = p + terms.offset[l] - __builtin_fabsf(p) * beta -
+             slack * terms.weight[l] - spread * terms.loss[l];
+  }
 }
 
-WEIR_MATCHING_CLONES static int64_t
-searchBFloat(const uint16_t *products, const BoundTerms &terms, int64_t from,
-             int64_t count, float threshold) {
-  return search(products, terms, from, count, threshold);
+// Function versions cannot be templates.
+#define WEIR_SCREEN_KERNELS(Type, Suffix)                                      \
+  WEIR_MATCHING_CLONES static int64_t collect##Suffix(                         \
+      const Type *products, const BoundTerms &terms, int64_t count, float bar, \
+      int32_t *out) {                                                          \
+    return collectFrom(products, terms, count, bar, out);                      \
+  }                                                                            \
+  WEIR_MATCHING_CLONES static void lower##Suffix(                              \
+      const Type *products, const BoundTerms &terms, int64_t count,            \
+      float *__restrict out) {                                                 \
+    lowerFrom(products, terms, count, out);                                    \
+  }                                                                            \
+  int64_t matching::collect(const Type *products, const BoundTerms &terms,     \
+                            int64_t count, float bar, int32_t *out) {          \
+    return collect##Suffix(products, terms, count, bar, out);                  \
+  }                                                                            \
+  void matching::lowerBounds(const Type *products, const BoundTerms &terms,    \
+                             int64_t count, float *out) {                      \
+    lower##Suffix(products, terms, count, out);                                \
+  }
+WEIR_SCREEN_KERNELS(float, Float)
+WEIR_SCREEN_KERNELS(uint16_t, BFloat)
+WEIR_SCREEN_KERNELS(int32_t, Bytes)
+#undef WEIR_SCREEN_KERNELS
+
+static constexpr int64_t maximaLanes = 64;
+
+WEIR_MATCHING_CLONES static void laneMaxima(const float *numbers, int64_t count,
+                                            float *maxima) {
+  for (int64_t j = maximaLanes; j + maximaLanes <= count; j += maximaLanes)
+    for (int64_t l = 0; l < maximaLanes; ++l)
+      maxima[l] = numbers[j + l] > maxima[l] ? numbers[j + l] : maxima[l];
 }
 
-int64_t matching::nextChunk(const float *products, const BoundTerms &terms,
-                            int64_t from, int64_t count, float threshold) {
-  return searchFloat(products, terms, from, count, threshold);
-}
-
-int64_t matching::nextChunk(const uint16_t *products, const BoundTerms &terms,
-                            int64_t from, int64_t count, float threshold) {
-  return searchBFloat(products, terms, from, count, threshold);
+float matching::aboutTheLargest(float *numbers, int64_t count, int64_t k) {
+  // Each lane's maximum is one of the numbers, so k of them are no smaller than
+  // the k-th largest maximum.
+  float maxima[maximaLanes];
+  if (k <= maximaLanes / 2 && count >= 4 * maximaLanes) {
+    std::copy_n(numbers, maximaLanes, maxima);
+    laneMaxima(numbers, count, maxima);
+    numbers = maxima;
+    count = maximaLanes;
+  }
+  std::nth_element(numbers, numbers + (k - 1), numbers + count,
+                   std::greater<>());
+  return numbers[k - 1];
 }

@@ -9,6 +9,7 @@
 #ifndef WEIR_LIB_MATCHING_KERNELS_H
 #define WEIR_LIB_MATCHING_KERNELS_H
 
+#include <bit>
 #include <cstdint>
 
 namespace weir::matching {
@@ -23,20 +24,54 @@ void packFloat(const float *in, int64_t width, float scale, float *out);
 /// of |scale * in - out|.
 double packBFloat(const float *in, int64_t width, float scale, uint16_t *out);
 
+/// out = scale * in / step rounded to integers in -127..127, where step is the
+/// largest |scale * in| / 127. Returns a bound of |scale * in - step * out|.
+double packBytes(const float *in, int64_t width, float scale, int8_t *out,
+                 double &step);
+
+/// Sums that dotFloat keeps side by side: an error of a sum is that of
+/// width / dotLanes + dotLanes additions.
+inline constexpr int64_t dotLanes = 64;
+
+/// sum_k a_k b_k in f32.
+float dotFloat(const float *a, const float *b, int64_t width);
+
+/// A product as f32.
+inline float widen(float value) { return value; }
+inline float widen(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+inline float widen(int32_t value) { return static_cast<float>(value); }
+
 /// What turns products g of a row into upper bounds of its scores:
 /// p = g * scale[j] * row;
-/// upper = p + |p| * beta + offset[j] + slack * weight[j].
+/// upper = p + |p| * beta + offset[j] + slack * weight[j] + spread * loss[j].
 struct BoundTerms {
-  const float *scale, *offset, *weight;
-  float row, slack, beta;
+  const float *scale, *offset, *weight, *loss;
+  float row, slack, spread, beta;
 };
 
-/// The first chunk at or after column `from` (a multiple of `chunk`) with an
-/// upper bound of `threshold` or more, or `count`.
-int64_t nextChunk(const float *products, const BoundTerms &terms, int64_t from,
-                  int64_t count, float threshold);
-int64_t nextChunk(const uint16_t *products, const BoundTerms &terms,
-                  int64_t from, int64_t count, float threshold);
+/// The columns of [0, count) whose upper bound is `bar` or more, ascending, to
+/// `out` (room for count + 1); count is a multiple of `chunk`. Returns how many.
+int64_t collect(const float *products, const BoundTerms &terms, int64_t count,
+                float bar, int32_t *out);
+int64_t collect(const uint16_t *products, const BoundTerms &terms,
+                int64_t count, float bar, int32_t *out);
+int64_t collect(const int32_t *products, const BoundTerms &terms, int64_t count,
+                float bar, int32_t *out);
+
+/// The lower bounds of the columns [0, count): out[j] = p + offset[j] - what the
+/// upper bound adds to it.
+void lowerBounds(const float *products, const BoundTerms &terms, int64_t count,
+                 float *out);
+void lowerBounds(const uint16_t *products, const BoundTerms &terms,
+                 int64_t count, float *out);
+void lowerBounds(const int32_t *products, const BoundTerms &terms,
+                 int64_t count, float *out);
+
+/// The k-th largest number, or one that is not far below it; `numbers` are
+/// reordered. 1 <= k <= count.
+float aboutTheLargest(float *numbers, int64_t count, int64_t k);
 
 } // namespace weir::matching
 

@@ -88,20 +88,31 @@ llvm::Expected<FeatureMap> matching::composeMaps(const FeatureMap &first,
 
 llvm::Expected<std::vector<int64_t>>
 matching::mutualBest(const TopK &forward, const TopK &backward) {
-  std::vector<int64_t> result(forward.rows, -1);
-  for (int64_t i = 0; i < forward.rows; ++i) {
-    const int64_t j = forward.indices[i * forward.k];
-    if (j < 0 || j >= backward.rows)
-      return llvm::createStringError("row " + llvm::Twine(i) +
-                                     " has match " + llvm::Twine(j) +
-                                     ", but there are matches back for " +
-                                     llvm::Twine(backward.rows) + " rows");
-    const int64_t back = backward.indices[j * backward.k];
-    if (back < 0 || back >= forward.rows)
+  return mutualBest(forward.indices, forward.k, backward.indices, backward.k);
+}
+
+llvm::Expected<std::vector<int64_t>>
+matching::mutualBest(llvm::ArrayRef<int64_t> forward, int64_t strideA,
+                     llvm::ArrayRef<int64_t> backward, int64_t strideB) {
+  const int64_t sizeA = static_cast<int64_t>(forward.size()),
+                sizeB = static_cast<int64_t>(backward.size());
+  if (strideA < 1 || strideB < 1 || sizeA % strideA != 0 ||
+      sizeB % strideB != 0)
+    return llvm::createStringError("matches that are no whole rows");
+  const int64_t rows = sizeA / strideA, columns = sizeB / strideB;
+  std::vector<int64_t> result(rows, -1);
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t j = forward[i * strideA];
+    if (j < 0 || j >= columns)
+      return llvm::createStringError(
+          "row " + llvm::Twine(i) + " has match " + llvm::Twine(j) +
+          ", but the way back has " + llvm::Twine(columns) + " rows");
+    const int64_t back = backward[j * strideB];
+    if (back < 0 || back >= rows)
       return llvm::createStringError("row " + llvm::Twine(j) +
                                      " has match back " + llvm::Twine(back) +
                                      ", but there are only " +
-                                     llvm::Twine(forward.rows) + " rows");
+                                     llvm::Twine(rows) + " rows");
     if (back == i)
       result[i] = j;
   }

@@ -15,6 +15,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -34,14 +35,23 @@ llvm::Expected<RowTable> RowTable::make(const Matrix &matrix) {
       out[k] += 0.0f; // -0 becomes 0
   };
   at::parallel_for(0, n, 64, [&](int64_t begin, int64_t end) {
-    std::vector<float> row(d);
-    for (int64_t i = begin; i < end; ++i) {
-      load(i, row.data());
-      if (!allFinite(row.data(), d))
-        finite = false;
-      table.norms[i] = std::sqrt(squaredNorm(row.data(), d));
-      hashes[i] = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(
-          reinterpret_cast<const uint8_t *>(row.data()), d * sizeof(float)));
+    std::vector<float> rows(exactLanes * d);
+    for (int64_t i = begin; i < end; i += exactLanes) {
+      const int64_t count = std::min(exactLanes, end - i);
+      const float *pointers[exactLanes];
+      double squares[exactLanes];
+      for (int64_t t = 0; t < count; ++t) {
+        float *row = rows.data() + t * d;
+        pointers[t] = row;
+        load(i + t, row);
+        if (!allFinite(row, d))
+          finite = false;
+        hashes[i + t] = llvm::xxh3_64bits(llvm::ArrayRef<uint8_t>(
+            reinterpret_cast<const uint8_t *>(row), d * sizeof(float)));
+      }
+      squaredNorms(pointers, count, d, squares);
+      for (int64_t t = 0; t < count; ++t)
+        table.norms[i + t] = std::sqrt(squares[t]);
     }
   });
   if (!finite) {

@@ -26,6 +26,7 @@ struct ScanTask {
   int64_t k = 1;                  ///< 1..rowsB.size()
   Similarity kind = Similarity::Cosine;
   Screen screen = Screen::Automatic;
+  Device device = Device::Processor;
 };
 
 struct Found {
@@ -36,7 +37,8 @@ struct Found {
 struct ScanResult {
   /// [rowsA, k], best first.
   std::vector<Found> best;
-  int64_t survivors = 0;
+  int64_t survivors = 0; ///< pairs computed in float64
+  int64_t refined = 0;   ///< pairs computed in f32 after a coarser screen
   Screen screen = Screen::Float32;
 };
 

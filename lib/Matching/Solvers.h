@@ -12,6 +12,7 @@
 #include "llvm/ADT/ArrayRef.h"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace weir::matching {
@@ -78,11 +79,17 @@ private:
   std::vector<int32_t> stuck;
   std::vector<char> dead;
 
-  // Of the search: distances and predecessors, valid where stamp == epoch.
-  std::vector<double> distance, arcCost;
-  std::vector<int32_t> from, stamp;
-  std::vector<char> scanned;
-  int32_t epoch = 0;
+  /// Of the search for a path, valid where stamp says so: the distance of a
+  /// column and the arc that it is reached by.
+  struct Node {
+    double distance = 0, arcCost = 0;
+    int32_t from = 0;
+    int64_t stamp = 0;
+  };
+  std::vector<Node> nodes;
+  std::vector<std::pair<double, int32_t>> heap;
+  std::vector<int32_t> done;
+  int64_t epoch = 0;
 };
 
 } // namespace weir::matching

@@ -26,7 +26,7 @@ static constexpr double infinite = std::numeric_limits<double>::infinity();
 
 SparseSolver::SparseSolver(int64_t n, int64_t m)
     : n(n), m(m), graph(n), v(m, 0.0), matchedCost(n, 0.0), x(n, -1), y(m, -1),
-      dead(m, 0), distance(m), arcCost(m), from(m), stamp(m, 0), scanned(m) {}
+      dead(m, 0), nodes(m) {}
 
 bool SparseSolver::has(int64_t row, int32_t column) const {
   return std::any_of(graph[row].begin(), graph[row].end(),
@@ -71,9 +71,11 @@ void SparseSolver::release(int64_t row) {
   x[row] = -1;
 }
 
-/// Each free row takes its best column and lowers its dual to where the second
-/// best is as good; a row that is driven out goes next. Bounded, as near ties
-/// can make it long. The rows that are left go to `left`.
+/// Each free row takes its best column. If another row has it, the row lowers
+/// its dual to where the second best is as good, and drives the other out, which
+/// goes next. Columns that nobody competes for keep their duals, so that rows
+/// far from the others' columns stay certified. Bounded, as near ties can make
+/// it long. The rows that are left go to `left`.
 void SparseSolver::reduceRows(std::vector<int32_t> &left) {
   std::vector<int32_t> free;
   for (int64_t i = n; i-- > 0;)
@@ -89,26 +91,22 @@ void SparseSolver::reduceRows(std::vector<int32_t> &left) {
       continue;
     }
     const Arc *arc = &graph[row][best.arc];
-    if (best.second == infinite || best.second == best.first) {
-      if (y[arc->column] >= 0 && best.secondArc >= 0)
+    if (y[arc->column] >= 0) {
+      if (best.second == best.first && best.secondArc >= 0 &&
+          y[graph[row][best.secondArc].column] < 0) {
         arc = &graph[row][best.secondArc];
-      if (y[arc->column] >= 0) {
-        left.push_back(row);
-        continue;
+      } else {
+        const double lowered = v[arc->column] - (best.second - best.first);
+        // Without a change in float64 the row would come back for ever.
+        if (best.second == infinite || lowered == v[arc->column]) {
+          left.push_back(row);
+          continue;
+        }
+        v[arc->column] = lowered;
+        const int32_t driven = y[arc->column];
+        x[driven] = -1;
+        free.push_back(driven);
       }
-    } else {
-      const double lowered = v[arc->column] - (best.second - best.first);
-      // Without a change in float64 the row would come back for ever.
-      if (lowered == v[arc->column] && y[arc->column] >= 0) {
-        left.push_back(row);
-        continue;
-      }
-      v[arc->column] = lowered;
-    }
-    const int32_t driven = y[arc->column];
-    if (driven >= 0) {
-      x[driven] = -1;
-      free.push_back(driven);
     }
     assign(row, arc->column, arc->cost);
   }
@@ -119,32 +117,31 @@ void SparseSolver::reduceRows(std::vector<int32_t> &left) {
 /// columns that were met are set aside for the rest of this solve: no free
 /// column can be reached from them.
 bool SparseSolver::augment(int32_t root) {
-  using Entry = std::pair<double, int32_t>;
-  static_assert(sizeof(Entry) == 16);
-  ++epoch;
-  std::vector<Entry> heap;
-  std::vector<int32_t> done;
+  epoch += 2; // stamp: epoch where a distance is known, epoch + 1 if it is final
+  heap.clear();
+  done.clear();
   int32_t sink = -1;
   double reached = 0;
+  double nearestFree = infinite;
   auto relax = [&](int32_t row, double base) {
     for (const Arc &arc : graph[row]) {
       const int32_t j = arc.column;
-      if (dead[j])
-        continue;
       const double through = std::max(base + (arc.cost - v[j]), reached);
-      const bool fresh = stamp[j] != epoch;
-      if (!fresh && (scanned[j] || through >= distance[j]))
+      // No shorter way to the end leads over it. (Of free columns at the same
+      // distance the first that was met is taken.)
+      if (through >= nearestFree || dead[j])
         continue;
-      if (fresh) {
-        stamp[j] = epoch;
-        scanned[j] = 0;
-      }
-      distance[j] = through;
-      from[j] = row;
-      arcCost[j] = arc.cost;
-      if (y[j] < 0 && through <= reached) {
+      Node &node = nodes[j];
+      if (node.stamp == epoch + 1 ||
+          (node.stamp == epoch && through >= node.distance))
+        continue;
+      node = {through, arc.cost, row, epoch};
+      if (y[j] < 0) {
+        nearestFree = through;
         sink = j;
-        return;
+        if (through <= reached)
+          return;
+        continue;
       }
       heap.push_back({through, j});
       std::push_heap(heap.begin(), heap.end(), std::greater<>());
@@ -153,18 +150,15 @@ bool SparseSolver::augment(int32_t root) {
   const double rootDual = bestOf(root).first;
   if (rootDual < infinite)
     relax(root, -rootDual);
-  while (sink < 0 && !heap.empty()) {
+  while (!heap.empty() && heap.front().first < nearestFree) {
     auto [nearest, j] = heap.front();
     std::pop_heap(heap.begin(), heap.end(), std::greater<>());
     heap.pop_back();
-    if (scanned[j] || nearest != distance[j])
+    Node &node = nodes[j];
+    if (node.stamp == epoch + 1 || nearest != node.distance)
       continue;
-    scanned[j] = 1;
+    node.stamp = epoch + 1;
     reached = nearest;
-    if (y[j] < 0) {
-      sink = j;
-      break;
-    }
     done.push_back(j);
     const int32_t row = y[j];
     relax(row, reached - (matchedCost[row] - v[j]));
@@ -178,10 +172,10 @@ bool SparseSolver::augment(int32_t root) {
     return false;
   }
   for (int32_t j : done)
-    v[j] += distance[j] - reached;
+    v[j] += nodes[j].distance - nearestFree;
   for (int32_t j = sink;;) {
-    const int32_t row = from[j], next = x[row];
-    assign(row, j, arcCost[j]);
+    const int32_t row = nodes[j].from, next = x[row];
+    assign(row, j, nodes[j].arcCost);
     if (row == root)
       break;
     j = next;

@@ -45,7 +45,8 @@ llvm::Expected<TopK> matching::topK(const Matrix &a, const Matrix &b, int64_t k,
                 {},
                 groupK,
                 kind,
-                options.screen};
+                options.screen,
+                options.device};
   llvm::Expected<ScanResult> found = scan(task);
   if (!found)
     return found.takeError();

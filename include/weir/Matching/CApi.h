@@ -22,12 +22,19 @@ extern "C" {
 #endif
 
 /// Counts up when a signature below changes.
-#define WEIR_MATCHING_ABI 1
+#define WEIR_MATCHING_ABI 2
 int32_t weir_matching_abi(void);
 
 enum { WEIR_F32 = 0, WEIR_F16 = 1, WEIR_BF16 = 2 };
 enum { WEIR_COSINE = 0, WEIR_DOT = 1, WEIR_MSE = 2 };
-enum { WEIR_SCREEN_AUTO = 0, WEIR_SCREEN_F32 = 1, WEIR_SCREEN_BF16 = 2 };
+enum {
+  WEIR_SCREEN_AUTO = 0,
+  WEIR_SCREEN_F32 = 1,
+  WEIR_SCREEN_BF16 = 2,
+  WEIR_SCREEN_INT8 = 3
+};
+
+enum { WEIR_DEVICE_CPU = 0, WEIR_DEVICE_CUDA = 1, WEIR_DEVICE_AUTO = 2 };
 
 /// One part [rows, cols] of a matrix; strides in elements.
 typedef struct weir_matching_part {
@@ -41,7 +48,7 @@ typedef struct weir_matching_part {
 int weir_matching_top_k(const weir_matching_part *a, int64_t partsOfA,
                         const weir_matching_part *b, int64_t partsOfB,
                         int64_t k, int32_t similarity, int32_t screen,
-                        int32_t threads, int64_t *indices, double *values,
+                        int32_t device, int32_t threads, int64_t *indices, double *values,
                         int64_t stats[3], char *error, int64_t errorSize);
 
 /// weir::matching::assign. permutation and u are [rows of a], v is [rows of b];
@@ -51,11 +58,60 @@ int weir_matching_top_k(const weir_matching_part *a, int64_t partsOfA,
 int weir_matching_permutation(const weir_matching_part *a, int64_t partsOfA,
                               const weir_matching_part *b, int64_t partsOfB,
                               int32_t similarity, int32_t screen,
-                              int32_t threads, int64_t candidates,
+                              int32_t device, int32_t threads,
+                              int64_t candidates,
                               int64_t denseSize, int64_t *permutation,
                               double *u, double *v, double numbers[4],
                               int64_t stats[5], char *error,
                               int64_t errorSize);
+
+/// weir::matching::composePermutations; out is [size].
+int weir_matching_compose(const int64_t *first, int64_t size,
+                          const int64_t *second, int64_t sizeOfSecond,
+                          int64_t *out, char *error, int64_t errorSize);
+
+/// weir::matching::composeMaps of two maps of k best matches (weights above 0
+/// and at least `least`). starts is [rows + 1], outIndices and outWeights have
+/// room for rows * keep; starts[rows] of it is used.
+int weir_matching_compose_top_k(
+    const int64_t *firstIndices, const double *firstValues, int64_t rows,
+    int64_t firstK, const int64_t *secondIndices, const double *secondValues,
+    int64_t secondRows, int64_t secondK, double least, int64_t keep,
+    int64_t *starts, int64_t *outIndices, double *outWeights, char *error,
+    int64_t errorSize);
+
+/// weir::matching::mutualBest of indices [rows, k]; out is [rows of forward].
+int weir_matching_mutual_best(const int64_t *forward, int64_t forwardRows,
+                              int64_t forwardK, const int64_t *backward,
+                              int64_t backwardRows, int64_t backwardK,
+                              int64_t *out, char *error, int64_t errorSize);
+
+/// weir::matching::matchQuality. match, cosine and squaredError are [size];
+/// errors at the `count` quantiles go to errorQuantiles; means gets the mean
+/// cosine and the mean squared error.
+int weir_matching_quality(const weir_matching_part *a, int64_t partsOfA,
+                          const weir_matching_part *b, int64_t partsOfB,
+                          const int64_t *match, int64_t size,
+                          const double *quantiles, int64_t count,
+                          double *cosine, double *squaredError,
+                          double *errorQuantiles, double means[2],
+                          int64_t *pairs, char *error, int64_t errorSize);
+
+enum {
+  WEIR_FOLD_THRESHOLDS = 0,
+  WEIR_FOLD_DECODER_NORMS = 1,
+  WEIR_FOLD_MEAN_ACTIVATIONS = 2
+};
+
+/// weir::matching::foldThresholds and its like, in place: encoder [features,
+/// inputWidth], bias and threshold [features] (each or null), decoder [features,
+/// width], means [features] for mean activations, else null. `left` has room for
+/// [features]; leftCount says how many it got.
+int weir_matching_fold(int32_t what, int64_t features, int64_t inputWidth,
+                       int64_t width, float *encoder, float *bias,
+                       float *threshold, float *decoder, const float *means,
+                       int64_t *left, int64_t *leftCount, char *error,
+                       int64_t errorSize);
 
 #ifdef __cplusplus
 }

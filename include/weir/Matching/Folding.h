@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 //
 // Features of different dictionaries are comparable when their activations have
-// one scale. Both foldings leave the dictionary's output as it is: feature i's
+// one scale. All foldings leave the dictionary's output as it is: feature i's
 // encoder row, bias and threshold are multiplied by s_i > 0, its decoder row by
 // 1 / s_i, and f_i' = s_i f_i for activations that are positively homogeneous
 // (JumpReLU with its threshold, ReLU; not TopK, whose choice would change).
@@ -46,6 +46,13 @@ llvm::Expected<std::vector<int64_t>> foldThresholds(const FoldedRows &rows);
 /// threshold. Features with a decoder row of zeros stay and are returned.
 /// Errors: as foldThresholds, and NaN or infinity in a decoder row.
 llvm::Expected<std::vector<int64_t>> foldDecoderNorms(const FoldedRows &rows);
+
+/// s_i = 1 / mean_i for the mean activations [features] of the features where
+/// they are active: activations of mean 1, with their size in the decoder rows.
+/// Features whose mean is not positive stay and are returned. Errors: as
+/// foldThresholds, and a number of means that is not that of the features.
+llvm::Expected<std::vector<int64_t>>
+foldMeanActivations(const FoldedRows &rows, llvm::ArrayRef<float> means);
 
 } // namespace weir::matching
 

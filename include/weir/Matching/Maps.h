@@ -50,6 +50,11 @@ llvm::Expected<FeatureMap> composeMaps(const FeatureMap &first,
 /// not belong together.
 llvm::Expected<std::vector<int64_t>> mutualBest(const TopK &forward,
                                                 const TopK &backward);
+/// The same for index arrays [F, strideA] and [F', strideB] of which the first
+/// column counts. Errors: also an array that is no multiple of its stride.
+llvm::Expected<std::vector<int64_t>>
+mutualBest(llvm::ArrayRef<int64_t> forward, int64_t strideA,
+           llvm::ArrayRef<int64_t> backward, int64_t strideB);
 
 /// How well the matched pairs (i, match[i]) agree; rows with -1 are left out.
 struct Quality {

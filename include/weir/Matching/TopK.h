@@ -12,8 +12,10 @@
 //
 // A matrix product of low precision over blocks screens the pairs; a pair is
 // dropped only if a bound on all the rounding errors proves that it is not among
-// the k best, and the survivors are computed anew in float64. With rounded rows
-// a', b' (bf16, or f32 as it is) and unit roundoff u of the accumulation,
+// the k best, and the survivors are computed anew: after int8 or bf16 in f32
+// first, and what passes the bound of that in float64. With rounded rows a', b'
+// (int8 or bf16; f32 as it is) and unit roundoff u of the accumulation (none for
+// int8, whose sums are exact),
 //
 //   |a.b - fl(a'.b')| <= |a-a'| |b| + |a'| |b-b'| + gamma |a'| |b'| + out,
 //   gamma = 2 (d + 8) u   (Higham, Accuracy and Stability, 3.1; any order)
@@ -30,12 +32,20 @@
 
 namespace weir::matching {
 
-/// The precision of the product that screens the pairs. Automatic takes bf16
-/// where the processor multiplies it in hardware.
-enum class Screen : uint8_t { Automatic, Float32, BFloat16 };
+/// The precision of the product that screens the pairs. It has no influence on
+/// results. Automatic takes int8 where the processor has exact dot products of
+/// bytes and the rows suit them, else bf16 where the processor multiplies it in
+/// hardware, else f32.
+enum class Screen : uint8_t { Automatic, Float32, BFloat16, Int8 };
+
+/// Where the product runs. Automatic takes CUDA if LibTorch has it. On CUDA the
+/// screen is f32. Staged goes that way with the processor in the device's place,
+/// to test it without one.
+enum class Device : uint8_t { Processor, Cuda, Automatic, Staged };
 
 struct Options {
   Screen screen = Screen::Automatic;
+  Device device = Device::Processor;
   /// Threads to use; 0 leaves LibTorch's number as it is.
   int threads = 0;
 };
