@@ -42,15 +42,18 @@ static bool isKey(StringRef text) {
          });
 }
 
-/// The hash of names, types, shapes, bytes and strings. Every part is preceded
-/// by its length, so that no two entries give the same sequence.
-static std::string contentHash(ArrayRef<NamedTensor> tensors,
+/// The hash of the key, names, types, shapes, bytes and strings: of the key too,
+/// so that a file that was moved to another name is not taken for that result.
+/// Every part is preceded by its length, so that no two entries give the same
+/// sequence.
+static std::string contentHash(StringRef key, ArrayRef<NamedTensor> tensors,
                                const std::map<std::string, std::string> &strings) {
   Sha256 hash;
   auto add = [&](StringRef text) {
     hash.update(std::to_string(text.size()) + ":");
     hash.update(text);
   };
+  add(key);
   std::vector<const NamedTensor *> ordered;
   for (const NamedTensor &tensor : tensors)
     ordered.push_back(&tensor);
@@ -113,7 +116,9 @@ static Expected<std::shared_ptr<TensorFile>> openEntry(StringRef path) {
   auto content = strings.find(contentKey.str());
   if (content == strings.end())
     return createStringError(path + ": is no entry of a cache");
-  if (contentHash(tensors, strings) != content->second)
+  StringRef key = sys::path::filename(path);
+  key.consume_back(extension);
+  if (contentHash(key, tensors, strings) != content->second)
     return createStringError(path + ": the content is not what was written");
   return file;
 }
@@ -195,7 +200,7 @@ Error ResultCache::store(StringRef key, ArrayRef<NamedTensor> tensors,
                          std::map<std::string, std::string> strings) const {
   if (!isKey(key))
     return createStringError("'" + key + "' is no key of a cached result");
-  strings[contentKey.str()] = contentHash(tensors, strings);
+  strings[contentKey.str()] = contentHash(key, tensors, strings);
   std::string path = pathOf(key);
   if (std::error_code code =
           fs::create_directories(sys::path::parent_path(path)))
@@ -333,11 +338,12 @@ ResultCache::collect(const CollectOptions &options) const {
 
   llvm::stable_sort(*entries,
                     [](auto &a, auto &b) { return a.used > b.used; });
+  // Once one does not fit, none that was used before it is kept.
+  bool isFull = false;
   for (Entry &entry : *entries) {
     bool tooOld = options.unusedFor && now - entry.used > *options.unusedFor;
-    bool tooMuch = entry.bytes > options.maxBytes - std::min(options.maxBytes,
-                                                             result.bytesKept);
-    if (!tooOld && !tooMuch) {
+    isFull |= entry.bytes > options.maxBytes - result.bytesKept;
+    if (!tooOld && !isFull) {
       result.bytesKept += entry.bytes;
       ++result.entriesKept;
       continue;

@@ -16,7 +16,7 @@
 //                                    cluster tell that they see the same folder
 //
 // Entries appear whole or not at all (writeAtomically) and carry the hash of
-// their content, which is checked whenever they are read. All functions may be
+// their key and content, which is checked whenever they are read. All functions may be
 // called by several threads and processes at once.
 //
 //===----------------------------------------------------------------------===//
@@ -63,7 +63,8 @@ public:
   /// Whether an entry is there. Its content is not looked at.
   bool contains(llvm::StringRef key) const;
   /// The entry, or nothing if there is none. An error if it is damaged (cut
-  /// short, or with other bytes than were written): `remove` it then.
+  /// short, with other bytes than were written, or written under another key):
+  /// `remove` it then.
   llvm::Expected<std::optional<CachedResult>> find(llvm::StringRef key) const;
   /// Stores an entry under a key of 64 lower-case hexadecimal digits. `strings`
   /// are kept with it; "about" is what `list` shows.
@@ -108,8 +109,8 @@ public:
     uint64_t bytesKept = 0, entriesKept = 0;
     int64_t temporaries = 0; ///< left by killed processes, removed
   };
-  /// Also removes damaged entries' temporaries of processes that were killed an
-  /// hour ago or earlier, and locks that nobody holds.
+  /// Also removes what writers left that were killed an hour ago or earlier, and
+  /// locks that nobody holds. A damaged entry is one like the others: see `verify`.
   llvm::Expected<Collected> collect(const CollectOptions &options) const;
 
 private:
