@@ -471,6 +471,9 @@ static std::string aboutMatch(const FeatureRows &a, const FeatureRows &b,
 Error Matcher::computeUnit(const FeatureRows &a, const FeatureRows &b,
                            const MatchOptions &options,
                            const MatchUnit &unit) const {
+  // A whole match has removed its parts: nothing would use this one.
+  if (isDone(keyOf(a, b, options)))
+    return Error::success();
   std::string about = aboutMatch(a, b, options) + " rows " +
                       std::to_string(unit.first) + ".." +
                       std::to_string(unit.last - 1);

@@ -149,7 +149,7 @@ public:
                                  const MatchOptions &options) const;
   /// Whether a unit, or the whole match, is in the cache.
   bool isDone(llvm::StringRef key) const { return cache.contains(key); }
-  /// Computes one unit into the cache if it is not there.
+  /// Computes one unit into the cache if neither it nor the whole match is there.
   llvm::Error computeUnit(const FeatureRows &a, const FeatureRows &b,
                           const MatchOptions &options,
                           const MatchUnit &unit) const;
