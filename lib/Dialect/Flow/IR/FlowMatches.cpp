@@ -217,9 +217,13 @@ static LogicalResult verifyComparison(Operation *op, Similarity similarity,
 LogicalResult MatchingOp::verify() {
   if (getSites().empty())
     return emitOpError("matches no site");
-  for (Attribute site : getSites())
+  llvm::SmallDenseSet<Attribute> seen;
+  for (Attribute site : getSites()) {
     if (!isa<fx::SiteKindAttr>(site))
       return emitOpError("expects site kinds, got ") << site;
+    if (!seen.insert(site).second)
+      return emitOpError("matches the site ") << site << " twice";
+  }
   auto first = static_cast<int64_t>(getFirstLayer());
   auto last = static_cast<int64_t>(getLastLayer());
   if (first < 0 || last < first)
@@ -230,6 +234,13 @@ LogicalResult MatchingOp::verify() {
     similarity = topK.getSimilarity();
   return verifyComparison(*this, similarity, getWeights(), getFold(),
                           getTextAttr());
+}
+
+LogicalResult MatchingOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (!symbols.lookupNearestSymbolFrom<CollectionOp>(*this,
+                                                     getCollectionAttr()))
+    return emitOpError("there are no dictionaries ") << getCollectionAttr();
+  return success();
 }
 
 SmallVector<Link> MatchingOp::getLinks() {

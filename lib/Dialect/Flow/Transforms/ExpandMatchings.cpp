@@ -44,6 +44,7 @@ struct ExpandMatchings
     DictionaryStore store(module, base, archive);
     bool failedAny = false;
     // What was expanded before, by another run of this pass.
+    made.clear();
     for (auto op : module.getOps<PairOpInterface>())
       if (auto matching = op.getMatchingRef())
         made[matching.getAttr()][Ends{op.getSourceRef().getAttr(),
@@ -69,10 +70,8 @@ private:
     auto matching = getOperation().lookupSymbol<MatchingOp>(linked.getMatching());
     if (!matching)
       return emitError(loc) << "there is no matching " << linked.getMatching();
-    if (linked.getOf().getCollection() != matching.getCollectionAttr())
-      return emitError(loc) << linked.getMatching() << " matches features of "
-                            << matching.getCollectionAttr() << ", not of "
-                            << linked.getOf().getCollection();
+    if (failed(checkCollection(matching, linked, loc)))
+      return failure();
     SmallVector<Link> links;
     collectLinksOf(matching, linked, links);
     if (links.empty())
@@ -98,18 +97,33 @@ private:
 
   LogicalResult expandAll(MatchingOp matching, DictionaryStore &store) {
     SmallVector<Link> links = matching.getLinks();
-    if (links.empty()) {
-      InFlightDiagnostic diag = matching.emitError(
-          "has nothing to match: a match needs two layers, or the residual "
-          "stream and another site");
-      return diag;
-    }
+    if (links.empty())
+      return matching.emitError()
+             << "has nothing to match: "
+             << (isa<TopKAttr>(matching.getMethod())
+                     ? "a match needs two layers, or the residual stream and "
+                       "the MLP or attention of one"
+                     : "a permutation leads from one layer to the next and "
+                       "needs two");
+    warnOfSitesLeftOut(matching, links);
     for (const Link &link : links)
       if (failed(expand(matching, link, store)))
         return failure();
     if (compose)
       composeChains(matching, links);
     return success();
+  }
+
+  /// Sites that the method has no place for.
+  static void warnOfSitesLeftOut(MatchingOp matching, ArrayRef<Link> links) {
+    for (auto site : matching.getSites().getAsRange<fx::SiteKindAttr>())
+      if (llvm::none_of(links, [&](const Link &link) {
+            return link.sourceKind == site.getValue() ||
+                   link.targetKind == site.getValue();
+          }))
+        matching.emitWarning()
+            << "leaves out the site " << fx::stringifySiteKind(site.getValue())
+            << ": beside the residual stream, only mlp and att are matched";
   }
 
   static std::string dictionaryOf(MatchingOp matching, fx::SiteKind kind,

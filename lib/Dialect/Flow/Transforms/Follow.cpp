@@ -35,6 +35,7 @@ struct FlowFollow : flow::impl::FlowFollowPassBase<FlowFollow> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    loaded.clear();
     bool failedAny = false;
     for (auto features : module.getOps<FeaturesOp>())
       if (llvm::any_of(features.getSelectors(), llvm::IsaPred<LinkedAttr>))
@@ -85,6 +86,8 @@ private:
         getOperation().lookupSymbol<MatchingOp>(linked.getMatching());
     if (!matching)
       return emitError(loc) << "there is no matching " << linked.getMatching();
+    if (failed(checkCollection(matching, linked, loc)))
+      return failure();
     SmallVector<Link> links;
     collectLinksOf(matching, linked, links);
     bool forward = matching.getMethod().leadsBackward() ==

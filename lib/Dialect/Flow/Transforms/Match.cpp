@@ -14,6 +14,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace weir::flow {
 #define GEN_PASS_DEF_FLOWMATCHPASS
@@ -177,16 +178,18 @@ private:
     ++(outcome.wasCached ? numFound : numComputed);
     numSurvivors += outcome.wasCached ? 0 : outcome.match.survivors;
     op.setComputed(ResultAttr::forKey(&getContext(), outcome.key));
+    // One text: every part that is streamed becomes an argument of its own.
     remark::passed(op->getLoc(), remark::RemarkOpts::name(
                                      outcome.wasCached ? "MatchFound"
                                                        : "MatchComputed")
                                      .category(getArgument()))
-        << nameOf(op) << ": " << std::to_string(outcome.match.rows)
-        << " features"
-        << (outcome.wasCached
-                ? std::string(", found in the cache")
-                : ", " + std::to_string(outcome.match.survivors) +
-                      " pairs computed in float64");
+        << llvm::formatv("{0}: {1} features, {2}", nameOf(op),
+                         outcome.match.rows,
+                         outcome.wasCached
+                             ? "found in the cache"
+                             : std::to_string(outcome.match.survivors) +
+                                   " pairs computed in float64")
+               .str();
     if (services.result)
       services.result(op, outcome);
   }
@@ -207,8 +210,9 @@ private:
       if (!side->unfolded().empty())
         remark::missed(op->getLoc(), remark::RemarkOpts::name("NotFolded")
                                          .category(getArgument()))
-            << side->name() << ": " << listOf(side->unfolded())
-            << " has no positive scale and is left as it is";
+            << (side->name() + ": " + listOf(side->unfolded()) +
+                " has no positive scale and is left as it is")
+                   .str();
     auto outcome = matcher.match(**source, **target, *options);
     rows.release(op);
     return outcome;

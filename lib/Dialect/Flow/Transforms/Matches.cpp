@@ -12,6 +12,18 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
+LogicalResult flow::checkCollection(MatchingOp matching, LinkedAttr linked,
+                                    Location loc) {
+  if (linked.getOf().getCollection() == matching.getCollectionAttr())
+    return success();
+  InFlightDiagnostic diag = emitError(loc)
+                            << linked.getMatching() << " matches features of "
+                            << matching.getCollectionAttr() << ", not of "
+                            << linked.getOf().getCollection();
+  diag.attachNote(matching.getLoc()) << "the match";
+  return diag;
+}
+
 void flow::collectLinksOf(MatchingOp matching, LinkedAttr linked,
                           SmallVectorImpl<Link> &links) {
   bool fromSource = matching.getMethod().leadsBackward() ==

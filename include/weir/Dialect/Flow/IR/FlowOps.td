@@ -118,7 +118,8 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
 // Matches
 //===----------------------------------------------------------------------===//
 
-def Flow_MatchingOp : Flow_Op<"matching", [Symbol]> {
+def Flow_MatchingOp : Flow_Op<"matching",
+    [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "how features of neighbouring layers are matched";
   let description = [{
     One entry of a spec's `matches`. `flow-expand-matchings` makes one
@@ -234,7 +235,8 @@ def Flow_ComposeOp : Flow_Op<"compose",
     compose to a permutation, P(A -> C) = P(B -> C) P(A -> B) (arXiv 2410.07656,
     section 3.2). Of top-k maps the weight of a pair is the largest product of
     similarities over the paths between them, and `keep` says how many pairs of a
-    feature stay.
+    feature stay. It is applied after each map, so that a path that is not among
+    the best so far is not followed any further.
 
     ```mlir
     %2 = flow.compose %0, %1 : (!flow.map<1536 -> 1536>, !flow.map<1536 -> 1536>) -> !flow.map<1536 -> 1536>

@@ -19,6 +19,11 @@ namespace weir::flow {
 void collectLinksOf(MatchingOp matching, LinkedAttr linked,
                     llvm::SmallVectorImpl<Link> &links);
 
+/// Emits an error if a link names a feature of other dictionaries than the matching
+/// compares.
+mlir::LogicalResult checkCollection(MatchingOp matching, LinkedAttr linked,
+                                    mlir::Location loc);
+
 /// The options of a match by weights. Errors: a match by activations.
 llvm::Expected<matching::MatchOptions> matchOptionsOf(PairOpInterface op);
 
