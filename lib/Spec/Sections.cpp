@@ -305,10 +305,16 @@ void SpecParser::matchByActivations(const Match &match, const MapReader &map) {
       match.similarity && match.similarity->value == Similarity::Pearson;
   bool foldsMeans =
       match.fold && match.fold->value == Folding::MeanActivation;
+  // Of a word that was not understood nothing follows.
+  if ((map.get("similarity") && !match.similarity) ||
+      (map.get("fold") && !match.fold))
+    return;
   if (isPearson) {
-    if (match.method.value == MatchMethod::Permutation)
+    if (match.method.value == MatchMethod::Permutation) {
       reporter.error(match.similarity->range,
                      "'pearson' belongs to the method 'top_k'");
+      return;
+    }
     for (StringRef key : {"fold", "weights"})
       if (const YamlEntry *given = map.entry(key))
         reporter.error(given->key.range,

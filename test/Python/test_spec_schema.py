@@ -106,6 +106,7 @@ BEYOND_SHAPE = [
     r"is not yet supported",
     r"unknown (dictionary|knob|list of features|match|graph|policy) ",
     r"the dictionary '.*' (has no|covers)",
+    r"the match '.*' is about the dictionary",
     r"there are several dictionaries",
     r"no section 'dictionaries'",
     r"is (named|selected) twice",
