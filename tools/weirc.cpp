@@ -87,6 +87,11 @@ int finishParts(const Options &options, Compiler &compiler,
 
 int runMatch(const Options &options, Compiler &compiler,
              DiagnosticList &diagnostics) {
+  for (const std::string &path : options.exports)
+    if (llvm::Error e = MatchReport::checkExport(path)) {
+      llvm::errs() << "weirc: " << llvm::toString(std::move(e)) << "\n";
+      return 1;
+    }
   // Dictionaries of files can be matched without their model.
   if (failed(compiler.load(/*withModel=*/false)))
     return finish(options, diagnostics, false);
@@ -284,8 +289,11 @@ int main(int argc, char **argv) {
   auto *match = app.add_subcommand(
       "match", "Match features across layers, and show how similar they are");
   addCommon(match, true);
-  match->add_option("--export", options.exports,
-                    "write the matches into a file too: .safetensors or .csv");
+  // One file each time, so that it does not take the spec for another.
+  match
+      ->add_option("--export", options.exports,
+                   "write the matches into a file too: .safetensors or .csv")
+      ->allow_extra_args(false);
   match->add_option("--part-rows", options.compiler.unitRows,
                     "features that are matched and kept together")
       ->check(CLI::PositiveNumber)

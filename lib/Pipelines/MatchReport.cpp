@@ -335,11 +335,21 @@ static llvm::Error writeTable(llvm::ArrayRef<MatchEntry> entries,
 }
 
 llvm::Error MatchReport::write(StringRef path) const {
+  if (llvm::Error error = checkExport(path))
+    return error;
+  llvm::Error error = llvm::sys::path::extension(path) == ".csv"
+                          ? writeTable(matches, path)
+                          : writeTensors(matches, path);
+  // The writers speak of their temporary file.
+  return error ? llvm::createStringError("cannot export to '" + path + "': " +
+                                         llvm::toString(std::move(error)))
+               : llvm::Error::success();
+}
+
+llvm::Error MatchReport::checkExport(StringRef path) {
   StringRef extension = llvm::sys::path::extension(path);
-  if (extension == ".safetensors")
-    return writeTensors(matches, path);
-  if (extension == ".csv")
-    return writeTable(matches, path);
+  if (extension == ".safetensors" || extension == ".csv")
+    return llvm::Error::success();
   return llvm::createStringError("cannot export to '" + path +
                                  "': the name has to end in .safetensors or "
                                  ".csv");

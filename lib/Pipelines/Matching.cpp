@@ -29,6 +29,11 @@ static bool comparesActivations(flow::Similarity similarity, flow::Fold fold) {
          fold == flow::Fold::MeanActivation;
 }
 
+static InFlightDiagnostic noMatches(MLIRContext &context, StringRef spec) {
+  return emitError(FileLineColLoc::get(&context, spec, 1, 1))
+         << "the spec has no section 'matches'";
+}
+
 bool Compiler::matchingNeedsModel() {
   llvm::DenseSet<StringAttr> matched;
   bool needed = false;
@@ -44,7 +49,7 @@ bool Compiler::matchingNeedsModel() {
 
 LogicalResult Compiler::match(MatchReport &report) {
   if (module().getOps<flow::MatchingOp>().empty())
-    return error() << "the spec has no section 'matches'";
+    return noMatches(context, options.spec);
   flow::DictionaryStore store(module(), base, archive);
   flow::MatchServices services = matchServices();
   bool failedAny = false;
@@ -190,7 +195,7 @@ Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
 
 LogicalResult Compiler::expandMatchings() {
   if (module().getOps<flow::MatchingOp>().empty())
-    return error() << "the spec has no section 'matches'";
+    return noMatches(context, options.spec);
   PassManager passes(&context);
   fx::FXFindSitesOptions sites;
   sites.sites = siteMap();

@@ -78,8 +78,11 @@ public:
   llvm::json::Object toJSON() const;
   /// Writes all matches into one file, by its extension: .safetensors (tensors
   /// MATCHING/SOURCE/TARGET/indices and …/values [F, k]) or .csv (a line a
-  /// pair). Errors also: another extension.
+  /// pair). Errors also: those of `checkExport`.
   llvm::Error write(llvm::StringRef path) const;
+  /// Whether `write` knows a form of this extension: to be asked before the
+  /// matches are computed.
+  static llvm::Error checkExport(llvm::StringRef path);
 
 private:
   /// Decoder rows [F, d]; valid until the next call but one.
