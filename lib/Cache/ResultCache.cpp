@@ -29,6 +29,8 @@ namespace weir {
 /// Part of every path, so that another layout of entries can live beside this.
 static constexpr StringLiteral layout = "v1";
 static constexpr StringLiteral extension = ".safetensors";
+/// The part of the folder that activationFolder() names.
+static constexpr StringLiteral activations = "activations";
 /// The string of an entry that holds the hash of the rest.
 static constexpr StringLiteral contentKey = "content";
 
@@ -165,6 +167,12 @@ Expected<ResultCache> ResultCache::open(StringRef folder) {
   return ResultCache(whole.str().str());
 }
 
+std::string ResultCache::activationFolder() const {
+  SmallString<256> path(root);
+  sys::path::append(path, activations);
+  return path.str().str();
+}
+
 std::string ResultCache::pathOf(StringRef key) const {
   SmallString<256> path(root);
   sys::path::append(path, layout, key.take_front(2), key + extension);
@@ -277,11 +285,11 @@ static void removeFreeLocks(StringRef root) {
 // Keeping the folder in order
 //===----------------------------------------------------------------------===//
 
-/// Calls `visit` with the path and status of every file below the entries.
-static Error walk(StringRef root,
+/// Calls `visit` with the path and status of every file in a part of the folder.
+static Error walk(StringRef root, StringRef part,
                   function_ref<void(StringRef, const fs::file_status &)> visit) {
   SmallString<256> folder(root);
-  sys::path::append(folder, layout);
+  sys::path::append(folder, part);
   std::error_code code;
   for (fs::recursive_directory_iterator it(folder, code, false), end;
        !code && it != end; it.increment(code)) {
@@ -298,7 +306,7 @@ static Error walk(StringRef root,
 
 Expected<std::vector<ResultCache::Entry>> ResultCache::list() const {
   std::vector<Entry> entries;
-  Error error = walk(root, [&](StringRef path, const fs::file_status &status) {
+  Error error = walk(root, layout, [&](StringRef path, const fs::file_status &status) {
     StringRef name = sys::path::filename(path);
     if (name.consume_back(extension) && isKey(name) && path == pathOf(name))
       entries.push_back({name.str(), path.str(), status.getSize(),
@@ -325,7 +333,7 @@ ResultCache::collect(const CollectOptions &options) const {
 
   // Temporaries of writeAtomically: ".KEY-xxxxxxxx.safetensors".
   std::vector<std::string> temporaries;
-  Error error = walk(root, [&](StringRef path, const fs::file_status &status) {
+  Error error = walk(root, layout, [&](StringRef path, const fs::file_status &status) {
     if (sys::path::filename(path).starts_with(".") &&
         now - status.getLastModificationTime() > std::chrono::hours(1))
       temporaries.push_back(path.str());
@@ -335,6 +343,18 @@ ResultCache::collect(const CollectOptions &options) const {
   for (const std::string &path : temporaries)
     if (!fs::remove(path, /*IgnoreNonExisting=*/false))
       ++result.temporaries;
+
+  // Statistics of activations are no entries, since they grow while they are
+  // collected, and can be collected anew like these.
+  error = walk(root, activations,
+               [&](StringRef path, const fs::file_status &status) {
+                 if (sys::path::extension(path) == ".coactivations")
+                   entries->push_back({sys::path::stem(path).str(), path.str(),
+                                       status.getSize(),
+                                       status.getLastModificationTime()});
+               });
+  if (error)
+    return std::move(error);
 
   llvm::stable_sort(*entries,
                     [](auto &a, auto &b) { return a.used > b.used; });
@@ -348,8 +368,9 @@ ResultCache::collect(const CollectOptions &options) const {
       ++result.entriesKept;
       continue;
     }
-    if (Error failed = remove(entry.key))
-      return std::move(failed);
+    if (std::error_code code =
+            fs::remove(entry.path, /*IgnoreNonExisting=*/true))
+      return problem("cannot remove '" + entry.path + "'", code);
     result.removed.push_back(std::move(entry));
   }
   removeFreeLocks(root);

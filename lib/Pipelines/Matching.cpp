@@ -149,9 +149,7 @@ Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
     collect.sites = job.sites;
     collect.pairs = job.pairs;
     collect.text = pathBelow(base, job.text);
-    SmallString<256> checkpoints(cache->folder());
-    llvm::sys::path::append(checkpoints, "activations");
-    collect.checkpoints = checkpoints.str();
+    collect.checkpoints = cache->activationFolder();
     collect.stage = options.progress;
     collect.progress = [&](const ActivationProgress &now) {
       std::string line;

@@ -21,6 +21,7 @@ import pytest
 import random_dictionaries
 import torch
 from engines import ROOT, TOOLS
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 from weir.export import cached, sources
@@ -306,3 +307,63 @@ def test_a_killed_run_goes_on_to_the_same_bits(smollm2, tmp_path):
     assert 0 < rest.resumed < whole.progress[-1][0] == rest.progress[-1][0]
     assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert (tmp_path / "out.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+MATCHES = """\
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 0..1}
+matches:
+  heard: {method: top_k, k: 3, similarity: pearson, sites: [res, mlp], text: ids.npy}
+policies: {}
+"""
+
+
+def test_weirc_matches_by_activations(small, tmp_path):
+    """`weirc match` finds what the library collects, shows how often matches fire together, and finds both the matches
+    and the statistics again."""
+    folder, model, _ = small
+    spec = folder / "match.yaml"
+    spec.write_text(MATCHES)
+    pairs = {"res.0/mlp.0": (0, 1), "res.1/res.0": (2, 0), "res.1/mlp.1": (2, 3)}
+    sites = [(0, "res"), (0, "mlp"), (1, "res"), (1, "mlp")]
+    want = Collected(folder / "spec.yaml", model.archive, folder / "ids.npy", tmp_path / "out.npz", sites,
+                     list(pairs.values()), k=3).arrays
+    out, cache = tmp_path / "heard.safetensors", tmp_path / "cache"
+
+    def match():
+        done = subprocess.run([TOOLS / "weirc", "match", spec, "--model", model.archive, "--cache", cache, "--export", out,
+                               "--threads", "1", "--json"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return {f"{entry['source']}/{entry['target']}": entry for entry in json.loads(done.stdout)["matches"]
+                if entry["steps"] == 1}
+
+    first = match()
+    assert set(first) == set(pairs) and not any(entry["cached"] for entry in first.values())
+    arrays = load_file(out)
+    for number, (name, _) in enumerate(pairs.items()):
+        numpy.testing.assert_array_equal(arrays[f"heard/{name}/indices"], want[f"pair{number}.indices"])
+        numpy.testing.assert_array_equal(arrays[f"heard/{name}/values"], want[f"pair{number}.pearson"])
+        numpy.testing.assert_array_equal(arrays[f"heard/{name}/firing"], want[f"pair{number}.first"])
+        best = want[f"pair{number}.first"][:, 0]
+        assert first[name]["fires_together"]["median"] == pytest.approx(numpy.nanmedian(best))
+    statistics = list((cache / "activations").glob("*.coactivations"))
+    assert len(statistics) == 1
+    written = statistics[0].stat().st_mtime_ns
+    assert all(entry["cached"] for entry in match().values())
+    assert statistics[0].stat().st_mtime_ns == written
+    # They take part in collecting what is not used.
+    done = subprocess.run([TOOLS / "weirc", "cache", "gc", "--cache", cache, "--max-size", "0", "--json"],
+                          capture_output=True, text=True)
+    assert json.loads(done.stdout)["kept"] == 0 and not statistics[0].exists()
+
+
+def test_weirc_needs_a_text_that_is_there(small, tmp_path):
+    folder, model, _ = small
+    spec = folder / "missing.yaml"
+    spec.write_text(MATCHES.replace("ids.npy", "absent.jsonl"))
+    done = subprocess.run([TOOLS / "weirc", "match", spec, "--model", model.archive, "--cache", tmp_path],
+                          capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "missing.yaml:6:3: error:" in done.stderr and "absent.jsonl" in done.stderr

@@ -11,6 +11,7 @@
 // processes that make the same one write the same file.
 //
 //   FOLDER/v1/ab/ab12….safetensors   one entry: tensors, and strings about them
+//   FOLDER/activations/…             statistics of activations
 //   FOLDER/locks/ab12…               held by the process that is computing it
 //   FOLDER/id                        a random name, by which the machines of a
 //                                    cluster tell that they see the same folder
@@ -59,6 +60,9 @@ public:
   static llvm::Expected<ResultCache> open(llvm::StringRef folder);
 
   llvm::StringRef folder() const { return root; }
+  /// Where statistics of activations are kept while and after they are
+  /// collected; `collect` looks after them too.
+  std::string activationFolder() const;
 
   /// Whether an entry is there. Its content is not looked at.
   bool contains(llvm::StringRef key) const;

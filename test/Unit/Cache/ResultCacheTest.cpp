@@ -224,6 +224,24 @@ TEST(ResultCache, CollectsByAge) {
   EXPECT_FALSE(cache.contains(keyOf(2)) || cache.contains(keyOf(3)));
 }
 
+TEST(ResultCache, CollectsStatisticsOfActivations) {
+  TemporaryCache folder;
+  ResultCache cache = folder.open();
+  llvm::cantFail(storeSample(cache, keyOf(1)));
+  std::string path = cache.activationFolder() + "/old.coactivations";
+  ASSERT_FALSE(llvm::sys::fs::create_directories(cache.activationFolder()));
+  llvm::cantFail(writeTextAtomically(path, "statistics"));
+  usedBefore(path, 1000);
+  // They are no entries, and count all the same.
+  EXPECT_EQ(llvm::cantFail(cache.list()).size(), 1u);
+  EXPECT_EQ(llvm::cantFail(cache.collect({})).entriesKept, 2u);
+  ResultCache::CollectOptions options;
+  options.unusedFor = std::chrono::seconds(500);
+  EXPECT_EQ(llvm::cantFail(cache.collect(options)).removed.size(), 1u);
+  EXPECT_FALSE(llvm::sys::fs::exists(path));
+  EXPECT_TRUE(cache.contains(keyOf(1)));
+}
+
 TEST(ResultCache, CollectsWhatWasUnusedForLongestUntilTheRestFits) {
   TemporaryCache folder;
   ResultCache cache = folder.open();
