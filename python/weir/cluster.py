@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import time
@@ -33,14 +34,20 @@ if TYPE_CHECKING:
 LOST_WORKERS = 5
 # Seconds that a file of another machine may take to be seen through a network file system.
 VISIBLE_WITHIN = 60.0
+# Seconds in which a cluster must take a connection.
+CONNECTED_WITHIN = 10.0
 # Seconds without news after which the machines of the cluster are looked at.
 PATIENCE = 5.0
 
-# Ray reads these when it is imported, and hands them to the processes that it starts. Of a cluster on this
-# machine nothing listens on another interface than the loopback one: on other systems than Linux Ray does
-# this by itself, and the variable is its switch for that.
+# Ray reads these when it is imported, and hands them to the processes that it starts.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_LOCAL = {
+    # Nothing listens on another interface than the loopback one: on other systems than Linux Ray does this
+    # by itself, and the variable is its switch for that.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # The priority that weirc has without Ray, instead of 15 steps below.
+    "RAY_worker_niceness": "0",
+}
 
 
 @contextlib.contextmanager
@@ -71,28 +78,41 @@ def _import_ray():
 
 @contextlib.contextmanager
 def connection(address: str | None, workers: int, threads: int, progress: Callable[[str], None]):
-    """Ray, connected: to the cluster of this program, to the one at `address`, or to a new one."""
+    """Ray, connected: to the cluster of this program, to the one at `address`, or to a new one; and whether
+    it was connected before."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    with _environment(_QUIET | (_LOOPBACK if address == "local" else {})):
+    with _environment(_QUIET | (_LOCAL if address == "local" else {})):
         ray = _import_ray()
         if ray.is_initialized():
-            yield ray
+            yield ray, True
             return
         quiet = dict(log_to_driver=False, logging_level="ERROR")
         try:
             if address == "local":
                 progress(f"starting Ray with {workers} workers on this machine")
                 with _local(ray, workers * threads, quiet):
-                    yield ray
+                    yield ray, False
                 return
             progress(f"connecting to the Ray cluster at {address}")
+            _check_answers(address)
             try:
                 ray.init(address=address, **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
                 raise WeirError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
-            yield ray
+            yield ray, False
         finally:
             ray.shutdown()
+
+
+def _check_answers(address: str):
+    """Raises WeirError if nobody listens at HOST:PORT, which Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not host or not port.isdecimal():
+        return  # "auto", or "ray://HOST:PORT": Ray looks for it
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTED_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise WeirError(f"no Ray cluster answers at {address}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -249,14 +269,15 @@ def compute(matching: Matching, *, address: str | None = None, workers: int | No
     threads = matching.threads or 1
     run = _Run(matching, parts, Path(listed["cache"]), threads, progress)
     local = workers or max(1, min(len(parts), len(os.sched_getaffinity(0)) // threads))
-    with connection(address, local, threads, progress) as ray:
+    with connection(address, local, threads, progress) as (ray, connected):
         ray.cloudpickle.register_pickle_by_value(cluster_task)
         try:
             run.run(ray, workers)
-        except BaseException:
-            with contextlib.suppress(Exception):
+        finally:
+            # A connection that the program goes on using; of any other, the end takes the tasks with it.
+            # Not by force: this has been seen to end the driver (Ray 2.60, "task that was not pending").
+            if connected:
                 for reference in run.running:
-                    ray.cancel(reference, force=True)
-            raise
+                    ray.cancel(reference)
     progress("looking for the results")
     _check_visible(matching, run.computed)
