@@ -3,7 +3,7 @@
 
 // RUN: %python %S/Inputs/dictionaries.py %t
 // RUN: weir-opt %s --split-input-file --flow-expand-matchings="base=%t/flow all=true" --verify-diagnostics
-// RUN: not weir-opt %S/expand-matchings.mlir --flow-expand-matchings=model=%t/none.pt2 2>&1 | FileCheck %s
+// RUN: not weir-opt %S/Inputs/one-match.mlir --flow-expand-matchings=model=%t/none.pt2 2>&1 | FileCheck %s
 // CHECK: error: {{.*}}none.pt2
 
 // One run says all that is wrong.

@@ -8,6 +8,8 @@
 
 #include "Support.h"
 
+#include "llvm/Support/FileSystem.h"
+
 #include <gmock/gmock.h>
 #include <rapidcheck/gtest.h>
 

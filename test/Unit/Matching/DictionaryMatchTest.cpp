@@ -100,7 +100,6 @@ void expectSame(const Match &one, const Match &two) {
   EXPECT_EQ(one.indices, two.indices);
   EXPECT_EQ(one.values, two.values);
   EXPECT_EQ(one.firing, two.firing);
-  EXPECT_EQ(one.survivors, two.survivors);
   EXPECT_EQ(one.cost, two.cost);
   ASSERT_EQ(one.certificate.has_value(), two.certificate.has_value());
   if (!one.certificate)
