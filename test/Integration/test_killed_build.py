@@ -69,12 +69,11 @@ class Builds:
     def written(self) -> int:
         """Bytes in scratch folders."""
         total = 0
-        for folder in self.folder.glob("out.part-*"):
-            for path in folder.iterdir():
-                try:
-                    total += 1 + path.stat().st_size
-                except FileNotFoundError:
-                    pass  # a temporary name that is gone already
+        for path in self.folder.glob("out.part-*/*"):
+            try:
+                total += 1 + path.stat().st_size
+            except FileNotFoundError:
+                pass  # a temporary name that is gone already
         return total
 
     def sweep(self):

@@ -230,7 +230,7 @@ def change(case: Case, site: str, **tensors):
     save_file({**load_file(path), **tensors}, path)
 
 
-@pytest.mark.parametrize("number, name", [(numpy.nan, "NaN"), (numpy.inf, "infinity"), (-numpy.inf, "infinity")])
+@pytest.mark.parametrize("number, name", [(numpy.nan, "NaN"), (numpy.inf, "infinite"), (-numpy.inf, "infinite")])
 @pytest.mark.parametrize("tensor", ["W_dec", "W_enc", "b_enc", "threshold"])
 def test_weights_that_are_no_numbers(tmp_path, number, name, tensor):
     spec = SPEC.replace("  flow: {method: top_k, k: 2}\n", "")
