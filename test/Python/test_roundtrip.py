@@ -167,13 +167,6 @@ def test_added_program_goes_through_the_ir_again(tmp_path):
     assert json.loads(before) == json.loads(after)
 
 
-def test_added_program_compiles_ahead_of_time(tmp_path):
-    source = Path(families.exported("llama"))
-    path = with_additions(source, tmp_path)
-    package = torch._inductor.aoti_compile_and_package(torch.export.load(path), package_path=str(tmp_path / "aot.pt2"))
-    check_additions(torch._inductor.aoti_load_package(package), source, exact=False)
-
-
 def test_sample_inputs_are_plain_tensors_that_fit(tmp_path):
     source = Path(families.exported("llama"))
     path = with_additions(source, tmp_path)
