@@ -26,7 +26,7 @@ import weir
 from weir import __main__ as command_line
 from weir import cluster, cluster_task
 
-PATIENCE = 240  # seconds; reached only when something is wrong
+PATIENCE = 300  # seconds; reached only when something is wrong
 
 AGENTS = ("ray::DashboardA", "ray::RuntimeEnv")  # as the system abbreviates them
 
