@@ -24,11 +24,6 @@ using matching::FeatureRows;
 using matching::Matcher;
 using matching::MatchUnit;
 
-static bool comparesActivations(flow::Similarity similarity, flow::Fold fold) {
-  return similarity == flow::Similarity::Pearson ||
-         fold == flow::Fold::MeanActivation;
-}
-
 static InFlightDiagnostic noMatches(MLIRContext &context, StringRef spec) {
   return emitError(FileLineColLoc::get(&context, spec, 1, 1))
          << "the spec has no section 'matches'";
@@ -267,7 +262,7 @@ FailureOr<std::vector<MatchPart>> Compiler::matchParts() {
   std::vector<MatchPart> parts;
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     // One pass over a text serves all of these: they are no parts.
-    if (comparesActivations(op.getSimilarityKind(), op.getFoldKind()))
+    if (flow::comparesActivations(op))
       continue;
     progress("looking for " + prefixOf(op));
     auto sides = readSides(op, store);
@@ -292,7 +287,7 @@ LogicalResult Compiler::matchPart(StringRef name) {
   flow::DictionaryStore store(module(), base, archive);
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     if (!name.starts_with(prefixOf(op)) ||
-        comparesActivations(op.getSimilarityKind(), op.getFoldKind()))
+        flow::comparesActivations(op))
       continue;
     auto sides = readSides(op, store);
     if (!sides)

@@ -14,6 +14,16 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
+FailureOr<std::shared_ptr<const Archive>> flow::openModel(ModuleOp module,
+                                                          StringRef path) {
+  if (path.empty())
+    return std::shared_ptr<const Archive>();
+  auto archive = Archive::open(path);
+  if (!archive)
+    return module.emitError(llvm::toString(archive.takeError()));
+  return std::shared_ptr<const Archive>(std::move(*archive));
+}
+
 DictionaryStore::DictionaryStore(ModuleOp module, std::string base,
                                  std::shared_ptr<const Archive> model)
     : module(module), base(std::move(base)), model(std::move(model)) {}

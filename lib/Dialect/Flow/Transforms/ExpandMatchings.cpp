@@ -32,16 +32,10 @@ struct ExpandMatchings
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    std::shared_ptr<const Archive> archive;
-    if (!model.empty()) {
-      auto found = Archive::open(model);
-      if (!found) {
-        module.emitError(llvm::toString(found.takeError()));
-        return signalPassFailure();
-      }
-      archive = *found;
-    }
-    DictionaryStore store(module, base, archive);
+    auto archive = openModel(module, model);
+    if (failed(archive))
+      return signalPassFailure();
+    DictionaryStore store(module, base, *archive);
     bool failedAny = false;
     // What was expanded before, by another run of this pass.
     made.clear();

@@ -78,11 +78,6 @@ private:
   std::map<std::string, Slot> slots;
 };
 
-bool comparesActivations(PairOpInterface op) {
-  return op.getSimilarityKind() == Similarity::Pearson ||
-         op.getFoldKind() == Fold::MeanActivation;
-}
-
 std::string nameOf(ComputedOpInterface op) {
   if (auto pair = dyn_cast<PairOpInterface>(op.getOperation()))
     return (pair.getSourceRef().getValue() + " -> " +
@@ -119,14 +114,10 @@ private:
     auto opened = ResultCache::open(cache);
     if (!opened)
       return module.emitError() << llvm::toString(opened.takeError());
-    std::shared_ptr<const Archive> archive;
-    if (!model.empty()) {
-      auto found = Archive::open(model);
-      if (!found)
-        return module.emitError() << llvm::toString(found.takeError());
-      archive = *found;
-    }
-    DictionaryStore store(module, base, archive);
+    auto archive = openModel(module, model);
+    if (failed(archive))
+      return failure();
+    DictionaryStore store(module, base, *archive);
     RowsInUse rows(store);
     for (auto op : pending)
       if (auto pair = dyn_cast<PairOpInterface>(op.getOperation());

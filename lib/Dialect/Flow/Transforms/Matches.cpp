@@ -39,6 +39,11 @@ void flow::collectLinksOf(MatchingOp matching, LinkedAttr linked,
   }
 }
 
+bool flow::comparesActivations(PairOpInterface op) {
+  return op.getSimilarityKind() == Similarity::Pearson ||
+         op.getFoldKind() == Fold::MeanActivation;
+}
+
 llvm::Expected<matching::MatchOptions>
 flow::matchOptionsOf(PairOpInterface op) {
   matching::MatchOptions options;

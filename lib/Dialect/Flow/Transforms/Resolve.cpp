@@ -29,16 +29,10 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    std::shared_ptr<const Archive> archive;
-    if (!model.empty()) {
-      auto found = Archive::open(model);
-      if (!found) {
-        module.emitError(llvm::toString(found.takeError()));
-        return signalPassFailure();
-      }
-      archive = *found;
-    }
-    DictionaryStore store(module, base, archive);
+    auto archive = openModel(module, model);
+    if (failed(archive))
+      return signalPassFailure();
+    DictionaryStore store(module, base, *archive);
 
     // Report what is wrong with every set, not only with the first.
     bool failedAny = false;

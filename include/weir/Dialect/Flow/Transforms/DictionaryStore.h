@@ -16,6 +16,12 @@
 
 namespace weir::flow {
 
+/// The archive of the model that dictionaries are made from, for the option
+/// `model` of a pass: null if the path is empty. Errors are reported at the
+/// module.
+mlir::FailureOr<std::shared_ptr<const Archive>>
+openModel(mlir::ModuleOp module, llvm::StringRef path);
+
 /// Opens the dictionaries that a module's collections describe, once each.
 class DictionaryStore : public RowSource {
 public:

@@ -24,6 +24,9 @@ void collectLinksOf(MatchingOp matching, LinkedAttr linked,
 mlir::LogicalResult checkCollection(MatchingOp matching, LinkedAttr linked,
                                     mlir::Location loc);
 
+/// Whether a match needs activations on a text, and so the model.
+bool comparesActivations(PairOpInterface op);
+
 /// The options of a match by weights. Errors: a match by activations.
 llvm::Expected<matching::MatchOptions> matchOptionsOf(PairOpInterface op);
 
