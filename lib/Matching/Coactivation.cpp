@@ -165,6 +165,15 @@ const CoactivationTable &Coactivations::tableOf(size_t pair) const {
   return tables[tableIndex[pair]];
 }
 
+std::vector<float> Coactivations::meansWhereFired(size_t dictionary) const {
+  const Moments &moments = dictionaries[dictionary];
+  std::vector<float> means;
+  means.reserve(moments.sum.size());
+  for (auto [sum, fired] : llvm::zip_equal(moments.sum, moments.fired))
+    means.push_back(fired ? static_cast<float>(sum / fired) : 0.0f);
+  return means;
+}
+
 int64_t Coactivations::coactivePairs(size_t pair) const {
   return tableOf(pair).size();
 }

@@ -47,6 +47,8 @@ static StringRef nameOf(Fold fold) {
     return "threshold";
   case Fold::DecoderNorm:
     return "decoder_norm";
+  case Fold::MeanActivation:
+    return "mean_activation";
   }
   llvm_unreachable("unknown fold");
 }
@@ -84,7 +86,8 @@ static std::string hashOf(ArrayRef<RowMatrix> parts) {
 
 Expected<FeatureRows> FeatureRows::read(StringRef name,
                                         const Dictionary &dictionary,
-                                        const MatchOptions &options) {
+                                        const MatchOptions &options,
+                                        ArrayRef<float> means) {
   auto problem = [&](const Twine &what) {
     return createStringError(name + ": " + what);
   };
@@ -126,8 +129,9 @@ Expected<FeatureRows> FeatureRows::read(StringRef name,
     if (options.fold == Fold::Threshold && !folded.threshold)
       return problem("has no thresholds to fold: only JumpReLU dictionaries "
                      "have; use fold: none or decoder_norm");
-    auto left = options.fold == Fold::Threshold ? foldThresholds(folded)
-                                                : foldDecoderNorms(folded);
+    auto left = options.fold == Fold::Threshold    ? foldThresholds(folded)
+                : options.fold == Fold::DecoderNorm ? foldDecoderNorms(folded)
+                                                    : foldMeanActivations(folded, means);
     if (!left)
       return problem(toString(left.takeError()));
     result.left = std::move(*left);

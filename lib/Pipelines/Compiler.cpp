@@ -139,6 +139,10 @@ flow::MatchServices Compiler::matchServices() {
   };
   services.activations = [this](ArrayRef<flow::PairOpInterface> pairs,
                                 ModuleOp) { return matchByActivations(pairs); };
+  services.means = [this](ArrayRef<flow::DictionaryOp> dictionaries,
+                          StringRef text, ModuleOp) {
+    return meanActivations(dictionaries, text);
+  };
   return services;
 }
 

@@ -88,8 +88,7 @@ struct TextJob {
 };
 } // namespace
 
-static ActivationSite siteOf(ModuleOp module, FlatSymbolRefAttr ref) {
-  auto dictionary = module.lookupSymbol<flow::DictionaryOp>(ref.getAttr());
+static ActivationSite siteOf(flow::DictionaryOp dictionary) {
   return {dictionary.getCollection().str(), dictionary.getSite().getKind(),
           dictionary.getSite().getLayer()};
 }
@@ -104,8 +103,12 @@ static std::vector<TextJob> jobsOf(ModuleOp module,
     if (job == jobs.end())
       job = jobs.insert(jobs.end(), TextJob{text, {}, {}, {}});
     job->ops.push_back(i);
-    size_t source = job->indexOf(siteOf(module, op.getSourceRef()));
-    size_t target = job->indexOf(siteOf(module, op.getTargetRef()));
+    auto indexOf = [&](FlatSymbolRefAttr ref) {
+      return job->indexOf(
+          siteOf(module.lookupSymbol<flow::DictionaryOp>(ref.getAttr())));
+    };
+    size_t source = indexOf(op.getSourceRef());
+    size_t target = indexOf(op.getTargetRef());
     job->pairs.push_back({source, target});
   }
   return jobs;
@@ -127,6 +130,52 @@ matchOf(const matching::Coactivations &statistics, size_t pair, int64_t k) {
   return match;
 }
 
+/// Runs a text through the model, or finds what an earlier run has counted.
+llvm::Expected<CollectedActivations>
+Compiler::collectActivations(const ResultCache &cache, StringRef text,
+                             std::vector<ActivationSite> sites,
+                             std::vector<std::pair<size_t, size_t>> pairs) {
+  ActivationMatchingOptions collect;
+  collect.spec = module();
+  collect.base = base;
+  collect.model = options.model;
+  collect.sites = std::move(sites);
+  collect.pairs = std::move(pairs);
+  collect.text = pathBelow(base, text);
+  collect.checkpoints = cache.activationFolder();
+  collect.stage = options.progress;
+  collect.progress = [&](const ActivationProgress &now) {
+    std::string line;
+    llvm::raw_string_ostream(line)
+        << "reading " << text << ", " << now.tokens << " of "
+        << now.totalTokens << " tokens, "
+        << llvm::format("%.0f", now.tokensPerSecond) << " a second";
+    progress(line);
+  };
+  return collectCoactivations(collect);
+}
+
+llvm::Expected<std::vector<std::vector<float>>>
+Compiler::meanActivations(ArrayRef<flow::DictionaryOp> dictionaries,
+                          StringRef text) {
+  if (!archive)
+    return llvm::createStringError(
+        "folds mean activations, which needs a model");
+  auto cache = ResultCache::open(options.cache);
+  if (!cache)
+    return cache.takeError();
+  std::vector<ActivationSite> sites;
+  for (flow::DictionaryOp dictionary : dictionaries)
+    sites.push_back(siteOf(dictionary));
+  auto collected = collectActivations(*cache, text, std::move(sites), {});
+  if (!collected)
+    return collected.takeError();
+  std::vector<std::vector<float>> means;
+  for (size_t i = 0; i < dictionaries.size(); ++i)
+    means.push_back(collected->statistics.meansWhereFired(i));
+  return means;
+}
+
 llvm::Expected<std::vector<Matcher::Outcome>>
 Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
   if (!archive)
@@ -137,24 +186,7 @@ Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
   Matcher matcher(*cache, {});
   std::vector<std::optional<Matcher::Outcome>> outcomes(pairs.size());
   for (const TextJob &job : jobsOf(module(), pairs)) {
-    ActivationMatchingOptions collect;
-    collect.spec = module();
-    collect.base = base;
-    collect.model = options.model;
-    collect.sites = job.sites;
-    collect.pairs = job.pairs;
-    collect.text = pathBelow(base, job.text);
-    collect.checkpoints = cache->activationFolder();
-    collect.stage = options.progress;
-    collect.progress = [&](const ActivationProgress &now) {
-      std::string line;
-      llvm::raw_string_ostream(line)
-          << "reading " << job.text << ", " << now.tokens << " of "
-          << now.totalTokens << " tokens, "
-          << llvm::format("%.0f", now.tokensPerSecond) << " a second";
-      progress(line);
-    };
-    auto collected = collectCoactivations(collect);
+    auto collected = collectActivations(*cache, job.text, job.sites, job.pairs);
     if (!collected)
       return collected.takeError();
     for (auto [place, op] : llvm::enumerate(job.ops)) {
@@ -262,7 +294,7 @@ FailureOr<std::vector<MatchPart>> Compiler::matchParts() {
   std::vector<MatchPart> parts;
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     // One pass over a text serves all of these: they are no parts.
-    if (flow::comparesActivations(op))
+    if (flow::needsActivations(op))
       continue;
     progress("looking for " + prefixOf(op));
     auto sides = readSides(op, store);
@@ -287,7 +319,7 @@ LogicalResult Compiler::matchPart(StringRef name) {
   flow::DictionaryStore store(module(), base, archive);
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     if (!name.starts_with(prefixOf(op)) ||
-        flow::comparesActivations(op))
+        flow::needsActivations(op))
       continue;
     auto sides = readSides(op, store);
     if (!sides)

@@ -539,10 +539,6 @@ void Checker::warnAboutUnused() {
 //===----------------------------------------------------------------------===//
 
 void weir::spec::checkSupported(const Spec &spec, Reporter &reporter) {
-  for (const Match &match : spec.matches)
-    if (match.fold && match.fold->value == Folding::MeanActivation)
-      reporter.error(match.fold->range,
-                     "the fold 'mean_activation' is not yet supported");
   if (spec.graphsKey)
     reporter.error(*spec.graphsKey, "'graphs' is not yet supported");
   auto checkSelection = [&](const Selection &selection) {

@@ -55,6 +55,13 @@ flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4
 
 // -----
 
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
+flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+// expected-error @below {{folds mean activations, which needs the model to run: weirc does it}}
+%0 = flow.permutation @sae.res.0 -> @sae.res.0 by <mse> over <decoder> fold <mean_activation> text "a.jsonl" : !flow.map<6 -> 6>
+
+// -----
+
 %0 = "test.map"() : () -> !flow.map<6 -> 6>
 // expected-error @below {{composes a map that was not computed before}}
 %1 = flow.compose %0, %0 : (!flow.map<6 -> 6>, !flow.map<6 -> 6>) -> !flow.map<6 -> 6>

@@ -16,6 +16,7 @@ from pathlib import Path
 import dictionaries
 import families
 import hooks
+import matches
 import numpy
 import pytest
 import random_dictionaries
@@ -367,3 +368,47 @@ def test_weirc_needs_a_text_that_is_there(small, tmp_path):
                           capture_output=True, text=True)
     assert done.returncode == 2
     assert "missing.yaml:6:3: error:" in done.stderr and "absent.jsonl" in done.stderr
+
+
+@torch.no_grad()
+def test_weirc_folds_mean_activations(small, tmp_path):
+    """Rows divided by the means of the activations on a text, assigned as SciPy does with the means of hooks."""
+    folder, model, ids = small
+    spec = folder / "means.yaml"
+    spec.write_text(MATCHES.replace("heard: {method: top_k, k: 3, similarity: pearson, sites: [res, mlp], text: ids.npy}",
+                                    "means: {method: permutation, sites: [res], weights: [decoder, encoder], "
+                                    "fold: mean_activation, text: ids.npy}\n"
+                                    "  plain: {method: permutation, sites: [res], weights: [decoder, encoder]}"))
+    cache, out = tmp_path / "cache", tmp_path / "means.safetensors"
+    command = [TOOLS / "weirc", "match", spec, "--model", model.archive, "--cache", cache, "--export", out, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    tokens = [row[row >= 0].tolist() for row in ids]
+    # What the command takes by itself: windows as long as the program, of which the first position does not count.
+    windows = [row[at:at + families.MAX_LENGTH] for row in tokens for at in range(0, len(row), families.MAX_LENGTH)]
+    sites = [(0, "res"), (1, "res")]
+    loaded = [dictionaries.load("sae_lens", folder / f"{kind}.{layer}", None) for layer, kind in sites]
+    activations, _ = reference(model.model, [window for window in windows if len(window) > 1], 1, sites, loaded)
+    sides = []
+    for (layer, kind), values in zip(sites, activations):
+        fired = (values > 0).sum(0)
+        means = numpy.divide(values.sum(0), fired, out=numpy.ones(len(fired)), where=fired > 0)
+        weights = load_file(folder / f"{kind}.{layer}" / "sae_weights.safetensors")
+        sides.append(numpy.concatenate([weights["W_dec"] * means[:, None], weights["W_enc"].T / means[:, None]], axis=1))
+        assert fired.min() == 0 or means.std() > 0.1
+    table = matches.similarities(*sides, "mse")
+    columns, values = matches.assignment(table)
+    got = load_file(out)
+    found = got["means/res.0/res.1/indices"][:, 0]
+    assert sorted(found) == sorted(columns)
+    # A mean is off by some rounding of the model's; a near tie may fall the other way.
+    assert table[numpy.arange(len(found)), found].sum() == pytest.approx(values.sum(), rel=1e-4)
+    numpy.testing.assert_allclose(got["means/res.0/res.1/values"][:, 0], table[numpy.arange(len(found)), found], rtol=1e-3)
+    # The fold makes a difference.
+    assert not numpy.array_equal(found, got["plain/res.0/res.1/indices"][:, 0])
+
+    [statistics] = (cache / "activations").glob("*.coactivations")
+    written = statistics.stat().st_mtime_ns
+    again = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert all(entry["cached"] for entry in again["matches"]) and statistics.stat().st_mtime_ns == written

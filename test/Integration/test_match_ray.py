@@ -7,10 +7,12 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import fcntl
+import functools
 import ipaddress
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -264,6 +266,28 @@ def test_killed_driver(case):
     assert entries.items() <= case.merged().items()
     alone, expected = case.alone()
     assert matches == expected and same(report, alone)
+
+
+def test_interrupted(case, workers):
+    """A driver of its own on the cluster of this process; the cluster outlives it."""
+    address = workers.get_runtime_context().gcs_address
+    with case.held(list(case.parts())[-1]) as others:
+        # As a terminal starts it: who runs the tests in the background of a script has interrupts ignored,
+        # which Python leaves so.
+        driver = subprocess.Popen([sys.executable, "-m", "weir", *case.arguments("--address", address)],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                  preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+        try:
+            process, entries = others()
+            os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+            stdout, stderr = driver.communicate(timeout=PATIENCE)
+        finally:
+            driver.kill()
+        assert (driver.returncode, stdout, stderr) == (130, "", "")
+        wait(lambda: is_gone(process))
+    assert case.entries() == entries
+    case.match()
+    assert len(case.starts()) == 7
 
 
 def spoil(dictionary: Path):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import families
@@ -30,8 +31,24 @@ def logits(family: str, tokens: torch.Tensor, dtype=torch.float32) -> torch.Tens
     return model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits.float()
 
 
+# Loading takes seconds, so tests share what was loaded.
+@functools.cache
 def load(family: str, dtype: str = "f32") -> torch.export.ExportedProgram:
     return torch.export.load(families.exported(family, dtype))
+
+
+@functools.cache
+def module(family: str, dtype: str = "f32"):
+    return load(family, dtype).module()
+
+
+def fresh(family: str, dtype: str = "f32"):
+    """The program to run, its cache empty as after loading."""
+    run = module(family, dtype)
+    for name, buffer in run.named_buffers():
+        if "kv_cache" in name:
+            buffer.zero_()
+    return run
 
 
 def close(got, want):
@@ -41,13 +58,13 @@ def close(got, want):
 @every_family
 @torch.no_grad()
 def test_prefill_of_a_whole_batch(family):
-    close(load(family).module()(ids(), positions()), logits(family, ids()))
+    close(fresh(family)(ids(), positions()), logits(family, ids()))
 
 
 @every_family
 @torch.no_grad()
 def test_token_by_token_in_a_batch_of_one(family):
-    run, want = load(family).module(), logits(family, ids(1))
+    run, want = fresh(family), logits(family, ids(1))
     for at in range(LENGTH):
         close(run(ids(1)[:, at : at + 1], positions(1, 1, at)), want[:, at : at + 1])
 
@@ -55,7 +72,7 @@ def test_token_by_token_in_a_batch_of_one(family):
 @every_family
 @torch.no_grad()
 def test_prefill_in_pieces_then_decode_a_full_batch(family):
-    run, want = load(family).module(), logits(family, ids())
+    run, want = fresh(family), logits(family, ids())
     for start, stop in ((0, 1), (1, 9), (9, 17), *((at, at + 1) for at in range(17, LENGTH))):
         close(run(ids()[:, start:stop], positions(3, stop - start, start)), want[:, start:stop])
 
@@ -63,7 +80,7 @@ def test_prefill_in_pieces_then_decode_a_full_batch(family):
 @every_family
 @torch.no_grad()
 def test_ragged_rows_are_bit_equal_to_padded_rows_and_close_to_single_ones(family):
-    run, tokens, lengths = load(family).module(), ids(), (20, 7, 1)
+    run, tokens, lengths = fresh(family), ids(), (20, 7, 1)
     where = positions()
     for row, length in enumerate(lengths):
         where[row, length:] = -1
@@ -86,7 +103,7 @@ def test_ragged_rows_are_bit_equal_to_padded_rows_and_close_to_single_ones(famil
 @every_family
 @torch.no_grad()
 def test_a_row_starts_afresh_at_position_0(family):
-    run, want = load(family).module(), logits(family, ids())
+    run, want = fresh(family), logits(family, ids())
     run(ids().flip(1), positions())
     close(run(ids()[:, :6], positions(3, 6)), want[:, :6])
 
@@ -96,7 +113,7 @@ def test_a_row_starts_afresh_at_position_0(family):
 def test_bf16_stays_near_f32(family):
     exported = load(family, "bf16")
     assert {tensor.dtype for tensor in exported.state_dict.values()} == {torch.bfloat16}
-    got = exported.module()(ids(), positions())
+    got = fresh(family, "bf16")(ids(), positions())
     assert got.dtype == torch.float32
     want = logits(family, ids(), torch.bfloat16)
     reference = logits(family, ids())
@@ -162,8 +179,7 @@ def test_the_graph_holds_nothing_that_does_nothing(family):
 @every_family
 @torch.no_grad()
 def test_the_spare_slot_is_never_read_and_other_rows_are_left_alone(family):
-    exported = load(family)
-    run = exported.module()
+    run = fresh(family)
     cache = {name: buffer for name, buffer in run.named_buffers() if "kv_cache" in name}
     assert len(cache) == 6
     for buffer in cache.values():
@@ -181,7 +197,7 @@ def test_the_spare_slot_is_never_read_and_other_rows_are_left_alone(family):
 
 @torch.no_grad()
 def test_a_position_past_the_cache_is_an_error():
-    run = load("llama").module()
+    run = fresh("llama")
     run(ids(1, 1), torch.tensor([[families.MAX_LENGTH - 1]]))
     for position in (families.MAX_LENGTH, families.MAX_LENGTH + 1):
         with pytest.raises(IndexError):
@@ -190,7 +206,7 @@ def test_a_position_past_the_cache_is_an_error():
 
 @torch.no_grad()
 def test_a_batch_or_text_larger_than_the_program_is_an_error():
-    run = load("llama").module()
+    run = fresh("llama")
     for rows, length in ((families.MAX_BATCH + 1, 2), (1, families.MAX_LENGTH + 1)):
         with pytest.raises((RuntimeError, AssertionError)):
             run(ids(rows, length), positions(rows, length) % families.MAX_LENGTH)

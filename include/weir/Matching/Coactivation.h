@@ -111,6 +111,10 @@ public:
   llvm::ArrayRef<int64_t> fired(size_t dictionary) const {
     return dictionaries[dictionary].fired;
   }
+  /// sum a_t / N_i of each feature, [F], rounded to f32: the mean of its
+  /// activations where it fires, as long as none is negative. 0 where it never
+  /// fires.
+  std::vector<float> meansWhereFired(size_t dictionary) const;
   /// Pairs of features that were active at the same token, of one pair of
   /// dictionaries.
   int64_t coactivePairs(size_t pair) const;

@@ -29,7 +29,7 @@ enum class Method : uint8_t { TopK, Permutation };
 
 /// What brings the dictionaries to one scale before they are compared, see
 /// Folding.h.
-enum class Fold : uint8_t { None, Threshold, DecoderNorm };
+enum class Fold : uint8_t { None, Threshold, DecoderNorm, MeanActivation };
 
 struct MatchOptions {
   Method method = Method::TopK;
@@ -48,11 +48,13 @@ struct MatchOptions {
 /// widths of the parts.
 class FeatureRows {
 public:
-  /// `name` stands in errors. Errors: those of reading the dictionary; no part;
-  /// a fold that this dictionary has no numbers for (threshold: no JumpReLU).
+  /// `name` stands in errors; `means` [F] are for Fold::MeanActivation. Errors:
+  /// those of reading the dictionary; no part; a fold that this dictionary has no
+  /// numbers for (threshold: no JumpReLU).
   static llvm::Expected<FeatureRows> read(llvm::StringRef name,
                                           const Dictionary &dictionary,
-                                          const MatchOptions &options);
+                                          const MatchOptions &options,
+                                          llvm::ArrayRef<float> means = {});
 
   llvm::StringRef name() const { return title; }
   int64_t features() const { return rows; }

@@ -21,6 +21,9 @@
 
 namespace weir {
 
+struct ActivationSite;
+struct CollectedActivations;
+
 struct CompilerOptions {
   /// The spec, a YAML file.
   std::string spec;
@@ -88,6 +91,13 @@ private:
   flow::MatchServices matchServices();
   llvm::Expected<std::vector<matching::Matcher::Outcome>>
   matchByActivations(llvm::ArrayRef<flow::PairOpInterface> pairs);
+  llvm::Expected<std::vector<std::vector<float>>>
+  meanActivations(llvm::ArrayRef<flow::DictionaryOp> dictionaries,
+                  llvm::StringRef text);
+  llvm::Expected<CollectedActivations>
+  collectActivations(const ResultCache &cache, llvm::StringRef text,
+                     std::vector<ActivationSite> sites,
+                     std::vector<std::pair<size_t, size_t>> pairs);
   /// A path of the spec, which is relative to its folder.
   static std::string pathBelow(llvm::StringRef base, llvm::StringRef path);
   mlir::LogicalResult expandMatchings();

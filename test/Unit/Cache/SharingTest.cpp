@@ -194,9 +194,34 @@ TEST(UnwritableCache, IsAnErrorThatSaysWhere) {
   EXPECT_THAT(messageOf(cache.lock(keyOf(1))), HasSubstr("cannot lock '"));
 }
 
+/// What `check` says in a child process that is no root, who may write
+/// everywhere.
+std::string asPlainUser(llvm::function_ref<std::string()> check) {
+  int ends[2];
+  if (::pipe(ends) != 0)
+    return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t nobody = 65534;
+    std::string said = "cannot become another user";
+    if (::geteuid() != 0 || (::setgid(nobody) == 0 && ::setuid(nobody) == 0))
+      said = check();
+    const bool written =
+        ::write(ends[1], said.data(), said.size()) == ssize_t(said.size());
+    ::_exit(written ? 0 : 1);
+  }
+  ::close(ends[1]);
+  std::string said;
+  char buffer[256];
+  for (ssize_t count; (count = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, count);
+  ::close(ends[0]);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status == 0 ? said : "the child failed: " + said;
+}
+
 TEST(UnwritableCache, ReadOnlyStillGivesWhatIsThere) {
-  if (::geteuid() == 0)
-    GTEST_SKIP() << "root may write everywhere";
   TemporaryCache folder;
   {
     ResultCache cache = folder.open();
@@ -204,15 +229,27 @@ TEST(UnwritableCache, ReadOnlyStillGivesWhatIsThere) {
   }
   namespace fs = std::filesystem;
   auto protect = [&](fs::perms permissions) {
+    fs::permissions(folder.path(), permissions);
     for (const auto &entry : fs::recursive_directory_iterator(folder.path()))
       if (entry.is_directory())
         fs::permissions(entry.path(), permissions);
   };
-  protect(fs::perms::owner_read | fs::perms::owner_exec);
-  ResultCache cache = folder.open();
-  EXPECT_TRUE(llvm::cantFail(cache.find(keyOf(1))));
-  EXPECT_THAT(messageOf(storeSample(cache, keyOf(2))),
-              HasSubstr("cannot write to the cache"));
+  constexpr fs::perms readable =
+      fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
+      fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec;
+  protect(readable);
+  std::string said = asPlainUser([&]() -> std::string {
+    auto cache = ResultCache::open(folder.path());
+    if (!cache)
+      return llvm::toString(cache.takeError());
+    auto found = cache->find(keyOf(1));
+    if (!found)
+      return llvm::toString(found.takeError());
+    return (*found ? "found; " : "not found; ") +
+           messageOf(storeSample(*cache, keyOf(2)));
+  });
+  EXPECT_THAT(said, testing::StartsWith("found; "));
+  EXPECT_THAT(said, HasSubstr("cannot write to the cache"));
   protect(fs::perms::owner_all);
 }
 

@@ -256,6 +256,23 @@ RC_GTEST_PROP(Coactivation, FiringTogetherCountsTokens, ()) {
   }
 }
 
+RC_GTEST_PROP(Coactivation, MeansAreOverTheTokensThatFire, ()) {
+  std::mt19937 random(*rc::gen::arbitrary<uint32_t>());
+  const Dense dense = randomActivations(random, *rc::gen::inRange(1, 60), 12);
+  const Coactivations statistics = statisticsOf({dense}, {});
+  const std::vector<float> means = statistics.meansWhereFired(0);
+  RC_ASSERT(means.size() == 12u);
+  for (int64_t f = 0; f < 12; ++f) {
+    double sum = 0;
+    int64_t fired = 0;
+    for (const std::vector<float> &token : dense.tokens) {
+      sum += token[f];
+      fired += token[f] > 0;
+    }
+    RC_ASSERT(means[f] == (fired ? static_cast<float>(sum / fired) : 0.0f));
+  }
+}
+
 RC_GTEST_PROP(Coactivation, CutsDoNotMatterAndFilesGoOn, ()) {
   std::mt19937 random(*rc::gen::arbitrary<uint32_t>());
   const int64_t tokens = *rc::gen::inRange(1, 60);

@@ -13,7 +13,9 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace weir::flow {
@@ -30,6 +32,10 @@ using matching::Matcher;
 
 namespace {
 
+StringRef textOf(PairOpInterface op) {
+  return op.getTextRef() ? op.getTextRef().getValue() : StringRef();
+}
+
 /// The rows of dictionaries, each kept from its first use to its last.
 class RowsInUse {
 public:
@@ -39,6 +45,10 @@ public:
     for (FlatSymbolRefAttr ref : {op.getSourceRef(), op.getTargetRef()})
       ++slots[keyOf(op, ref)].uses;
   }
+  /// Mean activations [F] of a dictionary on a text, for the fold.
+  void setMeans(StringRef dictionary, StringRef text, std::vector<float> values) {
+    means[{dictionary.str(), text.str()}] = std::move(values);
+  }
   llvm::Expected<const FeatureRows *> get(PairOpInterface op,
                                           FlatSymbolRefAttr ref,
                                           const matching::MatchOptions &options) {
@@ -47,7 +57,9 @@ public:
       auto dictionary = store.open(ref.getValue());
       if (!dictionary)
         return dictionary.takeError();
-      auto rows = FeatureRows::read(ref.getValue(), **dictionary, options);
+      auto rows = FeatureRows::read(
+          ref.getValue(), **dictionary, options,
+          means[{ref.getValue().str(), textOf(op).str()}]);
       if (!rows)
         return rows.takeError();
       slot.rows = std::make_unique<FeatureRows>(std::move(*rows));
@@ -67,15 +79,16 @@ private:
     int64_t uses = 0;
     std::unique_ptr<FeatureRows> rows;
   };
-  /// Rows depend on the dictionary, the parts and the fold.
+  /// Rows depend on the dictionary, the parts and the fold with its text.
   static std::string keyOf(PairOpInterface op, FlatSymbolRefAttr ref) {
     return (ref.getValue() + ":" +
             Twine(static_cast<uint32_t>(op.getWeightParts())) + ":" +
-            stringifyFold(op.getFoldKind()))
+            stringifyFold(op.getFoldKind()) + ":" + textOf(op))
         .str();
   }
   DictionaryStore &store;
   std::map<std::string, Slot> slots;
+  std::map<std::pair<std::string, std::string>, std::vector<float>> means;
 };
 
 std::string nameOf(ComputedOpInterface op) {
@@ -100,12 +113,14 @@ private:
   LogicalResult run() {
     ModuleOp module = getOperation();
     SmallVector<ComputedOpInterface> pending;
-    SmallVector<PairOpInterface> byActivation;
+    SmallVector<PairOpInterface> byActivation, foldingMeans;
     for (auto op : module.getOps<ComputedOpInterface>()) {
       pending.push_back(op);
       auto pair = dyn_cast<PairOpInterface>(op.getOperation());
       if (pair && comparesActivations(pair))
         byActivation.push_back(pair);
+      else if (pair && needsActivations(pair))
+        foldingMeans.push_back(pair);
     }
     // Without a match there is no need for a cache either.
     if (pending.empty())
@@ -140,6 +155,8 @@ private:
     Matcher matcher(*opened, settings);
 
     if (!byActivation.empty() && failed(matchActivations(byActivation)))
+      return failure();
+    if (!foldingMeans.empty() && failed(collectMeans(foldingMeans, rows)))
       return failure();
     for (auto op : pending) {
       at = op->getLoc();
@@ -230,6 +247,31 @@ private:
     for (auto [i, outcome] : llvm::enumerate(*outcomes)) {
       PairOpInterface pair = pairs[i];
       finish(cast<ComputedOpInterface>(pair.getOperation()), outcome);
+    }
+    return success();
+  }
+
+  /// The means that folds need, each text read once for all dictionaries.
+  LogicalResult collectMeans(ArrayRef<PairOpInterface> pairs, RowsInUse &rows) {
+    if (!services.means)
+      return pairs.front()->emitError("folds mean activations, which needs the "
+                                      "model to run: weirc does it");
+    llvm::MapVector<StringRef, llvm::SetVector<DictionaryOp>> wanted;
+    llvm::DenseMap<StringRef, PairOpInterface> firstOf;
+    for (PairOpInterface pair : pairs) {
+      firstOf.try_emplace(textOf(pair), pair);
+      for (FlatSymbolRefAttr ref : {pair.getSourceRef(), pair.getTargetRef()})
+        wanted[textOf(pair)].insert(
+            getOperation().lookupSymbol<DictionaryOp>(ref.getAttr()));
+    }
+    for (auto &[text, dictionaries] : wanted) {
+      auto means =
+          services.means(dictionaries.getArrayRef(), text, getOperation());
+      if (!means)
+        return firstOf[text]->emitError() << llvm::toString(means.takeError());
+      for (auto [i, dictionary] : llvm::enumerate(dictionaries))
+        rows.setMeans(flow::DictionaryOp(dictionary).getSymName(), text,
+                      std::move((*means)[i]));
     }
     return success();
   }

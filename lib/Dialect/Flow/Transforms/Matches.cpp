@@ -40,8 +40,11 @@ void flow::collectLinksOf(MatchingOp matching, LinkedAttr linked,
 }
 
 bool flow::comparesActivations(PairOpInterface op) {
-  return op.getSimilarityKind() == Similarity::Pearson ||
-         op.getFoldKind() == Fold::MeanActivation;
+  return op.getSimilarityKind() == Similarity::Pearson;
+}
+
+bool flow::needsActivations(PairOpInterface op) {
+  return comparesActivations(op) || op.getFoldKind() == Fold::MeanActivation;
 }
 
 llvm::Expected<matching::MatchOptions>
@@ -81,8 +84,8 @@ flow::matchOptionsOf(PairOpInterface op) {
     options.fold = matching::Fold::DecoderNorm;
     break;
   case Fold::MeanActivation:
-    return llvm::createStringError("folds mean activations, which needs the "
-                                   "model and is done by weirc only");
+    options.fold = matching::Fold::MeanActivation;
+    break;
   }
   return options;
 }

@@ -24,8 +24,11 @@ void collectLinksOf(MatchingOp matching, LinkedAttr linked,
 mlir::LogicalResult checkCollection(MatchingOp matching, LinkedAttr linked,
                                     mlir::Location loc);
 
-/// Whether a match needs activations on a text, and so the model.
+/// Whether a match compares activations on a text instead of weights.
 bool comparesActivations(PairOpInterface op);
+/// Whether it needs activations at all, and so the model: to compare them, or to
+/// fold their means into weights.
+bool needsActivations(PairOpInterface op);
 
 /// The options of a match by weights. Errors: a match by activations.
 llvm::Expected<matching::MatchOptions> matchOptionsOf(PairOpInterface op);
@@ -37,6 +40,13 @@ using ActivationMatcher =
     std::function<llvm::Expected<std::vector<matching::Matcher::Outcome>>(
         llvm::ArrayRef<PairOpInterface> pairs, mlir::ModuleOp module)>;
 
+/// The mean activations [F] of features on a text (see
+/// Coactivations::meansWhereFired), for each of the dictionaries.
+using MeanActivations =
+    std::function<llvm::Expected<std::vector<std::vector<float>>>(
+        llvm::ArrayRef<DictionaryOp> dictionaries, llvm::StringRef text,
+        mlir::ModuleOp module)>;
+
 /// What a run of flow-match is told about and asked.
 struct MatchServices {
   /// Called before each match: how many are done, of how many, and which one is
@@ -44,6 +54,7 @@ struct MatchServices {
   std::function<void(int64_t done, int64_t total, llvm::StringRef next)> progress;
   /// Null where activations cannot be compared: such a match is an error then.
   ActivationMatcher activations;
+  MeanActivations means;
   /// Gets every result, in the order of the IR; may be empty.
   std::function<void(ComputedOpInterface op,
                      const matching::Matcher::Outcome &outcome)>

@@ -1,0 +1,152 @@
+//===- EveryPlaceTest.cpp - An error in every place of a spec ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A spec that has every key of the language, and a damage of every kind at every
+// place of it: each gives an error that points into the damage.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Support.h"
+
+#include "weir/Spec/Keywords.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <gtest/gtest.h>
+
+using namespace weir::spec;
+using namespace weir::spec::testing;
+
+namespace {
+
+constexpr llvm::StringLiteral everything = R"(weir: 1
+model: {program: a.pt2, sites: {res: "m.{layer}", mlp: "m.{layer}.mlp", att: "m.{layer}.att", mid: "m.{layer}.mid", head: "m.{layer}.o"}}
+dictionaries:
+  sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 9..16}
+  words: {format: unembedding, sites: [res], layers: 29}
+features:
+  few: [sae:10/res/811, {antagonists: sae:10/res/5, count: 2}, {site: sae:9/att}]
+  one: sae:12/res/411
+  before: {predecessors: sae:12/res/411, match: flow, count: 3}
+  behind: {successors: sae:12/res/411, match: flow, count: 3}
+knobs:
+  mood: {default: 1.0, range: [0, 8]}
+matches:
+  flow: {dictionary: sae, sites: [res, mlp], layers: 10..12, method: top_k, k: 2, similarity: dot, weights: [encoder, decoder], fold: threshold}
+  heard: {dictionary: sae, method: top_k, similarity: pearson, text: held-out.jsonl}
+policies:
+  push: {on: sae:12/res/1, do: add, strength: {value: 8, schedule: exponential, rate: -0.05, times: mood}, normalize: true, layers: cumulative, norm: preserve}
+  line: {on: sae:12/res/2, do: add, strength: {value: 8, schedule: linear, last: 2}, layers: 9..12}
+  bell: {on: sae:12/res/3, do: add, strength: {value: 8, schedule: gaussian, center: 12, width: 2}}
+  pin: {on: {features: one}, do: set, value: 3, times: mood, only_active: true}
+  flip: {on: [sae:12/mlp/3, {features: few}], do: scale, factor: -1, when: {any: [{feature: sae:9/res/77, above: 0.5, below: 2}, {all: [{feature: sae:9/att/7, below: 3}]}]}}
+  bound: {on: sae:13/res/3, do: clamp, min: 0, max: 4, tokens: {part: prompt, skip_first: 2, from: 3, to: 9}}
+  off: {on: sae:14/res/3, do: ablate, tokens: {positions: [1, 4]}}
+  move: {on: sae:11/res/5, to: sae:12/res/6, do: transfer}
+  remove: {on: sae:15/res/6, do: project_out, tokens: generated}
+  watch: {on: sae:16/res/6, do: record}
+plans:
+  default: [push, line, bell, pin, flip, bound, off, move, remove, watch]
+  plain: []
+)";
+
+/// Keys that the writer of a spec chooses are those of these sections.
+bool namesThings(llvm::StringRef section) {
+  return llvm::is_contained({"dictionaries", "features", "knobs", "matches",
+                             "policies", "plans"},
+                            section);
+}
+
+class Damage {
+public:
+  void run() {
+    Imported whole = import(everything);
+    ASSERT_TRUE(whole.succeeded) << whole.all();
+    ParsedYaml parsed = parse(everything);
+    ASSERT_TRUE(parsed.root);
+    map(*parsed.root, "", 0);
+  }
+  unsigned count = 0;
+  llvm::StringSet<> keys;
+
+private:
+  /// Puts `text` in the place of a range; an error must point there.
+  void replace(SourceRange range, const std::string &text,
+               const std::string &where) {
+    ++count;
+    std::string spec = everything.substr(0, range.begin).str() + text +
+                       everything.substr(range.end).str();
+    SourceFile file("test.yaml", spec);
+    auto first = file.lineAndColumn(range.begin);
+    auto last = file.lineAndColumn(
+        static_cast<uint32_t>(range.begin + text.size()));
+    Imported result = import(spec);
+    EXPECT_FALSE(result.succeeded) << where << " as " << text;
+    EXPECT_TRUE(llvm::any_of(result.messages, [&](const Said &said) {
+      std::pair at(said.line, said.column);
+      return said.severity == "error" && first <= at && at <= last;
+    })) << where << " as " << text << ", at " << first.first << ":"
+        << first.second << ":\n" << result.all();
+  }
+
+  void map(const YamlNode &node, const std::string &where, unsigned depth) {
+    const bool chosen = depth == 1 && namesThings(where);
+    for (const YamlEntry &entry : node.entries) {
+      const std::string path =
+          where.empty() ? entry.key.value : where + "." + entry.key.value;
+      const std::string key = entry.key.value;
+      if (!chosen) {
+        keys.insert(key);
+        replace(entry.key.range, key + "z", path);
+      }
+      // Nested keys, and the same key twice.
+      replace(entry.key.range, "[" + key + "]", path);
+      const uint32_t end = entry.value.range.end;
+      if (depth > 0 && everything[node.range.begin] == '{')
+        replace({end, end}, ", " + key + ": 1", path);
+      // Without a value: the message stands at the key.
+      replace({entry.key.range.begin, end}, key + ": ", path);
+      value(entry.value, path, depth + 1);
+    }
+    if (everything[node.range.begin] == '{')
+      replace({node.range.begin + 1, node.range.begin + 1}, "zzz: 1, ", where);
+  }
+
+  void value(const YamlNode &node, const std::string &where, unsigned depth) {
+    replace(node.range, "[[1]]", where);
+    replace(node.range, "{zzz: 1}", where);
+    // Nothing in the language is written like this.
+    replace(node.range, "\"\"", where);
+    replace(node.range, "!tag 1", where);
+    replace(node.range, "*nowhere", where);
+    if (node.isMap())
+      map(node, where, depth);
+    for (const YamlNode &item : node.items)
+      value(item, where + "[]", depth + 1);
+  }
+};
+
+} // namespace
+
+TEST(EveryPlace, HoldsAnErrorThatIsFound) {
+  Damage damage;
+  damage.run();
+  EXPECT_GT(damage.count, 1000u);
+  // No key of the language is missing above, but for those of what is not
+  // supported yet.
+  llvm::StringSet<> later;
+  for (llvm::StringRef key : {"graphs", "graph", "form", "quantile"})
+    later.insert(key);
+  for (const Keys &keys :
+       {specKeys(), modelKeys(), dictionaryKeys(), knobKeys(), matchKeys(),
+        policyKeys(), strengthKeys(), tokensKeys(), conditionKeys(),
+        selectorKeys()})
+    for (llvm::StringRef key : keys.keys)
+      EXPECT_TRUE(damage.keys.contains(key) || later.contains(key)) << key.str();
+}
