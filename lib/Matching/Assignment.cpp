@@ -21,6 +21,7 @@
 #include "weir/Matching/Assignment.h"
 
 #include "Exact.h"
+#include "PrefixScan.h"
 #include "Scan.h"
 #include "Solvers.h"
 
@@ -65,6 +66,8 @@ public:
 
 private:
   llvm::Error seed();
+  llvm::Error seedByPrefix(llvm::ArrayRef<int64_t> groups,
+                           std::vector<int64_t> &left);
   llvm::Error connect();
   llvm::Expected<int64_t> price();
   llvm::Error grow(llvm::ArrayRef<int64_t> groups,
@@ -138,6 +141,45 @@ void GrowingProblem::orderMembers() {
   }
 }
 
+/// Where most rows have one column that is much better than all others, and
+/// no two the same, that column alone: found by the rows' first numbers. The
+/// groups of rows that this leaves go to `left`.
+llvm::Error GrowingProblem::seedByPrefix(llvm::ArrayRef<int64_t> groups,
+                                         std::vector<int64_t> &left) {
+  ScanTask task{a,  b, a.representatives(), b.representatives(), {}, 1,
+                kind, options.screen, options.device};
+  left = groups.vec();
+  if (!mayScanPrefixes(task))
+    return llvm::Error::success();
+  llvm::Expected<PrefixChoice> choice = choosePrefix(task);
+  if (!choice)
+    return choice.takeError();
+  if (!choice->prefix || choice->open > 0.25)
+    return llvm::Error::success();
+  llvm::Expected<PrefixResult> told = scanPrefixes(task, choice->prefix);
+  if (!told)
+    return told.takeError();
+  stats.survivors += static_cast<int64_t>(groups.size());
+  std::vector<int32_t> wanted(b.groups(), 0);
+  for (const Found &found : told->best)
+    if (found.column >= 0)
+      ++wanted[found.column];
+  left.clear();
+  for (int64_t g : groups) {
+    const Found found = told->best[g];
+    if (found.column < 0 || wanted[found.column] > 1 ||
+        a.members(g).size() > 1 || b.members(found.column).size() > 1) {
+      left.push_back(g);
+      continue;
+    }
+    const int64_t row = a.representatives()[g];
+    solver.add(row, static_cast<int32_t>(b.representatives()[found.column]),
+               -found.value);
+    bounds[row] = -told->others[g];
+  }
+  return llvm::Error::success();
+}
+
 /// The first graph: each row's best columns. Where these crowd in few columns
 /// (as those of the largest norms do under the dot product) and F == F', the
 /// columns' best rows join, the best similarity becomes the column's starting
@@ -145,12 +187,14 @@ void GrowingProblem::orderMembers() {
 llvm::Error GrowingProblem::seed() {
   const int64_t k = std::min(std::max<int64_t>(options.candidates, 2),
                              b.groups());
-  std::vector<int64_t> groups(a.groups()), columnGroups(b.groups());
-  std::iota(groups.begin(), groups.end(), 0);
+  std::vector<int64_t> all(a.groups()), columnGroups(b.groups()), groups;
+  std::iota(all.begin(), all.end(), 0);
   std::iota(columnGroups.begin(), columnGroups.end(), 0);
+  if (llvm::Error error = seedByPrefix(all, groups))
+    return error;
   std::vector<double> offsets(b.groups(), 0.0);
   std::vector<Found> lists;
-  lists.reserve(a.groups() * k);
+  lists.reserve(groups.size() * k);
   auto keepList = [&](int64_t g, llvm::ArrayRef<Found> best) {
     lists.insert(lists.end(), best.begin(), best.end());
   };
@@ -160,6 +204,7 @@ llvm::Error GrowingProblem::seed() {
   for (const Found &found : lists)
     wanted[found.column] = 1;
   const bool crowded =
+      groups.size() == all.size() &&
       2 * std::count(wanted.begin(), wanted.end(), 1) < b.groups();
   if (crowded && n == m) {
     const int64_t kB = std::min<int64_t>(
@@ -190,8 +235,8 @@ llvm::Error GrowingProblem::seed() {
     if (llvm::Error error = grow(groups, columnGroups, offsets, k, keepList))
       return error;
   }
-  for (int64_t g = 0; g < a.groups(); ++g) {
-    llvm::ArrayRef<Found> best = llvm::ArrayRef(lists).slice(g * k, k);
+  for (auto [at, g] : llvm::enumerate(groups)) {
+    llvm::ArrayRef<Found> best = llvm::ArrayRef(lists).slice(at * k, k);
     for (int64_t row : a.members(g)) {
       double bound = k == b.groups()
                          ? infinite

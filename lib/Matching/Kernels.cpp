@@ -103,6 +103,23 @@ double matching::packBytes(const float *in, int64_t width, float scale,
          0x1p-22;
 }
 
+WEIR_MATCHING_CLONES static float sumOfSquares(const float *in, int64_t width,
+                                               float scale) {
+#pragma clang fp reassociate(on)
+  float sum = 0;
+  for (int64_t k = 0; k < width; ++k) {
+    const float value = in[k] * scale;
+    sum += value * value;
+  }
+  return sum;
+}
+
+double matching::normBound(const float *in, int64_t width, float scale) {
+  const double squares = sumOfSquares(in, width, scale);
+  return std::sqrt(squares + width * 0x1p-120) *
+         (1.0001 + static_cast<double>(width) * 0x1p-23);
+}
+
 WEIR_MATCHING_CLONES static void dotSums(const float *a, const float *b,
                                          int64_t width, float *out) {
 #pragma clang fp contract(fast)
@@ -166,6 +183,37 @@ lowerFrom(const T *products, const BoundTerms &terms, int64_t count,
 }
 
 // Function versions cannot be templates.
+/// Into lanes: the two largest of every chunk-th bound.
+template <typename T>
+[[gnu::always_inline]] static inline void
+upperFrom(const T *products, const BoundTerms &terms, float rest,
+          const float *rests, int64_t count, float *__restrict out,
+          float *__restrict first, float *__restrict second) {
+  const float row = terms.row, slack = terms.slack, spread = terms.spread,
+              beta = terms.beta;
+  for (int64_t j = 0; j < count; j += chunk)
+    for (int64_t l = 0; l < chunk; ++l) {
+      const float p = widen(products[j + l]) * terms.scale[j + l] * row;
+      const float upper = p + __builtin_fabsf(p) * beta + terms.offset[j + l] +
+                          slack * terms.weight[j + l] +
+                          spread * terms.loss[j + l] + rest * rests[j + l];
+      out[j + l] = upper;
+      const float lesser = upper < first[l] ? upper : first[l];
+      second[l] = lesser > second[l] ? lesser : second[l];
+      first[l] = upper > first[l] ? upper : first[l];
+    }
+}
+
+static TwoLargest largestOfLanes(const float *first, const float *second) {
+  TwoLargest largest{-INFINITY, -INFINITY};
+  for (int64_t l = 0; l < chunk; ++l) {
+    largest.second = std::max(
+        {largest.second, second[l], std::min(largest.first, first[l])});
+    largest.first = std::max(largest.first, first[l]);
+  }
+  return largest;
+}
+
 #define WEIR_SCREEN_KERNELS(Type, Suffix)                                      \
   WEIR_MATCHING_CLONES static int64_t collect##Suffix(                         \
       const Type *products, const BoundTerms &terms, int64_t count, float bar, \
@@ -176,6 +224,22 @@ lowerFrom(const T *products, const BoundTerms &terms, int64_t count,
       const Type *products, const BoundTerms &terms, int64_t count,            \
       float *__restrict out) {                                                 \
     lowerFrom(products, terms, count, out);                                    \
+  }                                                                            \
+  WEIR_MATCHING_CLONES static void upper##Suffix(                              \
+      const Type *products, const BoundTerms &terms, float rest,               \
+      const float *rests, int64_t count, float *__restrict out,                \
+      float *__restrict first, float *__restrict second) {                     \
+    upperFrom(products, terms, rest, rests, count, out, first, second);        \
+  }                                                                            \
+  TwoLargest matching::upperBounds(const Type *products,                       \
+                                   const BoundTerms &terms, float rest,        \
+                                   const float *rests, int64_t count,          \
+                                   float *out) {                               \
+    float first[chunk], second[chunk];                                         \
+    std::fill(first, first + chunk, -INFINITY);                                \
+    std::fill(second, second + chunk, -INFINITY);                              \
+    upper##Suffix(products, terms, rest, rests, count, out, first, second);    \
+    return largestOfLanes(first, second);                                      \
   }                                                                            \
   int64_t matching::collect(const Type *products, const BoundTerms &terms,     \
                             int64_t count, float bar, int32_t *out) {          \

@@ -29,6 +29,9 @@ double packBFloat(const float *in, int64_t width, float scale, uint16_t *out);
 double packBytes(const float *in, int64_t width, float scale, int8_t *out,
                  double &step);
 
+/// Not less than the norm of scale * in, and hardly more.
+double normBound(const float *in, int64_t width, float scale);
+
 /// Sums that dotFloat keeps side by side: an error of a sum is that of
 /// width / dotLanes + dotLanes additions.
 inline constexpr int64_t dotLanes = 64;
@@ -59,6 +62,21 @@ int64_t collect(const uint16_t *products, const BoundTerms &terms,
                 int64_t count, float bar, int32_t *out);
 int64_t collect(const int32_t *products, const BoundTerms &terms, int64_t count,
                 float bar, int32_t *out);
+
+/// Upper bounds of `count` pairs (a multiple of `chunk`) into `out`, with
+/// rest * rests[j] added to each; the two largest of them are returned.
+struct TwoLargest {
+  float first, second;
+};
+TwoLargest upperBounds(const float *products, const BoundTerms &terms,
+                       float rest, const float *rests, int64_t count,
+                       float *out);
+TwoLargest upperBounds(const uint16_t *products, const BoundTerms &terms,
+                       float rest, const float *rests, int64_t count,
+                       float *out);
+TwoLargest upperBounds(const int32_t *products, const BoundTerms &terms,
+                       float rest, const float *rests, int64_t count,
+                       float *out);
 
 /// The lower bounds of the columns [0, count): out[j] = p + offset[j] - what the
 /// upper bound adds to it.

@@ -70,6 +70,15 @@ bool matching::multipliesBytes() {
 #endif
 }
 
+Screen matching::screenBehindBytes() {
+  return multipliesBFloat() ? Screen::BFloat16 : Screen::Float32;
+}
+
+Screen matching::screenFor(int64_t width) {
+  return width <= widestByteRow && multipliesBytes() ? Screen::Int8
+                                                     : screenBehindBytes();
+}
+
 double matching::lowerPrecision() {
   for (at::Float32Backend backend :
        {at::Float32Backend::MKLDNN, at::Float32Backend::CUDA}) {

@@ -35,6 +35,11 @@ bool multipliesBytes();
 /// Rows of more numbers than this could overflow the sums of bytes.
 inline constexpr int64_t widestByteRow = 65536;
 
+/// The fastest screen that this processor has for rows of `width` numbers, and
+/// the one that is used when bytes turn out too coarse.
+Screen screenFor(int64_t width);
+Screen screenBehindBytes();
+
 /// The largest relative error of LibTorch's f32 product besides the sums: 0, or
 /// what a lower precision that the user allowed makes of it (bf16's eps).
 double lowerPrecision();

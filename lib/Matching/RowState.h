@@ -28,15 +28,6 @@ inline float down(float value) {
   return value - (std::fabs(value) * 0x1p-22f + 0x1p-120f);
 }
 
-/// Power of two that brings a norm to [1/2, 1].
-inline int exponentOf(double norm) {
-  if (norm == 0)
-    return 0;
-  int exponent;
-  (void)std::frexp(norm, &exponent);
-  return std::max(exponent, -120);
-}
-
 struct Pending {
   float upper;
   int32_t block; ///< columns are block * columnsPerBlock + inBlock

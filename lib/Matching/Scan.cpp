@@ -9,8 +9,11 @@
 #include "Scan.h"
 
 #include "Exact.h"
+#include "PrefixScan.h"
 #include "Product.h"
 #include "Scanner.h"
+
+#include "llvm/ADT/STLExtras.h"
 
 #include <ATen/Parallel.h>
 
@@ -74,6 +77,50 @@ static ScanResult scanDirectly(const ScanTask &task) {
   return result;
 }
 
+/// Screens all rows of the task.
+static llvm::Expected<ScanResult> screenAll(const ScanTask &task, Screen screen,
+                                            Device device) {
+  ScanResult result;
+  result.best.resize(task.rowsA.size() * task.k);
+  result.screen = screen;
+  const bool mayGiveUp = task.screen == Screen::Automatic;
+  llvm::Expected<int64_t> done =
+      screenRows(task, screen, device, 0, mayGiveUp, result);
+  if (!done)
+    return done.takeError();
+  if (*done < static_cast<int64_t>(task.rowsA.size())) {
+    result.screen = screenBehindBytes();
+    done = screenRows(task, result.screen, device, *done, false, result);
+    if (!done)
+      return done.takeError();
+  }
+  return std::move(result);
+}
+
+/// The same for k = 1, most rows by their first numbers only.
+static llvm::Expected<ScanResult> screenByPrefix(const ScanTask &task,
+                                                 Screen screen,
+                                                 int64_t prefix) {
+  llvm::Expected<PrefixResult> told = scanPrefixes(task, prefix);
+  if (!told)
+    return told.takeError();
+  std::vector<int64_t> openRows;
+  for (int64_t at : told->open)
+    openRows.push_back(task.rowsA[at]);
+  ScanTask rest = task;
+  rest.rowsA = openRows;
+  llvm::Expected<ScanResult> result =
+      screenAll(rest, screen, Device::Processor);
+  if (!result)
+    return result.takeError();
+  for (auto [at, found] : llvm::zip_equal(told->open, result->best))
+    told->best[at] = found;
+  result->best = std::move(told->best);
+  // A pair each decided whether its row is open.
+  result->survivors += static_cast<int64_t>(task.rowsA.size());
+  return result;
+}
+
 llvm::Expected<ScanResult> matching::scan(const ScanTask &task) {
   const int64_t width = task.a.matrix().width();
   const double work = double(task.rowsA.size()) * double(task.rowsB.size()) *
@@ -85,36 +132,25 @@ llvm::Expected<ScanResult> matching::scan(const ScanTask &task) {
   llvm::Expected<Device> device = resolve(task.device);
   if (!device)
     return device.takeError();
-  const bool bytes = width <= widestByteRow && multipliesBytes();
-  // What is used when bytes turn out too coarse.
-  const Screen wider =
-      multipliesBFloat() ? Screen::BFloat16 : Screen::Float32;
   if (*device != Device::Processor) {
     if (screen != Screen::Automatic && screen != Screen::Float32)
       return llvm::createStringError(
           "on a device the screen is f32; leave the screen on 'auto'");
     screen = Screen::Float32;
   } else if (screen == Screen::Automatic) {
-    screen = bytes ? Screen::Int8 : wider;
-  } else if (screen == Screen::Int8 && !bytes) {
+    screen = screenFor(width);
+  } else if (screen == Screen::Int8 && screenFor(width) != Screen::Int8) {
     return llvm::createStringError(
         width > widestByteRow
             ? "rows of more than 65536 numbers are too wide for int8 sums"
             : "this processor has no exact product of int8");
   }
-  ScanResult result;
-  result.best.resize(task.rowsA.size() * task.k);
-  result.screen = screen;
-  const bool mayGiveUp = task.screen == Screen::Automatic;
-  llvm::Expected<int64_t> done =
-      screenRows(task, screen, *device, 0, mayGiveUp, result);
-  if (!done)
-    return done.takeError();
-  if (*done < static_cast<int64_t>(task.rowsA.size())) {
-    result.screen = wider;
-    done = screenRows(task, wider, *device, *done, false, result);
-    if (!done)
-      return done.takeError();
+  if (task.screen == Screen::Automatic && mayScanPrefixes(task)) {
+    llvm::Expected<PrefixChoice> choice = choosePrefix(task);
+    if (!choice)
+      return choice.takeError();
+    if (choice->prefix)
+      return screenByPrefix(task, screen, choice->prefix);
   }
-  return std::move(result);
+  return screenAll(task, screen, *device);
 }

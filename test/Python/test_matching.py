@@ -277,6 +277,38 @@ def test_planted_permutation_is_found():
         assert not found.dense and found.rounds <= 3 and found.priced_rows < 800
 
 
+def well_matched(shape: tuple[int, int], noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Most rows look like one of the other side, in a part of the numbers already: what is told from the first of
+    them. Some look like none, some are there twice, some are dead, and their norms differ."""
+    n, m = shape
+    a = rng.standard_normal((n, 160)).astype(np.float32)
+    b = np.concatenate([a[rng.permutation(n)], rng.standard_normal(a.shape).astype(np.float32)])[:m]
+    b += np.float32(noise) * rng.standard_normal(b.shape).astype(np.float32)
+    strangers = rng.random(m) < 0.05
+    b[strangers] = rng.standard_normal((strangers.sum(), 160))
+    a[5], a[9], b[7], b[11] = a[6], 0, b[8], 0
+    a *= np.exp(rng.uniform(-0.2, 0.2, (n, 1))).astype(np.float32)
+    return a, b
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("noise", (0.1, 0.4, 0.8, 1.5))
+def test_rows_that_match_well_are_told_by_their_first_numbers(noise, similarity):
+    rng = np.random.default_rng(12)
+    for shape in ((2100, 2100), (2300, 2100), (2100, 2600)):
+        a, b = well_matched(shape, noise, rng)
+        found, whole = (matching.top_k(a, b, 1, similarity, screen=screen) for screen in ("auto", "f32"))
+        np.testing.assert_array_equal(found.indices, whole.indices)
+        np.testing.assert_array_equal(found.values, whole.values)
+        again = matching.top_k(a, b, 1, similarity, threads=2)
+        assert np.array_equal(found.indices, again.indices) and found.survivors == again.survivors
+        sample = rng.choice(len(a), 40, replace=False)
+        values = reference(a[sample], b, similarity)
+        np.testing.assert_array_equal(found.indices[sample], best(values, 1))
+        np.testing.assert_array_equal(found.values[sample], np.take_along_axis(values, best(values, 1), 1))
+        check_certificate(-fast_reference(a, b, similarity), matching.permutation(a, b, similarity))
+
+
 def test_threads_do_not_matter():
     rng = np.random.default_rng(8)
     before = torch.get_num_threads()
