@@ -278,20 +278,6 @@ Expected<Match> Match::load(const CachedResult &entry) {
 // Composition
 //===----------------------------------------------------------------------===//
 
-/// The pairs of positive similarity.
-static FeatureMap featureMapOf(const Match &match) {
-  FeatureMap map;
-  for (int64_t i = 0; i < match.rows; ++i) {
-    for (int64_t t = i * match.k; t < (i + 1) * match.k; ++t)
-      if (match.indices[t] >= 0 && match.values[t] > 0) {
-        map.indices.push_back(match.indices[t]);
-        map.weights.push_back(match.values[t]);
-      }
-    map.starts.push_back(static_cast<int64_t>(map.indices.size()));
-  }
-  return map;
-}
-
 static Expected<Match> composePermuted(const Match &first,
                                        const Match &second) {
   if (first.k != 1 || second.k != 1)
@@ -314,7 +300,8 @@ static Expected<Match> composePermuted(const Match &first,
 static Expected<Match> composeBest(const Match &first, const Match &second,
                                    int64_t keep) {
   auto composed =
-      composeMaps(featureMapOf(first), featureMapOf(second), keep);
+      composeMaps(mapOf(first.k, first.indices, first.values),
+                  mapOf(second.k, second.indices, second.values), keep);
   if (!composed)
     return composed.takeError();
   Match result;

@@ -36,13 +36,15 @@ matching::composePermutations(llvm::ArrayRef<int64_t> first,
   return std::move(result);
 }
 
-FeatureMap matching::mapOf(const TopK &matches, double least) {
+FeatureMap matching::mapOf(int64_t k, llvm::ArrayRef<int64_t> indices,
+                           llvm::ArrayRef<double> values, double least) {
   FeatureMap map;
-  for (int64_t i = 0; i < matches.rows; ++i) {
-    for (int64_t t = i * matches.k; t < (i + 1) * matches.k; ++t)
-      if (matches.values[t] > 0 && matches.values[t] >= least) {
-        map.indices.push_back(matches.indices[t]);
-        map.weights.push_back(matches.values[t]);
+  const int64_t size = static_cast<int64_t>(indices.size());
+  for (int64_t row = 0; row < size; row += k) {
+    for (int64_t t = row; t < row + k; ++t)
+      if (indices[t] >= 0 && values[t] > 0 && values[t] >= least) {
+        map.indices.push_back(indices[t]);
+        map.weights.push_back(values[t]);
       }
     map.starts.push_back(static_cast<int64_t>(map.indices.size()));
   }

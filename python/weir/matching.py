@@ -201,7 +201,7 @@ def top_k(a: Any, b: Any, k: int = 1, similarity: str = "cosine", *, screen: str
 
 
 def permutation(a: Any, b: Any, similarity: str = "dot", *, screen: str = "auto", device: str = "cpu", threads: int = 0,
-                candidates: int = 16, dense_size: int | None = None) -> Permutation:
+                candidates: int = 32, dense_size: int | None = None) -> Permutation:
     """The assignment of rows of b to rows of a with the largest total similarity.
 
     With F != F' every row of the smaller side is matched. `candidates` is the

@@ -211,8 +211,8 @@ def hard(kind: str, count: int, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 # Rounds of pricing, arcs a row, and rows priced a row that these may take: about twice what they do take, and far
 # less than a solver needs that goes astray.
-BUDGETS = {"planted": (2, 20, 0.1), "uniform": (5, 60, 2), "duplicated": (8, 600, 1), "dead": (25, 250, 2),
-           "clustered": (12, 120, 8), "anisotropic": (30, 450, 25), "equal": (2, 20, 0.1), "norms": (10, 90, 5)}
+BUDGETS = {"planted": (2, 40, 0.1), "uniform": (4, 110, 2), "duplicated": (4, 850, 0.5), "dead": (12, 300, 1.2),
+           "clustered": (8, 140, 6), "anisotropic": (22, 650, 20), "equal": (2, 20, 0.1), "norms": (6, 120, 2.5)}
 
 
 @pytest.mark.parametrize("similarity", ("cosine", "mse", "dot"))

@@ -32,7 +32,7 @@ namespace weir::matching {
 
 struct AssignmentOptions : Options {
   /// Columns of the sparse graph per row at the start.
-  int64_t candidates = 16;
+  int64_t candidates = 32;
   /// Problems whose larger side is at most this are solved on the full matrix.
   int64_t denseSize = 256;
   /// After this many rounds of pricing the full matrix is used if the larger

@@ -36,8 +36,13 @@ struct FeatureMap {
 };
 
 /// The transition of the k best matches, T = [similarity > 0] (arXiv
-/// 2502.03032), with the similarities as weights. `least` drops those below it.
-FeatureMap mapOf(const TopK &matches, double least = 0);
+/// 2502.03032), with the similarities as weights: of `indices` and `values`, [F, k]
+/// each, where an index of -1 stands for no match. `least` drops those below it.
+FeatureMap mapOf(int64_t k, llvm::ArrayRef<int64_t> indices,
+                 llvm::ArrayRef<double> values, double least = 0);
+inline FeatureMap mapOf(const TopK &matches, double least = 0) {
+  return mapOf(matches.k, matches.indices, matches.values, least);
+}
 
 /// Two steps: the weight of (i, j) is the largest product of weights over the
 /// paths from i to j; the `keep` heaviest stay. Errors: keep < 1, an index of

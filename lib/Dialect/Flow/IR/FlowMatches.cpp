@@ -73,6 +73,13 @@ void TopKAttr::collectLinks(ArrayRef<fx::SiteKind> kinds, int64_t first,
 
 bool TopKAttr::leadsBackward() const { return true; }
 
+std::optional<int64_t> TopKAttr::getNumBest() const { return getK(); }
+
+StringRef TopKAttr::getNeeds() const {
+  return "a match needs two layers, or the residual stream and the MLP or "
+         "attention of one";
+}
+
 namespace {
 /// What both methods take from the declaration and the two dictionaries.
 struct Pair {
@@ -138,6 +145,14 @@ void PermutationAttr::collectLinks(ArrayRef<fx::SiteKind> kinds, int64_t first,
 }
 
 bool PermutationAttr::leadsBackward() const { return false; }
+
+std::optional<int64_t> PermutationAttr::getNumBest() const {
+  return std::nullopt;
+}
+
+StringRef PermutationAttr::getNeeds() const {
+  return "a permutation leads from one layer to the next and needs two";
+}
 
 Operation *PermutationAttr::createMatch(OpBuilder &builder, Location loc,
                                         Operation *matching, Operation *source,
@@ -229,11 +244,8 @@ LogicalResult MatchingOp::verify() {
   if (first < 0 || last < first)
     return emitOpError("expects layers in ascending order from 0 on, got ")
            << first << " to " << last;
-  Similarity similarity = Similarity::MeanSquaredError;
-  if (auto topK = dyn_cast<TopKAttr>(getMethod()))
-    similarity = topK.getSimilarity();
-  return verifyComparison(*this, similarity, getWeights(), getFold(),
-                          getTextAttr());
+  return verifyComparison(*this, getMethod().getSimilarityKind(), getWeights(),
+                          getFold(), getTextAttr());
 }
 
 LogicalResult MatchingOp::verifySymbolUses(SymbolTableCollection &symbols) {

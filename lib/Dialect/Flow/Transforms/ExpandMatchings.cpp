@@ -94,11 +94,7 @@ private:
     if (links.empty())
       return matching.emitError()
              << "has nothing to match: "
-             << (isa<TopKAttr>(matching.getMethod())
-                     ? "a match needs two layers, or the residual stream and "
-                       "the MLP or attention of one"
-                     : "a permutation leads from one layer to the next and "
-                       "needs two");
+             << matching.getMethod().getNeeds();
     warnOfSitesLeftOut(matching, links);
     for (const Link &link : links)
       if (failed(expand(matching, link, store)))
@@ -145,9 +141,9 @@ private:
         pairs[{source->first.getSymNameAttr(), target->first.getSymNameAttr()}];
     if (op)
       return success();
-    if (auto topK = dyn_cast<TopKAttr>(matching.getMethod());
-        topK && topK.getK() > static_cast<int64_t>(target->first.getFeatures()))
-      return matching.emitError() << "asks for the " << topK.getK()
+    auto k = matching.getMethod().getNumBest();
+    if (k && *k > static_cast<int64_t>(target->first.getFeatures()))
+      return matching.emitError() << "asks for the " << *k
                                   << " most similar features of "
                                   << target->first.getSymName()
                                   << ", which has "

@@ -130,7 +130,8 @@ private:
                             << " is out of range: the dictionary has features "
                                "0 to "
                             << features - 1;
-    bool anySimilarity = similarityOf(matching) == Similarity::MeanSquaredError;
+    bool anySimilarity = matching.getMethod().getSimilarityKind() ==
+                         Similarity::MeanSquaredError;
     auto add = [&](int64_t other, double similarity) {
       if (other < 0 || (similarity <= 0 && !anySimilarity))
         return;
@@ -151,12 +152,6 @@ private:
       if (other == index)
         add(t / k, (*match)->values[t]);
     return success();
-  }
-
-  static Similarity similarityOf(MatchingOp matching) {
-    if (auto topK = dyn_cast<TopKAttr>(matching.getMethod()))
-      return topK.getSimilarity();
-    return cast<PermutationAttr>(matching.getMethod()).getSimilarity();
   }
 
   /// The result of the op that was made for a link, read once.

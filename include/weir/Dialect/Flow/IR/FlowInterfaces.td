@@ -72,6 +72,13 @@ def Flow_MethodAttrInterface : AttrInterface<"MethodAttrInterface"> {
         successors.
       }],
       "bool", "leadsBackward">,
+    InterfaceMethod<"What is compared.",
+      "::weir::flow::Similarity", "getSimilarityKind", (ins),
+      [{ return $_attr.getSimilarity(); }]>,
+    InterfaceMethod<"The number of matches of a feature, where it is a choice.",
+      "::std::optional<int64_t>", "getNumBest">,
+    InterfaceMethod<"What has to be there for anything to match, for messages.",
+      "::llvm::StringRef", "getNeeds">,
     InterfaceMethod<[{
         Creates the operation that matches one pair: a `flow.matching` and two
         `flow.dictionary`.
