@@ -18,6 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Files that take minutes, the longest first: what is begun last should be short, or one
+# process waits for the other.
+LONG_PYTESTS = [f"test/{name}.py" for name in (
+    "Integration/test_equivalence_smollm2", "Integration/test_equivalence_tiny", "Python/test_export_families",
+    "Python/test_roundtrip", "Integration/test_equivalence_fixed", "Integration/test_match_ray",
+    "Integration/test_export_smollm2", "Integration/test_tutorial", "Integration/test_run_families")]
+
 
 def heading(text: str) -> None:
     print(f"\n== {text}", flush=True)
@@ -89,7 +96,7 @@ def run_pytest(build: Path, env: dict[str, str],
         [sys.executable, "-m", "pytest", "-q", "-x" if env.get("WEIR_FAIL_FAST")
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
          # One process a core; a module's fixtures are built once.
-         "-n", "2", "--dist", "loadfile", "--durations=15", *folders],
+         "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15", *LONG_PYTESTS, *folders],
         cwd=ROOT, env=env, check=False)
     if not report.exists():
         return 0, 1

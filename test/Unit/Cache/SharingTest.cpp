@@ -238,6 +238,9 @@ TEST(UnwritableCache, ReadOnlyStillGivesWhatIsThere) {
       fs::perms::owner_read | fs::perms::owner_exec | fs::perms::group_read |
       fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec;
   protect(readable);
+  // mkdtemp lets its owner in only.
+  fs::permissions(fs::path(folder.path()).parent_path().parent_path(),
+                  readable);
   std::string said = asPlainUser([&]() -> std::string {
     auto cache = ResultCache::open(folder.path());
     if (!cache)
@@ -250,6 +253,8 @@ TEST(UnwritableCache, ReadOnlyStillGivesWhatIsThere) {
   });
   EXPECT_THAT(said, testing::StartsWith("found; "));
   EXPECT_THAT(said, HasSubstr("cannot write to the cache"));
+  fs::permissions(fs::path(folder.path()).parent_path().parent_path(),
+                  fs::perms::owner_all);
   protect(fs::perms::owner_all);
 }
 

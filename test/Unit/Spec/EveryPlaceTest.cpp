@@ -45,7 +45,7 @@ policies:
   line: {on: sae:12/res/2, do: add, strength: {value: 8, schedule: linear, last: 2}, layers: 9..12}
   bell: {on: sae:12/res/3, do: add, strength: {value: 8, schedule: gaussian, center: 12, width: 2}}
   pin: {on: {features: one}, do: set, value: 3, times: mood, only_active: true}
-  flip: {on: [sae:12/mlp/3, {features: few}], do: scale, factor: -1, when: {any: [{feature: sae:9/res/77, above: 0.5, below: 2}, {all: [{feature: sae:9/att/7, below: 3}]}]}}
+  flip: {on: [sae:12/mlp/3, {features: behind}], do: scale, factor: -1, when: {any: [{feature: sae:9/res/77, above: 0.5, below: 2}, {all: [{feature: sae:9/att/7, below: 3}]}]}}
   bound: {on: sae:13/res/3, do: clamp, min: 0, max: 4, tokens: {part: prompt, skip_first: 2, from: 3, to: 9}}
   off: {on: sae:14/res/3, do: ablate, tokens: {positions: [1, 4]}}
   move: {on: sae:11/res/5, to: sae:12/res/6, do: transfer}
@@ -70,8 +70,10 @@ public:
     ASSERT_TRUE(whole.succeeded) << whole.all();
     ParsedYaml parsed = parse(everything);
     ASSERT_TRUE(parsed.root);
+    damaged = true;
     map(*parsed.root, "", 0);
   }
+  bool damaged = false;
   unsigned count = 0;
   llvm::StringSet<> keys;
 
@@ -137,6 +139,7 @@ private:
 TEST(EveryPlace, HoldsAnErrorThatIsFound) {
   Damage damage;
   damage.run();
+  ASSERT_TRUE(damage.damaged);
   EXPECT_GT(damage.count, 1000u);
   // No key of the language is missing above, but for those of what is not
   // supported yet.
