@@ -15,8 +15,10 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 using namespace weir;
 namespace fs = llvm::sys::fs;
@@ -47,6 +49,45 @@ static llvm::Error checkReplaceable(const std::string &target) {
       "another folder");
 }
 
+static constexpr llvm::StringLiteral scratchMark = ".weir-part-";
+
+/// A file descriptor that holds a lock on the folder; -1 if another process has
+/// it, or the folder is gone.
+static int lockFolder(const std::string &path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  struct stat locked, named;
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &locked) == 0 &&
+      ::lstat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino &&
+      locked.st_dev == named.st_dev)
+    return fd;
+  ::close(fd);
+  return -1;
+}
+
+/// Removes the scratch folders of processes that were killed.
+static void removeAbandoned(llvm::StringRef target) {
+  llvm::StringRef name = llvm::sys::path::filename(target);
+  std::error_code code;
+  std::vector<std::string> found;
+  for (fs::directory_iterator at(llvm::sys::path::parent_path(target), code),
+       end;
+       at != end && !code; at.increment(code)) {
+    llvm::StringRef other = llvm::sys::path::filename(at->path());
+    if (other.consume_front(name) && other.consume_front(scratchMark) &&
+        other.size() == 6)
+      found.push_back(at->path());
+  }
+  for (const std::string &path : found) {
+    int lock = lockFolder(path);
+    if (lock < 0)
+      continue;
+    (void)fs::remove_directories(path, /*IgnoreErrors=*/true);
+    ::close(lock);
+  }
+}
+
 llvm::Expected<std::unique_ptr<OutputFolder>>
 OutputFolder::create(llvm::StringRef target) {
   llvm::SmallString<256> whole(target);
@@ -62,14 +103,24 @@ OutputFolder::create(llvm::StringRef target) {
   if (std::error_code code =
           fs::create_directories(llvm::sys::path::parent_path(name)))
     return problem("cannot make the folder of '" + target + "'", code);
-  std::string scratch = name + ".part-XXXXXX";
-  if (!mkdtemp(scratch.data()))
-    return problem("cannot make a folder beside '" + target + "'",
-                   std::error_code(errno, std::generic_category()));
-  return std::unique_ptr<OutputFolder>(new OutputFolder(name, scratch));
+  removeAbandoned(name);
+  for (int attempt = 1;; ++attempt) {
+    std::string scratch = name + scratchMark.str() + "XXXXXX";
+    if (!mkdtemp(scratch.data()))
+      return problem("cannot make a folder beside '" + target + "'",
+                     std::error_code(errno, std::generic_category()));
+    int lock = lockFolder(scratch);
+    // Until it is locked another process may take it for abandoned; and there
+    // are file systems without locks, where nothing is removed either.
+    if (lock >= 0 || attempt == 3)
+      return std::unique_ptr<OutputFolder>(
+          new OutputFolder(name, scratch, lock));
+  }
 }
 
 OutputFolder::~OutputFolder() {
+  if (lock >= 0)
+    ::close(lock);
   if (!scratch.empty())
     (void)fs::remove_directories(scratch, /*IgnoreErrors=*/true);
 }

@@ -108,7 +108,7 @@ def test_error(name, folder):
     done = subprocess.run([engines.TOOLS / "weirc", "build", path, "-o", folder / "out", "--engine", "reference"],
                           capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
-    assert not (folder / "out").exists() and not list(folder.glob("out.part-*"))
+    assert not (folder / "out").exists() and not list(folder.glob("out.*"))
     said = done.stderr.splitlines()
     errors = [index for index, line in enumerate(said) if " error: " in line]
     assert len(errors) == 1, done.stderr

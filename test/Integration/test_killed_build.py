@@ -69,19 +69,16 @@ class Builds:
     def written(self) -> int:
         """Bytes in scratch folders."""
         total = 0
-        for path in self.folder.glob("out.part-*/*"):
+        for path in self.folder.glob("out.weir-part-*/*"):
             try:
                 total += 1 + path.stat().st_size
             except FileNotFoundError:
                 pass  # a temporary name that is gone already
         return total
 
-    def sweep(self):
-        """Removes what killed builds left beside the artefact, which nobody takes for one."""
-        for folder in self.folder.glob("out.part-*"):
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()
+    def left(self) -> list[Path]:
+        """What lies beside the artefact, which nobody takes for one."""
+        return list(self.folder.glob("out.*"))
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +90,8 @@ def test_killed_while_writing(builds):
     """Killed when as many bytes are in its scratch folder, from none to all."""
     size, killed = builds.program.stat().st_size, 0
     for wanted in (1, size // 4, size // 2, size, size + 200):
-        builds.sweep()
         builds.build(0)
+        assert not builds.left(), "what a killed build left goes away with the next one"
         build = builds.start(1)
         while build.poll() is None and builds.written() < wanted:
             pass
@@ -104,7 +101,6 @@ def test_killed_while_writing(builds):
             assert content(builds.out) in builds.artefacts
         else:
             assert content(builds.out) == builds.artefacts[1]
-    builds.sweep()
     assert killed >= 3
 
 
@@ -120,7 +116,6 @@ def test_killed_at_any_time(builds):
         except subprocess.TimeoutExpired:
             build.kill()
             build.wait()
-        builds.sweep()
         now, own = content(builds.out), builds.artefacts[attempt % 2]
         if build.returncode == -signal.SIGKILL:
             killed += 1
@@ -130,4 +125,11 @@ def test_killed_at_any_time(builds):
         before = now
     assert killed >= 3
     builds.build(0)
-    assert content(builds.out) == builds.artefacts[0]
+    assert content(builds.out) == builds.artefacts[0] and not builds.left()
+
+
+def test_a_build_that_goes_on_is_left_alone(builds):
+    """Two builds with one target at the same time: neither takes the other's scratch folder for an abandoned one."""
+    running = [builds.start(0), builds.start(1)]
+    assert [build.wait(60) for build in running] == [0, 0]
+    assert content(builds.out) in builds.artefacts and not builds.left()

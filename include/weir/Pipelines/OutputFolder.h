@@ -20,7 +20,8 @@ namespace weir {
 /// Files are written into a scratch folder beside the target; `publish` lets it
 /// take the target's name in one step, also where an older artefact is there. A
 /// folder that is not an older artefact (it has no manifest.json and is not
-/// empty) is never replaced. Unpublished, the scratch folder is removed.
+/// empty) is never replaced. Unpublished, the scratch folder is removed; one that
+/// a killed process left is removed by the next that has the same target.
 class OutputFolder {
 public:
   static llvm::Expected<std::unique_ptr<OutputFolder>>
@@ -31,9 +32,10 @@ public:
   llvm::Error publish();
 
 private:
-  OutputFolder(std::string target, std::string scratch)
-      : target(std::move(target)), scratch(std::move(scratch)) {}
+  OutputFolder(std::string target, std::string scratch, int lock)
+      : target(std::move(target)), scratch(std::move(scratch)), lock(lock) {}
   std::string target, scratch;
+  int lock; ///< held on the scratch folder as long as the process lives
 };
 
 } // namespace weir
