@@ -10,6 +10,7 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/WithColor.h"
 
 using namespace mlir;
 using namespace weir;
@@ -45,6 +46,25 @@ static llvm::json::Object convert(Diagnostic &diagnostic) {
   return object;
 }
 
+/// Prints a message about no place of a file, such as a file that is missing, as
+/// programs do. False for any other.
+static bool printWithoutPlace(Diagnostic &diagnostic) {
+  if (!isa<UnknownLoc>(diagnostic.getLocation()) ||
+      !diagnostic.getNotes().empty())
+    return false;
+  constexpr llvm::StringLiteral program = "weirc";
+  switch (diagnostic.getSeverity()) {
+  case DiagnosticSeverity::Error:
+    llvm::WithColor::error(llvm::errs(), program) << diagnostic << "\n";
+    return true;
+  case DiagnosticSeverity::Warning:
+    llvm::WithColor::warning(llvm::errs(), program) << diagnostic << "\n";
+    return true;
+  default:
+    return false;
+  }
+}
+
 DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
                                bool asJSON, std::function<void()> beforePrinting)
     : context(context) {
@@ -55,6 +75,8 @@ DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
       [this, asJSON, beforePrinting = std::move(beforePrinting)](
           Diagnostic &diagnostic) -> LogicalResult {
         beforePrinting();
+        if (!asJSON && printWithoutPlace(diagnostic))
+          return success();
         if (!asJSON)
           return failure(); // the printer is next
         messages.push_back(convert(diagnostic));
