@@ -18,13 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Files that take minutes, the longest first: what is begun last should be short, or one
-# process waits for the other.
-LONG_PYTESTS = [f"test/{name}.py" for name in (
-    "Integration/test_equivalence_smollm2", "Integration/test_equivalence_tiny", "Python/test_export_families",
-    "Python/test_roundtrip", "Integration/test_equivalence_fixed", "Integration/test_match_ray",
-    "Integration/test_export_smollm2", "Integration/test_tutorial", "Integration/test_run_families")]
-
 
 def heading(text: str) -> None:
     print(f"\n== {text}", flush=True)
@@ -35,7 +28,7 @@ def environment(build: Path) -> dict[str, str]:
     env["WEIR_BUILD"] = str(build)
     env["PATH"] = os.pathsep.join(
         [str(build / "bin"), str(Path(sys.executable).parent), env["PATH"]])
-    env["PYTHONPATH"] = str(ROOT / "python")
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "python"), str(ROOT / "test")])
     # Results that depend on the number of threads are told apart from bugs by
     # running on one.
     env.setdefault("OMP_NUM_THREADS", "1")
@@ -95,8 +88,9 @@ def run_pytest(build: Path, env: dict[str, str],
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x" if env.get("WEIR_FAIL_FAST")
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
-         # One process a core; a module's fixtures are built once.
-         "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15", *LONG_PYTESTS, *folders],
+         # A module's fixtures are built once. A third process works while others wait for
+         # the disk: programs of half a gigabyte are written to it for good.
+         "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "--durations=15", *folders],
         cwd=ROOT, env=env, check=False)
     if not report.exists():
         return 0, 1

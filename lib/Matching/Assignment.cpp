@@ -66,6 +66,7 @@ public:
 
 private:
   llvm::Error seed();
+  llvm::Expected<int64_t> chooseCandidates(llvm::ArrayRef<int64_t> open);
   llvm::Error seedByPrefix(llvm::ArrayRef<int64_t> groups,
                            std::vector<int64_t> &left);
   llvm::Error connect();
@@ -180,18 +181,58 @@ llvm::Error GrowingProblem::seedByPrefix(llvm::ArrayRef<int64_t> groups,
   return llvm::Error::success();
 }
 
+/// How many columns a row should start with: where most rows' similarities drop
+/// sharply behind the first ones, as behind the columns of a row's cluster, the
+/// list reaches past that, since all that is not in it is then far below. Judged by
+/// a sample of the groups of rows.
+llvm::Expected<int64_t>
+GrowingProblem::chooseCandidates(llvm::ArrayRef<int64_t> open) {
+  constexpr int64_t sampled = 64;
+  const int64_t least = std::min(std::max<int64_t>(options.candidates, 2),
+                                 b.groups());
+  const int64_t most = std::min<int64_t>({4 * least, maxTopK, b.groups()});
+  if (static_cast<int64_t>(open.size()) < 16 * sampled || most <= least)
+    return least;
+  std::vector<int64_t> groups, columnGroups(b.groups());
+  for (int64_t t = 0; t < sampled; ++t)
+    groups.push_back(open[t * open.size() / sampled]);
+  std::iota(columnGroups.begin(), columnGroups.end(), 0);
+  // Of the sampled rows: behind how many columns the drop was.
+  std::vector<int64_t> behind;
+  llvm::Error error = grow(
+      groups, columnGroups, {}, most,
+      [&](int64_t, llvm::ArrayRef<Found> best) {
+        const double last = best.back().value;
+        for (int64_t t = least; t < most; ++t)
+          if (best[least - 1].value - best[t].value >
+              (best[0].value - last) / 2) {
+            behind.push_back(t + 1);
+            return;
+          }
+      });
+  if (error)
+    return std::move(error);
+  if (static_cast<int64_t>(behind.size()) < sampled * 3 / 4)
+    return least;
+  // Other clusters may be larger than those of the sample.
+  const int64_t largest = *std::max_element(behind.begin(), behind.end());
+  return std::min(most, largest + largest / 5);
+}
+
 /// The first graph: each row's best columns. Where these crowd in few columns
 /// (as those of the largest norms do under the dot product) and F == F', the
 /// columns' best rows join, the best similarity becomes the column's starting
 /// dual, and rows take their best columns under these duals.
 llvm::Error GrowingProblem::seed() {
-  const int64_t k = std::min(std::max<int64_t>(options.candidates, 2),
-                             b.groups());
   std::vector<int64_t> all(a.groups()), columnGroups(b.groups()), groups;
   std::iota(all.begin(), all.end(), 0);
   std::iota(columnGroups.begin(), columnGroups.end(), 0);
   if (llvm::Error error = seedByPrefix(all, groups))
     return error;
+  llvm::Expected<int64_t> chosen = chooseCandidates(groups);
+  if (!chosen)
+    return chosen.takeError();
+  const int64_t k = *chosen;
   std::vector<double> offsets(b.groups(), 0.0);
   std::vector<Found> lists;
   lists.reserve(groups.size() * k);

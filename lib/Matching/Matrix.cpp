@@ -128,6 +128,13 @@ const float *Matrix::directRow(int64_t i) const {
   return reinterpret_cast<const float *>(at);
 }
 
+const float *Matrix::rowOrCopy(int64_t i, float *buffer) const {
+  if (const float *direct = directRow(i))
+    return direct;
+  loadRow(i, buffer);
+  return buffer;
+}
+
 llvm::Error Matrix::checkFinite() const {
   std::vector<float> row(numCols);
   for (int64_t i = 0; i < numRows; ++i) {

@@ -53,6 +53,19 @@ template <typename T> void Packing<T>::prepareFrame() {
     gamma += lowerPrecision();
 }
 
+template <typename T>
+void Packing<T>::Side::resize(int64_t count, int64_t stride, int64_t width) {
+  packed.resize(count * stride);
+  loss.assign(count, 0);
+  rest.assign(count, 0);
+  scale.assign(count, 0);
+  if constexpr (coarse) {
+    refineScale.assign(count, 0);
+    rows.assign(count, nullptr);
+    copies.resize(count * width);
+  }
+}
+
 template <typename T> double Packing<T>::unitOf(int64_t row) const {
   switch (task.kind) {
   case Similarity::Cosine:
@@ -114,15 +127,7 @@ void Packing<T>::packRow(const RowTable &table, int64_t row, int64_t local,
 
 template <typename T> void Packing<T>::packRows(int64_t begin, int64_t end) {
   const int64_t count = end - begin;
-  left.packed.resize(count * stride);
-  left.loss.assign(count, 0);
-  left.rest.assign(count, 0);
-  left.scale.assign(count, 0);
-  if (coarse) {
-    left.refineScale.assign(count, 0);
-    left.rows.assign(count, nullptr);
-    left.copies.resize(count * width);
-  }
+  left.resize(count, stride, width);
   normA.assign(count, 0);
   at::parallel_for(0, count, 32, [&](int64_t first, int64_t last) {
     std::vector<float> buffer(width);
@@ -158,16 +163,8 @@ template <typename T>
 void Packing<T>::packColumns(int64_t begin, int64_t end) {
   const int64_t count = end - begin;
   const int64_t padded = (count + chunk - 1) / chunk * chunk;
-  right.packed.resize(padded * stride);
+  right.resize(padded, stride, width);
   std::fill(right.packed.begin() + count * stride, right.packed.end(), T(0));
-  right.scale.assign(padded, 0);
-  right.loss.assign(padded, 0);
-  right.rest.assign(padded, 0);
-  if (coarse) {
-    right.refineScale.assign(padded, 0);
-    right.rows.assign(padded, nullptr);
-    right.copies.resize(padded * width);
-  }
   weightB.assign(padded, 0);
   lossB.assign(padded, 0);
   restB.assign(padded, 0);

@@ -56,6 +56,8 @@ public:
     // Where refining reads the row: in place if it can, else from `copies`.
     std::vector<const float *> rows;
     std::vector<float> copies;
+
+    void resize(int64_t count, int64_t stride, int64_t width);
   };
 
   /// Packs the first `prefix` numbers of the rows.

@@ -84,11 +84,7 @@ void PrefixScanner<T>::decide(int64_t begin, int64_t end,
     constexpr int64_t group = exactLanes;
     std::vector<float> buffers(2 * group * width);
     auto load = [&](const RowTable &table, int64_t row, int64_t slot) {
-      if (const float *direct = table.matrix().directRow(row))
-        return direct;
-      float *buffer = buffers.data() + slot * width;
-      table.matrix().loadRow(row, buffer);
-      return static_cast<const float *>(buffer);
+      return table.matrix().rowOrCopy(row, buffers.data() + slot * width);
     };
     for (int64_t at = first; at < last; at += group) {
       const int64_t count = std::min(group, last - at);

@@ -184,11 +184,7 @@ template <typename T> void Scanner<T>::settle(int64_t first, int64_t last) {
     const float *lefts[group], *rights[group];
     double normsA[group], normsB[group], values[group];
     auto load = [&](const RowTable &table, int64_t row, int64_t slot) {
-      if (const float *direct = table.matrix().directRow(row))
-        return direct;
-      float *buffer = buffers.data() + slot * width;
-      table.matrix().loadRow(row, buffer);
-      return static_cast<const float *>(buffer);
+      return table.matrix().rowOrCopy(row, buffers.data() + slot * width);
     };
     for (int64_t t = 0; t < count; ++t) {
       const int64_t row = task.rowsA[blockBegin + pairs[t].local],

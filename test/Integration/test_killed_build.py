@@ -69,11 +69,11 @@ class Builds:
     def written(self) -> int:
         """Bytes in scratch folders."""
         total = 0
-        for path in self.folder.glob("out.weir-part-*/*"):
-            try:
+        try:
+            for path in self.folder.glob("out.weir-part-*/*"):
                 total += 1 + path.stat().st_size
-            except FileNotFoundError:
-                pass  # a temporary name that is gone already
+        except FileNotFoundError:
+            pass  # a name that is gone already
         return total
 
     def left(self) -> list[Path]:

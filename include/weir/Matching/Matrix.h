@@ -73,6 +73,8 @@ public:
   void loadRow(int64_t i, float *out) const;
   /// Row `i` if it lies in memory as aligned f32 already, else null.
   const float *directRow(int64_t i) const;
+  /// Row `i` where it lies, or its copy in `buffer`, [width].
+  const float *rowOrCopy(int64_t i, float *buffer) const;
   /// An error naming the matrix, the part and the place of the first NaN or
   /// infinity, if there is one.
   llvm::Error checkFinite() const;
