@@ -31,7 +31,8 @@
 namespace weir::matching {
 
 struct AssignmentOptions : Options {
-  /// Columns of the sparse graph per row at the start.
+  /// Columns of the sparse graph per row at the start; up to four times as many
+  /// where similarities drop sharply behind the first ones.
   int64_t candidates = 32;
   /// Problems whose larger side is at most this are solved on the full matrix.
   int64_t denseSize = 256;
