@@ -182,7 +182,6 @@ lowerFrom(const T *products, const BoundTerms &terms, int64_t count,
   }
 }
 
-// Function versions cannot be templates.
 /// Into lanes: the two largest of every chunk-th bound.
 template <typename T>
 [[gnu::always_inline]] static inline void
@@ -214,6 +213,7 @@ static TwoLargest largestOfLanes(const float *first, const float *second) {
   return largest;
 }
 
+// Function versions cannot be templates.
 #define WEIR_SCREEN_KERNELS(Type, Suffix)                                      \
   WEIR_MATCHING_CLONES static int64_t collect##Suffix(                         \
       const Type *products, const BoundTerms &terms, int64_t count, float bar, \

@@ -8,10 +8,7 @@
 
 #include "Packing.h"
 
-#include "llvm/ADT/STLExtras.h"
-
 #include <ATen/Parallel.h>
-
 
 using namespace weir;
 using namespace weir::matching;

@@ -145,7 +145,7 @@ llvm::Expected<ScanResult> matching::scan(const ScanTask &task) {
             ? "rows of more than 65536 numbers are too wide for int8 sums"
             : "this processor has no exact product of int8");
   }
-  if (task.screen == Screen::Automatic && mayScanPrefixes(task)) {
+  if (mayScanPrefixes(task)) {
     llvm::Expected<PrefixChoice> choice = choosePrefix(task);
     if (!choice)
       return choice.takeError();
