@@ -84,6 +84,22 @@ static std::string hashOf(ArrayRef<RowMatrix> parts) {
   return hash.finish();
 }
 
+/// Folds in place; returns the features that stay as they are.
+static Expected<std::vector<int64_t>> apply(Fold fold, const FoldedRows &rows,
+                                            ArrayRef<float> means) {
+  switch (fold) {
+  case Fold::None:
+    return std::vector<int64_t>();
+  case Fold::Threshold:
+    return foldThresholds(rows);
+  case Fold::DecoderNorm:
+    return foldDecoderNorms(rows);
+  case Fold::MeanActivation:
+    return foldMeanActivations(rows, means);
+  }
+  llvm_unreachable("unknown fold");
+}
+
 Expected<FeatureRows> FeatureRows::read(StringRef name,
                                         const Dictionary &dictionary,
                                         const MatchOptions &options,
@@ -129,9 +145,7 @@ Expected<FeatureRows> FeatureRows::read(StringRef name,
     if (options.fold == Fold::Threshold && !folded.threshold)
       return problem("has no thresholds to fold: only JumpReLU dictionaries "
                      "have; use fold: none or decoder_norm");
-    auto left = options.fold == Fold::Threshold    ? foldThresholds(folded)
-                : options.fold == Fold::DecoderNorm ? foldDecoderNorms(folded)
-                                                    : foldMeanActivations(folded, means);
+    auto left = apply(options.fold, folded, means);
     if (!left)
       return problem(toString(left.takeError()));
     result.left = std::move(*left);
