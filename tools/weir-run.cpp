@@ -11,33 +11,15 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Numbers.h"
+
 #include "weir/Runtime/RunJob.h"
 
 #include "llvm/Support/raw_ostream.h"
 
 #include <CLI/CLI.hpp>
 
-#include <cmath>
-#include <type_traits>
-
 namespace {
-
-/// A finite number that is not below `least`.
-template <typename Number> CLI::Validator atLeast(Number least) {
-  auto check = [least](std::string &text) -> std::string {
-    Number value;
-    if (!CLI::detail::lexical_cast(text, value) ||
-        !std::isfinite(static_cast<double>(value)))
-      return "'" + text + "' is not a number that fits";
-    // An unsigned number would be read modulo 2^64.
-    bool negative = std::is_unsigned_v<Number> && text.find('-') != text.npos;
-    if (negative || value < least)
-      return "has to be at least " + CLI::detail::to_string(least) + ", not " +
-             text;
-    return "";
-  };
-  return CLI::Validator(check, "");
-}
 
 void addOptions(CLI::App &app, weir::RunOptions &options) {
   app.add_option("program", options.program,
@@ -49,7 +31,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
       ->check(CLI::IsMember({"auto", "reference", "aot"}))
       ->capture_default_str();
   app.add_option("--threads", options.threads, "threads of the tensor library")
-      ->check(CLI::Range(1, 1024));
+      ->transform(weir::numberIn<int>(1, weir::mostThreads));
   app.add_flag("!--no-verify", options.verify,
                "do not compare the files with their hashes");
 
@@ -70,14 +52,14 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                       "token ids [b, S] int64 (.npy); -1 pads short rows on "
                       "the right");
   forward->add_option("--prompt-length", options.promptLengths,
-                      "tokens of the prompt: one number, or one a row "
-                      "(default: the whole row)")
+                      "tokens of the prompt: one number, or one a row; no "
+                      "row may have fewer (default: the whole row)")
       ->delimiter(',')
-      ->check(atLeast<int64_t>(0));
+      ->transform(weir::numberIn<int64_t>(0));
   forward->add_option("--prefill", options.prefill,
                       "feed this many tokens of a row at once and the others "
                       "one by one (default: all at once)")
-      ->check(atLeast<int64_t>(1));
+      ->transform(weir::numberIn<int64_t>(1));
   forward->add_option("--logits", options.logitsFile,
                       "where the logits [b, S, V] float32 go (.npy)");
 
@@ -86,26 +68,26 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                        "a plan, or one a row; 'none' is unsteered (default: "
                        "the program's first plan)")
       ->delimiter(',');
-  steering->add_option("--knob", options.knobs, "name=number; repeatable")
+  steering->add_option("--knob", options.knobs, "name=number; once for each knob")
       ->allow_extra_args(false);
   steering->add_option("--record", options.recordFile,
                        "where the program's records go (.npz)");
 
   auto *sampling = app.add_option_group("Sampling");
   sampling->add_option("-n,--max-new-tokens", options.maxNewTokens)
-      ->check(atLeast<int64_t>(1))
+      ->transform(weir::numberIn<int64_t>(1, weir::mostItems))
       ->capture_default_str();
   sampling->add_option("--temperature", options.temperature,
                        "0 takes the most likely token")
-      ->check(atLeast<double>(0))
+      ->transform(weir::numberIn<double>(0))
       ->capture_default_str();
   sampling->add_option("--top-p", options.topP,
                        "sample from the most likely tokens that make up this "
                        "probability")
-      ->check(CLI::Range(0.0, 1.0))
+      ->transform(weir::numberIn<double>(0, 1))
       ->capture_default_str();
   sampling->add_option("--seed", options.seed, "row r of a batch uses seed + r")
-      ->check(atLeast<uint64_t>(0))
+      ->transform(weir::numberIn<uint64_t>(0))
       ->capture_default_str();
   sampling->add_flag("--ignore-eos", options.ignoreEndOfSequence,
                      "do not stop at an end-of-sequence token");

@@ -12,6 +12,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Numbers.h"
+
 #include "weir/Cache/ResultCache.h"
 #include "weir/Pipelines/CacheJob.h"
 #include "weir/Pipelines/Compiler.h"
@@ -296,7 +298,7 @@ int main(int argc, char **argv) {
       ->allow_extra_args(false);
   match->add_option("--part-rows", options.compiler.unitRows,
                     "features that are matched and kept together")
-      ->check(CLI::PositiveNumber)
+      ->transform(numberIn<int64_t>(1, mostItems))
       ->capture_default_str();
   auto *parts = match->add_flag(
       "--parts", options.listParts,
@@ -311,7 +313,7 @@ int main(int argc, char **argv) {
         ->add_option("--threads", options.compiler.threads,
                      "threads that matching uses; 0 for as many as there are "
                      "cores")
-        ->check(CLI::NonNegativeNumber)
+        ->transform(numberIn<int>(0, mostThreads))
         ->capture_default_str();
   }
   check->add_option("--cache", options.compiler.cache,

@@ -16,6 +16,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <chrono>
 
 using namespace llvm;
@@ -346,6 +347,12 @@ Error Generator::checkForward(const at::Tensor &ids,
         return fail("row {0}: padding (-1) is allowed on the right only", row);
       padding |= id[at] < 0;
     }
+    int64_t tokens = std::count_if(id + row * steps, id + (row + 1) * steps,
+                                   [](int64_t token) { return token >= 0; });
+    int64_t length = settings[row].promptLength;
+    if (length < 0 || length > tokens)
+      return fail("row {0}: a prompt of {1} tokens, but the row has {2}", row,
+                  length, tokens);
   }
   return Error::success();
 }

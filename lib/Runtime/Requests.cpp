@@ -140,10 +140,12 @@ Expected<std::vector<Request>> parseRequests(StringRef text) {
 
 Expected<std::pair<std::string, double>> parseKnobAssignment(StringRef text) {
   auto [name, number] = text.split('=');
-  double value = 0;
-  if (name.empty() || number.empty() || number.getAsDouble(value) ||
-      !std::isfinite(value))
+  if (name.empty() || number.empty())
     return fail("'{0}' is not of the form name=number", text);
+  double value = 0;
+  if (number.getAsDouble(value) || !std::isfinite(value))
+    return fail("knob '{0}' cannot be '{1}': a finite number is needed", name,
+                number);
   return std::make_pair(name.str(), value);
 }
 

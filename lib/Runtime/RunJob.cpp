@@ -127,6 +127,10 @@ Error Job::open() {
     Expected<std::pair<std::string, double>> knob = parseKnobAssignment(text);
     if (!knob)
       return fail("--knob: {0}", toString(knob.takeError()));
+    if (any_of(commonKnobs, [&](const auto &other) {
+          return other.first == knob->first;
+        }))
+      return fail("--knob: knob '{0}' is given twice", knob->first);
     commonKnobs.push_back(std::move(*knob));
   }
   Expected<std::unique_ptr<Program>> opened =

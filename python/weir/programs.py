@@ -91,6 +91,8 @@ class Program:
         rows, length = input_ids.shape
         if rows > self.info["max_batch"]:
             raise WeirError(f"{rows} rows; the program takes at most {self.info['max_batch']}")
+        if positions.min() < -1:
+            raise WeirError(f"a position is {positions.min()}; positions begin at 0, and -1 is padding")
         if length > self.info["max_length"] or positions.max() >= self.info["max_length"]:
             raise WeirError(f"the program has room for {self.info['max_length']} tokens a row")
         return input_ids.long(), positions.long()
@@ -119,7 +121,11 @@ class Program:
                 if (positions[:, 0] > 0).any():
                     raise WeirError("prompt_length is needed where a row does not start at position 0")
                 prompt_length = (positions >= 0).sum(1).tolist()
-            inputs += [torch.tensor(self._each(prompt_length, rows, "prompt lengths")), torch.tensor(plans)]
+            lengths = self._each(prompt_length, rows, "prompt lengths")
+            for length in lengths:
+                if isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= self.info["max_length"]:
+                    raise WeirError(f"prompt_length is {length!r}; it is a number of tokens up to {self.info['max_length']}")
+            inputs += [torch.tensor(lengths), torch.tensor(plans)]
         if "knobs" in takes:
             inputs.append(torch.tensor(columns, dtype=torch.float32))
         with torch.no_grad():

@@ -158,6 +158,8 @@ def test_one_file_of_the_folder_is_opened_with_its_manifest(folder):
     (("-p", "b", "--knob", "hope=1"), "there is no knob 'hope'; the program has faith, sky"),
     (("-p", "b", "--knob", "faith=9"), "knob 'faith' is 9; its range is 0..8"),
     (("-p", "b", "--knob", "faith"), "'faith' is not of the form name=number"),
+    (("-p", "b", "--knob", "faith=nan"), "knob 'faith' cannot be 'nan': a finite number is needed"),
+    (("-p", "b", "--knob", "faith=1", "--knob", "faith=1"), "knob 'faith' is given twice"),
     (("-p", "b" * 9), "the prompt has 9 tokens; the program holds 9"),
     (("-p", ""), "row 0: the prompt has no token"),
     (("-p", "b", "--chat"), "the model has no chat template"),
@@ -178,6 +180,8 @@ def test_bad_ids(folder, tmp_path):
     assert "row 1: padding (-1) is allowed on the right only" in error([[1, 2], [-1, 2]])
     assert "rows of 10 tokens; the program holds 9" in error([[1] * 10])
     assert "--prompt-length has 2 numbers for 1 rows" in error([[1]], "--prompt-length", "1,2")
+    assert "row 0: a prompt of 3 tokens, but the row has 2" in error([[1, 2, -1]], "--prompt-length", 3)
+    assert "row 1: a prompt of 2 tokens, but the row has 1" in error([[1, 2], [3, -1]], "--prompt-length", 2)
     assert not (tmp_path / "out.npy").exists()
 
 

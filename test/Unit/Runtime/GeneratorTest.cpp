@@ -239,6 +239,7 @@ TEST_F(GeneratorTest, ForwardGivesEveryPosition) {
   at::Tensor ids = at::tensor({1, 2, 3, 4, -1, -1, 5, 6, -1, 7, 8, 9}, at::kLong)
                        .view({4, 3});
   std::vector<RowSettings> settings(4, {2, 0, {0}});
+  settings[1].promptLength = 1;
   Generator::Logits out = valueOf(generator.forward(ids, settings));
   EXPECT_EQ(out.logits.sizes(), at::IntArrayRef({4, 3, vocabulary}));
   at::Tensor best = out.logits.argmax(-1);
@@ -272,6 +273,12 @@ TEST_F(GeneratorTest, ForwardGivesEveryPosition) {
   EXPECT_ERROR(generator.forward(at::zeros({1, 13}, at::kLong),
                                  ArrayRef(settings).take_front(1)),
                "rows of 13 tokens; the program holds 12");
+  settings[2].promptLength = 3;
+  EXPECT_ERROR(generator.forward(ids, settings),
+               "row 2: a prompt of 3 tokens, but the row has 2");
+  settings[2].promptLength = -1;
+  EXPECT_ERROR(generator.forward(ids, settings),
+               "row 2: a prompt of -1 tokens, but the row has 2");
 }
 
 } // namespace
