@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
@@ -123,7 +124,7 @@ class Program:
                 prompt_length = (positions >= 0).sum(1).tolist()
             lengths = self._each(prompt_length, rows, "prompt lengths")
             for length in lengths:
-                if isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= self.info["max_length"]:
+                if isinstance(length, bool) or not isinstance(length, numbers.Integral) or not 0 <= length <= self.info["max_length"]:
                     raise WeirError(f"prompt_length is {length!r}; it is a number of tokens up to {self.info['max_length']}")
             inputs += [torch.tensor(lengths), torch.tensor(plans)]
         if "knobs" in takes:
