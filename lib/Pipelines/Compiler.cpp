@@ -12,6 +12,8 @@
 #include "weir/Pipelines/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Files.h"
+#include "weir/Program/Fingerprint.h"
+#include "weir/Runtime/ProgramCheck.h"
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Target/PT2/PT2.h"
@@ -31,6 +33,12 @@ using namespace weir;
 /// meet none of them.
 static constexpr StringLiteral programSymbol = "model.program";
 
+/// The files of an artefact, beside its manifest.
+static constexpr StringLiteral programFile = "program.pt2";
+static constexpr StringLiteral packageFile = "program.aot.pt2";
+static constexpr StringLiteral specFile = "spec.yaml";
+static constexpr StringLiteral reportFile = "report.md";
+
 void weir::registerCompilerDialects(DialectRegistry &registry) {
   registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
 }
@@ -40,6 +48,10 @@ Compiler::Compiler(MLIRContext &context, CompilerOptions options)
   SmallString<256> folder(this->options.spec);
   llvm::sys::path::remove_filename(folder);
   base = folder.empty() ? "." : folder.str().str();
+}
+
+StringRef Compiler::specText() const {
+  return sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())->getBuffer();
 }
 
 InFlightDiagnostic Compiler::error() {
@@ -98,6 +110,19 @@ LogicalResult Compiler::loadModel() {
   OwningOpRef<ModuleOp> imported = importPT2(*archive, &context);
   if (!imported)
     return failure();
+  // What could not run is refused here, as the runner would.
+  auto steering = readSteering(*archive);
+  if (!steering)
+    return emitError(where) << path << ": "
+                            << llvm::toString(steering.takeError());
+  if (*steering)
+    return emitError(where) << path
+                            << ": the program was steered before; start from "
+                               "the exported model";
+  auto info = checkProgram(*archive, Manifest());
+  if (!info)
+    return emitError(where) << path << ": " << llvm::toString(info.takeError());
+  modelInfo = std::move(*info);
   auto program = *imported->getOps<fx::ProgramOp>().begin();
   program->remove();
   program.setSymName(programSymbol);
@@ -212,7 +237,7 @@ static Location declarationOf(fx::ConstantOp constant) {
   return place;
 }
 
-LogicalResult Compiler::writeProgram(StringRef path) {
+LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
   flow::DictionaryStore store(module(), base, archive);
   auto bytesOf =
       [&](fx::ConstantOp constant) -> FailureOr<std::vector<std::byte>> {
@@ -232,32 +257,41 @@ LogicalResult Compiler::writeProgram(StringRef path) {
     return std::vector<std::byte>(begin, begin + rows->size() * sizeof(float));
   };
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  return exportPT2(program, *archive, path, bytesOf);
+  std::string text = printJSON(manifest.recordJSON());
+  AddedRecord record{Manifest::recordName.str(),
+                     {reinterpret_cast<const std::byte *>(text.data()),
+                      text.size()}};
+  return exportPT2(program, *archive, path, bytesOf, record);
 }
 
-FailureOr<Manifest> Compiler::makeManifest(StringRef folder) {
-  Manifest manifest;
-  manifest.program.path = "program.pt2";
-  if (sourceMgr.getNumBuffers() != 0)
-    manifest.spec = Manifest::File{"spec.yaml", ""};
-  auto hash = [&](Manifest::File &file) -> llvm::Error {
+LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
+  auto hash = [&](Manifest::File &file) -> LogicalResult {
     auto digest = sha256OfFile(pathBelow(folder, file.path));
     if (!digest)
-      return digest.takeError();
+      return error() << llvm::toString(digest.takeError());
     file.sha256 = *digest;
-    return llvm::Error::success();
+    return success();
   };
-  std::string package = "program.aot.pt2";
-  if (llvm::sys::fs::exists(pathBelow(folder, package))) {
-    manifest.aot = Manifest::File{package, ""};
-    if (llvm::Error e = hash(*manifest.aot))
-      return error() << llvm::toString(std::move(e));
-  }
-  if (llvm::Error e = hash(manifest.program))
-    return error() << llvm::toString(std::move(e));
-  if (manifest.spec)
-    if (llvm::Error e = hash(*manifest.spec))
-      return error() << llvm::toString(std::move(e));
+  manifest.program.path = programFile;
+  manifest.report = reportFile;
+  if (failed(hash(manifest.program)))
+    return failure();
+  if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
+    return success();
+  manifest.aot = Manifest::File{packageFile.str(), ""};
+  return hash(*manifest.aot);
+}
+
+FailureOr<Manifest> Compiler::describe() {
+  Manifest manifest;
+  if (sourceMgr.getNumBuffers() != 0)
+    manifest.spec = Manifest::File{specFile.str(), sha256(specText())};
+  auto graph = graphHash(*archive);
+  if (!graph)
+    return error() << llvm::toString(graph.takeError());
+  manifest.model = Manifest::Model{modelInfo.model, modelInfo.family,
+                                   modelInfo.dtype, weightsHash(*archive),
+                                   std::move(*graph)};
 
   flow::DictionaryStore store(module(), base, archive);
   for (auto dictionary : module().getOps<flow::DictionaryOp>()) {
@@ -305,22 +339,21 @@ Compiler::write(StringRef folder,
     return error() << llvm::toString(output.takeError());
   StringRef scratch = (*output)->path();
 
-  progress("writing the program");
-  if (failed(writeProgram(pathBelow(scratch, "program.pt2"))))
+  auto manifest = describe();
+  if (failed(manifest))
     return failure();
-  if (sourceMgr.getNumBuffers() != 0) {
-    StringRef spec = sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())
-                         ->getBuffer();
+  progress("writing the program");
+  if (failed(writeProgram(pathBelow(scratch, programFile), *manifest)))
+    return failure();
+  if (manifest->spec)
     if (llvm::Error e =
-            writeTextAtomically(pathBelow(scratch, "spec.yaml"), spec))
+            writeTextAtomically(pathBelow(scratch, specFile), specText()))
       return error() << llvm::toString(std::move(e));
-  }
   if (makePackage && failed(makePackage(scratch)))
     return failure();
 
   progress("writing the manifest");
-  auto manifest = makeManifest(scratch);
-  if (failed(manifest))
+  if (failed(addFiles(*manifest, scratch)))
     return failure();
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   struct rusage usage;
@@ -339,7 +372,7 @@ Compiler::write(StringRef folder,
   std::string text;
   llvm::raw_string_ostream os(text);
   printMarkdown(steeringReport, measures, os);
-  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, "report.md"), text))
+  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, reportFile), text))
     return error() << llvm::toString(std::move(e));
   if (llvm::Error e = manifest->write(scratch))
     return error() << llvm::toString(std::move(e));

@@ -20,6 +20,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
+#include <limits>
 
 using namespace llvm;
 
@@ -31,24 +32,24 @@ namespace {
 class Reader {
 public:
   Reader(const json::Object &object, std::string where, Error &error)
-      : object(object), where(std::move(where)), error(error) {}
+      : members(object), where(std::move(where)), error(error) {}
 
   std::string string(StringRef key) {
-    if (std::optional<StringRef> text = object.getString(key))
+    if (std::optional<StringRef> text = members.getString(key))
       return text->str();
     report(key, "a string");
     return {};
   }
 
   int64_t integer(StringRef key) {
-    if (std::optional<int64_t> number = object.getInteger(key))
+    if (std::optional<int64_t> number = members.getInteger(key))
       return *number;
     report(key, "an integer");
     return 0;
   }
 
   double number(StringRef key) {
-    if (std::optional<double> number = object.getNumber(key))
+    if (std::optional<double> number = members.getNumber(key))
       return *number;
     report(key, "a number");
     return 0;
@@ -56,7 +57,7 @@ public:
 
   std::vector<std::string> strings(StringRef key) {
     std::vector<std::string> out;
-    const json::Array *array = object.getArray(key);
+    const json::Array *array = members.getArray(key);
     if (!array) {
       report(key, "a list of strings");
       return out;
@@ -75,7 +76,7 @@ public:
   /// Calls `read` on every element of a list of objects; a missing list is an
   /// empty one.
   void objects(StringRef key, function_ref<void(Reader &)> read) {
-    const json::Value *value = object.get(key);
+    const json::Value *value = members.get(key);
     if (!value)
       return;
     const json::Array *array = value->getAsArray();
@@ -91,19 +92,23 @@ public:
     }
   }
 
-  std::optional<Manifest::File> file(StringRef key) {
-    const json::Value *value = object.get(key);
+  /// Calls `read` on an object, if there is one.
+  void object(StringRef key, function_ref<void(Reader &)> read) {
+    const json::Value *value = members.get(key);
     if (!value || value->kind() == json::Value::Null)
-      return std::nullopt;
+      return;
     const json::Object *inner = value->getAsObject();
-    if (!inner) {
-      report(key, "an object with \"path\" and \"sha256\"");
-      return std::nullopt;
-    }
+    if (!inner)
+      return report(key, "an object");
     Reader reader(*inner, (where + key + ".").str(), error);
-    Manifest::File out;
-    out.path = reader.string("path");
-    out.sha256 = reader.string("sha256");
+    read(reader);
+  }
+
+  std::optional<Manifest::File> file(StringRef key) {
+    std::optional<Manifest::File> out;
+    object(key, [&](Reader &entry) {
+      out = Manifest::File{entry.string("path"), entry.string("sha256")};
+    });
     return out;
   }
 
@@ -113,25 +118,87 @@ private:
       error = fail("\"{0}{1}\" must be {2}", where, key, what);
   }
 
-  const json::Object &object;
+  const json::Object &members;
   std::string where;
   Error &error;
 };
 
-Error checkFile(const Manifest::File &file, StringRef key) {
-  if (file.path.empty() || sys::path::is_absolute(file.path) ||
-      StringRef(file.path).contains('\0') ||
-      is_contained(llvm::make_range(sys::path::begin(file.path),
-                                    sys::path::end(file.path)),
-                   ".."))
+Error checkPath(StringRef path, StringRef key) {
+  if (path.empty() || sys::path::is_absolute(path) || path.contains('\0') ||
+      is_contained(
+          llvm::make_range(sys::path::begin(path), sys::path::end(path)), ".."))
     return fail("\"{0}.path\" is '{1}': it must stay inside the folder", key,
-                file.path);
-  if (file.sha256.size() != 64 ||
-      !all_of(file.sha256, [](char c) {
+                path);
+  return Error::success();
+}
+
+Error checkHash(StringRef hash, const Twine &key) {
+  if (hash.size() != 64 || !all_of(hash, [](char c) {
         return isDigit(c) || (c >= 'a' && c <= 'f');
       }))
-    return fail("\"{0}.sha256\" must be 64 lower-case hexadecimal digits", key);
+    return fail("\"{0}\" must be 64 lower-case hexadecimal digits", key.str());
   return Error::success();
+}
+
+Error checkFile(const Manifest::File &file, StringRef key) {
+  if (Error error = checkPath(file.path, key))
+    return error;
+  return checkHash(file.sha256, key + ".sha256");
+}
+
+/// A number that a knob's input can hold.
+bool fitsFloat(double value) {
+  return std::abs(value) <= std::numeric_limits<float>::max();
+}
+
+/// Where two documents differ first, in words; empty if nowhere. `path` is the
+/// place of both.
+std::string differenceOf(const json::Value &manifest, const json::Value &record,
+                         const std::string &path) {
+  const json::Object *object = manifest.getAsObject();
+  const json::Object *other = record.getAsObject();
+  if (object && other) {
+    std::vector<StringRef> keys;
+    for (const json::Object *side : {object, other})
+      for (const auto &entry : *side)
+        keys.push_back(entry.first);
+    llvm::sort(keys);
+    keys.erase(llvm::unique(keys), keys.end());
+    for (StringRef key : keys) {
+      std::string inner = (path.empty() ? key : path + "." + key).str();
+      const json::Value *a = object->get(key), *b = other->get(key);
+      if (!a || !b)
+        return formatv("\"{0}\" is only in the {1}", inner,
+                       a ? "manifest" : "program")
+            .str();
+      std::string found = differenceOf(*a, *b, inner);
+      if (!found.empty())
+        return found;
+    }
+    return {};
+  }
+  const json::Array *list = manifest.getAsArray();
+  const json::Array *otherList = record.getAsArray();
+  if (list && otherList) {
+    for (size_t i = 0, e = std::min(list->size(), otherList->size()); i != e;
+         ++i) {
+      std::string found = differenceOf((*list)[i], (*otherList)[i],
+                                       formatv("{0}[{1}]", path, i).str());
+      if (!found.empty())
+        return found;
+    }
+    if (list->size() != otherList->size())
+      return formatv("\"{0}\" has {1} entries in the manifest and {2} in the "
+                     "program",
+                     path, list->size(), otherList->size())
+          .str();
+    return {};
+  }
+  if (manifest == record)
+    return {};
+  return formatv("\"{0}\" is {1} in the manifest and {2} in the program", path,
+                 manifest, record)
+      .str();
 }
 
 template <typename Range, typename Name>
@@ -159,9 +226,26 @@ Error Manifest::check() const {
   if (aot)
     if (Error error = checkFile(*aot, "aot"))
       return error;
+  if (report)
+    if (Error error = checkPath(*report, "report"))
+      return error;
+  std::vector<std::string> names = files();
+  if (Error error = checkUnique(
+          names, "path", [](const std::string &name) { return StringRef(name); }))
+    return error;
+  return checkSteering();
+}
+
+Error Manifest::checkSteering() const {
   if (spec)
     if (Error error = checkFile(*spec, "spec"))
       return error;
+  if (model) {
+    if (Error error = checkHash(model->weights, "model.weights"))
+      return error;
+    if (Error error = checkHash(model->graph, "model.graph"))
+      return error;
+  }
 
   auto identity = [](const std::string &name) { return StringRef(name); };
   if (Error error = checkUnique(plans, "plans", identity))
@@ -183,7 +267,7 @@ Error Manifest::check() const {
     return error;
 
   for (const Knob &knob : knobs)
-    if (!std::isfinite(knob.min) || !std::isfinite(knob.max) ||
+    if (!fitsFloat(knob.min) || !fitsFloat(knob.max) ||
         !(knob.min <= knob.defaultValue && knob.defaultValue <= knob.max))
       return fail("the default {0} of knob '{1}' is not within {2}..{3}",
                   shortNumber(knob.defaultValue), knob.name,
@@ -214,6 +298,14 @@ Error Manifest::check() const {
 }
 
 Expected<Manifest> Manifest::parse(StringRef text) {
+  return parse(text, /*isRecord=*/false);
+}
+
+Expected<Manifest> Manifest::parseRecord(StringRef text) {
+  return parse(text, /*isRecord=*/true);
+}
+
+Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
   Expected<json::Value> value = parseJSON(text);
   if (!value)
     return value.takeError();
@@ -229,9 +321,19 @@ Expected<Manifest> Manifest::parse(StringRef text) {
   Error error = Error::success();
   (void)!!error;
   Reader reader(*object, "", error);
-  std::optional<File> programFile = reader.file("program");
-  out.aot = reader.file("aot");
+  std::optional<File> programFile;
+  if (!isRecord) {
+    programFile = reader.file("program");
+    out.aot = reader.file("aot");
+    reader.object("report",
+                  [&](Reader &entry) { out.report = entry.string("path"); });
+  }
   out.spec = reader.file("spec");
+  reader.object("model", [&](Reader &entry) {
+    out.model = Model{entry.string("name"), entry.string("family"),
+                      entry.string("dtype"), entry.string("weights"),
+                      entry.string("graph")};
+  });
   reader.objects("dictionaries", [&](Reader &entry) {
     out.dictionaries.push_back({entry.string("name"), entry.string("sha256")});
   });
@@ -251,10 +353,11 @@ Expected<Manifest> Manifest::parse(StringRef text) {
   out.outputs = reader.strings("outputs");
   if (error)
     return std::move(error);
-  if (!programFile)
+  if (!programFile && !isRecord)
     return fail("\"program\" is missing");
-  out.program = std::move(*programFile);
-  if (Error wrong = out.check())
+  if (programFile)
+    out.program = std::move(*programFile);
+  if (Error wrong = isRecord ? out.checkSteering() : out.check())
     return std::move(wrong);
   return out;
 }
@@ -269,21 +372,36 @@ Expected<Manifest> Manifest::read(StringRef path) {
   return manifest;
 }
 
+static json::Object fileJSON(const Manifest::File &file) {
+  return json::Object{{"path", file.path}, {"sha256", file.sha256}};
+}
+
 json::Value Manifest::toJSON() const {
-  auto fileValue = [](const File &file) {
-    return json::Object{{"path", file.path}, {"sha256", file.sha256}};
-  };
+  json::Object out = recordJSON();
+  out["program"] = fileJSON(program);
+  if (aot)
+    out["aot"] = fileJSON(*aot);
+  if (report)
+    out["report"] = json::Object{{"path", *report}};
+  return out;
+}
+
+json::Object Manifest::recordJSON() const {
   auto list = [](const auto &range, auto convert) {
     json::Array array;
     for (const auto &element : range)
       array.push_back(convert(element));
     return array;
   };
-  json::Object out{{"weir", 1}, {"program", fileValue(program)}};
-  if (aot)
-    out["aot"] = fileValue(*aot);
+  json::Object out{{"weir", 1}};
   if (spec)
-    out["spec"] = fileValue(*spec);
+    out["spec"] = fileJSON(*spec);
+  if (model)
+    out["model"] = json::Object{{"name", model->name},
+                                {"family", model->family},
+                                {"dtype", model->dtype},
+                                {"weights", model->weights},
+                                {"graph", model->graph}};
   out["dictionaries"] = list(dictionaries, [](const Dictionary &entry) {
     return json::Object{{"name", entry.name}, {"sha256", entry.sha256}};
   });
@@ -305,6 +423,24 @@ json::Value Manifest::toJSON() const {
                         {"features", json::Array(entry.features)}};
   });
   return out;
+}
+
+std::vector<std::string> Manifest::files() const {
+  std::vector<std::string> out = {fileName.str(), program.path};
+  for (const std::optional<File> &file : {aot, spec})
+    if (file)
+      out.push_back(file->path);
+  if (report)
+    out.push_back(*report);
+  return out;
+}
+
+Error Manifest::compare(const Manifest &record) const {
+  std::string difference = differenceOf(json::Value(recordJSON()),
+                                        json::Value(record.recordJSON()), "");
+  if (difference.empty())
+    return Error::success();
+  return fail("{0}", difference);
 }
 
 Error Manifest::write(StringRef folder) const {

@@ -9,9 +9,10 @@
 #include "weir/Runtime/Program.h"
 
 #include "Support.h"
-#include "TorchSupport.h"
 
 #include "weir/Program/Files.h"
+#include "weir/Program/Fingerprint.h"
+#include "weir/Runtime/ProgramCheck.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -44,40 +45,6 @@ Error verifyFile(StringRef folder, const Manifest::File &file) {
 }
 
 /// What the engine will be fed is decided by these names, dtypes and ranks.
-Error checkSignature(const Archive &archive, const Manifest &manifest,
-                     bool hasManifest) {
-  Expected<std::vector<ProgramInput>> inputs =
-      readProgramInputs(archive.model());
-  if (!inputs)
-    return inputs.takeError();
-  std::vector<std::string> names;
-  for (const ProgramInput &input : *inputs)
-    names.push_back(input.name);
-  if (names != manifest.inputs) {
-    if (!hasManifest)
-      return fail("the program takes {0}; without a manifest it has to be an "
-                  "unsteered one that takes {1}",
-                  join(names, ", "), join(manifest.inputs, ", "));
-    return fail("the program takes {0}, the manifest says {1}",
-                join(names, ", "), join(manifest.inputs, ", "));
-  }
-  for (const ProgramInput &input : *inputs) {
-    bool isKnobs = input.name == "knobs";
-    size_t rank = is_contained({"prompt_length", "plan"}, input.name) ? 1 : 2;
-    if (input.dtype != (isKnobs ? at::kFloat : at::kLong) ||
-        input.sizes.size() != rank)
-      return fail("input '{0}' is {1} of rank {2}", input.name,
-                  c10::toString(input.dtype), input.sizes.size());
-    if (isKnobs && input.sizes[1] >= 0 &&
-        input.sizes[1] != static_cast<int64_t>(manifest.knobs.size()))
-      return fail("the program takes {0} knobs, the manifest names {1}",
-                  input.sizes[1], manifest.knobs.size());
-  }
-  return Error::success();
-}
-
-/// The text of a token entry of tokenizer_config.json: a string, or an object
-/// with "content".
 std::string tokenText(const json::Object &config, StringRef key) {
   if (std::optional<StringRef> text = config.getString(key))
     return text->str();
@@ -88,34 +55,41 @@ std::string tokenText(const json::Object &config, StringRef key) {
 
 } // namespace
 
-Expected<ModelInfo> ModelInfo::parse(StringRef text) {
-  Expected<json::Value> value = parseJSON(text);
-  if (!value)
-    return value.takeError();
-  const json::Object *object = value->getAsObject();
-  if (!object || object->getInteger("weir") != 1)
-    return fail("\"weir\": 1 is missing");
-  ModelInfo out;
-  out.model = object->getString("model").value_or("").str();
-  out.family = object->getString("family").value_or("").str();
-  out.dtype = object->getString("dtype").value_or("").str();
-  out.vocabularySize = object->getInteger("vocab_size").value_or(0);
-  out.maxBatch = object->getInteger("max_batch").value_or(0);
-  out.maxLength = object->getInteger("max_length").value_or(0);
-  if (out.vocabularySize < 1 || out.maxBatch < 1 || out.maxLength < 1)
-    return fail("\"vocab_size\", \"max_batch\" and \"max_length\" must be "
-                "positive");
-  out.bos = object->getInteger("bos");
-  if (const json::Array *ids = object->getArray("eos"))
-    for (const json::Value &id : *ids) {
-      std::optional<int64_t> number = id.getAsInteger();
-      if (!number)
-        return fail("\"eos\" must be a list of integers");
-      out.eos.push_back(*number);
-    }
-  if (std::optional<StringRef> source = object->getString("chat_template"))
-    out.chatTemplate = source->str();
-  return out;
+Error Program::checkFiles(StringRef folder) const {
+  if (Error error = verifyFile(folder, description.program))
+    return error;
+  if (description.aot)
+    if (Error error = verifyFile(folder, *description.aot))
+      return error;
+  // The spec is for its reader. It may be missing, but not be another one.
+  if (!description.spec)
+    return Error::success();
+  SmallString<128> spec(folder);
+  sys::path::append(spec, description.spec->path);
+  return sys::fs::exists(spec) ? verifyFile(folder, *description.spec)
+                               : Error::success();
+}
+
+/// What is steered says so itself; a manifest may only repeat it.
+Error Program::readRecord(StringRef manifestPath) {
+  Expected<std::optional<Manifest>> record = readSteering(*pt2);
+  if (!record)
+    return fail("{0}: {1}", pt2->path(), toString(record.takeError()));
+  if (manifestPath.empty()) {
+    if (*record)
+      description = std::move(**record);
+    return Error::success();
+  }
+  if (!*record)
+    return isSteered()
+               ? fail("{0}: the program has no record of what was steered "
+                      "({1}); build it again",
+                      pt2->path(), Manifest::recordName)
+               : Error::success();
+  if (Error error = description.compare(**record))
+    return fail("{0} does not fit its program, {1}: {2}", manifestPath,
+                pt2->path(), toString(std::move(error)));
+  return Error::success();
 }
 
 Expected<std::unique_ptr<Program>> Program::open(StringRef path,
@@ -142,13 +116,9 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     if (hasManifest)
       out->description = std::move(*manifest);
   }
-  if (hasManifest && options.verify) {
-    if (Error error = verifyFile(folder, out->description.program))
+  if (hasManifest && options.verify)
+    if (Error error = out->checkFiles(folder))
       return std::move(error);
-    if (out->description.aot)
-      if (Error error = verifyFile(folder, *out->description.aot))
-        return std::move(error);
-  }
   if (hasManifest && out->description.aot) {
     SmallString<128> package(folder);
     sys::path::append(package, out->description.aot->path);
@@ -168,16 +138,17 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
   if (!hasManifest && options.verify)
     if (Error error = out->pt2->verify())
       return std::move(error);
-  if (Error error = checkSignature(*out->pt2, out->description, hasManifest))
-    return fail("{0}: {1}", archivePath, toString(std::move(error)));
-  Expected<StringRef> text = textRecord(*out->pt2, "extra/weir.json");
-  if (!text)
-    return text.takeError();
-  Expected<ModelInfo> info = ModelInfo::parse(*text);
+  if (Error error = out->readRecord(hasManifest ? manifestPath.str() : ""))
+    return std::move(error);
+  Expected<ModelInfo> info = checkProgram(*out->pt2, out->description);
   if (!info)
-    return fail("{0}: extra/weir.json: {1}", archivePath,
-                toString(info.takeError()));
+    return fail("{0}: {1}", archivePath, toString(info.takeError()));
   out->info = std::move(*info);
+  // A manifest has the hash of the whole file instead.
+  if (!hasManifest && options.verify && out->description.model &&
+      weightsHash(*out->pt2) != out->description.model->weights)
+    return fail("{0}: the weights are not those of the model that was steered",
+                archivePath);
   return out;
 }
 

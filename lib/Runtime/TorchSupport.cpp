@@ -155,14 +155,15 @@ static std::optional<int64_t> sizeOf(const json::Value &value) {
   return std::nullopt;
 }
 
-Expected<std::vector<ProgramInput>>
-readProgramInputs(const json::Object &model) {
+/// The tensors that the caller passes or gets, of one list of the signature.
+static Expected<std::vector<ProgramInput>>
+readUserTensors(const json::Object &model, StringRef list, StringRef kind) {
+  StringRef what = kind == "user_input" ? "input" : "output";
   const json::Object *module = model.getObject("graph_module");
   const json::Object *graph = module ? module->getObject("graph") : nullptr;
   const json::Object *signature =
       module ? module->getObject("signature") : nullptr;
-  const json::Array *specs =
-      signature ? signature->getArray("input_specs") : nullptr;
+  const json::Array *specs = signature ? signature->getArray(list) : nullptr;
   const json::Object *metadata =
       graph ? graph->getObject("tensor_values") : nullptr;
   if (!specs || !metadata)
@@ -171,7 +172,7 @@ readProgramInputs(const json::Object &model) {
   std::vector<ProgramInput> out;
   for (const json::Value &spec : *specs) {
     const json::Object *object = spec.getAsObject();
-    const json::Object *user = object ? object->getObject("user_input") : nullptr;
+    const json::Object *user = object ? object->getObject(kind) : nullptr;
     if (!user)
       continue;
     const json::Object *argument = user->getObject("arg");
@@ -180,7 +181,7 @@ readProgramInputs(const json::Object &model) {
     std::optional<StringRef> name =
         tensor ? tensor->getString("name") : std::nullopt;
     if (!name)
-      return fail("user input {0} is not a tensor", out.size());
+      return fail("user {0} {1} is not a tensor", what, out.size());
     const json::Object *meta = metadata->getObject(*name);
     const json::Array *sizes = meta ? meta->getArray("sizes") : nullptr;
     std::optional<int64_t> number =
@@ -188,19 +189,29 @@ readProgramInputs(const json::Object &model) {
     std::optional<at::ScalarType> dtype =
         number ? scalarTypeOf(*number) : std::nullopt;
     if (!sizes || !dtype)
-      return fail("user input '{0}' has no dtype or sizes", *name);
-    ProgramInput input;
-    input.name = name->str();
-    input.dtype = *dtype;
+      return fail("user {0} '{1}' has no dtype or sizes", what, *name);
+    ProgramInput entry;
+    entry.name = name->str();
+    entry.dtype = *dtype;
     for (const json::Value &size : *sizes) {
       std::optional<int64_t> extent = sizeOf(size);
       if (!extent)
-        return fail("user input '{0}' has a malformed size", *name);
-      input.sizes.push_back(*extent);
+        return fail("user {0} '{1}' has a malformed size", what, *name);
+      entry.sizes.push_back(*extent);
     }
-    out.push_back(std::move(input));
+    out.push_back(std::move(entry));
   }
   return out;
+}
+
+Expected<std::vector<ProgramInput>>
+readProgramInputs(const json::Object &model) {
+  return readUserTensors(model, "input_specs", "user_input");
+}
+
+Expected<std::vector<ProgramInput>>
+readProgramOutputs(const json::Object &model) {
+  return readUserTensors(model, "output_specs", "user_output");
 }
 
 Error checkInputs(ArrayRef<ProgramInput> declared, ArrayRef<at::Tensor> given) {

@@ -51,6 +51,10 @@ private:
 llvm::Expected<std::vector<ProgramInput>>
 readProgramInputs(const llvm::json::Object &model);
 
+/// The same for what the program gives to its caller, by the names of the values.
+llvm::Expected<std::vector<ProgramInput>>
+readProgramOutputs(const llvm::json::Object &model);
+
 /// Checks tensors against what the program declares: number, dtype, rank,
 /// static sizes.
 llvm::Error checkInputs(llvm::ArrayRef<ProgramInput> declared,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 UNSTEERED = "none"
 _INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
+# What the manifest and the program's own record both say.
+_RECORD = "weir.steering.json"
+_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records")
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,51 @@ def _manifest(folder: Path) -> dict:
     return manifest
 
 
+def _difference(manifest, record, where: str) -> str | None:
+    """The first place where two JSON values differ, and what both say."""
+    if isinstance(manifest, dict) and isinstance(record, dict):
+        for key in sorted(manifest.keys() | record.keys()):
+            inner = f"{where}.{key}" if where else key
+            if key not in manifest or key not in record:
+                return f'"{inner}" is only in the {"manifest" if key in manifest else "program"}'
+            if found := _difference(manifest[key], record[key], inner):
+                return found
+        return None
+    if isinstance(manifest, list) and isinstance(record, list):
+        for index, (one, other) in enumerate(zip(manifest, record)):
+            if found := _difference(one, other, f"{where}[{index}]"):
+                return found
+        if len(manifest) != len(record):
+            return f'"{where}" has {len(manifest)} entries in the manifest and {len(record)} in the program'
+        return None
+    if manifest == record and isinstance(manifest, bool) == isinstance(record, bool):
+        return None
+    return f'"{where}" is {json.dumps(manifest)} in the manifest and {json.dumps(record)} in the program'
+
+
+def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
+    """What is steered says so itself; a manifest may only repeat it. `record` is the text of the program's own
+    record, empty if it has none, and `manifest` None for a program without one."""
+    if not record:
+        if manifest is None:
+            return {"weir": 1, "inputs": _INPUTS[:2]}
+        if len(manifest["inputs"]) > 2:
+            raise WeirError(f"{archive}: the program has no record of what was steered (extra/{_RECORD}); build it again")
+        return manifest
+    try:
+        own = json.loads(record)
+    except ValueError as error:
+        raise WeirError(f"{archive}: extra/{_RECORD} is not valid JSON: {error}") from error
+    if not isinstance(own, dict) or own.get("weir") != 1 or own.get("inputs") not in (_INPUTS[:4], _INPUTS):
+        raise WeirError(f"{archive}: extra/{_RECORD} is of a version this package does not know")
+    if manifest is None:
+        return own
+    said, has = ({key: values.get(key) or [] for key in _STEERING} for values in (manifest, own))
+    if found := _difference(said, has, ""):
+        raise WeirError(f"the manifest does not fit its program, {archive}: {found}")
+    return manifest
+
+
 def _verify(path: Path, expected: str):
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -161,14 +209,15 @@ def _verify(path: Path, expected: str):
 
 
 def load(path: str | Path, *, verify: bool = True) -> Program:
-    """Opens the folder that `weirc build` wrote, or an archive (.pt2) that was only exported.
+    """Opens the folder that `weirc build` wrote, or an archive (.pt2): one that was only exported, or one from such a
+    folder, which tells its plans, knobs and records itself.
 
     verify   compare the program with the hash in its manifest (reads the file once more)
     """
     import torch
 
     path = Path(path)
-    manifest = {"weir": 1, "inputs": _INPUTS[:2]}
+    manifest = None
     if path.is_dir():
         manifest = _manifest(path)
         archive = path / manifest["program"]["path"]
@@ -182,14 +231,14 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
         archive = path
     else:
         raise WeirError(f"{path}: no such file or folder")
-    extra = {"weir.json": ""}
+    extra = {"weir.json": "", _RECORD: ""}
     try:
         exported = torch.export.load(archive, extra_files=extra)
         info = json.loads(extra["weir.json"])
     except Exception as error:  # a damaged archive can raise anything in the readers below
         raise WeirError(f"cannot load {archive}: {first_line(error)}") from error
+    manifest = _agreed(manifest, extra[_RECORD], archive)
     takes = list(exported.graph_signature.user_inputs)
     if takes != manifest["inputs"]:
-        raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected"
-                        + ("" if path.is_dir() else " (a steered program is opened by its folder)"))
+        raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected")
     return Program(exported.module(), manifest, info)

@@ -52,15 +52,18 @@ def tokenizer() -> str:
     return made.to_str()
 
 
+STEERING = {
+    "weir": 1, "dictionaries": [], "sites": [{"site": "res", "layer": 0}], "plans": ["first", "second"],
+    "model": {"name": "echo", "family": "echo", "dtype": "f32", "weights": "a" * 64, "graph": "b" * 64},
+    "knobs": [{"name": "faith", "default": 1, "min": 0, "max": 8}, {"name": "sky", "default": 0.5, "min": -1, "max": 1}],
+    "inputs": ["input_ids", "positions", "prompt_length", "plan", "knobs"], "outputs": ["logits", "watch"],
+    "records": [{"name": "watch", "output": 1, "features": ["id", "prompt"]}]}
+
+
 def write_manifest(folder, **changes):
     files = {key: {"path": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
              for key, name in (("program", "program.pt2"), ("aot", "program.aot.pt2")) if (folder / name).exists()}
-    manifest = {
-        "weir": 1, **files, "dictionaries": [], "sites": [], "plans": ["first", "second"],
-        "knobs": [{"name": "faith", "default": 1, "min": 0, "max": 8}, {"name": "sky", "default": 0.5, "min": -1, "max": 1}],
-        "inputs": ["input_ids", "positions", "prompt_length", "plan", "knobs"], "outputs": ["logits", "watch"],
-        "records": [{"name": "watch", "output": 1, "features": ["id", "prompt"]}], **changes}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps({**files, **STEERING, **changes}))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,8 @@ def folder(tmp_path_factory):
             "vocab_size": VOCABULARY, "max_batch": MAX_BATCH, "max_length": MAX_LENGTH, "dtype": "f32", "bos": None,
             "eos": [len(LETTERS)], "chat_template": None}
     torch.export.save(exported, folder / "program.pt2",
-                      extra_files={"weir.json": json.dumps(info), "tokenizer.json": tokenizer(), "tokenizer_config.json": "{}"})
+                      extra_files={"weir.json": json.dumps(info), "weir.steering.json": json.dumps(STEERING),
+                                   "tokenizer.json": tokenizer(), "tokenizer_config.json": "{}"})
     aot.package(folder / "program.pt2", folder / "program.aot.pt2")
     write_manifest(folder)
     return folder
@@ -203,9 +207,33 @@ def test_manifests_that_do_not_fit(folder, tmp_path):
     assert "must stay inside the folder" in error(program={"path": "../program.pt2", "sha256": "0" * 64})
     assert "no such file" in error(program={"path": "absent.pt2", "sha256": "0" * 64}).lower()
     assert "version 2 is not known" in error(weir=2)
-    assert "the program takes input_ids, positions, prompt_length, plan, knobs, the manifest says input_ids, positions" in error(
-        plans=[], knobs=[], inputs=["input_ids", "positions"])
-    assert "the program takes 2 knobs, the manifest names 1" in error(
-        knobs=[{"name": "faith", "default": 1, "min": 0, "max": 8}])
     (tmp_path / "manifest.json").unlink()
-    assert "without a manifest it has to be an unsteered one" in run(tmp_path / "program.pt2", "-p", "b", code=1).stderr
+    alone = run(tmp_path / "program.pt2", "-p", "b", "-n", 1, "--no-verify", "--plan", "second", "--json").stdout
+    assert json.loads(alone)["rows"][0]["plan"] == "second"
+    # The record's hash of the weights is no hash of these.
+    assert "the weights are not those of the model that was steered" in run(tmp_path / "program.pt2", "-p", "b", code=1).stderr
+
+
+@pytest.mark.parametrize("changes, reason", [
+    (dict(plans=["first", "third"]), '"plans[1]" is "third" in the manifest and "second" in the program'),
+    (dict(plans=["first"]), '"plans" has 1 entries in the manifest and 2 in the program'),
+    (dict(plans=[], knobs=[], inputs=["input_ids", "positions"]), '"inputs" has 2 entries in the manifest and 5 in the program'),
+    (dict(knobs=[{**STEERING["knobs"][0], "max": 800}, STEERING["knobs"][1]]),
+     '"knobs[0].max" is 800 in the manifest and 8 in the program'),
+    (dict(knobs=STEERING["knobs"][::-1]), '"knobs[0].default" is 0.5 in the manifest and 1 in the program'),
+    (dict(outputs=["logits", "seen"]), '"outputs[1]" is "seen" in the manifest and "watch" in the program'),
+    (dict(records=[{**STEERING["records"][0], "features": ["id", "prompts"]}]),
+     '"records[0].features[1]" is "prompts" in the manifest and "prompt" in the program'),
+    (dict(sites=[]), '"sites" has 0 entries in the manifest and 1 in the program'),
+    (dict(dictionaries=[{"name": "sae", "sha256": "c" * 64}]), '"dictionaries" has 1 entries'),
+    (dict(model={**STEERING["model"], "name": "smollm2"}), '"model.name" is "smollm2" in the manifest and "echo" in the program'),
+    (dict(model={**STEERING["model"], "weights": "c" * 64}), '"model.weights" is'),
+    (dict(model=None), '"model" is only in the program'),
+    (dict(spec={"path": "spec.yaml", "sha256": "c" * 64}), '"spec" is only in the manifest'),
+])
+def test_manifest_and_program_have_to_agree(folder, tmp_path, changes, reason):
+    for name in ("program.pt2", "program.aot.pt2"):
+        (tmp_path / name).symlink_to(folder / name)
+    write_manifest(tmp_path, **changes)
+    done = run(tmp_path, "-p", "b", code=1)
+    assert "manifest.json does not fit its program" in done.stderr and reason in done.stderr

@@ -40,13 +40,15 @@ def make(folder: Path) -> Path:
                                                                      {0: batch}, {0: batch}, {0: batch}))
     folder.mkdir()
     program = folder / "program.pt2"
-    archive.write(exported, {"weir.json": json.dumps({"weir": 1, "max_batch": 3, "max_length": 8})}, program)
-    (folder / "manifest.json").write_text(json.dumps({
-        "weir": 1, "program": {"path": "program.pt2", "sha256": hashlib.sha256(program.read_bytes()).hexdigest()},
-        "plans": PLANS,
+    steering = {
+        "weir": 1, "plans": PLANS,
         "knobs": [{"name": "faith", "default": 1.0, "min": 0.0, "max": 8.0}, {"name": "doubt", "default": 0.5, "min": -1.0, "max": 1.0}],
         "inputs": ["input_ids", "positions", "prompt_length", "plan", "knobs"], "outputs": ["logits", "seen"],
-        "records": [{"name": "seen", "output": 1, "features": ["12/res/411"]}]}))
+        "records": [{"name": "seen", "output": 1, "features": ["12/res/411"]}]}
+    archive.write(exported, {"weir.json": json.dumps({"weir": 1, "max_batch": 3, "max_length": 8}),
+                             "weir.steering.json": json.dumps(steering)}, program)
+    (folder / "manifest.json").write_text(json.dumps({
+        "program": {"path": "program.pt2", "sha256": hashlib.sha256(program.read_bytes()).hexdigest()}, **steering}))
     return folder
 
 
@@ -120,6 +122,13 @@ def test_an_exported_program_runs_without_a_manifest():
         program(tokens, plan="default")
 
 
+def test_a_steered_program_without_its_folder_tells_its_plans(folder, tmp_path):
+    (tmp_path / "alone.pt2").write_bytes((folder / "program.pt2").read_bytes())
+    alone = weir.load(tmp_path / "alone.pt2")
+    assert alone.plans == PLANS and list(alone.knobs) == ["faith", "doubt"] and alone.records == {"seen": ["12/res/411"]}
+    assert alone([[1]], plan="plain").logits[0, 0, 3] == 1
+
+
 def change(folder: Path, **keys):
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
@@ -130,8 +139,6 @@ def test_damaged_folders(folder, tmp_path):
         weir.load(tmp_path / "absent")
     with pytest.raises(weir.WeirError, match="no manifest.json"):
         weir.load(tmp_path)
-    with pytest.raises(weir.WeirError, match="opened by its folder"):
-        weir.load(folder / "program.pt2")
     (tmp_path / "program.pt2").write_bytes((folder / "program.pt2").read_bytes()[:-100])
     (tmp_path / "manifest.json").write_bytes((folder / "manifest.json").read_bytes())
     with pytest.raises(weir.WeirError, match="SHA-256"):
@@ -139,7 +146,12 @@ def test_damaged_folders(folder, tmp_path):
     with pytest.raises(weir.WeirError, match="cannot load"):
         weir.load(tmp_path, verify=False)
     for keys, reason in ((dict(weir=2), "version"), (dict(inputs=["input_ids"]), "inputs"),
-                         (dict(inputs=["input_ids", "positions"]), "was expected"),
+                         (dict(inputs=["input_ids", "positions"]), '"inputs" has 2 entries in the manifest and 5 in the program'),
+                         (dict(plans=["default", "plane"]), r'"plans\[1\]" is "plane" in the manifest and "plain" in the program'),
+                         (dict(knobs=[]), '"knobs" has 0 entries'),
+                         (dict(model={"name": "other"}), '"model" is'),
+                         (dict(records=[{"name": "seen", "output": 1, "features": ["12/res/412"]}]),
+                          r'"records\[0\].features\[0\]" is "12/res/412"'),
                          (dict(program={"path": "../steered/program.pt2"}), "outside"),
                          (dict(program={"path": "other.pt2"}), "no such file")):
         (tmp_path / "program.pt2").write_bytes((folder / "program.pt2").read_bytes())

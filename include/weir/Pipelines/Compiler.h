@@ -14,6 +14,7 @@
 #include "weir/Pipelines/MatchReport.h"
 #include "weir/Pipelines/Report.h"
 #include "weir/Runtime/Manifest.h"
+#include "weir/Runtime/ModelInfo.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -103,13 +104,19 @@ private:
   mlir::LogicalResult expandMatchings();
   /// `sites` of the spec's model as the option of fx-find-sites.
   std::string siteMap();
-  mlir::LogicalResult writeProgram(llvm::StringRef path);
-  mlir::FailureOr<Manifest> makeManifest(llvm::StringRef folder);
+  mlir::LogicalResult writeProgram(llvm::StringRef path,
+                                   const Manifest &manifest);
+  /// What the manifest and the program's own record say.
+  mlir::FailureOr<Manifest> describe();
+  /// Adds the files of the folder.
+  mlir::LogicalResult addFiles(Manifest &manifest, llvm::StringRef folder);
   void progress(llvm::StringRef text) {
     if (options.progress)
       options.progress(text);
   }
   mlir::InFlightDiagnostic error();
+  /// The text of the spec, if there is a file of it.
+  llvm::StringRef specText() const;
 
   mlir::MLIRContext &context;
   CompilerOptions options;
@@ -117,6 +124,7 @@ private:
   std::string base;
   mlir::OwningOpRef<mlir::ModuleOp> moduleRef;
   std::shared_ptr<Archive> archive;
+  ModelInfo modelInfo;
   SteeringReport steeringReport;
   std::vector<Manifest::Record> records;
   std::vector<Manifest::Site> sites;

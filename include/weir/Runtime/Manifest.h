@@ -14,6 +14,9 @@
 //    "program": {"path": "program.pt2", "sha256": "…"},
 //    "aot": {"path": "program.aot.pt2", "sha256": "…"},            optional
 //    "spec": {"path": "spec.yaml", "sha256": "…"},                 optional
+//    "report": {"path": "report.md"},                              optional
+//    "model": {"name": "smollm2", "family": "llama", "dtype": "f32",
+//              "weights": "…", "graph": "…"},
 //    "dictionaries": [{"name": "sae/res.12", "sha256": "…"}],
 //    "sites": [{"site": "res", "layer": 12}],
 //    "plans": ["default", "plain"],
@@ -24,7 +27,13 @@
 //
 // Paths are relative to the folder and never leave it. Keys that this version
 // does not know are ignored: whatever changes the meaning of a known key has to
-// raise "weir". Torch-free.
+// raise "weir". The report has no hash: it tells times, which differ from build
+// to build.
+//
+// Everything but "program", "aot" and "report" stands in the program's archive
+// as well, in the record extra/weir.steering.json. A manifest that says
+// something else is refused: it belongs to another program, or was edited.
+// Torch-free.
 //
 //===----------------------------------------------------------------------===//
 
@@ -58,6 +67,13 @@ struct Manifest {
     double defaultValue = 1.0;
     double min = 0.0, max = 1.0;
   };
+  /// What was steered. A program that was built by an older version, or that
+  /// is not steered, has none.
+  struct Model {
+    std::string name, family, dtype; ///< as extra/weir.json tells them
+    std::string weights;             ///< weightsHash of the model's archive
+    std::string graph;               ///< graphHash of the model's archive
+  };
   /// An extra output [b, S, features] f32 with activations.
   struct Record {
     std::string name;
@@ -68,6 +84,8 @@ struct Manifest {
   File program;
   std::optional<File> aot;
   std::optional<File> spec;
+  std::optional<std::string> report; ///< path of the report
+  std::optional<Model> model;
   std::vector<Dictionary> dictionaries;
   std::vector<Site> sites;
   std::vector<std::string> plans;
@@ -78,6 +96,8 @@ struct Manifest {
 
   /// The name of the file in its folder.
   static constexpr llvm::StringLiteral fileName = "manifest.json";
+  /// The name of the record in the program's archive.
+  static constexpr llvm::StringLiteral recordName = "extra/weir.steering.json";
   /// What `--plan` takes for an unsteered row, and the index that means it.
   static constexpr llvm::StringLiteral unsteered = "none";
   static constexpr int64_t unsteeredIndex = -1;
@@ -90,9 +110,19 @@ struct Manifest {
   /// The same for a file; errors begin with its path.
   static llvm::Expected<Manifest> read(llvm::StringRef path);
 
+  /// The same for the record in an archive, which names no program.
+  static llvm::Expected<Manifest> parseRecord(llvm::StringRef text);
+
   /// The rules `parse` enforces, for manifests made in memory.
   llvm::Error check() const;
+  /// The paths of all files that belong to the folder, the manifest included.
+  std::vector<std::string> files() const;
+  /// An error that names the first key in which the manifest differs from the
+  /// record of its program, and what both say.
+  llvm::Error compare(const Manifest &record) const;
   llvm::json::Value toJSON() const;
+  /// What stands in the archive.
+  llvm::json::Object recordJSON() const;
   /// Checks, then writes DIR/manifest.json atomically.
   llvm::Error write(llvm::StringRef folder) const;
 
@@ -100,6 +130,10 @@ struct Manifest {
   llvm::Expected<int64_t> planIndex(llvm::StringRef name) const;
   /// Column of a knob; an error that lists the knobs otherwise.
   llvm::Expected<size_t> knobIndex(llvm::StringRef name) const;
+
+private:
+  llvm::Error checkSteering() const;
+  static llvm::Expected<Manifest> parse(llvm::StringRef text, bool isRecord);
 };
 
 } // namespace weir

@@ -13,40 +13,30 @@
 #include "weir/Runtime/ChatTemplate.h"
 #include "weir/Runtime/Engine.h"
 #include "weir/Runtime/Manifest.h"
+#include "weir/Runtime/ModelInfo.h"
 #include "weir/Runtime/Tokenizer.h"
 
 #include <optional>
 
 namespace weir {
 
-/// What the exporter noted about the model (extra/weir.json).
-struct ModelInfo {
-  std::string model, family, dtype;
-  int64_t vocabularySize = 0;
-  int64_t maxBatch = 0;  ///< rows of the key/value cache
-  int64_t maxLength = 0; ///< positions of a row
-  std::optional<int64_t> bos;
-  std::vector<int64_t> eos;
-  std::optional<std::string> chatTemplate;
-
-  static llvm::Expected<ModelInfo> parse(llvm::StringRef json);
-};
-
 enum class EngineKind { Reference, AOT };
 
 struct OpenOptions {
-  /// Compare the files with the hashes of the manifest, or an archive without
-  /// manifest with its own checksums. Reads all of it.
+  /// Compare the files with the hashes of the manifest; or an archive without
+  /// manifest with its own checksums, and the weights with the hash of the model
+  /// that was steered. Reads all of it.
   bool verify = true;
 };
 
 /// A folder with a manifest.json, or a single .pt2. A .pt2 whose folder holds a
-/// manifest that names it is opened with that manifest.
+/// manifest that names it is opened with that manifest. A steered .pt2 without
+/// one tells its plans, knobs and records itself.
 class Program {
 public:
   /// Errors: a missing file, a file that is not what the manifest's hash says,
-  /// inputs that are not those the manifest (or, without one, an unsteered
-  /// program) has, missing or malformed records of the exporter.
+  /// a manifest that differs from the program's own record, and all that
+  /// `checkProgram` refuses.
   static llvm::Expected<std::unique_ptr<Program>>
   open(llvm::StringRef path, OpenOptions options = {});
 
@@ -69,6 +59,11 @@ public:
 
 private:
   Program() = default;
+  /// Compares the files of the manifest with their hashes.
+  llvm::Error checkFiles(llvm::StringRef folder) const;
+  /// Compares the manifest with the archive's record of the steering, or takes
+  /// that for one. `manifestPath` is empty without a manifest.
+  llvm::Error readRecord(llvm::StringRef manifestPath);
   std::shared_ptr<Archive> pt2;
   std::optional<std::string> aotPath;
   ModelInfo info;

@@ -555,11 +555,12 @@ LogicalResult Exporter::run() {
 }
 
 LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
-                              StringRef path, ConstantCallback constants) {
+                              StringRef path, ConstantCallback constants,
+                              ArrayRef<AddedRecord> given) {
   Exporter exporter(program, source, constants);
   if (failed(exporter.run()))
     return failure();
-  std::vector<AddedRecord> records;
+  std::vector<AddedRecord> records = given.vec();
   if (exporter.sampleInputs)
     records.push_back(
         {("data/sample_inputs/" + source.modelName() + ".pt").str(),

@@ -9,6 +9,7 @@
 #include "Importer.h"
 
 #include "weir/Program/Files.h"
+#include "weir/Program/GraphCheck.h"
 
 #include "mlir/IR/Verifier.h"
 
@@ -505,6 +506,12 @@ LogicalResult Importer::importOutputs() {
 
 OwningOpRef<ModuleOp> Importer::run() {
   context->loadDialect<fx::FXDialect>();
+  // All that can be wrong with a graph by itself is found there; what the
+  // importer and the verifiers refuse below is a part of it.
+  if (llvm::Error wrong = checkGraph(archive)) {
+    error() << llvm::toString(std::move(wrong));
+    return {};
+  }
   if (failed(findTables(archive.model())))
     return {};
   OwningOpRef<ModuleOp> module(ModuleOp::create(loc));

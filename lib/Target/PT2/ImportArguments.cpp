@@ -11,8 +11,6 @@
 
 #include "weir/Program/Files.h"
 
-#include <limits>
-
 using namespace mlir;
 using namespace weir;
 using namespace weir::pt2;
@@ -35,33 +33,6 @@ std::string weir::pt2::textOf(const json::Value &value) {
   assert(wrapped && "the printer puts spaces somewhere");
   (void)wrapped;
   return inner.str();
-}
-
-std::optional<double> weir::pt2::floatOf(const json::Value &value) {
-  if (std::optional<double> number = value.getAsNumber())
-    return number;
-  std::optional<StringRef> text = value.getAsString();
-  if (!text)
-    return std::nullopt;
-  if (*text == "Infinity")
-    return std::numeric_limits<double>::infinity();
-  if (*text == "-Infinity")
-    return -std::numeric_limits<double>::infinity();
-  if (*text == "NaN")
-    return std::numeric_limits<double>::quiet_NaN();
-  return std::nullopt;
-}
-
-std::optional<int64_t> weir::pt2::intOf(const json::Value &value) {
-  return value.kind() == json::Value::Number ? value.getAsInteger()
-                                             : std::nullopt;
-}
-
-std::optional<Tagged> weir::pt2::taggedOf(const json::Value &value) {
-  const json::Object *object = value.getAsObject();
-  if (!object || object->size() != 1)
-    return std::nullopt;
-  return Tagged{object->begin()->first, &object->begin()->second};
 }
 
 //===----------------------------------------------------------------------===//

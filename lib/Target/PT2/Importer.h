@@ -9,6 +9,7 @@
 #ifndef WEIR_LIB_TARGET_PT2_IMPORTER_H
 #define WEIR_LIB_TARGET_PT2_IMPORTER_H
 
+#include "weir/Program/SchemaValues.h"
 #include "weir/Target/PT2/PT2.h"
 
 #include "mlir/IR/Builders.h"
@@ -115,18 +116,6 @@ private:
   llvm::StringSet<> tablesUsed; ///< entries of the tables that the IR models
   llvm::StringMap<std::string> expressions; ///< archived form to short form
 };
-
-/// A number of a JSON float field, which may be written as "Infinity",
-/// "-Infinity" or "NaN".
-std::optional<double> floatOf(const llvm::json::Value &value);
-/// An integer, and not a number that merely has no fraction out of range.
-std::optional<int64_t> intOf(const llvm::json::Value &value);
-/// The value under the only key of an object: a tagged union.
-struct Tagged {
-  llvm::StringRef tag;
-  const llvm::json::Value *value;
-};
-std::optional<Tagged> taggedOf(const llvm::json::Value &value);
 
 /// The text of any JSON value.
 std::string textOf(const llvm::json::Value &value);

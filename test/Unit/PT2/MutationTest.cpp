@@ -10,6 +10,8 @@
 #include "Importer.h"
 
 #include "weir/Program/Files.h"
+#include "weir/Program/GraphCheck.h"
+#include "weir/Runtime/ProgramCheck.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
@@ -130,7 +132,12 @@ protected:
     FakeArchive archive{json::Object(document)};
     errors = 0;
     OwningOpRef<ModuleOp> module = importPT2(archive, &context);
+    // The check knows all reasons that the importer has.
+    std::string reason = llvm::toString(checkGraph(archive));
+    EXPECT_EQ(reason.empty(), static_cast<bool>(module))
+        << what << ": " << lastError;
     if (!module) {
+      EXPECT_EQ(reason, lastError) << what;
       EXPECT_GT(errors, 0u) << what << ": refused without a reason";
       return false;
     }
@@ -207,19 +214,19 @@ TEST_F(Mutation, EveryValueReplaced) {
 }
 
 /// Every key of every object is left out, and every element of every list is
-/// left out or there twice.
-TEST_F(Mutation, EveryPartRemovedOrRepeated) {
-  json::Value root = readProgram();
+/// left out or there twice, one at a time.
+void forEachPart(json::Value root,
+                 llvm::function_ref<bool(const json::Object &,
+                                         const std::string &)> attemptOn) {
   std::vector<json::Value *> places;
   collect(root, places);
-  unsigned taken = 0, refused = 0;
-  for (size_t i = 0; i < places.size() && !HasFailure(); ++i) {
+  bool goOn = true;
+  for (size_t i = 0; i < places.size() && goOn; ++i) {
     json::Value before = *places[i];
     auto attempt = [&](const std::string &what) {
-      bool ok = check(*root.getAsObject(), "value " + std::to_string(i) +
-                                               ", " + textOf(before) + ", " +
-                                               what);
-      ++(ok ? taken : refused);
+      goOn = goOn && attemptOn(*root.getAsObject(),
+                               "value " + std::to_string(i) + ", " +
+                                   textOf(before) + ", " + what);
     };
     if (const json::Object *object = before.getAsObject()) {
       for (const auto &entry : *object) {
@@ -246,8 +253,75 @@ TEST_F(Mutation, EveryPartRemovedOrRepeated) {
     }
     restore(root, places, i, before);
   }
+}
+
+TEST_F(Mutation, EveryPartRemovedOrRepeated) {
+  unsigned taken = 0, refused = 0;
+  forEachPart(readProgram(),
+              [&](const json::Object &document, const std::string &what) {
+                ++(check(document, what) ? taken : refused);
+                return !HasFailure();
+              });
   EXPECT_GT(taken, 50u);
   EXPECT_GT(refused, 100u);
+}
+
+/// The program with nothing but what can run.
+json::Object runnable() {
+  json::Object document = readProgram();
+  json::Object &module = *document.getObject("graph_module");
+  json::Object &graph = *module.getObject("graph");
+  auto cut = [](json::Array &array, size_t size) {
+    while (array.size() > size)
+      array.pop_back();
+  };
+  json::Array &nodes = *graph.getArray("nodes");
+  cut(*nodes[3].getAsObject()->getArray("inputs"), 3);
+  cut(*graph.getArray("outputs"), 1);
+  cut(*module.getObject("signature")->getArray("output_specs"), 1);
+  return document;
+}
+
+/// The builder refuses what the runner refuses, since it asks the same; and it
+/// can take in whatever the runner would run, damaged or not.
+TEST_F(Mutation, BuilderAndRunnerAgree) {
+  unsigned runs = 0, refused = 0;
+  auto attempt = [&](const json::Object &document, const std::string &what) {
+    FakeArchive archive{json::Object(document)};
+    if (llvm::Error error = checkCalls(archive)) {
+      llvm::consumeError(std::move(error));
+      ++refused;
+      return true;
+    }
+    ++runs;
+    OwningOpRef<ModuleOp> module = importPT2(archive, &context);
+    EXPECT_TRUE(module) << what << ": " << lastError;
+    return static_cast<bool>(module);
+  };
+  ASSERT_TRUE(attempt(runnable(), "the program"));
+  ASSERT_EQ(runs, 1u) << llvm::toString(checkCalls(FakeArchive{runnable()}));
+  forEachPart(runnable(), attempt);
+
+  json::Value root = runnable();
+  std::vector<json::Value *> places;
+  collect(root, places);
+  const json::Value replacements[] = {
+      nullptr, -1, 1, "expand", json::Array{}, json::Object{},
+      json::Object{{"name", "expand"}},
+      json::Object{{"as_tensor", json::Object{{"name", "expand"}}}},
+      json::Object{{"as_sym_int", json::Object{{"as_name", "rows"}}}},
+      json::Object{{"as_none", true}}};
+  for (size_t i = 1; i < places.size() && !HasFailure(); ++i) {
+    json::Value before = *places[i];
+    for (const json::Value &replacement : replacements) {
+      *places[i] = replacement;
+      attempt(*root.getAsObject(), textOf(before) + " replaced by " +
+                                       textOf(replacement));
+    }
+    restore(root, places, i, before);
+  }
+  EXPECT_GT(runs, 300u);
+  EXPECT_GT(refused, 1000u);
 }
 
 } // namespace

@@ -8,6 +8,9 @@
 
 #include "Support.h"
 
+#include "weir/Program/Files.h"
+#include "weir/Program/Fingerprint.h"
+
 #include <rapidcheck/gtest.h>
 
 #include <cmath>
@@ -446,6 +449,47 @@ TEST(ArchiveWriter, AFailedWriteLeavesTheOldFile) {
                               source->model(), {}),
                "cannot create a temporary file");
   EXPECT_EQ(folder.entries(), std::vector<std::string>{});
+}
+
+//===----------------------------------------------------------------------===//
+// Which model it is
+//===----------------------------------------------------------------------===//
+
+TEST(Fingerprint, IsThatOfTheWeights) {
+  Records records = archiveRecords();
+  auto archive = valueOf(openArchive(archiveBytes(records)));
+  ASSERT_TRUE(archive);
+  std::string w = sha256(bytesOf(records["data/weights/weight_0"]));
+  std::string steps = sha256(bytesOf(records["data/weights/weight_1"]));
+  EXPECT_EQ(weightsHash(*archive),
+            sha256(bytesOf("\"steps\" 5 [4] [1] 0 " + steps + "\n" +
+                           "\"tied\" 7 [3, 2] [1, 3] 0 " + w + "\n" +
+                           "\"w\" 7 [2, 3] [3, 1] 0 " + w + "\n")));
+  EXPECT_EQ(valueOf(graphHash(*archive)), sha256(bytesOf(records[modelRecord])));
+
+  // What steering adds does not change it, nor does another constant.
+  TemporaryFolder folder;
+  std::string path = folder.file("steered.pt2");
+  json::Object model = archive->model();
+  model["steered"] = true;
+  float row[] = {1, 2};
+  AddedTensor added{AddedTensor::Constant, "weir.c", DType::Float32, {2},
+                    {reinterpret_cast<const std::byte *>(row), 8}};
+  EXPECT_OK(rewriteArchive(*archive, path, model, added));
+  auto steered = valueOf(Archive::open(path));
+  ASSERT_TRUE(steered);
+  EXPECT_EQ(weightsHash(*steered), weightsHash(*archive));
+  EXPECT_NE(valueOf(graphHash(*steered)), valueOf(graphHash(*archive)));
+
+  // Anything about a weight does.
+  for (auto [record, from, to] :
+       {std::tuple(weightsRecord, "\"w\"", "\"v\""),
+        std::tuple(weightsRecord, "\"dtype\": 5", "\"dtype\": 8"),
+        std::tuple(std::string("data/weights/weight_1"), "\x07", "\x06")}) {
+    auto changed = valueOf(withChange(record, from, to));
+    ASSERT_TRUE(changed);
+    EXPECT_NE(weightsHash(*changed), weightsHash(*archive)) << to;
+  }
 }
 
 } // namespace

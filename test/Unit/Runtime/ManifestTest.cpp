@@ -31,6 +31,8 @@ Manifest steered() {
   out.program = {"program.pt2", hash};
   out.aot = Manifest::File{"program.aot.pt2", hash};
   out.spec = Manifest::File{"spec.yaml", hash};
+  out.report = "report.md";
+  out.model = Manifest::Model{"tiny", "llama", "f32", hash, hash};
   out.dictionaries = {{"sae/res.12", hash}};
   out.sites = {{"res", 12}, {"mlp", 3}};
   out.plans = {"default", "plain"};
@@ -59,6 +61,62 @@ TEST(Manifest, SurvivesWritingAndReading) {
   EXPECT_EQ(text(valueOf(Manifest::read(folder + "/manifest.json"))),
             text(manifest));
   EXPECT_FALSE(sys::fs::remove_directories(folder));
+}
+
+TEST(Manifest, TheRecordIsTheManifestWithoutItsProgram) {
+  Manifest manifest = steered();
+  Manifest record =
+      valueOf(Manifest::parseRecord(printJSON(manifest.recordJSON())));
+  EXPECT_OK(manifest.compare(record));
+  EXPECT_FALSE(record.aot || record.report);
+  EXPECT_EQ(record.program.path, "");
+  EXPECT_EQ(record.spec->sha256, hash);
+  EXPECT_EQ(record.model->family, "llama");
+  EXPECT_EQ(manifest.files(),
+            (std::vector<std::string>{"manifest.json", "program.pt2",
+                                      "program.aot.pt2", "spec.yaml",
+                                      "report.md"}));
+  EXPECT_ERROR(Manifest::parseRecord(R"({"weir": 2})"), "version 2");
+  EXPECT_ERROR(Manifest::parseRecord("{}"), "\"weir\": 1 is missing");
+}
+
+TEST(Manifest, ComparesEveryKeyWithTheRecord) {
+  auto differs = [](StringRef words, std::function<void(Manifest &)> edit) {
+    Manifest manifest = steered();
+    edit(manifest);
+    std::string message = messageOf(manifest.compare(steered()));
+    EXPECT_EQ(message, words.str());
+  };
+  differs("", [](Manifest &m) { m.program.sha256[0] = 'b'; });
+  differs("", [](Manifest &m) { m.aot.reset(); });
+  differs("\"plans[0]\" is \"other\" in the manifest and \"default\" in the "
+          "program",
+          [](Manifest &m) { m.plans[0] = "other"; });
+  differs("\"plans\" has 1 entries in the manifest and 2 in the program",
+          [](Manifest &m) { m.plans.pop_back(); });
+  differs("\"knobs[0].max\" is 9 in the manifest and 8 in the program",
+          [](Manifest &m) { m.knobs[0].max = 9; });
+  differs("\"knobs[1].default\" is 0.5 in the manifest and -0.5 in the program",
+          [](Manifest &m) { m.knobs[1].defaultValue = 0.5; });
+  differs("\"model\" is only in the program",
+          [](Manifest &m) { m.model.reset(); });
+  differs("\"model.dtype\" is \"bf16\" in the manifest and \"f32\" in the "
+          "program",
+          [](Manifest &m) { m.model->dtype = "bf16"; });
+  differs("\"sites[1].layer\" is 4 in the manifest and 3 in the program",
+          [](Manifest &m) { m.sites[1].layer = 4; });
+  differs("\"dictionaries\" has 0 entries in the manifest and 1 in the program",
+          [](Manifest &m) { m.dictionaries.clear(); });
+  differs("\"inputs\" has 4 entries in the manifest and 5 in the program",
+          [](Manifest &m) { m.inputs.pop_back(); });
+  differs("\"outputs[1]\" is \"seen\" in the manifest and \"watch\" in the "
+          "program",
+          [](Manifest &m) { m.outputs[1] = "seen"; });
+  differs("\"records[0].features[1]\" is \"12/res/54\" in the manifest and "
+          "\"12/res/53\" in the program",
+          [](Manifest &m) { m.records[0].features[1] = "12/res/54"; });
+  differs("\"spec\" is only in the program",
+          [](Manifest &m) { m.spec.reset(); });
 }
 
 TEST(Manifest, UnsteeredProgramsHaveTwoInputs) {
@@ -98,6 +156,12 @@ TEST(Manifest, ChecksWhatItIsTold) {
   for (const char *digits : {"", "abc"})
     expect("64 lower-case", [&](Manifest &m) { m.program.sha256 = digits; });
   expect("64 lower-case", [&](Manifest &m) { m.spec->sha256[3] = 'A'; });
+  expect("\"report.path\"", [](Manifest &m) { m.report = "../x"; });
+  expect("'spec.yaml' twice", [](Manifest &m) { m.report = "spec.yaml"; });
+  expect("'manifest.json' twice",
+         [](Manifest &m) { m.program.path = "manifest.json"; });
+  expect("\"model.weights\" must be 64",
+         [](Manifest &m) { m.model->weights = "x"; });
   expect("'plain' twice", [](Manifest &m) { m.plans[0] = "plain"; });
   expect("cannot be called 'none'", [](Manifest &m) { m.plans[0] = "none"; });
   expect("without a name", [](Manifest &m) { m.knobs[0].name = ""; });
@@ -105,6 +169,8 @@ TEST(Manifest, ChecksWhatItIsTold) {
          [](Manifest &m) { m.knobs[0].defaultValue = 9; });
   expect("knob 'faith'", [](Manifest &m) { m.knobs[0].max = INFINITY; });
   expect("knob 'faith'", [](Manifest &m) { m.knobs[0].defaultValue = NAN; });
+  // The input is float32.
+  expect("knob 'faith'", [](Manifest &m) { m.knobs[0].max = 1e300; });
   expect("takes input_ids, positions, prompt_length, plan, knobs",
          [](Manifest &m) { m.inputs.pop_back(); });
   expect("takes input_ids, positions, prompt_length, plan",
@@ -139,7 +205,7 @@ TEST(Manifest, ErrorsNameTheKey) {
                       "\"records[0].features\" must be a list of strings",
                       with("records", R"([{"name": "watch", "output": 1}])"));
   // Keys of a later time do not disturb.
-  EXPECT_EQ(with("report", R"({"cost": 1})"), "");
+  EXPECT_EQ(with("signature", R"({"by": 1})"), "");
   EXPECT_ERROR(Manifest::read("/nonexistent/manifest.json"),
                "/nonexistent/manifest.json");
 }

@@ -38,9 +38,11 @@ using ConstantCallback =
 /// those that are recipes. Results without a name get one that begins with
 /// `weir_`. Where inputs or outputs were added, the calling convention and the
 /// sample inputs are brought up to date; one output alone becomes a tuple when
-/// more follow. Diagnostics say what cannot be exported.
+/// more follow. `records` are added to the archive, or take the place of those
+/// of the same name. Diagnostics say what cannot be exported.
 llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
-                              llvm::StringRef path, ConstantCallback constants);
+                              llvm::StringRef path, ConstantCallback constants,
+                              llvm::ArrayRef<AddedRecord> records = {});
 
 /// Registers --import-pt2 and --export-pt2 with mlir-translate's driver.
 void registerPT2Translations();

@@ -1,0 +1,31 @@
+//===- Fingerprint.h - Which model an archive holds ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_PROGRAM_FINGERPRINT_H
+#define WEIR_PROGRAM_FINGERPRINT_H
+
+#include "weir/Program/Archive.h"
+
+namespace weir {
+
+/// SHA-256 of an archive's weights: of a line
+///
+///   NAME DTYPE [SIZES] [STRIDES] OFFSET SHA-256-OF-THE-RECORD
+///
+/// for each parameter and persistent buffer, in the order of their names as
+/// JSON strings. Steering adds constants and leaves weights alone, so a model
+/// and what was built from it have the same. Reads all weights once and lets go
+/// of their pages.
+std::string weightsHash(const Archive &archive);
+
+/// SHA-256 of the document of the archive's graph, as it is stored.
+llvm::Expected<std::string> graphHash(const Archive &archive);
+
+} // namespace weir
+
+#endif // WEIR_PROGRAM_FINGERPRINT_H

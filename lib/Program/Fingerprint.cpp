@@ -1,0 +1,68 @@
+//===- Fingerprint.cpp - Which model an archive holds ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Program/Fingerprint.h"
+
+#include "ArchiveLayout.h"
+
+#include "weir/Program/Files.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace llvm;
+
+namespace weir {
+
+/// Pages are let go in pieces, so that a large record does not fill memory.
+static constexpr size_t pieceBytes = 16u << 20;
+
+static std::string hashOf(const Archive &archive, ArrayRef<std::byte> bytes) {
+  Sha256 hash;
+  while (!bytes.empty()) {
+    ArrayRef<std::byte> piece = bytes.take_front(pieceBytes);
+    bytes = bytes.drop_front(piece.size());
+    hash.update(piece);
+    archive.releasePages(piece);
+  }
+  return hash.finish();
+}
+
+std::string weightsHash(const Archive &archive) {
+  std::vector<StringRef> names;
+  for (StringRef name : archive.weights().keys())
+    names.push_back(name);
+  llvm::sort(names);
+  // Tied weights share a record.
+  StringMap<std::string> records;
+  Sha256 all;
+  for (StringRef name : names) {
+    const ArchiveTensor &tensor = archive.weights().find(name)->second;
+    auto [record, isNew] = records.try_emplace(tensor.record);
+    if (isNew)
+      record->second = hashOf(archive, tensor.bytes);
+    // Quoted, a name cannot pass for the rest of its line.
+    all.update(formatv("{0} {1} [{2}] [{3}] {4} {5}\n", json::Value(name),
+                       tensor.dtype, make_range(tensor.sizes.begin(),
+                                                tensor.sizes.end()),
+                       make_range(tensor.strides.begin(), tensor.strides.end()),
+                       tensor.storageOffset, record->second)
+                   .str());
+  }
+  return all.finish();
+}
+
+Expected<std::string> graphHash(const Archive &archive) {
+  Expected<ArrayRef<std::byte>> document =
+      archive.record(archive::modelRecord(archive.modelName()));
+  if (!document)
+    return document.takeError();
+  return sha256(*document);
+}
+
+} // namespace weir

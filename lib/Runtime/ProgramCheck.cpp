@@ -1,0 +1,181 @@
+//===- ProgramCheck.cpp - What the builder and the runner take ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Runtime/ProgramCheck.h"
+
+#include "Reference/Graph.h"
+#include "Support.h"
+#include "TorchSupport.h"
+
+#include "weir/Program/Files.h"
+#include "weir/Program/GraphCheck.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace llvm;
+
+namespace weir {
+namespace {
+
+Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
+  Expected<ArrayRef<std::byte>> bytes = archive.record(name);
+  if (!bytes)
+    return bytes.takeError();
+  return StringRef(reinterpret_cast<const char *>(bytes->data()),
+                   bytes->size());
+}
+
+Error checkInputs(const Archive &archive, const Manifest &description) {
+  Expected<std::vector<ProgramInput>> inputs =
+      readProgramInputs(archive.model());
+  if (!inputs)
+    return inputs.takeError();
+  std::vector<std::string> names;
+  for (const ProgramInput &input : *inputs)
+    names.push_back(input.name);
+  if (names != description.inputs)
+    return fail(description.inputs.size() > 2
+                    ? "the program takes {0}, the manifest says {1}"
+                    : "the program takes {0}; without a record of what was "
+                      "steered it has to take {1}",
+                join(names, ", "), join(description.inputs, ", "));
+  for (const ProgramInput &input : *inputs) {
+    bool isKnobs = input.name == "knobs";
+    size_t rank = is_contained({"prompt_length", "plan"}, input.name) ? 1 : 2;
+    if (input.dtype != (isKnobs ? at::kFloat : at::kLong) ||
+        input.sizes.size() != rank)
+      return fail("input '{0}' is {1} of rank {2}", input.name,
+                  c10::toString(input.dtype), input.sizes.size());
+    if (isKnobs && input.sizes[1] != -1 &&
+        input.sizes[1] != static_cast<int64_t>(description.knobs.size()))
+      return fail("the program takes {0} knobs, the manifest names {1}",
+                  input.sizes[1], description.knobs.size());
+  }
+  return Error::success();
+}
+
+/// `outputs` are those of the graph that are given to the caller.
+Error checkOutputs(ArrayRef<ProgramInput> outputs, const Manifest &description,
+                   const ModelInfo &info) {
+  if (outputs.size() != description.outputs.size())
+    return fail("the program gives {0} outputs, the manifest names {1}: {2}",
+                outputs.size(), description.outputs.size(),
+                join(description.outputs, ", "));
+  for (auto [output, name] : zip(outputs, description.outputs))
+    if (output.dtype != at::kFloat || output.sizes.size() != 3)
+      return fail("output '{0}' is {1} of rank {2}, not Float of rank 3", name,
+                  c10::toString(output.dtype), output.sizes.size());
+  auto columns = [&](size_t output) { return outputs[output].sizes[2]; };
+  if (columns(0) != -1 && columns(0) != info.vocabularySize)
+    return fail("the program gives logits of {0} tokens, extra/weir.json says "
+                "that there are {1}",
+                columns(0), info.vocabularySize);
+  for (const Manifest::Record &record : description.records)
+    if (columns(record.output) != -1 &&
+        columns(record.output) != static_cast<int64_t>(record.features.size()))
+      return fail("record '{0}' has {1} columns, the manifest names {2} "
+                  "features",
+                  record.name, columns(record.output), record.features.size());
+  return Error::success();
+}
+
+Error checkModel(const ModelInfo &info, const Manifest &description) {
+  if (!description.model)
+    return Error::success();
+  struct Field {
+    StringRef key;
+    const std::string &built, &has;
+  };
+  const Manifest::Model &model = *description.model;
+  for (const Field &field :
+       {Field{"model", model.name, info.model},
+        Field{"family", model.family, info.family},
+        Field{"dtype", model.dtype, info.dtype}})
+    if (field.built != field.has)
+      return fail("the steering was built for a model whose {0} is '{1}', this "
+                  "one's is '{2}'",
+                  field.key, field.built, field.has);
+  return Error::success();
+}
+
+} // namespace
+
+Expected<std::optional<Manifest>> readSteering(const Archive &archive) {
+  if (!is_contained(archive.records(), Manifest::recordName))
+    return std::nullopt;
+  Expected<StringRef> text = textRecord(archive, Manifest::recordName);
+  if (!text)
+    return text.takeError();
+  Expected<Manifest> record = Manifest::parseRecord(*text);
+  if (!record)
+    return fail("{0}: {1}", Manifest::recordName,
+                toString(record.takeError()));
+  return std::move(*record);
+}
+
+Error checkCalls(const Archive &archive) {
+  if (Error error = checkGraph(archive))
+    return error;
+  return reference::buildGraph(archive.model()).takeError();
+}
+
+Expected<ModelInfo> checkProgram(const Archive &archive,
+                                 const Manifest &description) {
+  if (Error error = checkCalls(archive))
+    return std::move(error);
+  Expected<StringRef> text = textRecord(archive, "extra/weir.json");
+  if (!text)
+    return text.takeError();
+  Expected<ModelInfo> info = ModelInfo::parse(*text);
+  if (!info)
+    return fail("extra/weir.json: {0}", toString(info.takeError()));
+  if (Error error = checkModel(*info, description))
+    return std::move(error);
+  if (Error error = checkInputs(archive, description))
+    return std::move(error);
+  Expected<std::vector<ProgramInput>> outputs =
+      readProgramOutputs(archive.model());
+  if (!outputs)
+    return outputs.takeError();
+  if (Error error = checkOutputs(*outputs, description, *info))
+    return std::move(error);
+  return info;
+}
+
+Expected<ModelInfo> ModelInfo::parse(StringRef text) {
+  Expected<json::Value> value = parseJSON(text);
+  if (!value)
+    return value.takeError();
+  const json::Object *object = value->getAsObject();
+  if (!object || object->getInteger("weir") != 1)
+    return fail("\"weir\": 1 is missing");
+  ModelInfo out;
+  out.model = object->getString("model").value_or("").str();
+  out.family = object->getString("family").value_or("").str();
+  out.dtype = object->getString("dtype").value_or("").str();
+  out.vocabularySize = object->getInteger("vocab_size").value_or(0);
+  out.maxBatch = object->getInteger("max_batch").value_or(0);
+  out.maxLength = object->getInteger("max_length").value_or(0);
+  if (out.vocabularySize < 1 || out.maxBatch < 1 || out.maxLength < 1)
+    return fail("\"vocab_size\", \"max_batch\" and \"max_length\" must be "
+                "positive");
+  out.bos = object->getInteger("bos");
+  if (const json::Array *ids = object->getArray("eos"))
+    for (const json::Value &id : *ids) {
+      std::optional<int64_t> number = id.getAsInteger();
+      if (!number)
+        return fail("\"eos\" must be a list of integers");
+      out.eos.push_back(*number);
+    }
+  if (std::optional<StringRef> source = object->getString("chat_template"))
+    out.chatTemplate = source->str();
+  return out;
+}
+
+} // namespace weir
