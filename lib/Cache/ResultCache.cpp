@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 
 using namespace llvm;
@@ -356,8 +357,9 @@ ResultCache::collect(const CollectOptions &options) const {
   if (error)
     return std::move(error);
 
-  llvm::stable_sort(*entries,
-                    [](auto &a, auto &b) { return a.used > b.used; });
+  llvm::sort(*entries, [](const Entry &a, const Entry &b) {
+    return std::tie(b.used, a.path) < std::tie(a.used, b.path);
+  });
   // Once one does not fit, none that was used before it is kept.
   bool isFull = false;
   for (Entry &entry : *entries) {

@@ -186,7 +186,8 @@ std::vector<CurvePoint> MatchReport::curve() const {
   for (auto &[key, found] : groups)
     points.push_back({std::get<0>(key).str(), std::get<1>(key).str(),
                       std::get<2>(key), Distribution::of(found)});
-  llvm::stable_sort(points, [](const CurvePoint &a, const CurvePoint &b) {
+  // No two of them are equal: they were the keys of a map.
+  llvm::sort(points, [](const CurvePoint &a, const CurvePoint &b) {
     return std::tie(a.matching, a.kind, a.distance) <
            std::tie(b.matching, b.kind, b.distance);
   });
