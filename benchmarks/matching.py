@@ -12,7 +12,7 @@ figures from different machines can be compared.
 
 Everybody starts from the rows [F, d] in f32 of norm 1: who wants a matrix of costs
 makes it within its time, by torch. Faiss, lapjv and lapx come with
-python/requirements-benchmarks.txt; those that are missing are named and left out.
+python/requirements-benchmarks.lock; those that are missing are named and left out.
 
     python benchmarks/matching.py --threads 1 --repeats 2
 """
@@ -235,7 +235,7 @@ def main():
         return
     missing = [name for name in MODULES if not importlib.util.find_spec(MODULES[name])]
     if missing:
-        print(f"Not installed, left out: {', '.join(missing)} (python/requirements-benchmarks.txt).\n")
+        print(f"Not installed, left out: {', '.join(missing)} (python/requirements-benchmarks.lock).\n")
     import numpy as np
     import torch
 

@@ -50,20 +50,22 @@ target_precompile_headers(weir_mlir_headers PRIVATE
   <llvm/ADT/TypeSwitch.h>
   <llvm/Support/JSON.h>
   <Eigen/Core>)
-# Tests are run once or twice: they are optimised little.
-set(WEIR_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
-# A program, since its users are: they are compiled a little differently.
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/main.cpp CONTENT "int main() {}\n")
-add_executable(weir_test_headers ${CMAKE_BINARY_DIR}/pch/main.cpp)
-target_link_libraries(weir_test_headers PRIVATE weir_options LLVM gtest rapidcheck Threads::Threads)
-target_compile_options(weir_test_headers PRIVATE ${WEIR_TEST_OPTIONS})
-target_precompile_headers(weir_test_headers PRIVATE
-  <gtest/gtest.h>
-  <rapidcheck.h>
-  <rapidcheck/gtest.h>
-  <llvm/ADT/StringRef.h>
-  <llvm/Support/Error.h>
-  <llvm/Support/JSON.h>)
+if(WEIR_BUILD_TESTS)
+  # Tests are run once or twice: they are optimised little.
+  set(WEIR_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+  # A program, since its users are: they are compiled a little differently.
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/main.cpp CONTENT "int main() {}\n")
+  add_executable(weir_test_headers ${CMAKE_BINARY_DIR}/pch/main.cpp)
+  target_link_libraries(weir_test_headers PRIVATE weir_options LLVM gtest rapidcheck Threads::Threads)
+  target_compile_options(weir_test_headers PRIVATE ${WEIR_TEST_OPTIONS})
+  target_precompile_headers(weir_test_headers PRIVATE
+    <gtest/gtest.h>
+    <rapidcheck.h>
+    <rapidcheck/gtest.h>
+    <llvm/ADT/StringRef.h>
+    <llvm/Support/Error.h>
+    <llvm/Support/JSON.h>)
+endif()
 
 # weir_library(NAME [MLIR_HEADERS] [SOURCES ...] [LINK ...] [DEPENDS ...])
 # A static library; MLIR_HEADERS: it includes them. LINK

@@ -69,8 +69,8 @@ def _import_ray():
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise WeirError(f"the engine ray needs Ray ({error}): install it with "
-                        "'pip install -r python/requirements.lock', or 'pip install ray'") from error
+        raise WeirError(f"the engine ray needs Ray ({error}), which is not installed by default: run "
+                        "./bootstrap ray, or elsewhere pip install ray") from error
     return ray
 
 

