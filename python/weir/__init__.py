@@ -12,6 +12,8 @@ The compiler is weirc and the runner with tokenizer and sampling is weir-run; th
 them, or torch, and repeats neither.
 """
 
+__version__ = "0.1.0"  # as in CMakeLists.txt
+
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .matches import match

@@ -13,26 +13,31 @@ import json
 import os
 import sys
 import time
+import warnings
 
-from . import export, matches
+from . import __version__, export, matches
 from .compiler import CompileError
-from .errors import WeirError
+from .errors import WeirError, WeirWarning, first_line
 
 
-def _progress(stream):
-    """Prints a line before each step, with the seconds since the start; nothing if no terminal reads it."""
+def _progress(stream, piped=()):
+    """Prints a line before each step, with the seconds since the start. Where no terminal reads it, only the
+    lines that begin with one of the words `piped`, without the time: a log has its own."""
     start = time.monotonic()
 
     def show(line: str):
         if stream.isatty():
             print(f"[{time.monotonic() - start:6.1f} s] {line}", file=stream, flush=True)
+        elif line.split(" ", 1)[0] in piped:
+            print(line, file=stream, flush=True)
 
     return show
 
 
 def _export(arguments) -> int:
+    # In a pipe: what takes a while, and what came of it.
     options = dict(dtype=arguments.dtype, max_batch=arguments.max_batch, max_length=arguments.max_length,
-                   progress=_progress(sys.stderr))
+                   progress=_progress(sys.stderr, piped=("loading", "wrote")))
     if arguments.output is None:
         print(export.cached(arguments.model, **options))
     else:
@@ -120,6 +125,7 @@ def _add_match(commands):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m weir", description="Compile intervention plans for language models.")
+    parser.add_argument("--version", action="version", version=f"weir {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = commands.add_parser(
         "export",
@@ -137,8 +143,9 @@ def _parser() -> argparse.ArgumentParser:
                          help="of weights, activations and cache (default: %(default)s)")
     command.add_argument("--max-batch", type=int, default=export.MAX_BATCH, metavar="B",
                          help="rows of the KV cache; a batch has 1 to B rows (default: %(default)s)")
-    command.add_argument("--max-length", type=int, default=export.MAX_LENGTH, metavar="N",
-                         help="positions of the KV cache, prompt and answer together (default: %(default)s)")
+    command.add_argument("--max-length", type=int, metavar="N",
+                         help="positions of the KV cache, prompt and answer together (default: "
+                         f"{export.MAX_LENGTH}, or the model's positions where they are fewer)")
     command.set_defaults(run=_export)
 
     command = commands.add_parser(
@@ -153,18 +160,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
-    os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which is later
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """Weir's own warnings as one line; those of libraries are for who works on Weir."""
+    if issubclass(category, WeirWarning):
+        print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def _run(arguments) -> int:
     try:
         return arguments.run(arguments)
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        pass  # whoever read the output has seen enough
     except OSError as error:
         print(f"error: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}", file=sys.stderr)
+    except MemoryError:
+        print("error: there is not enough memory", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of a Rust library is not an Exception
+        if os.environ.get("WEIR_TRACEBACK"):
+            raise
+        print(f"error: {type(error).__name__}: {first_line(error)} (a fault of Weir or of a library that it uses; "
+              "WEIR_TRACEBACK=1 shows where)", file=sys.stderr)
     return 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which is later
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(arguments)
 
 
 if __name__ == "__main__":

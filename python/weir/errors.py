@@ -7,6 +7,10 @@ class WeirError(Exception):
     """Something the person can mend: a missing file, a bad option, a model that is not supported."""
 
 
+class WeirWarning(UserWarning):
+    """Something that was done, and that the person may want otherwise."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     text = str(error).strip()

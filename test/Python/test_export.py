@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,14 @@ from pathlib import Path
 
 import families
 import pytest
+import safetensors.torch
 import torch
 import weir.export
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
+    FalconConfig,
     GptOssConfig,
     LlamaConfig,
     MambaConfig,
@@ -50,6 +53,15 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
+def with_rope(model, rope: dict):
+    """The same weights with another rotary embedding."""
+    config = copy.deepcopy(model.config)
+    config.rope_parameters = {**config.rope_parameters, **rope}
+    result = AutoModelForCausalLM.from_config(config).eval()
+    result.load_state_dict(model.state_dict())
+    return result
+
+
 def record(path: Path, name: str) -> str:
     with zipfile.ZipFile(path) as archive:
         return archive.read(f"archive/extra/{name}").decode()
@@ -62,7 +74,8 @@ def entries(path: Path) -> set[str]:
 def test_a_folder_becomes_an_archive_that_agrees_with_the_model(folder, tmp_path, capsys):
     out = tmp_path / "model.pt2"
     assert main(["export", str(folder), "-o", str(out), *SMALL_OPTIONS]) == 0
-    assert capsys.readouterr() == ("", ""), "quiet where no terminal listens"
+    assert capsys.readouterr() == ("", f"loading tiny-llama\nwrote {out}: tiny-llama (llama, 3 layers, f32), 2 rows of 16 "
+                                   "positions\n"), "what a log needs, where no terminal listens"
     assert entries(tmp_path) == {"model.pt2"}
     tokens = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
@@ -130,8 +143,9 @@ def fails(capsys, *arguments: str) -> str:
     """Runs the command, expects status 1 and one line of error, and returns it."""
     assert main(["export", *arguments]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
-    return err
+    lines = [line for line in err.splitlines() if not line.startswith("loading ")]
+    assert out == "" and lines[0].startswith("error: ") and len(lines) == 1
+    return lines[0]
 
 
 def test_errors_name_what_is_wrong(folder, tmp_path, capsys):
@@ -152,6 +166,79 @@ def test_errors_name_what_is_wrong(folder, tmp_path, capsys):
     assert "at least 1" in fails(capsys, str(folder), *out, "--max-batch", "0")
     assert "text" in fails(capsys, str(folder), "-o", str(tmp_path / "text" / "model.pt2"), *SMALL_OPTIONS)
     assert entries(tmp_path) == {"empty", "text", "cut.gguf"}
+
+
+def changed(folder: Path, to: Path, tensors=None, **config) -> Path:
+    """A copy of a folder with other entries of its configuration, and with `tensors` applied to the weights."""
+    shutil.copytree(folder, to)
+    if config:
+        there = json.loads((to / "config.json").read_text())
+        (to / "config.json").write_text(json.dumps(there | config))
+    if tensors:
+        weights = safetensors.torch.load_file(to / "model.safetensors")
+        tensors(weights)
+        safetensors.torch.save_file(weights, to / "model.safetensors", metadata={"format": "pt"})
+    return to
+
+
+@pytest.mark.parametrize("tensors, config, reason", [
+    (lambda weights: weights.pop("model.layers.2.mlp.down_proj.weight"), {}, "it lacks model.layers.2.mlp.down_proj.weight"),
+    (lambda weights: weights.pop("lm_head.weight"), {}, "it lacks lm_head.weight"),
+    (None, {"num_hidden_layers": 2},
+     "the model has no place for model.layers.2.input_layernorm.weight, model.layers.2.mlp.down_proj.weight, .* and 5 more"),
+    (None, {"num_hidden_layers": 4}, "it lacks model.layers.3.input_layernorm.weight, .* and 5 more"),
+    (lambda weights: weights.update({"model.layers.0.mlp.up_proj.bias": torch.ones(48)}), {},
+     "the model has no place for model.layers.0.mlp.up_proj.bias"),
+    (lambda weights: weights.update({"model.norm.weight": torch.ones(31)}), {},
+     r"of another shape are model.norm.weight \(\[31\], the model has \[32\]\)"),
+    (lambda weights: weights.update({"model.norm.weight": torch.full((32,), torch.nan)}), {}, "logits that are not finite"),
+], ids=["a tensor less", "no lm_head", "layers left over", "layers missing", "a bias more", "another shape", "not finite"])
+def test_a_checkpoint_that_is_not_what_its_configuration_says_is_refused(tensors, config, reason, folder, tmp_path, capsys):
+    mine = changed(folder, tmp_path / "mine", tensors, **config)
+    error = fails(capsys, str(mine), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+    assert re.search(reason, error), error
+    assert entries(tmp_path) == {"mine"}
+
+
+def test_what_older_checkpoints_repeat_is_no_error(folder, tmp_path):
+    mine = changed(folder, tmp_path / "mine", lambda weights: weights.update({
+        "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}))
+    out = weir.export.export(mine, tmp_path / "model.pt2", **SMALL)
+    assert "mine" == json.loads(record(out, "weir.json"))["model"]
+    assert set(torch.export.load(out).state_dict) == set(families.model("llama").state_dict())
+
+
+def test_an_adapter_beside_a_model_is_refused(folder, tmp_path, capsys):
+    mine = changed(folder, tmp_path / "mine")
+    (mine / "adapter_config.json").write_text("{}")
+    assert "merge" in fails(capsys, str(mine), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+
+
+def test_a_length_is_by_default_no_more_than_the_positions(folder, tmp_path, cache):
+    out = weir.export.export(folder, tmp_path / "model.pt2", max_batch=1)
+    assert json.loads(record(out, "weir.json"))["max_length"] == 64
+    assert "-n64-" in weir.export.cached(folder, max_batch=1).name
+
+
+def test_a_fault_of_a_library_is_one_line(folder, tmp_path, capsys, monkeypatch):
+    class Panic(BaseException):  # as those of Rust libraries: no Exception
+        pass
+
+    for kind in (IndexError, Panic, MemoryError):
+        def broken(*arguments, kind=kind):
+            raise kind("out of range\nsecond line")
+
+        monkeypatch.setattr(graph, "trace", broken)
+        error = fails(capsys, str(folder), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+        assert "memory" in error if kind is MemoryError else f"{kind.__name__}: out of range" in error
+
+
+def test_the_version_is_that_of_the_project(capsys):
+    with pytest.raises(SystemExit) as status:
+        main(["--version"])
+    assert status.value.code == 0
+    project = re.search(r"project\(weir VERSION (\S+)", (Path(__file__).resolve().parents[2] / "CMakeLists.txt").read_text())
+    assert capsys.readouterr().out == f"weir {project[1]}\n"
 
 
 def test_a_damaged_folder_is_an_error(folder, tmp_path, capsys):
@@ -190,14 +277,33 @@ _tiny = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, vocab_s
     (BloomConfig(hidden_size=32, n_layer=2, n_head=4, vocab_size=64), "no attention that keeps keys and values"),
     (GptOssConfig(**_tiny, intermediate_size=32, num_key_value_heads=2, head_dim=8, num_local_experts=4,
                   num_experts_per_tok=2), "sinks"),
-    (LlamaConfig(**_tiny, intermediate_size=32,
-                 rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}), "'dynamic'"),
+    (LlamaConfig(**_tiny, intermediate_size=32, rope_parameters={
+        "rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0, "short_factor": [1.0] * 4, "long_factor": [2.0] * 4,
+        "original_max_position_embeddings": 8}), "'longrope' change with the length of a text from 8 tokens on"),
+    (FalconConfig(**_tiny), "FalconForCausalLM computes attention by itself"),
 ], ids=lambda value: getattr(value, "model_type", None))
 def test_models_that_cannot_be_exported_are_refused(config, reason, tmp_path):
     model = AutoModelForCausalLM.from_config(config)
     with pytest.raises(weir.export.UnsupportedModel, match=reason):
         weir.export.export(model, tmp_path / "model.pt2", **SMALL)
     assert entries(tmp_path) == set()
+
+
+@pytest.mark.parametrize("rope", [
+    {"rope_type": "dynamic", "factor": 2.0},
+    {"rope_type": "longrope", "factor": 4.0, "short_factor": [1.5] * 4, "long_factor": [3.0] * 4,
+     "original_max_position_embeddings": 16},
+], ids=lambda rope: rope["rope_type"])
+def test_frequencies_that_change_only_for_longer_texts_are_exported(rope, tmp_path):
+    model = with_rope(families.model("llama"), rope)
+    tokens = torch.arange(3, 19).unsqueeze(0)
+    with torch.no_grad():
+        out = weir.export.export(model, tmp_path / "model.pt2", **SMALL)
+        assert model.model.rotary_emb.rope_type == rope["rope_type"]
+        want = model(tokens).logits
+        assert rope["rope_type"] == "dynamic" or (want - families.model("llama")(tokens).logits).abs().max() > 0.1
+        got = torch.export.load(out).module()(tokens, torch.arange(16).unsqueeze(0))
+    torch.testing.assert_close(got, want, rtol=0, atol=5e-5)
 
 
 def test_a_program_that_disagrees_with_its_model_is_not_written(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ import subprocess
 import unicodedata
 from pathlib import Path
 
+import gguf_files
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import GemmaTokenizer, GPT2Tokenizer, GPTNeoXTokenizer, LlamaTokenizer, Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 
-from weir.export import sources
+from weir.errors import WeirWarning
+from weir.export import UnsupportedModel, pretokenizers, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("WEIR_BUILD", ROOT / "build")).resolve() / "test/Unit/weir-tokenize-text"
@@ -283,3 +285,69 @@ def test_ids_that_hugging_face_would_not_give_are_refused(tmp_path):
 ])
 def test_unknown_components_are_refused(tmp_path, key, value, message):
     assert message in refusal(tmp_path, lambda content: content.update({key: value}))
+
+
+@functools.cache
+def _unsplit():
+    """A vocabulary whose merges cross every boundary that a splitting could make, so that each split shows."""
+    texts = [line + "\n" for text in CORPUS for line in text.splitlines()] + FIXED * 10 + mixed(2000)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=3000, initial_alphabet=BYTE_ALPHABET, show_progress=False))
+    model = json.loads(tokenizer.to_str())["model"]
+    return model["vocab"], [tuple(merge) for merge in model["merges"]]
+
+
+def of_gguf(folder: Path, pre: str | None, **flags):
+    """The tokenizer of a GGUF file that says that text is split as `pre`."""
+    path = gguf_files.write_tokenizer(folder / "model.gguf", *_unsplit(), pre, **flags)
+    return sources.resolve(str(path)).tokenizer()
+
+
+@pytest.mark.parametrize("names", pretokenizers._SPLITS, ids=lambda names: names[0])
+def test_every_splitting_of_a_gguf_file_is_done_in_the_runner_as_by_hugging_face(names, tmp_path):
+    texts = [text for text in FIXED + mixed(100) + PROSE.splitlines() if "\x00" not in text]
+    pair = Pair(lambda: of_gguf(tmp_path, names[0]), tmp_path)
+    assert pair.compare(texts) == len(texts)
+    for name in names[1:]:
+        other = of_gguf(tmp_path, name)
+        assert [other.encode(text) for text in texts[:40]] == [pair.reference.encode(text).ids for text in texts[:40]]
+
+
+@pytest.mark.parametrize("pre, text, pieces", [  # worked out from the splitting's definition
+    ("refact", "in 12345 x", ["in", " ", "1", "2", "3", "4", "5", " x"]),
+    ("gpt-2", "in 12345 x", ["in", " 12345", " x"]),
+    ("llama-bpe", "in 12345 x", ["in", " ", "123", "45", " x"]),
+    ("qwen2", "a\n\n b", ["a", "\n\n", " b"]),
+    ("deepseek-llm", "Größe, 12", ["Gr", "öß", "e", ",", " ", "12"]),  # its [:-~] holds ASCII letters
+    ("deepseek-coder", "x=12", ["x", "=", "1", "2"]),
+    ("deepseek-v3", "川は a.b 1234", ["川は", " a", ".b", " ", "123", "4"]),
+    ("falcon", "it's 12345", ["it", "'", "s", " ", "123", "45"]),
+    ("gpt-4o", "helloWorld it's", ["hello", "World", " it's"]),
+    ("tekken", "helloWorld 12", ["hello", "World", " ", "1", "2"]),
+    ("tiny_aya", "1234567", ["1", "234", "567"]),
+    ("bloom", "it is, so", ["it", " is", ",", " so"]),
+    ("default", "a++ 1234", ["a", "++", " ", "123", "4"]),
+])
+def test_a_gguf_file_is_split_as_it_says(pre, text, pieces, tmp_path):
+    backend = of_gguf(tmp_path, pre).backend_tokenizer
+    assert [text[start:stop] for _, (start, stop) in backend.pre_tokenizer.pre_tokenize_str(text)] == pieces
+
+
+def test_a_gguf_file_whose_splitting_is_not_known_is_refused(tmp_path):
+    with pytest.raises(UnsupportedModel, match="called 'kimi-k2'.*which is not known"):
+        of_gguf(tmp_path, "kimi-k2")
+    with pytest.warns(WeirWarning, match="does not say how text is split"):
+        assert of_gguf(tmp_path, None).backend_tokenizer.to_str() == of_gguf(tmp_path, "default").backend_tokenizer.to_str()
+
+
+def test_what_a_splitting_brings_with_it(tmp_path):
+    """Llama 3's begins a text with a token of its own and keeps words whole that no merges lead to."""
+    vocabulary, merges = _unsplit()
+    bos = vocabulary["Ġ"]
+    assert of_gguf(tmp_path, "llama-bpe", bos_token_id=bos).encode("a")[0] == bos
+    assert of_gguf(tmp_path, "llama-bpe", bos_token_id=bos, add_bos_token=False).encode("a") == [vocabulary["a"]]
+    assert of_gguf(tmp_path, "qwen2", bos_token_id=bos).encode("a") == [vocabulary["a"]]
+    word = next(word for word in ("Zw", "Qj", "Xq", "Vk") if word not in vocabulary)
+    path = gguf_files.write_tokenizer(tmp_path / "word.gguf", vocabulary | {word: len(vocabulary)}, merges, "llama-bpe")
+    assert sources.resolve(str(path)).tokenizer().encode(word, add_special_tokens=False) == [len(vocabulary)]

@@ -22,7 +22,7 @@ __all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel
 
 DTYPES = ("f32", "bf16")
 MAX_BATCH = 4
-MAX_LENGTH = 512
+MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
 
 @contextlib.contextmanager
@@ -49,8 +49,13 @@ def _source(model, name: str | None, tokenizer):
     return sources.Loaded(name or model.config.model_type, model, tokenizer)
 
 
+def _length(source, asked: int | None) -> int:
+    """The positions of the cache: those asked for, or as many as is usual and the model has."""
+    return asked if asked is not None else min(MAX_LENGTH, source.positions() or MAX_LENGTH)
+
+
 def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int = MAX_BATCH,
-           max_length: int = MAX_LENGTH, name: str | None = None, tokenizer=None,
+           max_length: int | None = None, name: str | None = None, tokenizer=None,
            progress: Callable[[str], None] = lambda line: None) -> Path:
     """Writes the exported program of `model` to `path`, replacing it at once or leaving it alone.
 
@@ -58,8 +63,9 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
                 transformers model in memory (then `name` and `tokenizer` may go with it)
     dtype       of weights, activations and cache: "f32" or "bf16"; logits are float32 in any case
     max_batch   rows of the cache; a batch has 1..max_batch rows
-    max_length  positions of the cache: prompt and answer together
-    progress    called with one line before each step
+    max_length  positions of the cache: prompt and answer together; by default MAX_LENGTH or the model's
+                positions, whichever is less
+    progress    called with one line before each step, and with what was written at the end
 
     Raises ExportError. Before anything is written the program is run against the model itself.
     """
@@ -72,6 +78,7 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
     torch_dtype = sources.DTYPES[dtype]
     with _quiet():
         source = _source(model, name, tokenizer)
+        max_length = _length(source, max_length)
         progress(f"loading {source.name}")
         loaded = source.model(torch_dtype)
         tokens = source.tokenizer()
@@ -89,6 +96,9 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
         path = Path(path)
         progress(f"writing {path}")
         archive.write(exported, archive.records(source.name, dtype, module, tokens), path)
+        progress(f"wrote {path}: {source.name} ({loaded.config.model_type}, {loaded.config.num_hidden_layers} layers, {dtype}), "
+                 f"{max_batch} {'row' if max_batch == 1 else 'rows'} of {max_length} positions"
+                 + ("" if tokens is not None else ", without a tokenizer"))
     return path
 
 
@@ -113,7 +123,7 @@ def _key(source, *options) -> str:
     return digest.hexdigest()[:12]
 
 
-def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length: int = MAX_LENGTH,
+def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length: int | None = None,
            name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
     """The path of the exported program of `model`, exported now unless an earlier export still holds.
 
@@ -122,6 +132,7 @@ def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length:
     replaces is removed. Processes that ask at once wait for one export.
     """
     source = _source(model, name, tokenizer)
+    max_length = _length(source, max_length)
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{source.name}-{dtype}-b{max_batch}-n{max_length}".replace("/", "--")

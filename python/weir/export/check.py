@@ -29,10 +29,31 @@ def reference(model, max_length: int) -> tuple[torch.Tensor, torch.Tensor]:
     # Ids that the embedding has rows for; a pad token among them would draw a warning about masks.
     ids = sample(model.get_input_embeddings().weight.shape[0], min(LENGTH, max_length))
     mask = torch.ones_like(ids)
+    want = _logits(model, ids, mask)
+    if not want.isfinite().all():
+        raise ExportError("the model itself gives logits that are not finite")
+    return ids, want
+
+
+def _logits(model, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     try:
-        return ids, model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
-    except RuntimeError as error:
+        return model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+    except Exception as error:  # modelling code can raise anything
         raise ExportError(f"the model itself does not run: {first_line(error)}") from error
+
+
+@torch.no_grad()
+def same_text(whole, text, not_text: list[int]):
+    """Raises UnsupportedModel unless the text model `text` gives the logits for a text that `whole` gives, the
+    model that it was taken from. not_text are ids that do not stand for text in `whole`."""
+    ids = sample(text.get_input_embeddings().weight.shape[0], LENGTH)
+    plain = min(set(range(len(not_text) + 1)) - set(not_text))
+    ids[torch.isin(ids, torch.tensor(not_text, dtype=ids.dtype))] = plain
+    mask = torch.ones_like(ids)
+    error = _error(_logits(text, ids, mask), _logits(whole, ids, mask))
+    if not error <= TOLERANCE[text.dtype]:
+        raise UnsupportedModel(f"the text model does not say by itself what it says in {type(whole).__name__}: relative "
+                               f"error {error:.2g} (allowed {TOLERANCE[text.dtype]:g})")
 
 
 def _error(got: torch.Tensor, want: torch.Tensor) -> float:

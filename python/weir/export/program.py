@@ -166,11 +166,38 @@ def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=N
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 
 
-def _rope_types(config) -> set[str]:
-    """The kinds of rotary embedding that a configuration names, for one or for each type of layer."""
+_MOVING = ("dynamic", "longrope")  # frequencies that are others for longer texts
+
+
+def _moving_from(config) -> dict[str, int]:
+    """The kinds of rotary embedding of a configuration whose frequencies change, for one or for each type of
+    layer, and the longest text for which they do not."""
     parameters = getattr(config, "rope_parameters", None) or {}
     each = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
-    return {value["rope_type"] for value in each if "rope_type" in value}
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    return {value["rope_type"]: positions if value["rope_type"] == "dynamic" else
+            value.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None) or positions
+            for value in each if value.get("rope_type") in _MOVING}
+
+
+@contextlib.contextmanager
+def _fixed_frequencies(model):
+    """Keeps rotary embeddings from looking at the length of the text: a program is no longer than what
+    require_supported lets pass, so the frequencies are those of short texts."""
+    before = [(module, module.rope_type) for module in model.modules() if hasattr(module, "rope_type")]
+
+    def fixed(kind):
+        if isinstance(kind, dict):
+            return {layers: fixed(value) for layers, value in kind.items()}
+        return "default" if kind in _MOVING else kind
+
+    for module, kind in before:
+        module.rope_type = fixed(kind)
+    try:
+        yield
+    finally:
+        for module, kind in before:
+            module.rope_type = kind
 
 
 def require_supported(config, max_batch: int, max_length: int):
@@ -186,10 +213,10 @@ def require_supported(config, max_batch: int, max_length: int):
         raise UnsupportedModel("the model has an encoder; only decoders are exported")
     if getattr(config, "use_bidirectional_attention", False):
         raise UnsupportedModel("the model attends to later tokens; only causal models are exported")
-    moving = _rope_types(config) & {"dynamic", "longrope"}
-    if moving:
-        raise UnsupportedModel(f"rotary embeddings of type '{min(moving)}' change with the length of the text; "
-                               "keys in a cache would have to change with them")
+    for kind, longest in sorted(_moving_from(config).items()):
+        if max_length > longest:
+            raise UnsupportedModel(f"rotary embeddings of type '{kind}' change with the length of a text from {longest} tokens "
+                                   f"on, and keys in a cache would have to change with them; export it with --max-length {longest}")
     for layer, kind in enumerate(getattr(config, "layer_types", None) or []):
         if kind not in ("full_attention", "sliding_attention"):
             raise UnsupportedModel(f"layer {layer} is of type '{kind}'; only full and sliding attention keep a KV cache")
@@ -222,13 +249,18 @@ class Program(torch.nn.Module):
         try:
             with _activate(probe=probe):
                 self._logits(torch.zeros(1, 2, dtype=torch.long), torch.tensor([[0, 1]]), probe)
-        except (RuntimeError, TypeError, AttributeError) as error:
+        except UnsupportedModel:
+            raise
+        except Exception as error:  # modelling code can raise anything
             raise UnsupportedModel(f"{type(self.hugging_face).__name__} does not run with an explicit KV cache: "
                                    f"{first_line(error)}") from error
         config = self.hugging_face.config
         missing = set(range(config.num_hidden_layers)) - set(probe.shapes)
         if missing:
-            raise UnsupportedModel(f"layer {min(missing)} has no attention that keeps keys and values")
+            layer = min(missing)
+            why = (f"; {type(self.hugging_face).__name__} computes attention by itself, not through transformers' attention "
+                   "interface, so its cache cannot become a part of the program") if layer in probe.seen else ""
+            raise UnsupportedModel(f"layer {layer} has no attention that keeps keys and values{why}")
         kinds = getattr(config, "layer_types", None)
         for layer, shape in probe.shapes.items():
             if kinds and (shape.window is not None) != (kinds[layer] == "sliding_attention"):
@@ -237,8 +269,9 @@ class Program(torch.nn.Module):
 
     def _logits(self, input_ids, positions, cache):
         # forward itself, not the model's __call__: the model is not part of the module tree.
-        return self.hugging_face.forward(input_ids=input_ids, position_ids=positions, past_key_values=cache,
-                                         use_cache=True).logits
+        with _fixed_frequencies(self.hugging_face):
+            return self.hugging_face.forward(input_ids=input_ids, position_ids=positions, past_key_values=cache,
+                                             use_cache=True).logits
 
     def _mask(self, visible: torch.Tensor, window: int | None, groups: int) -> torch.Tensor:
         """Additive mask [b, 1, groups * S, max] of the model's dtype, 0 where a slot is seen.

@@ -10,12 +10,15 @@ import importlib.metadata
 import json
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from ..errors import first_line
-from .errors import ExportError
+from ..errors import WeirWarning, first_line
+from . import check, loading, pretokenizers
+from .errors import ExportError, UnsupportedModel
+from .gguf_file import GGUFFile
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
@@ -27,10 +30,16 @@ class Loaded:
     def __init__(self, name: str, model, tokenizer=None):
         self.name, self._model, self._tokenizer = name, model, tokenizer
 
+    def positions(self) -> int | None:
+        """The number of positions that the model has, None if it sets no limit."""
+        return _positions(self._model.config)
+
     def model(self, dtype: torch.dtype):
-        """The model itself if its weights are of `dtype`, else a copy that is."""
+        """The model itself (of one of text and more the text model) if its weights are of `dtype`, else a
+        copy that is."""
         same = self._model.dtype == dtype
-        return (self._model if same else copy.deepcopy(self._model).to(dtype)).eval()
+        model = (self._model if same else copy.deepcopy(self._model).to(dtype)).eval()
+        return model if loading.is_text(model.config) else _text_of(model)
 
     def tokenizer(self):
         return self._tokenizer
@@ -42,6 +51,17 @@ class Loaded:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+
+def _positions(config) -> int | None:
+    return getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+
+
+def _text_of(whole):
+    """The text model of `whole`; UnsupportedModel if it says something else about a text than `whole`."""
+    text = loading.text_model(whole)
+    check.same_text(whole, text, loading.other_tokens(whole.config))
+    return text
 
 
 @dataclass(frozen=True)
@@ -56,52 +76,87 @@ class Source:
     def _arguments(self):
         return {"gguf_file": self.gguf} if self.gguf else {}
 
+    @cached_property
+    def _file(self) -> GGUFFile | None:
+        return GGUFFile(Path(self.location) / self.gguf) if self.gguf else None
+
+    @cached_property
+    def config(self):
+        """The configuration, of a GGUF file with what transformers leaves out. Raises ExportError."""
+        from transformers import AutoConfig
+
+        if self._file is not None:
+            self._file.architecture  # a damaged file is named as such
+        try:
+            config = AutoConfig.from_pretrained(self.location, local_files_only=True, trust_remote_code=False, **self._arguments)
+        except Exception as error:  # a damaged file can raise anything in the readers below
+            raise ExportError(f"cannot read the configuration of {self.name}: {first_line(error)}") from error
+        return self._file.complete(config) if self._file is not None else config
+
+    def positions(self) -> int | None:
+        """The number of positions that the model has, None if it sets no limit."""
+        if self._file is not None:
+            return self._file.own("context_length")
+        return _positions(self.config)
+
     def model(self, dtype: torch.dtype):
-        """The causal model in evaluation mode, weights of `dtype` (GGUF weights are dequantised)."""
+        """The causal model in evaluation mode, weights of `dtype` (GGUF weights are dequantised). Of a model
+        that also sees or hears, the text model. Raises ExportError if a weight is missing or left over."""
         from transformers import AutoModelForCausalLM
 
-        try:
-            return AutoModelForCausalLM.from_pretrained(
-                self.location, dtype=dtype, local_files_only=True, **self._arguments).eval()
-        except Exception as error:  # a damaged file can raise anything in the readers below
-            raise ExportError(f"cannot load the model {self.name}: {first_line(error)}") from error
+        if (Path(self.location) / "adapter_config.json").is_file() and not self.gguf:
+            raise ExportError(f"{self.name} holds an adapter (adapter_config.json) beside the model; merge the two first "
+                              "(PEFT: merge_and_unload, save_pretrained)")
+        arguments = {"config": copy.deepcopy(self.config), **self._arguments}
+        if not loading.is_text(self.config):
+            return _text_of(loading.load(self.name, loading.whole_class(self.config), self.location, dtype, **arguments))
+        model = loading.load(self.name, AutoModelForCausalLM, self.location, dtype, **arguments)
+        if self._file is not None:
+            self._file.finish(model)
+        return model
 
     def tokenizer(self):
         """The fast tokenizer that belongs to the model, or None when the model comes without one."""
         from transformers import AutoTokenizer
 
         folder = Path(self.location)
+        if self.gguf and self._file.get("tokenizer.ggml.tokens") is None:
+            return None
         if not self.gguf and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
             return None
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.location, local_files_only=True, **self._arguments)
+            tokenizer = AutoTokenizer.from_pretrained(self.location, local_files_only=True, trust_remote_code=False,
+                                                      **self._arguments)
         except Exception as error:  # as above
             raise ExportError(f"cannot load the tokenizer of {self.name}: {first_line(error)}") from error
         if not tokenizer.is_fast:
-            warnings.warn(f"the tokenizer of {self.name} has no tokenizer.json form: the archive will carry none")
+            warnings.warn(f"the tokenizer of {self.name} has no tokenizer.json form: the archive will carry none", WeirWarning)
             return None
-        if self.gguf:
-            _restore_pre_tokenizer(tokenizer, folder / self.gguf)
+        if self.gguf and self._file.get("tokenizer.ggml.model") == "gpt2":
+            self._split_as_named(tokenizer)
         return tokenizer
+
+    def _split_as_named(self, tokenizer):
+        name = self._file.get("tokenizer.ggml.pre")
+        if name is None and self._file.architecture == "gpt2":
+            name = "gpt-2"
+        if name is None:
+            name = "default"
+            warnings.warn(f"{self.gguf} does not say how text is split before byte-pair encoding (tokenizer.ggml.pre), as "
+                          "files of before May 2024 do not; it is split as llama.cpp does it by default, which may not "
+                          "be what the model was trained on", WeirWarning)
+        try:
+            pretokenizers.install(tokenizer, name)
+        except UnsupportedModel as error:
+            raise UnsupportedModel(f"cannot export {self.gguf}: {error}") from error
+        if self._file.get("tokenizer.ggml.add_bos_token") is None and pretokenizers.named(name).begins:
+            tokenizer.add_bos_token = True
 
     def fingerprint(self) -> str:
         """Changes when a file of the model does, judged by name, size and time of change."""
         folder = Path(self.location)
         files = [folder / self.gguf] if self.gguf else sorted(file for file in folder.iterdir() if file.is_file())
         return "\n".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
-
-
-def _restore_pre_tokenizer(tokenizer, path: Path):
-    """GGUF names the splitting before BPE in tokenizer.ggml.pre; transformers ignores that name and
-    takes GPT-2's. `smollm` (llama.cpp: LLAMA_VOCAB_PRE_TYPE_SMOLLM) also splits every digit off."""
-    from gguf import GGUFReader
-    from tokenizers import pre_tokenizers
-
-    field = GGUFReader(path).fields.get("tokenizer.ggml.pre")
-    if field is not None and field.contents() == "smollm":
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)])
 
 
 def _embedded() -> Path:

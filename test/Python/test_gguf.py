@@ -1,0 +1,118 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Programs exported from GGUF files against the transformers models that the files were written from.
+
+The files are written with the format's own library. Scaled rotary embeddings were compared with llama.cpp's
+probabilities of the next token as well (xllamacpp; they agree within its rounding, 0.01 in the logarithm).
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import families
+import gguf_files
+import pytest
+import torch
+import weir.export
+from transformers import AutoModelForCausalLM, Gemma3TextConfig
+
+LENGTH = 16
+
+
+@functools.cache
+def model(family: str):
+    if family != "gemma3":
+        return families.model(family)
+    torch.manual_seed(0)  # llama.cpp's and transformers' default: every sixth layer sees everything
+    config = Gemma3TextConfig(**{**families._shape, "num_hidden_layers": 6}, head_dim=16, query_pre_attn_scalar=16, sliding_window=5)
+    result = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in result.parameters():
+            parameter.add_(torch.randn(parameter.shape) * (0.3 if parameter.dim() > 1 else 0.1))
+    return result
+
+
+def ids() -> torch.Tensor:
+    return torch.randint(3, families.VOCABULARY, (1, LENGTH), generator=torch.Generator().manual_seed(2))
+
+
+@torch.no_grad()
+def said_by(program) -> torch.Tensor:
+    return torch.export.load(program).module()(ids(), torch.arange(LENGTH).unsqueeze(0))
+
+
+def rotated(family: str, rope: dict, layers: str | None = None):
+    """The model with its rotary embedding changed, of all layers or of those of a type."""
+    config = copy.deepcopy(model(family).config)
+    old = config.rope_parameters
+    config.rope_parameters = {**old, layers: {**old[layers], **rope}} if layers else {**old, **rope}
+    result = AutoModelForCausalLM.from_config(config).eval()
+    result.load_state_dict(model(family).state_dict())
+    return result
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 32}
+
+
+def llama3_factors() -> torch.Tensor:
+    """What llama.cpp's converter stores for Llama 3.1's rotary embedding."""
+    return model("llama").model.rotary_emb.inv_freq / rotated("llama", LLAMA3).model.rotary_emb.inv_freq
+
+
+@pytest.mark.parametrize("family, keys, tensors, rope, layers", [
+    ("llama", {}, {}, {}, None),
+    ("qwen2", {}, {}, {}, None),
+    ("gemma3", {}, {}, {}, None),
+    ("llama", {"rope.scaling.type": "none", "rope.scaling.factor": 4.0}, {}, {}, None),
+    ("llama", {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}, {}, {"rope_type": "linear", "factor": 4.0}, None),
+    ("llama", {"rope.scale_linear": 4.0}, {}, {"rope_type": "linear", "factor": 4.0}, None),
+    ("gemma3", {"rope.scaling.type": "linear", "rope.scaling.factor": 8.0}, {}, {"rope_type": "linear", "factor": 8.0},
+     "full_attention"),
+    ("qwen2", {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 16,
+               "rope.scaling.finetuned": True}, {}, YARN, None),
+    ("llama", {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 16,
+               "rope.scaling.yarn_beta_fast": 8.0}, {}, {**YARN, "beta_fast": 8.0}, None),
+    ("llama", {}, {"rope_freqs.weight": llama3_factors}, LLAMA3, None),
+    ("llama", {"rope.scaling.original_context_length": 64}, {"rope_factors_short.weight": lambda: torch.tensor([1.0, 1.5, 2, 3]),
+                                                             "rope_factors_long.weight": lambda: torch.ones(4)},
+     {"rope_type": "longrope", "short_factor": [1.0, 1.5, 2, 3], "long_factor": [1.0] * 4, "factor": 1.0,
+      "attention_factor": 1.0, "original_max_position_embeddings": 64}, None),
+], ids=lambda value: value if isinstance(value, str) else "")
+@torch.no_grad()
+def test_a_file_says_how_positions_are_rotated(family, keys, tensors, rope, layers, tmp_path):
+    want = rotated(family, rope, layers)(ids()).logits
+    if rope:
+        assert (want - model(family)(ids()).logits).abs().max() > 0.1, "that it is applied has to show"
+    path = gguf_files.write(tmp_path / "model.gguf", model(family), keys, {name: make().numpy() for name, make in tensors.items()})
+    got = said_by(weir.export.export(path, tmp_path / "model.pt2", max_batch=1, max_length=LENGTH))
+    torch.testing.assert_close(got, want, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("keys, tensors, without, reason", [
+    ({"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.yarn_log_multiplier": 0.1}, {}, (),
+     "yarn_log_multiplier"),
+    ({"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.alpha": 2.0}, {}, (), "rope.scaling.alpha is not known"),
+    ({"rope.scaling.type": "spiral"}, {}, (), "the type 'spiral' is not known"),
+    ({"rope.scaling.attn_factor": 1.5}, {}, (), "without yarn"),
+    ({}, {"rope_freqs.weight": torch.full((3,), 2.0)}, (), "3 factors"),
+    ({}, {"rope_factors_long.weight": torch.ones(4)}, (), "there is only one"),
+    ({"attn_logit_softcapping": 30.0}, {}, (), "attn_logit_softcapping = 30.0, for which transformers' LlamaConfig has no place"),
+    ({"attention.key_length": 16}, {}, (), "attention.key_length = 16|not those that its configuration describes"),
+    ({}, {"blk.1.attn_q.bias": torch.ones(32)}, (), "no place for: blk.1.attn_q.bias"),
+    ({}, {}, ("blk.2.ffn_down.weight",), "it lacks model.layers.2.mlp.down_proj.weight"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_what_a_file_says_and_cannot_be_exported_is_refused(keys, tensors, without, reason, tmp_path):
+    path = gguf_files.write(tmp_path / "model.gguf", model("llama"), keys, tensors, without)
+    with pytest.raises(weir.export.ExportError, match=reason):
+        weir.export.export(path, tmp_path / "model.pt2", max_batch=1, max_length=LENGTH)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_the_length_is_by_default_no_more_than_the_context(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
+    path = gguf_files.write(tmp_path / "model.gguf", model("llama"))
+    assert "-n64-" in str(weir.export.cached(path, max_batch=1))
