@@ -58,7 +58,8 @@ std::optional<Kind> kindOfForm(StringRef form) {
       .Default(std::nullopt);
 }
 
-/// Deeper arguments stay text, in which nothing is named.
+/// Objects of arguments that are nested deeper stay text, in which nothing is
+/// named.
 constexpr unsigned maxArgumentDepth = 16;
 /// PyTorch's own limit on dimensions.
 constexpr size_t maxRank = 64;
@@ -96,7 +97,7 @@ private:
   Error define(StringRef name, Kind kind);
   Error use(StringRef form, const json::Value &reference);
   Error argument(const json::Value &value, unsigned depth = 0);
-  Error list(StringRef form, const json::Array &elements, unsigned depth);
+  Error list(StringRef form, const json::Array &elements);
 
   Error tensor(StringRef name);
   Error number(StringRef table, StringRef name);
@@ -361,8 +362,7 @@ Error Checker::input(size_t index, const json::Value &placeholder,
 // Nodes
 //===----------------------------------------------------------------------===//
 
-Error Checker::list(StringRef form, const json::Array &elements,
-                    unsigned depth) {
+Error Checker::list(StringRef form, const json::Array &elements) {
   StringRef single = StringSwitch<StringRef>(form)
                          .Case("as_sym_ints", "as_sym_int")
                          .Case("as_sym_floats", "as_sym_float")
@@ -377,11 +377,11 @@ Error Checker::list(StringRef form, const json::Array &elements,
              tagged->tag == "as_tensor")
       error = use("as_tensor", *tagged->value);
     else if (form == "as_nested_tensors" && element.getAsArray())
-      error = list("as_tensors", *element.getAsArray(), depth);
+      error = list("as_tensors", *element.getAsArray());
     else if (!single.empty() && tagged && tagged->tag == "as_name")
       error = use(single, element);
     else if (!single.empty() && tagged)
-      error = argument(element, depth);
+      error = argument(element);
     if (error)
       return error;
   }
@@ -407,7 +407,7 @@ Error Checker::argument(const json::Value &value, unsigned depth) {
         if (Error error = argument(entry.second, depth + 1))
           return error;
   if (const json::Array *elements = inner->getAsArray())
-    return list(form, *elements, depth);
+    return list(form, *elements);
   return Error::success();
 }
 

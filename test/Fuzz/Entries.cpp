@@ -12,6 +12,7 @@
 
 #include "weir/Program/Archive.h"
 #include "weir/Program/Files.h"
+#include "weir/Program/GraphCheck.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -81,6 +82,7 @@ void touchArchive(const Archive &archive) {
               "the last element is in its record");
     }
   }
+  consumeError(checkGraph(archive));
   consumeError(archive.verify());
 }
 

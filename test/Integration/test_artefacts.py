@@ -26,6 +26,7 @@ knobs:
   faith: {default: 1.0, range: [0, 8]}
 policies:
   push: {on: 1/res/2, do: add, strength: {value: 1.5, times: faith}}
+  watch: {on: {features: [1/res/0, 1/res/1]}, do: record}
 """
 
 
@@ -79,6 +80,7 @@ def test_the_manifest_names_every_file_and_the_program_says_the_same(built, mode
     assert named | {"manifest.json"} == {path.name for path in built.iterdir()}
     record = json.loads(read(built / "program.pt2")["extra/weir.steering.json"])
     assert record == {key: value for key, value in manifest.items() if key not in ("program", "report")}
+    assert record["plans"] == ["default"] and record["outputs"] == ["logits", "watch"]
     assert manifest["spec"]["sha256"] == hashlib.sha256(SPEC.encode()).hexdigest()
 
     # The model's hash, from the archive by other means.
@@ -133,6 +135,23 @@ def test_other_weights_and_other_models_are_refused(built, model, spec, tmp_path
     assert status == 1 and "the program takes input_ids, positions, the manifest says" in message
     with pytest.raises(weir.CompileError, match="steered before; start from the exported model"):
         weir.compile(spec, tmp_path / "again", model=built / "program.pt2")
+
+
+@pytest.mark.parametrize("change, reason", [
+    (dict(knobs=[]), "the program takes input_ids, positions, prompt_length, plan, knobs, the manifest says"),
+    (dict(knobs=[{"name": name, "default": 1, "min": 0, "max": 8} for name in "ab"]), "the program takes 1 knobs, the manifest names 2"),
+    (dict(outputs=["logits", "watch", "more"]), "the program gives 2 outputs, the manifest names 3: logits, watch, more"),
+    (dict(outputs=["logits"], records=[]), "the program gives 2 outputs, the manifest names 1: logits"),
+    (dict(records=[{"name": "watch", "output": 1, "features": ["1/res/0"]}]), "record 'watch' has 2 columns, the manifest names 1 features"),
+])
+def test_the_record_is_compared_with_the_program_around_it(built, spec, tmp_path, change, reason):
+    records = read(built / "program.pt2")
+    own = {**json.loads(records["extra/weir.steering.json"]), **change}
+    if not own["knobs"]:
+        own["inputs"] = own["inputs"][:-1]
+    records["extra/weir.steering.json"] = json.dumps(own).encode()
+    status, message = run(write(tmp_path / "steered.pt2", records), spec, "--no-verify")
+    assert status == 1 and reason in message, message
 
 
 def edit(change):

@@ -22,33 +22,16 @@ namespace json = llvm::json;
 // Finding the parts
 //===----------------------------------------------------------------------===//
 
-LogicalResult Importer::findTables(const json::Object &model) {
-  const json::Object *version = model.getObject("schema_version");
-  std::optional<int64_t> major =
-      version ? version->getInteger("major") : std::nullopt;
-  if (major != 8)
-    return error() << "the program has "
-                   << (major ? "major version " + std::to_string(*major)
-                             : std::string("no version"))
-                   << " of the export schema; version 8 is supported";
-  const json::Object *module = model.getObject("graph_module");
-  graph = module ? module->getObject("graph") : nullptr;
-  const json::Object *signature =
-      module ? module->getObject("signature") : nullptr;
-  if (!graph || !signature)
-    return error() << "the program has no graph or no signature";
-  auto find = [&](const json::Object &object, StringRef key,
-                  const json::Array *&array) -> LogicalResult {
-    array = object.getArray(key);
-    return array ? success()
-                 : error() << "the program has no list '" << key << "'";
-  };
+void Importer::findTables(const json::Object &model) {
+  const json::Object &module = *model.getObject("graph_module");
+  const json::Object &signature = *module.getObject("signature");
+  graph = module.getObject("graph");
+  graphInputs = graph->getArray("inputs");
+  graphOutputs = graph->getArray("outputs");
+  graphNodes = graph->getArray("nodes");
+  inputSpecs = signature.getArray("input_specs");
+  outputSpecs = signature.getArray("output_specs");
   tensorValues = graph->getObject("tensor_values");
-  return success(succeeded(find(*graph, "inputs", graphInputs)) &&
-                 succeeded(find(*graph, "outputs", graphOutputs)) &&
-                 succeeded(find(*graph, "nodes", graphNodes)) &&
-                 succeeded(find(*signature, "input_specs", inputSpecs)) &&
-                 succeeded(find(*signature, "output_specs", outputSpecs)));
 }
 
 json::Object weir::pt2::envelopeOf(
@@ -97,46 +80,11 @@ json::Object weir::pt2::envelopeOf(
 // Inputs
 //===----------------------------------------------------------------------===//
 
-LogicalResult Importer::checkPayload(StringRef fqn, const json::Object &meta) {
-  const ArchiveTensor *payload = archive.find(fqn);
-  if (!payload)
-    return error() << "the archive holds no payload for '" << fqn << "'";
-  std::optional<int64_t> dtype = meta.getInteger("dtype");
-  SmallVector<int64_t> sizes;
-  if (const json::Array *array = meta.getArray("sizes"))
-    for (const json::Value &value : *array) {
-      std::optional<Tagged> tagged = taggedOf(value);
-      std::optional<int64_t> number =
-          tagged && tagged->tag == "as_int" ? intOf(*tagged->value)
-                                            : std::nullopt;
-      sizes.push_back(number.value_or(-1));
-    }
-  if (ArrayRef<int64_t>(sizes) != ArrayRef<int64_t>(payload->sizes) ||
-      dtype != payload->dtype) {
-    auto text = [](ArrayRef<int64_t> values) {
-      std::string result;
-      llvm::raw_string_ostream os(result);
-      os << '[';
-      llvm::interleaveComma(values, os);
-      os << ']';
-      return result;
-    };
-    return error() << "the graph says that '" << fqn << "' has sizes "
-                   << text(sizes) << " and dtype " << dtype.value_or(-1)
-                   << ", its payload has sizes " << text(payload->sizes)
-                   << " and dtype " << payload->dtype;
-  }
-  return success();
-}
-
-LogicalResult Importer::importInput(unsigned index, const json::Value &argument,
-                                    const json::Value &spec) {
-  std::optional<Tagged> kindTag = taggedOf(spec);
-  const json::Object *body = kindTag ? kindTag->value->getAsObject() : nullptr;
-  if (!body)
-    return error() << "input " << index << " has a bad specification";
-  Fields fields(*body);
-
+void Importer::importInput(unsigned index, const json::Value &argument,
+                           const json::Value &spec) {
+  auto [tag, inner] = *taggedOf(spec);
+  const json::Object &body = *inner->getAsObject();
+  Fields fields(body);
   std::optional<Tagged> placeholder = taggedOf(argument);
   auto nameIn = [](const json::Value *value, StringRef key) {
     const json::Object *object = value ? value->getAsObject() : nullptr;
@@ -145,44 +93,27 @@ LogicalResult Importer::importInput(unsigned index, const json::Value &argument,
   auto kind = fx::InputKind::Raw;
   fx::WeightAttr weight;
   bool persistent = true;
-  std::optional<StringRef> specName;
-  auto stored = [&](fx::InputKind stored, StringRef key) -> LogicalResult {
+  auto stored = [&](fx::InputKind stored, StringRef key) {
     kind = stored;
-    const json::Value *name = fields.take(key);
-    if (!name || !name->getAsString())
-      return error() << "input " << index << " has no '" << key << "'";
-    weight = fx::WeightAttr::get(context, "model", *name->getAsString());
-    specName = nameIn(fields.take("arg"), "name");
-    return success();
+    weight = fx::WeightAttr::get(context, "model",
+                                 *fields.take(key)->getAsString());
+    fields.take("arg"); // repeats the placeholder's name
   };
-
-  StringRef tag = kindTag->tag;
   if (tag == "user_input") {
-    const json::Value *arg = fields.take("arg");
-    // The signature repeats the placeholder.
-    if (!arg || *arg != argument)
-      return error() << "input " << index
-                     << " is not the placeholder that the signature names";
+    fields.take("arg"); // repeats the placeholder
     if (placeholder && (placeholder->tag == "as_tensor" ||
                         placeholder->tag == "as_sym_int" ||
                         placeholder->tag == "as_custom_obj"))
       kind = fx::InputKind::UserInput;
   } else if (tag == "parameter") {
-    if (failed(stored(fx::InputKind::Parameter, "parameter_name")))
-      return failure();
+    stored(fx::InputKind::Parameter, "parameter_name");
   } else if (tag == "buffer") {
-    if (failed(stored(fx::InputKind::Buffer, "buffer_name")))
-      return failure();
-    const json::Value *flag = fields.take("persistent");
-    if (!flag || !flag->getAsBoolean())
-      return error() << "input " << index << " has no 'persistent'";
-    persistent = *flag->getAsBoolean();
+    stored(fx::InputKind::Buffer, "buffer_name");
+    persistent = *fields.take("persistent")->getAsBoolean();
   } else if (tag == "tensor_constant") {
-    if (failed(stored(fx::InputKind::TensorConstant, "tensor_constant_name")))
-      return failure();
+    stored(fx::InputKind::TensorConstant, "tensor_constant_name");
   } else if (tag == "custom_obj") {
-    if (failed(stored(fx::InputKind::CustomObject, "custom_obj_name")))
-      return failure();
+    stored(fx::InputKind::CustomObject, "custom_obj_name");
   }
 
   std::string name;
@@ -195,57 +126,30 @@ LogicalResult Importer::importInput(unsigned index, const json::Value &argument,
         if (std::optional<StringRef> text = nameIn(placeholder->value, key))
           name = text->str();
     if (name.empty())
-      name = body->getString("name").value_or("").str();
+      name = body.getString("name").value_or("").str();
     if (name.empty())
       name = ("input_" + Twine(index)).str();
-    if (values.contains(name))
-      return error() << "the graph defines '" << name << "' twice";
     json::Object whole{{"argument", argument}, {"spec", spec}};
     auto input = fx::InputAttr::get(
         context, kind, fx::WeightAttr(), true,
         builder.getStringAttr(printJSON(std::move(whole))));
-    BlockArgument value = program.insertInput(
-        program.getEntry().getNumArguments(), name, type, input);
-    return define(name, value);
+    values[name] = program.insertInput(program.getEntry().getNumArguments(),
+                                       name, type, input);
+    return;
   }
 
-  StringRef placeholderTag = placeholder ? placeholder->tag : "";
-  std::optional<StringRef> given =
-      placeholder
-          ? nameIn(placeholder->value,
-                   placeholderTag == "as_sym_int" ? "as_name" : "name")
-          : std::nullopt;
-  if (!given)
-    return error() << "input " << index << " has no name";
-  name = given->str();
-  if (values.contains(name))
-    return error() << "the graph defines '" << name << "' twice";
-  // The names are checked here because loaders trust the order alone.
-  if (weight && specName != StringRef(name))
-    return error() << "input " << index << " is '" << name
-                   << "', but the signature names '"
-                   << specName.value_or("nothing") << "'";
-  if (placeholderTag == "as_tensor") {
-    FailureOr<Typed> typed = tensorType(name);
-    if (failed(typed))
-      return failure();
-    type = typed->type;
-    meta = typed->meta;
-    if (weight && kind != fx::InputKind::CustomObject &&
-        failed(checkPayload(weight.getKey(), *tensorValues->getObject(name))))
-      return failure();
-  } else if (placeholderTag == "as_sym_int") {
-    FailureOr<Type> symbolic = symbolicType("sym_int", name);
-    if (failed(symbolic))
-      return failure();
-    type = *symbolic;
-  } else if (placeholderTag == "as_custom_obj") {
+  StringRef form = placeholder->tag;
+  name = nameIn(placeholder->value, form == "as_sym_int" ? "as_name" : "name")
+             ->str();
+  if (form == "as_tensor") {
+    Typed typed = tensorType(name);
+    type = typed.type;
+    meta = typed.meta;
+  } else if (form == "as_sym_int") {
+    type = symbolicType("sym_int", name);
+  } else {
     type = fx::ObjectType::get(
         context, nameIn(placeholder->value, "class_fqn").value_or(""));
-  } else {
-    return error() << "input '" << name << "' of kind '" << tag
-                   << "' cannot be an argument of kind '" << placeholderTag
-                   << "'";
   }
   auto input = fx::InputAttr::get(context, kind, weight, persistent,
                                   fields.rest(context));
@@ -261,17 +165,12 @@ LogicalResult Importer::importInput(unsigned index, const json::Value &argument,
     metas[index] = meta;
     program.setInputMetaAttr(builder.getArrayAttr(metas));
   }
-  return define(name, value);
+  values[name] = value;
 }
 
-LogicalResult Importer::importInputs() {
-  if (graphInputs->size() != inputSpecs->size())
-    return error() << "the graph has " << graphInputs->size()
-                   << " inputs, the signature " << inputSpecs->size();
+void Importer::importInputs() {
   for (size_t i = 0; i < graphInputs->size(); ++i)
-    if (failed(importInput(i, (*graphInputs)[i], (*inputSpecs)[i])))
-      return failure();
-  return success();
+    importInput(i, (*graphInputs)[i], (*inputSpecs)[i]);
 }
 
 //===----------------------------------------------------------------------===//
@@ -314,46 +213,29 @@ Location Importer::locationOf(StringRef name, const json::Object *metadata) {
   return NameLoc::get(nameAttr, loc);
 }
 
-LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
+void Importer::importNode(const json::Object &node) {
   Fields fields(node);
   const json::Value *target = fields.take("target");
   const json::Value *inputs = fields.take("inputs");
   const json::Value *outputs = fields.take("outputs");
   const json::Value *metadataValue = fields.take("metadata");
   const json::Value *nameValue = fields.take("name");
-  if (!target || !target->getAsString() || target->getAsString()->empty() ||
-      !inputs || !inputs->getAsArray() || !outputs || !outputs->getAsArray() ||
-      !metadataValue || !metadataValue->getAsObject())
-    return error() << "node " << index
-                   << " has no target, inputs, outputs or metadata";
 
   SmallVector<Value> operands;
   SmallVector<Attribute> names, values;
   SmallVector<int8_t> kinds;
   for (const json::Value &value : *inputs->getAsArray()) {
-    const json::Object *named = value.getAsObject();
-    const json::Value *arg = named ? named->get("arg") : nullptr;
-    std::optional<StringRef> name =
-        named ? named->getString("name") : std::nullopt;
-    if (!arg || !name)
-      return error() << "node " << index << " has a bad argument";
-    const json::Value *kindValue = named->get("kind");
-    bool hasKind = kindValue && kindValue->kind() != json::Value::Null;
-    std::optional<int64_t> kind = hasKind ? intOf(*kindValue) : 0;
-    if (!kind || *kind < 0 || *kind > 2)
-      return error() << "node " << index << " has an argument of a bad kind";
-    FailureOr<Attribute> attribute = argument(*arg, operands);
-    if (failed(attribute))
-      return failure();
-    names.push_back(builder.getStringAttr(*name));
-    values.push_back(*attribute);
-    kinds.push_back(*kind);
+    const json::Object &named = *value.getAsObject();
+    const json::Value *kind = named.get("kind");
+    bool hasKind = kind && kind->kind() != json::Value::Null;
+    names.push_back(builder.getStringAttr(*named.getString("name")));
+    values.push_back(argument(*named.get("arg"), operands));
+    kinds.push_back(hasKind ? *intOf(*kind) : 0);
   }
 
   Results results;
   for (const json::Value &value : *outputs->getAsArray())
-    if (failed(result(value, results)))
-      return failure();
+    result(value, results);
 
   // Metadata, of which the module stack has a form of its own.
   const json::Object *metadata = metadataValue->getAsObject();
@@ -385,9 +267,6 @@ LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
   bool hasName = nameValue && nameValue->kind() != json::Value::Null;
   std::optional<StringRef> text =
       hasName ? nameValue->getAsString() : std::nullopt;
-  if (hasName && (!text || text->empty()))
-    return error() << "node " << index
-                   << " has a name that is no text or empty";
   // Old archives name no nodes.
   if (!hasName)
     nodeName = builder.getStringAttr("");
@@ -416,65 +295,35 @@ LogicalResult Importer::importNode(unsigned index, const json::Object &node) {
       entries.empty() ? DictionaryAttr() : entries.getDictionary(context),
       extra, UnitAttr());
   for (OpResult value : call.getResults())
-    if (failed(define(call.getResultName(value.getResultNumber()), value)))
-      return failure();
-  return success();
-}
-
-LogicalResult Importer::importNodes() {
-  for (size_t i = 0; i < graphNodes->size(); ++i) {
-    const json::Object *node = (*graphNodes)[i].getAsObject();
-    if (!node)
-      return error() << "node " << i << " is not an object";
-    if (failed(importNode(i, *node)))
-      return failure();
-  }
-  return success();
+    this->values[call.getResultName(value.getResultNumber())] = value;
 }
 
 //===----------------------------------------------------------------------===//
 // Outputs
 //===----------------------------------------------------------------------===//
 
-LogicalResult Importer::importOutputs() {
-  if (graphOutputs->size() != outputSpecs->size())
-    return error() << "the graph has " << graphOutputs->size()
-                   << " outputs, the signature " << outputSpecs->size();
+void Importer::importOutputs() {
   SmallVector<Value> operands;
   SmallVector<Attribute> outputs;
   for (size_t i = 0; i < graphOutputs->size(); ++i) {
     const json::Value &value = (*graphOutputs)[i];
     std::optional<Tagged> spec = taggedOf((*outputSpecs)[i]);
-    const json::Object *body = spec ? spec->value->getAsObject() : nullptr;
-    if (!body)
-      return error() << "output " << i << " has a bad specification";
+    const json::Object *body = spec->value->getAsObject();
     std::optional<fx::OutputKind> kind = fx::symbolizeOutputKind(spec->tag);
     SmallVector<Value> taken;
-    FailureOr<Attribute> attribute = argument(value, taken);
-    if (failed(attribute))
-      return failure();
+    Attribute attribute = argument(value, taken);
     Fields fields(*body);
-    const json::Value *arg = fields.take("arg");
+    fields.take("arg");
     StringAttr target;
     for (StringRef key : {"buffer_name", "parameter_name", "user_input_name"})
       if (body->getString(key)) {
         target = builder.getStringAttr(*body->getString(key));
         fields.take(key);
       }
-    // The signature repeats the output: whole for a user output, else only its
-    // name.
-    bool repeats = arg && *arg == value;
-    if (std::optional<Tagged> tagged = taggedOf(value);
-        arg && tagged && kind != fx::OutputKind::UserOutput)
-      repeats = *arg == *tagged->value;
-    bool isValue = isa<fx::SlotAttr>(*attribute);
-    if (!kind || *kind == fx::OutputKind::Raw || !repeats ||
-        (!isValue && kind != fx::OutputKind::UserOutput) ||
-        (kind == fx::OutputKind::UserOutput && target)) {
-      // A kind that is not known keeps its text, and its value if it has one.
-      if (kind && *kind != fx::OutputKind::Raw)
-        return error() << "output " << i
-                       << " is not what the signature says";
+    bool isValue = isa<fx::SlotAttr>(attribute);
+    // A kind that is not known keeps its text, and its value if it has one. The
+    // others repeat the output, which is checked already.
+    if (!kind || *kind == fx::OutputKind::Raw) {
       kind = fx::OutputKind::Raw;
       target = {};
     }
@@ -486,18 +335,13 @@ LogicalResult Importer::importOutputs() {
     // Lists of values are kept as text: no operand stands for them.
     Attribute literal;
     if (!isValue)
-      literal = taken.empty() ? *attribute : raw(value);
+      literal = taken.empty() ? attribute : raw(value);
     else
       operands.append(taken);
-    auto verify = [&] { return error() << "output " << i << ": "; };
-    auto output = fx::OutputAttr::getChecked(verify, context, *kind, target,
-                                             literal, extra);
-    if (!output)
-      return failure();
-    outputs.push_back(output);
+    outputs.push_back(
+        fx::OutputAttr::get(context, *kind, target, literal, extra));
   }
   fx::ReturnOp::create(builder, loc, operands, builder.getArrayAttr(outputs));
-  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -506,21 +350,21 @@ LogicalResult Importer::importOutputs() {
 
 OwningOpRef<ModuleOp> Importer::run() {
   context->loadDialect<fx::FXDialect>();
-  // All that can be wrong with a graph by itself is found there; what the
-  // importer and the verifiers refuse below is a part of it.
+  // All that can be wrong with a graph by itself is found there, and relied on
+  // below.
   if (llvm::Error wrong = checkGraph(archive)) {
     error() << llvm::toString(std::move(wrong));
     return {};
   }
-  if (failed(findTables(archive.model())))
-    return {};
+  findTables(archive.model());
   OwningOpRef<ModuleOp> module(ModuleOp::create(loc));
   builder.setInsertionPointToStart(module->getBody());
   program = fx::ProgramOp::create(builder, loc, "main");
   builder.setInsertionPointToStart(&program.getEntry());
-  if (failed(importInputs()) || failed(importNodes()) ||
-      failed(importOutputs()))
-    return {};
+  importInputs();
+  for (const json::Value &node : *graphNodes)
+    importNode(*node.getAsObject());
+  importOutputs();
   if (program.getInputMeta()) {
     SmallVector<Attribute> metas(program.getInputMeta()->begin(),
                                  program.getInputMeta()->end());

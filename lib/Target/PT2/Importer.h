@@ -37,6 +37,7 @@ private:
   llvm::StringSet<> taken;
 };
 
+/// Takes in a graph that `checkGraph` has found to hold together.
 class Importer {
 public:
   Importer(const Archive &archive, mlir::MLIRContext *context)
@@ -49,17 +50,12 @@ private:
   mlir::InFlightDiagnostic error() { return mlir::emitError(loc); }
 
   // The program.
-  llvm::LogicalResult findTables(const llvm::json::Object &model);
-  llvm::LogicalResult importInputs();
-  llvm::LogicalResult importInput(unsigned index,
-                                  const llvm::json::Value &argument,
-                                  const llvm::json::Value &spec);
-  llvm::LogicalResult checkPayload(llvm::StringRef fqn,
-                                   const llvm::json::Object &meta);
-  llvm::LogicalResult importNodes();
-  llvm::LogicalResult importNode(unsigned index,
-                                 const llvm::json::Object &node);
-  llvm::LogicalResult importOutputs();
+  void findTables(const llvm::json::Object &model);
+  void importInputs();
+  void importInput(unsigned index, const llvm::json::Value &argument,
+                   const llvm::json::Value &spec);
+  void importNode(const llvm::json::Object &node);
+  void importOutputs();
   std::string envelope(const llvm::json::Object &model);
   mlir::Location locationOf(llvm::StringRef name,
                             const llvm::json::Object *metadata);
@@ -69,24 +65,20 @@ private:
     mlir::Type type;
     mlir::DictionaryAttr meta;
   };
-  mlir::FailureOr<Typed> tensorType(llvm::StringRef name);
-  mlir::FailureOr<mlir::Type> symbolicType(llvm::StringRef kind,
-                                           llvm::StringRef name);
-  mlir::FailureOr<mlir::Attribute> size(const llvm::json::Value &value);
-  mlir::FailureOr<fx::SymExprAttr> expression(const llvm::json::Object &expr);
-  llvm::LogicalResult define(llvm::StringRef name, mlir::Value value);
-  mlir::FailureOr<mlir::Value> use(llvm::StringRef name);
+  Typed tensorType(llvm::StringRef name);
+  mlir::Type symbolicType(llvm::StringRef kind, llvm::StringRef name);
+  mlir::Attribute size(const llvm::json::Value &value);
+  fx::SymExprAttr expression(const llvm::json::Object &expr);
 
   // Arguments: an attribute with slots, whose operands are appended.
-  mlir::FailureOr<mlir::Attribute>
-  argument(const llvm::json::Value &value,
-           llvm::SmallVectorImpl<mlir::Value> &operands, unsigned depth = 0);
-  mlir::FailureOr<mlir::Attribute>
-  listArgument(llvm::StringRef kind, const llvm::json::Array &elements,
-               llvm::SmallVectorImpl<mlir::Value> &operands);
-  mlir::FailureOr<mlir::Attribute>
-  slot(llvm::StringRef kind, const llvm::json::Value &value,
-       llvm::SmallVectorImpl<mlir::Value> &operands);
+  mlir::Attribute argument(const llvm::json::Value &value,
+                           llvm::SmallVectorImpl<mlir::Value> &operands,
+                           unsigned depth = 0);
+  mlir::Attribute listArgument(llvm::StringRef kind,
+                               const llvm::json::Array &elements,
+                               llvm::SmallVectorImpl<mlir::Value> &operands);
+  mlir::Attribute slot(llvm::StringRef kind, const llvm::json::Value &value,
+                       llvm::SmallVectorImpl<mlir::Value> &operands);
   mlir::Attribute raw(const llvm::json::Value &value);
 
   // Results: the structure of the outputs, names and types.
@@ -96,9 +88,8 @@ private:
     bool plain = true;
     bool anyMeta = false;
   };
-  llvm::LogicalResult result(const llvm::json::Value &value, Results &results);
-  llvm::LogicalResult tensorResult(const llvm::json::Value *value,
-                                   Results &results);
+  void result(const llvm::json::Value &value, Results &results);
+  void tensorResult(const llvm::json::Value &value, Results &results);
 
   const Archive &archive;
   mlir::MLIRContext *context;
