@@ -8,11 +8,13 @@
 
 #include "weir/InitAllDialects.h"
 #include "weir/InitAllPasses.h"
+#include "weir/Program/ToolProcess.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
 int main(int argc, char **argv) {
+  weir::beginTool("weir-opt");
   mlir::registerTransformsPasses();
   weir::registerAllPasses();
   mlir::DialectRegistry registry;

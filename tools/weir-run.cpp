@@ -13,6 +13,7 @@
 
 #include "Numbers.h"
 
+#include "weir/Program/ToolProcess.h"
 #include "weir/Runtime/RunJob.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -99,6 +100,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
 } // namespace
 
 int main(int argc, char **argv) {
+  weir::beginTool("weir-run");
   CLI::App app("Runs a program: generates text, or the logits of given token "
                "ids.");
   app.name("weir-run");

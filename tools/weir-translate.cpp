@@ -6,12 +6,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Program/ToolProcess.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Target/PT2/PT2.h"
 
 #include "mlir/Tools/mlir-translate/MlirTranslateMain.h"
 
 int main(int argc, char **argv) {
+  weir::beginTool("weir-translate");
   weir::registerPT2Translations();
   weir::registerSpecTranslations();
   return mlir::failed(

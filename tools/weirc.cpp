@@ -19,6 +19,7 @@
 #include "weir/Pipelines/Compiler.h"
 #include "weir/Pipelines/DiagnosticList.h"
 #include "weir/Pipelines/PythonTool.h"
+#include "weir/Program/ToolProcess.h"
 #include "weir/Spec/Spec.h"
 
 #include "mlir/IR/Remarks.h"
@@ -250,6 +251,7 @@ CLI::App *addCacheCommands(CLI::App &app, CacheOptions &options) {
 } // namespace
 
 int main(int argc, char **argv) {
+  beginTool("weirc");
   CLI::App app{"weirc compiles intervention plans for language models.\n\n"
                "A spec (YAML, see docs/spec.md) says which features to change "
                "and how; the result is\na program with the changes inside, for "

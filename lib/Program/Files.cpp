@@ -8,6 +8,8 @@
 
 #include "weir/Program/Files.h"
 
+#include "weir/Program/TemporaryFile.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/SmallString.h"
@@ -140,26 +142,18 @@ Error writeAtomically(StringRef path, function_ref<Error(StringRef)> write) {
   SmallString<256> folder = sys::path::parent_path(target);
   if (folder.empty())
     folder = ".";
-  // The temporary keeps the extension: writers look at it.
-  SmallString<256> model(folder);
-  sys::path::append(model, "." + sys::path::stem(target) + "-%%%%%%%%" +
-                               sys::path::extension(target));
-  int fd = -1;
-  SmallString<256> temporary;
-  if (std::error_code code = sys::fs::createUniqueFile(model, fd, temporary))
-    return failedOn(path, "create a temporary file beside it", code.value());
-  ::close(fd);
-  scope_exit removeTemporary([&] { sys::fs::remove(temporary, true); });
-
-  if (Error error = write(temporary))
+  Expected<TemporaryFile> temporary = TemporaryFile::beside(target);
+  if (!temporary)
+    return failedOn(path, "create a temporary file beside it",
+                    errorToErrorCode(temporary.takeError()).value());
+  if (Error error = write(temporary->path()))
     return error;
   if (exists)
-    sys::fs::setPermissions(temporary, status.permissions());
-  if (Error error = syncPath(std::string(temporary), 0))
+    sys::fs::setPermissions(temporary->path(), status.permissions());
+  if (Error error = syncPath(temporary->path().str(), 0))
     return error;
-  if (std::error_code code = sys::fs::rename(temporary, target))
+  if (std::error_code code = temporary->moveTo(target))
     return failedOn(path, "move the finished file here", code.value());
-  removeTemporary.release();
   return syncPath(std::string(folder), O_DIRECTORY);
 }
 
@@ -183,6 +177,13 @@ Error OutputFile::write(ArrayRef<std::byte> bytes) {
         ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), 1u << 30));
     if (done < 0 && errno == EINTR)
       continue;
+    // The kernel reads the bytes; those of a mapped file may be gone.
+    if (done < 0 && errno == EFAULT)
+      return createStringError(
+          std::errc::io_error,
+          "%s: cannot write: a file that it is made from was cut short "
+          "meanwhile",
+          name.c_str());
     if (done <= 0)
       return failedOn(name, "write", done < 0 ? errno : ENOSPC);
     bytes = bytes.drop_front(static_cast<size_t>(done));

@@ -17,6 +17,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
@@ -119,6 +120,13 @@ Error Job::checkOptions() const {
     return fail("--logits writes a .npy file");
   if (!hasExtension(options.recordFile, ".npz"))
     return fail("--record writes a .npz file");
+  // Inputs are mapped while the job runs, and nobody means to lose them.
+  for (const std::string &output : {options.logitsFile, options.recordFile})
+    for (const std::string &input :
+         {options.program, options.idsFile, options.promptsFile})
+      if (!output.empty() && !input.empty() &&
+          sys::fs::equivalent(output, input))
+        return fail("'{0}' is an input, which would be replaced", output);
   return Error::success();
 }
 
@@ -515,9 +523,10 @@ int Job::run() {
   if (Error error = forward ? runForward() : runGeneration())
     return report(std::move(error), failed);
   if (out.has_error()) {
-    Error error = errorCodeToError(out.error());
+    std::error_code code = out.error();
     out.clear_error();
-    return report(std::move(error), failed);
+    return report(fail("cannot write to standard output: {0}", code.message()),
+                  failed);
   }
   return done;
 }

@@ -16,6 +16,7 @@
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/SourceMgr.h"
 
 using namespace mlir;
@@ -38,7 +39,11 @@ static LogicalResult exportToStream(Operation *op, StringRef archivePath,
   if (std::error_code code = llvm::sys::fs::createTemporaryFile(
           "weir-translate", "pt2", temporary))
     return op->emitError(code.message());
-  llvm::scope_exit remove([&] { llvm::sys::fs::remove(temporary); });
+  llvm::sys::RemoveFileOnSignal(temporary);
+  llvm::scope_exit remove([&] {
+    llvm::sys::fs::remove(temporary);
+    llvm::sys::DontRemoveFileOnSignal(temporary);
+  });
   if (failed(exportPT2(program, **archive, temporary, nullptr)))
     return failure();
   llvm::Expected<std::shared_ptr<FileMapping>> file =

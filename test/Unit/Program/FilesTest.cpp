@@ -8,10 +8,17 @@
 
 #include "Support.h"
 
+#include "weir/Program/TemporaryFile.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Path.h"
+
 #include <rapidcheck/gtest.h>
 
 #include <filesystem>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +127,56 @@ TEST(Files, AKilledWriterLeavesTheOldFile) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(WEXITSTATUS(status), 3);
   EXPECT_EQ(readFile(path), "old");
+}
+
+TEST(Files, TheNextWriteRemovesWhatAKilledOneLeft) {
+  TemporaryFolder folder;
+  std::string path = folder.file("50%.csv");
+  pid_t child = ::fork();
+  if (child == 0) {
+    consumeError(writeAtomically(path, [](StringRef temporary) -> Error {
+      writeFile(temporary.str(), "half of the n");
+      ::_exit(3);
+    }));
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  std::vector<std::string> left = folder.entries();
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_TRUE(isTemporaryName(left[0]));
+  // None of ours: other names, other kinds of file, or being written.
+  std::vector<std::string> others = {
+      ".50%.csv", ".50%.csv.weir-part-0123456.csv",
+      ".50%.csv.weir-part-0123456x.csv", ".50%.csv.weir-part-01234567.txt",
+      ".other.csv.weir-part-01234567.csv", "50%.csv.weir-part-01234567.csv"};
+  for (const std::string &name : others)
+    writeFile(folder.file(name), "a note");
+  std::string link = ".50%.csv.weir-part-00000001.csv",
+              below = ".50%.csv.weir-part-00000002.csv",
+              busy = ".50%.csv.weir-part-00000003.csv";
+  std::filesystem::create_symlink("nowhere", folder.file(link));
+  std::filesystem::create_directory(folder.file(below));
+  writeFile(folder.file(busy), "another process is at it");
+  int held = ::open(folder.file(busy).c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(held, LOCK_EX | LOCK_NB), 0);
+  EXPECT_OK(writeTextAtomically(path, "new"));
+  ::close(held);
+  others.insert(others.end(), {link, below, busy, "50%.csv"});
+  llvm::sort(others);
+  EXPECT_EQ(folder.entries(), others);
+  // It is not held any more.
+  EXPECT_OK(writeTextAtomically(path, "newer"));
+  EXPECT_FALSE(std::filesystem::exists(folder.file(busy)));
+}
+
+TEST(Files, ALongNameHasATemporaryToo) {
+  TemporaryFolder folder;
+  std::string name = std::string(251, 'x') + ".csv";
+  EXPECT_OK(writeAtomically(folder.file(name), [&](StringRef temporary) {
+    EXPECT_TRUE(isTemporaryName(sys::path::filename(temporary)));
+    return writeTextAtomically(folder.file("other"), "x");
+  }));
+  EXPECT_EQ(folder.entries(), (std::vector<std::string>{"other", name}));
 }
 
 TEST(Files, WritesThroughLinksAndKeepsPermissions) {
