@@ -10,7 +10,9 @@
 
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Pipelines/Compiler.h"
+#include "weir/Pipelines/OutputFolder.h"
 #include "weir/Program/Files.h"
+#include "weir/Program/TemporaryFile.h"
 #include "weir/Runtime/ActivationStream.h"
 
 #include "mlir/IR/Builders.h"
@@ -97,7 +99,8 @@ class JobLock {
 public:
   static llvm::Expected<std::unique_ptr<JobLock>> take(std::string path) {
     while (true) {
-      int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      int fd = ::open(path.c_str(),
+                      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
       if (fd < 0)
         return createStringError(
             std::error_code(errno, std::generic_category()),
@@ -276,9 +279,8 @@ static void removeTemporaries(StringRef folder, StringRef key) {
   for (fs::directory_iterator at(folder, code), end; at != end && !code;
        at.increment(code)) {
     StringRef name = llvm::sys::path::filename(at->path());
-    if (name.starts_with(("." + key + "-").str()) &&
-        name.ends_with(".coactivations"))
-      fs::remove(at->path());
+    if (name.starts_with(("." + key + ".").str()))
+      removeAbandonedFile(at->path());
   }
 }
 
@@ -328,13 +330,18 @@ llvm::Error Collection::openRecorder(StringRef key) {
   } else {
     // The lock is held: what is there was left by a process that was killed.
     folder = below(options.checkpoints, key + ".recorder");
-    fs::remove_directories(folder);
+    if (llvm::Error error = removeArtefact(below(folder, "program")))
+      return error;
     if (std::error_code code = fs::create_directories(folder))
       return createStringError(code, "cannot make '" + folder +
                                          "': " + code.message());
   }
-  llvm::scope_exit remove([&] { fs::remove_directories(folder); });
   std::string path = below(folder, "program");
+  ScratchFolder outer(folder), inner(path);
+  llvm::scope_exit remove([&] {
+    llvm::consumeError(removeArtefact(path));
+    ::rmdir(folder.c_str());
+  });
   if (failed(compiler.lower()) || failed(compiler.write(path)))
     return createStringError(
         "the program that records cannot be made; the messages before this one "

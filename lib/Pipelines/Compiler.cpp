@@ -338,6 +338,9 @@ Compiler::write(StringRef folder,
   if (!output)
     return error() << llvm::toString(output.takeError());
   StringRef scratch = (*output)->path();
+  // The spec is copied; the model would be gone.
+  if (llvm::Error e = (*output)->checkInput(options.model))
+    return error() << llvm::toString(std::move(e));
 
   auto manifest = describe();
   if (failed(manifest))
@@ -376,7 +379,12 @@ Compiler::write(StringRef folder,
     return error() << llvm::toString(std::move(e));
   if (llvm::Error e = manifest->write(scratch))
     return error() << llvm::toString(std::move(e));
-  if (llvm::Error e = (*output)->publish())
-    return error() << llvm::toString(std::move(e));
+  auto left = (*output)->publish();
+  if (!left)
+    return error() << llvm::toString(left.takeError());
+  if (!left->empty())
+    emitWarning(UnknownLoc::get(&context))
+        << "files were put into '" << folder
+        << "' while it was replaced; they are in '" << *left << "' now";
   return success();
 }

@@ -13,6 +13,7 @@
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 
@@ -20,6 +21,12 @@
 
 using namespace weir;
 using llvm::StringRef;
+
+/// How exports begin, by which they are known again.
+static constexpr llvm::StringLiteral tensorFormat = "weir matches 1";
+static constexpr llvm::StringLiteral tableHead =
+    "matching,source,source_feature,target,target_feature,rank,similarity,"
+    "steps\n";
 
 //===----------------------------------------------------------------------===//
 // Numbers
@@ -311,15 +318,41 @@ static llvm::Error writeTensors(llvm::ArrayRef<MatchEntry> entries,
     if (!entry.match.firing.empty())
       add("firing", DType::Float64, entry.match.firing.data());
   }
-  return writeSafetensors(path, tensors, {{"format", "weir matches 1"}});
+  return writeSafetensors(path, tensors, {{"format", tensorFormat.str()}});
+}
+
+/// Files of matches have no ending of their own, so that a slip of the hand could
+/// name a dictionary: only older exports and empty files are replaced.
+static llvm::Error checkReplaceable(StringRef path) {
+  if (!llvm::sys::fs::is_regular_file(path))
+    return llvm::Error::success(); // the writer says what is wrong, if anything
+  uint64_t size = 0;
+  if (!llvm::sys::fs::file_size(path, size) && size == 0)
+    return llvm::Error::success();
+  bool isOurs = false;
+  if (llvm::sys::path::extension(path) == ".csv") {
+    auto file = FileMapping::open(path);
+    if (!file)
+      return file.takeError();
+    isOurs = (*file)->text().starts_with(tableHead);
+  } else if (auto file = TensorFile::open(path)) {
+    auto format = (*file)->metadata().find("format");
+    isOurs = format != (*file)->metadata().end() &&
+             format->second == tensorFormat;
+  } else {
+    llvm::consumeError(file.takeError());
+  }
+  if (isOurs)
+    return llvm::Error::success();
+  return llvm::createStringError(
+      "cannot export to '" + path + "': the file that is there is no export of "
+      "matches and is not replaced; remove it, or choose another name");
 }
 
 static llvm::Error writeTable(llvm::ArrayRef<MatchEntry> entries,
                               StringRef path) {
   // Names of a spec are identifiers, so that no field needs quotes.
-  std::string text =
-      "matching,source,source_feature,target,target_feature,rank,similarity,"
-      "steps\n";
+  std::string text = tableHead.str();
   llvm::raw_string_ostream os(text);
   for (const MatchEntry &entry : entries)
     for (int64_t i = 0; i < entry.match.rows; ++i)
@@ -350,7 +383,7 @@ llvm::Error MatchReport::write(StringRef path) const {
 llvm::Error MatchReport::checkExport(StringRef path) {
   StringRef extension = llvm::sys::path::extension(path);
   if (extension == ".safetensors" || extension == ".csv")
-    return llvm::Error::success();
+    return checkReplaceable(path);
   return llvm::createStringError("cannot export to '" + path +
                                  "': the name has to end in .safetensors or "
                                  ".csv");

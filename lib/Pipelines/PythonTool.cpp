@@ -8,6 +8,8 @@
 
 #include "weir/Pipelines/PythonTool.h"
 
+#include "weir/Program/ToolProcess.h"
+
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
 #include "llvm/ADT/SmallString.h"
@@ -59,8 +61,14 @@ LogicalResult weir::runPythonTool(const char *argv0, MLIRContext &context,
   SmallVector<StringRef> command = {python, "-m", "weir"};
   command.append(arguments.begin(), arguments.end());
   std::string message;
-  int code = llvm::sys::ExecuteAndWait(python, command, std::nullopt, {}, 0, 0,
-                                       &message);
+  bool notStarted = false;
+  llvm::sys::ProcessInfo process = llvm::sys::ExecuteNoWait(
+      python, command, std::nullopt, {}, 0, &message, &notStarted);
+  int code = -1;
+  if (!notStarted) {
+    ChildProcess child(process.Pid);
+    code = llvm::sys::Wait(process, std::nullopt, &message).ReturnCode;
+  }
   if (code == 0)
     return success();
   return emitError(where) << "`python -m weir " << arguments.front()

@@ -48,7 +48,8 @@ class Built:
         """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row). With
         `prefill`, that many tokens go in at once and the others one by one."""
         assert all(knobs == batch.knobs[0] for knobs in batch.knobs)
-        ids, logits, records = (self.folder / name for name in ("ids.npy", "logits.npy", "records.npz"))
+        ids, logits, records = (self.folder.with_name(f"{self.folder.name}-{name}")
+                                for name in ("ids.npy", "logits.npy", "records.npz"))
         numpy.save(ids, batch.padded().numpy())
         call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
              "--prompt-length", ",".join(map(str, batch.prompt_lengths)),

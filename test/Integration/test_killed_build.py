@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -102,6 +104,105 @@ def test_killed_while_writing(builds):
         else:
             assert content(builds.out) == builds.artefacts[1]
     assert killed >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(builds, number):
+    """Ended by the signal, as without a handler, with the artefact before it and no scratch folder."""
+    builds.build(0)
+    size, ended = builds.program.stat().st_size, 0
+    for wanted in (1, size // 2):
+        build = builds.start(1)
+        while build.poll() is None and builds.written() < wanted:
+            pass
+        build.send_signal(number)
+        if build.wait() == -number:
+            ended += 1
+            assert content(builds.out) in builds.artefacts
+        assert not builds.left()
+    assert ended
+
+
+def test_a_model_that_is_cut_while_it_is_read_is_named(builds):
+    """weirc has the model mapped, weir-run the program."""
+    model = builds.folder / "model.pt2"
+    shutil.copy(builds.program, model)
+    build = subprocess.Popen([engines.TOOLS / "weirc", "build", builds.specs[0], "--model", model, "-o", builds.folder / "cut"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    cut_when_mapped(build, model)
+    said = build.communicate()[1]
+    assert build.returncode == 2 and "error: " in said and ("cut short" in said or str(model) in said), said
+    assert not list(builds.folder.glob("cut*"))
+
+    builds.build(0)
+    program = builds.out / "program.pt2"
+    numpy.save(builds.folder / "ids.npy", numpy.ones((1, 4), "i8"))
+    run = subprocess.Popen([engines.TOOLS / "weir-run", builds.out, "--ids", builds.folder / "ids.npy", "--logits",
+                            builds.folder / "logits.npy"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    cut_when_mapped(run, program)
+    said = run.communicate()[1]
+    assert run.returncode in (1, 2) and "error: " in said and str(program) in said, said
+    assert not list(builds.folder.glob("*logits.npy*"))
+    shutil.rmtree(builds.out)
+
+
+def cut_when_mapped(process: subprocess.Popen, path: Path):
+    """Takes all but a few bytes from a file as soon as a process has it mapped."""
+    while process.poll() is None:
+        try:
+            mapped = str(path) in Path(f"/proc/{process.pid}/maps").read_text()
+        except OSError:
+            break
+        if mapped:
+            os.truncate(path, 100)
+            return
+    raise AssertionError(f"never mapped: {process.communicate()[1]}")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(builds):
+    """A note beside an artefact, one that is put there in the middle of a build, and a folder behind a link."""
+    def refused(out: Path) -> str:
+        done = subprocess.run([engines.TOOLS / "weirc", "build", builds.specs[1], "-o", out], capture_output=True, text=True)
+        assert done.returncode == 2
+        return done.stderr
+
+    builds.build(0)
+    note = builds.out / "note.txt"
+    note.write_text("a note")
+    assert "holds 'note.txt', which is no part of the artefact there" in refused(builds.out)
+    (builds.folder / "link").symlink_to("out")
+    assert "note.txt" in refused(builds.folder / "link")
+    assert note.read_text() == "a note"
+    note.unlink()
+    assert content(builds.out) == builds.artefacts[0]
+
+    build = builds.start(1)
+    while build.poll() is None and not builds.written():
+        pass
+    note.write_text("a note")
+    assert build.wait() in (0, 2)
+    if build.returncode == 2:
+        note.unlink()
+        assert content(builds.out) == builds.artefacts[0] and not builds.left()
+    else:
+        assert [path.read_text() for path in builds.folder.glob("out*/note.txt")] == ["a note"]
+
+    for path in builds.folder.glob("out*"):
+        shutil.rmtree(path)
+    builds.build(0)
+    engines.call("weirc", "build", builds.specs[1], "-o", builds.folder / "link")
+    assert (builds.folder / "link").is_symlink() and content(builds.out) == builds.artefacts[1]
+    (builds.folder / "link").unlink()
+
+
+def test_the_model_is_not_replaced_by_what_is_made_of_it(builds):
+    builds.build(0)
+    model = builds.out / "program.pt2"
+    shutil.copy(builds.program, model)
+    done = subprocess.run([engines.TOOLS / "weirc", "build", builds.specs[1], "--model", model, "-o", builds.out],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and "is a part of the artefact that would be replaced" in done.stderr, done.stderr
+    assert model.read_bytes() == builds.program.read_bytes() and not builds.left()
 
 
 def test_killed_at_any_time(builds):
