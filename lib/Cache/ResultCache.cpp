@@ -9,6 +9,7 @@
 #include "weir/Cache/ResultCache.h"
 
 #include "weir/Program/Files.h"
+#include "weir/Program/TemporaryFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -32,6 +33,7 @@ static constexpr StringLiteral layout = "v1";
 static constexpr StringLiteral extension = ".safetensors";
 /// The part of the folder that activationFolder() names.
 static constexpr StringLiteral activations = "activations";
+static constexpr StringLiteral statistics = ".coactivations";
 /// The string of an entry that holds the hash of the rest.
 static constexpr StringLiteral contentKey = "content";
 
@@ -181,19 +183,24 @@ std::string ResultCache::pathOf(StringRef key) const {
 }
 
 bool ResultCache::contains(StringRef key) const {
-  return isKey(key) && fs::exists(pathOf(key));
+  return isKey(key) && fs::is_regular_file(pathOf(key));
 }
 
 Expected<std::optional<CachedResult>> ResultCache::find(StringRef key) const {
   if (!isKey(key))
     return createStringError("'" + key + "' is no key of a cached result");
   std::string path = pathOf(key);
-  if (!fs::exists(path))
+  // A link that leads nowhere is there, too, and damaged.
+  auto isThere = [&] {
+    struct stat status;
+    return ::lstat(path.c_str(), &status) == 0;
+  };
+  if (!isThere())
     return std::nullopt;
   auto file = openEntry(path);
   if (!file) {
     // Another process may have removed it meanwhile.
-    if (!fs::exists(path)) {
+    if (!isThere()) {
       consumeError(file.takeError());
       return std::nullopt;
     }
@@ -224,9 +231,20 @@ Error ResultCache::remove(StringRef key) const {
   if (!isKey(key))
     return createStringError("'" + key + "' is no key of a cached result");
   std::string path = pathOf(key);
-  if (std::error_code code = fs::remove(path, /*IgnoreNonExisting=*/true))
-    return problem("cannot remove '" + path + "'", code);
-  return Error::success();
+  // Not through a link, whose own name is what goes.
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT)
+    return Error::success();
+  std::error_code code(errno, std::generic_category());
+  // A folder is none of ours: it gets out of the way with all that is in it.
+  struct stat status;
+  if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    std::string aside = path + ".folder-XXXXXX";
+    if (::mkdtemp(aside.data()) && ::rename(path.c_str(), aside.c_str()) == 0)
+      return Error::success();
+    code = std::error_code(errno, std::generic_category());
+    ::rmdir(aside.c_str());
+  }
+  return problem("cannot remove '" + path + "'", code);
 }
 
 //===----------------------------------------------------------------------===//
@@ -244,7 +262,9 @@ Expected<ResultCache::Lock> ResultCache::lock(StringRef key) const {
   SmallString<256> path(root);
   sys::path::append(path, "locks", key);
   while (true) {
-    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+                                      O_NONBLOCK,
+                    0666);
     auto failed = [&] {
       std::error_code code(errno, std::generic_category());
       if (fd >= 0)
@@ -266,17 +286,32 @@ Expected<ResultCache::Lock> ResultCache::lock(StringRef key) const {
   }
 }
 
-/// Removes the lock files that nobody holds.
+/// Whether a file's name is one that `writeAtomically` gives an entry, or
+/// statistics of activations, before they are whole.
+static bool isTemporaryOfEntry(StringRef name) {
+  return isTemporaryName(name) && name.consume_front(".") &&
+         isKey(name.take_front(64)) &&
+         (name.substr(64).starts_with(extension) ||
+          name.substr(64).starts_with(statistics));
+}
+
+/// Removes the lock files that nobody holds: files that have a lock's name and,
+/// as all locks, nothing in them.
 static void removeFreeLocks(StringRef root) {
   SmallString<256> folder(root);
   sys::path::append(folder, "locks");
   std::error_code code;
   for (fs::directory_iterator it(folder, code), end; !code && it != end;
        it.increment(code)) {
-    int fd = ::open(it->path().c_str(), O_RDWR | O_CLOEXEC);
+    if (!isKey(sys::path::filename(it->path())))
+      continue;
+    int fd = ::open(it->path().c_str(),
+                    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
       continue;
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
+    struct stat status;
+    if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_size == 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
       ::unlink(it->path().c_str());
     ::close(fd);
   }
@@ -332,24 +367,24 @@ ResultCache::collect(const CollectOptions &options) const {
   auto now = std::chrono::system_clock::now();
   Collected result;
 
-  // Temporaries of writeAtomically: ".KEY-xxxxxxxx.safetensors".
   std::vector<std::string> temporaries;
-  Error error = walk(root, layout, [&](StringRef path, const fs::file_status &status) {
-    if (sys::path::filename(path).starts_with(".") &&
-        now - status.getLastModificationTime() > std::chrono::hours(1))
-      temporaries.push_back(path.str());
-  });
-  if (error)
-    return std::move(error);
+  for (StringRef part : {StringRef(layout), StringRef(activations)}) {
+    Error error = walk(root, part, [&](StringRef path, const fs::file_status &) {
+      if (isTemporaryOfEntry(sys::path::filename(path)))
+        temporaries.push_back(path.str());
+    });
+    if (error)
+      return std::move(error);
+  }
   for (const std::string &path : temporaries)
-    if (!fs::remove(path, /*IgnoreNonExisting=*/false))
-      ++result.temporaries;
+    result.temporaries += removeAbandonedFile(path);
 
   // Statistics of activations are no entries, since they grow while they are
   // collected, and can be collected anew like these.
-  error = walk(root, activations,
+  Error error = walk(root, activations,
                [&](StringRef path, const fs::file_status &status) {
-                 if (sys::path::extension(path) == ".coactivations")
+                 if (sys::path::extension(path) == statistics &&
+                     isKey(sys::path::stem(path)))
                    entries->push_back({sys::path::stem(path).str(), path.str(),
                                        status.getSize(),
                                        status.getLastModificationTime()});

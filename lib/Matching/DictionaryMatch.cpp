@@ -423,7 +423,40 @@ Expected<Match> Matcher::computeRows(const FeatureRows &a,
   return match;
 }
 
-Expected<std::optional<Match>> Matcher::lookUp(StringRef key) const {
+Error Matcher::checkProof(const FeatureRows &a, const FeatureRows &b,
+                          const MatchOptions &options,
+                          const Match &match) const {
+  if (match.rows != a.features() || match.columns != b.features() ||
+      (options.method == Method::Permutation && match.k != 1))
+    return createStringError("it does not fit the dictionaries");
+  if (options.method != Method::Permutation)
+    return Error::success();
+  if (!match.certificate)
+    return createStringError("a permutation without its proof");
+  auto left = a.matrix(0, a.features());
+  if (!left)
+    return left.takeError();
+  auto right = b.matrix(0, b.features());
+  if (!right)
+    return right.takeError();
+  if (Error error = checkAssignment(*left, *right, options.similarity,
+                                    match.indices, *match.certificate,
+                                    match.cost, settings.engine))
+    return error;
+  for (int64_t i = 0; i < match.rows; ++i) {
+    double value = match.indices[i] < 0
+                       ? 0
+                       : similarity(*left, i, *right, match.indices[i],
+                                    options.similarity);
+    if (match.values[i] != value)
+      return createStringError("the similarity of row " + Twine(i) +
+                               " is not that of the dictionaries");
+  }
+  return Error::success();
+}
+
+Expected<std::optional<Match>>
+Matcher::lookUp(StringRef key, function_ref<Error(const Match &)> check) const {
   auto entry = cache.find(key);
   if (entry && !*entry)
     return std::nullopt;
@@ -432,9 +465,14 @@ Expected<std::optional<Match>> Matcher::lookUp(StringRef key) const {
     reason = toString(entry.takeError());
   } else {
     auto match = Match::load(**entry);
-    if (match)
+    Error wrong = !match ? match.takeError()
+                  : check ? check(*match)
+                          : Error::success();
+    if (!wrong)
       return std::optional<Match>(std::move(*match));
-    reason = toString(match.takeError());
+    reason = toString(std::move(wrong));
+    if (match)
+      reason = ((*entry)->file().path() + ": " + reason).str();
   }
   if (settings.warn)
     settings.warn("a cached result is damaged and is made anew: " + reason);
@@ -445,8 +483,9 @@ Expected<std::optional<Match>> Matcher::lookUp(StringRef key) const {
 
 Expected<Matcher::Outcome>
 Matcher::cached(StringRef key, StringRef about,
-                function_ref<Expected<Match>()> compute) const {
-  auto found = lookUp(key);
+                function_ref<Expected<Match>()> compute,
+                function_ref<Error(const Match &)> check) const {
+  auto found = lookUp(key, check);
   if (!found)
     return found.takeError();
   if (*found)
@@ -455,7 +494,7 @@ Matcher::cached(StringRef key, StringRef about,
   if (!lock)
     return lock.takeError();
   // Another process may have made it while this one waited.
-  found = lookUp(key);
+  found = lookUp(key, check);
   if (!found)
     return found.takeError();
   if (*found)
@@ -498,7 +537,7 @@ Expected<Matcher::Outcome> Matcher::match(const FeatureRows &a,
       settings.progress(done, units.size());
   };
   progress(0);
-  auto whole = cached(key, aboutMatch(a, b, options), [&]() -> Expected<Match> {
+  auto compute = [&]() -> Expected<Match> {
     if (units.size() == 1)
       return computeRows(a, b, options, 0, a.features());
     Match match;
@@ -524,7 +563,11 @@ Expected<Matcher::Outcome> Matcher::match(const FeatureRows &a,
       progress(i + 1);
     }
     return match;
-  });
+  };
+  auto whole = cached(key, aboutMatch(a, b, options), compute,
+                      [&](const Match &match) {
+                        return checkProof(a, b, options, match);
+                      });
   if (!whole)
     return whole.takeError();
   if (whole->match.rows != a.features() || whole->match.columns != b.features())

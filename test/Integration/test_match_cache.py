@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shlex
+import signal
 import subprocess
 import time
 
@@ -135,6 +136,53 @@ def test_verify_can_remove(case):
     assert cache_command(case, "verify", "--remove", code=2).stdout.count("(removed)") == 2
     assert len(case.entries()) == RESULTS - 2
     assert f"{RESULTS - 2} entries, 0 damaged" in cache_command(case, "verify").stdout
+
+
+def test_an_entry_that_is_no_file_is_made_anew(case):
+    expected = case.export("expected.safetensors")
+    first, second, third = case.entries()[:3]
+    for path in (first, second, third):
+        path.unlink()
+    first.mkdir()
+    (first / "note").write_text("a note")
+    os.mkfifo(second)
+    third.symlink_to("/dev/zero")
+    report = case.match("--export", case.folder / "again.safetensors")
+    assert matches.same(load_file(case.folder / "again.safetensors"), expected)
+    assert {entry["key"] for entry in report["matches"] if not entry["cached"]} == {
+        f"sha256:{path.stem}" for path in (first, second, third)}
+    assert sum(path.is_file() and not path.is_symlink() for path in case.entries()) == RESULTS
+    assert [path.read_text() for path in first.parent.rglob("note")] == ["a note"]
+
+
+def test_an_export_replaces_only_an_older_export(case):
+    weights = case.weights_file("res.0")
+    table = case.folder / "mine.csv"
+    table.write_text("name,value\n")
+    for path in (weights, table):
+        before = path.read_bytes()
+        done = case.run("--export", path, code=1)
+        assert "is no export of matches and is not replaced" in done.stderr and str(path) in done.stderr
+        assert path.read_bytes() == before
+    assert not case.entries()
+    for name in ("m.csv", "m.safetensors"):
+        (case.folder / name).touch()
+        case.run("--export", case.folder / name)
+        first = (case.folder / name).read_bytes()
+        case.run("--export", case.folder / name)
+        assert (case.folder / name).read_bytes() == first
+
+
+def test_a_signal_leaves_no_temporary(large):
+    case, _ = large
+    case.forget()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        run = start(case, "--part-rows", 20)
+        while run.poll() is None and len(case.entries()) < 4:
+            time.sleep(0.002)
+        run.send_signal(number)
+        run.communicate()
+        assert run.returncode == -number and leftovers(case) == []
 
 
 def test_a_full_disk(case):

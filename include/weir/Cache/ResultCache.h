@@ -74,7 +74,8 @@ public:
   /// are kept with it; "about" is what `list` shows.
   llvm::Error store(llvm::StringRef key, llvm::ArrayRef<NamedTensor> tensors,
                     std::map<std::string, std::string> strings) const;
-  /// Removes an entry; nothing happens if there is none.
+  /// Removes an entry; nothing happens if there is none. A folder in its place
+  /// is renamed, not removed.
   llvm::Error remove(llvm::StringRef key) const;
 
   /// Held while one process computes a result, so that others wait for it
@@ -113,8 +114,8 @@ public:
     uint64_t bytesKept = 0, entriesKept = 0;
     int64_t temporaries = 0; ///< left by killed processes, removed
   };
-  /// Also removes what writers left that were killed an hour ago or earlier, and
-  /// locks that nobody holds. A damaged entry is one like the others: see `verify`.
+  /// Also removes what killed writers left, and locks that nobody holds; no file
+  /// that has another name than a cache gives. A damaged entry is one like the others: see `verify`.
   llvm::Expected<Collected> collect(const CollectOptions &options) const;
 
 private:

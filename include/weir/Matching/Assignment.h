@@ -74,6 +74,15 @@ llvm::Expected<Assignment> assign(const Matrix &a, const Matrix &b,
                                   Similarity kind,
                                   const AssignmentOptions &options = {});
 
+/// Proves an assignment again from its numbers, whoever has made them: that it
+/// is one, that its cost and the sum of its duals are the same up to rounding
+/// (1e-12 of the largest number, times F for sums), and that no pair violates the
+/// duals, which is one product of all rows. Errors say what does not hold.
+llvm::Error checkAssignment(const Matrix &a, const Matrix &b, Similarity kind,
+                            llvm::ArrayRef<int64_t> permutation,
+                            const Certificate &certificate, double cost,
+                            const Options &options = {});
+
 } // namespace weir::matching
 
 #endif // WEIR_MATCHING_ASSIGNMENT_H

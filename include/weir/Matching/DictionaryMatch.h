@@ -137,13 +137,17 @@ public:
     Match match;
     bool wasCached = false;
   };
-  /// Errors: those of topK and assign, and of the cache.
+  /// The proof of a permutation from the cache is checked against the
+  /// dictionaries; where it does not hold the entry is damaged. Errors: those of
+  /// topK and assign, and of the cache.
   llvm::Expected<Outcome> match(const FeatureRows &a, const FeatureRows &b,
                                 const MatchOptions &options) const;
-  /// The same under another key: `compute` makes it if it is not there.
+  /// The same under another key: `compute` makes it if it is not there. An entry
+  /// that `check` has an error for is damaged.
   llvm::Expected<Outcome>
   cached(llvm::StringRef key, llvm::StringRef about,
-         llvm::function_ref<llvm::Expected<Match>()> compute) const;
+         llvm::function_ref<llvm::Expected<Match>()> compute,
+         llvm::function_ref<llvm::Error(const Match &)> check = nullptr) const;
 
   static std::string keyOf(const FeatureRows &a, const FeatureRows &b,
                            const MatchOptions &options);
@@ -160,7 +164,11 @@ private:
   llvm::Expected<Match> computeRows(const FeatureRows &a, const FeatureRows &b,
                                     const MatchOptions &options, int64_t first,
                                     int64_t last) const;
-  llvm::Expected<std::optional<Match>> lookUp(llvm::StringRef key) const;
+  llvm::Expected<std::optional<Match>>
+  lookUp(llvm::StringRef key,
+         llvm::function_ref<llvm::Error(const Match &)> check = nullptr) const;
+  llvm::Error checkProof(const FeatureRows &a, const FeatureRows &b,
+                         const MatchOptions &options, const Match &match) const;
 
   ResultCache cache;
   Settings settings;

@@ -15,6 +15,7 @@
 
 #include <cstring>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 using namespace weir;
@@ -179,7 +180,9 @@ TEST(ResultCache, ListsEntriesOnly) {
     llvm::cantFail(storeSample(cache, key));
   std::sort(keys.begin(), keys.end());
   // Neither temporaries nor files in the wrong place are entries.
-  writeAll(folder.path("v1/." + keyOf(4) + "-12345678.safetensors"), "x");
+  writeAll(folder.path("v1/." + keyOf(4) +
+                       ".safetensors.weir-part-12345678.safetensors"),
+           "x");
   writeAll(folder.path("v1/" + keyOf(4) + ".safetensors"), "x");
   writeAll(folder.path("v1/README"), "x");
   std::vector<ResultCache::Entry> entries = llvm::cantFail(cache.list());
@@ -230,10 +233,14 @@ TEST(ResultCache, CollectsStatisticsOfActivations) {
   TemporaryCache folder;
   ResultCache cache = folder.open();
   llvm::cantFail(storeSample(cache, keyOf(1)));
-  std::string path = cache.activationFolder() + "/old.coactivations";
+  std::string path =
+                  cache.activationFolder() + "/" + keyOf(7) + ".coactivations",
+              other = cache.activationFolder() + "/mine.coactivations";
   ASSERT_FALSE(llvm::sys::fs::create_directories(cache.activationFolder()));
   llvm::cantFail(writeTextAtomically(path, "statistics"));
+  llvm::cantFail(writeTextAtomically(other, "not by that name"));
   usedBefore(path, 1000);
+  usedBefore(other, 1000);
   // They are no entries, and count all the same.
   EXPECT_EQ(llvm::cantFail(cache.list()).size(), 1u);
   EXPECT_EQ(llvm::cantFail(cache.collect({})).entriesKept, 2u);
@@ -241,6 +248,7 @@ TEST(ResultCache, CollectsStatisticsOfActivations) {
   options.unusedFor = std::chrono::seconds(500);
   EXPECT_EQ(llvm::cantFail(cache.collect(options)).removed.size(), 1u);
   EXPECT_FALSE(llvm::sys::fs::exists(path));
+  EXPECT_TRUE(llvm::sys::fs::exists(other));
   EXPECT_TRUE(cache.contains(keyOf(1)));
 }
 
@@ -273,21 +281,69 @@ TEST(ResultCache, CollectsWhatKilledProcessesLeft) {
   TemporaryCache folder;
   ResultCache cache = folder.open();
   llvm::cantFail(storeSample(cache, keyOf(1)));
-  std::string old = folder.path("v1/." + keyOf(2) + "-00000000.safetensors"),
-              young = folder.path("v1/." + keyOf(3) + "-00000000.safetensors");
-  writeAll(old, "half");
-  writeAll(young, "half");
-  usedBefore(old, 2 * 3600);
+  auto temporary = [&](int number) {
+    return folder.path("v1/." + keyOf(number) +
+                       ".safetensors.weir-part-00000000.safetensors");
+  };
+  std::string abandoned = temporary(2), written = temporary(3);
+  writeAll(abandoned, "half");
+  writeAll(written, "half");
+  int writer = ::open(written.c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(writer, LOCK_EX), 0);
+  // Hidden files and notes among the locks are none of the cache's.
+  std::vector<std::string> others = {
+      folder.path("v1/.nfs0001"), folder.path("v1/.keep"),
+      folder.path("v1/.mine.weir-part-00000000"), folder.path("locks/README")};
+  for (const std::string &other : others)
+    writeAll(other, "a note");
+  std::string full = folder.path("locks/" + keyOf(6));
+  writeAll(full, "a note with a lock's name");
+  others.push_back(full);
   { auto free = llvm::cantFail(cache.lock(keyOf(4))); }
   auto held = llvm::cantFail(cache.lock(keyOf(5)));
   ResultCache::Collected collected = llvm::cantFail(cache.collect({}));
   EXPECT_EQ(collected.temporaries, 1);
-  EXPECT_FALSE(std::filesystem::exists(old));
-  // Perhaps somebody is still writing it.
-  EXPECT_TRUE(std::filesystem::exists(young));
+  EXPECT_FALSE(std::filesystem::exists(abandoned));
+  // Somebody is still writing it.
+  EXPECT_TRUE(std::filesystem::exists(written));
+  ::close(writer);
+  for (const std::string &other : others)
+    EXPECT_TRUE(std::filesystem::exists(other)) << other;
   EXPECT_TRUE(cache.contains(keyOf(1)));
   EXPECT_FALSE(std::filesystem::exists(folder.path("locks/" + keyOf(4))));
   EXPECT_TRUE(std::filesystem::exists(folder.path("locks/" + keyOf(5))));
+}
+
+TEST(ResultCache, MakesRoomForAnEntryWhereSomethingElseIs) {
+  TemporaryCache folder;
+  ResultCache cache = folder.open();
+  std::string key = keyOf(1), path = folder.pathOf(key);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::string elsewhere = folder.path("elsewhere");
+  writeAll(elsewhere, "a note");
+  auto expectReplaced = [&](const std::string &what) {
+    EXPECT_FALSE(cache.contains(key)) << what;
+    EXPECT_NE(messageOf(cache.find(key)), "") << what;
+    EXPECT_EQ(messageOf(cache.remove(key)), "") << what;
+    EXPECT_EQ(messageOf(storeSample(cache, key)), "") << what;
+    EXPECT_TRUE(llvm::cantFail(cache.find(key)).has_value()) << what;
+    EXPECT_EQ(messageOf(cache.remove(key)), "") << what;
+  };
+  std::filesystem::create_directory(path);
+  expectReplaced("an empty folder");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  expectReplaced("a pipe");
+  std::filesystem::create_symlink("nowhere", path);
+  expectReplaced("a link that leads nowhere");
+  std::filesystem::create_symlink(folder.path(), path);
+  expectReplaced("a link to a folder");
+  std::filesystem::create_directory(path);
+  writeAll(path + "/note", "a note");
+  expectReplaced("a folder");
+  EXPECT_EQ(readAll(elsewhere), "a note");
+  // Nothing in it is lost.
+  std::vector<std::string> files = folder.files();
+  EXPECT_EQ(files, std::vector<std::string>{"note"});
 }
 
 TEST(ResultCache, HasADefaultFolder) {

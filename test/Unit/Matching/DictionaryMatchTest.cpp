@@ -464,12 +464,117 @@ TEST_F(DamagedEntry, WithContentThatIsNoMatch) {
   expectMadeAnew("the tensor 'values' has another type or shape");
 }
 
-TEST_F(DamagedEntry, OfOtherDictionariesIsAnError) {
+TEST_F(DamagedEntry, OfOtherDictionaries) {
   Matcher::Outcome other = take(
       matcher.match(rowsOf(*inMemory(1, 2, {1, 2}), {}, "b"), a, options));
   llvm::cantFail(other.match.store(cache, first.key, "b -> a"));
-  EXPECT_THAT(message(matcher.match(a, a, options)),
-              HasSubstr("does not fit the dictionaries"));
+  expectMadeAnew("it does not fit the dictionaries");
+}
+
+/// Entries with a right hash, by somebody who may write to the cache.
+TEST_F(DamagedEntry, OfAPermutationThatIsNotTheBest) {
+  cantFail(cache.remove(first.key));
+  options.method = Method::Permutation;
+  FeatureRows b =
+      rowsOf(*inMemory(6, 2, {0, 1, 1, 0, 1, 2, 3, 1, -2, 1, 5, 3}), {}, "b");
+  for (auto [left, right] :
+       {std::pair(&a, &b), std::pair(&b, &a), std::pair(&a, &a)}) {
+    for (Similarity kind :
+         {Similarity::Cosine, Similarity::Dot, Similarity::MeanSquaredError}) {
+      options.similarity = kind;
+      Matcher::Outcome right_ = take(matcher.match(*left, *right, options));
+      EXPECT_TRUE(take(matcher.match(*left, *right, options)).wasCached);
+      ASSERT_TRUE(warnings.empty());
+      auto expectRefused = [&](const char *reason, auto forge) {
+        Match forged = right_.match;
+        forge(forged);
+        cantFail(forged.store(cache, right_.key, "forged"));
+        Matcher::Outcome again = take(matcher.match(*left, *right, options));
+        EXPECT_FALSE(again.wasCached) << reason;
+        expectSame(again.match, right_.match);
+        ASSERT_EQ(warnings.size(), 1u) << reason;
+        EXPECT_THAT(warnings[0], HasSubstr(reason));
+        warnings.clear();
+      };
+      Matrix rows = take(left->matrix(0, left->features())),
+             columns = take(right->matrix(0, right->features()));
+      // Two rows exchanged, with the cost and similarities that they have, and
+      // duals that add up to it but are not feasible.
+      auto exchange = [&](Match &match) {
+        std::vector<int64_t> matched;
+        for (int64_t i = 0; i < match.rows; ++i)
+          if (match.indices[i] >= 0)
+            matched.push_back(i);
+        std::swap(match.indices[matched[0]], match.indices[matched[1]]);
+        match.cost = 0;
+        for (int64_t i : matched) {
+          match.values[i] =
+              similarity(rows, i, columns, match.indices[i], kind);
+          match.cost -= match.values[i];
+        }
+      };
+      expectRefused("there is a gap", [&](Match &match) { exchange(match); });
+      expectRefused("is better than its duals", [&](Match &match) {
+        double before = match.cost;
+        exchange(match);
+        std::vector<double> &duals = match.rows <= match.columns
+                                         ? match.certificate->u
+                                         : match.certificate->v;
+        duals[0] += match.cost - before;
+        match.certificate->dualCost = match.cost;
+      });
+      expectRefused("is matched twice", [&](Match &match) {
+        match.indices.assign(match.rows, 1);
+      });
+      expectRefused("is not that of the dictionaries",
+                    [&](Match &match) { match.values[0] += 0.25; });
+      expectRefused("the cost is", [&](Match &match) { match.cost -= 1; });
+      expectRefused("the duals add up to",
+                    [&](Match &match) { match.certificate->u[0] -= 1; });
+      expectRefused("a permutation without its proof",
+                    [&](Match &match) { match.certificate.reset(); });
+      if (left->features() != right->features())
+        expectRefused("has the wrong sign", [&](Match &match) {
+          std::vector<double> &many = match.rows < match.columns
+                                          ? match.certificate->v
+                                          : match.certificate->u,
+                              &few = match.rows < match.columns
+                                         ? match.certificate->u
+                                         : match.certificate->v;
+          // The sum stays, and every pair of the other side has room.
+          for (double &dual : many)
+            dual += 1;
+          few[0] -= static_cast<double>(many.size());
+        });
+    }
+  }
+}
+
+/// Random problems of both solvers prove themselves.
+RC_GTEST_PROP(CheckAssignment, TakesWhatTheSolversFind, ()) {
+  auto size = [] { return *rc::gen::element<int64_t>(1, 3, 40, 300, 420); };
+  const int64_t rows = size(), columns = size(), width = 6;
+  std::mt19937 engine(*rc::gen::inRange(0, 1000000));
+  std::normal_distribution<float> normal;
+  auto random = [&](int64_t count) {
+    std::vector<float> numbers(count * width);
+    for (float &number : numbers)
+      number = normal(engine);
+    // Some equal rows.
+    for (int64_t i = 5; i < count; i += 5)
+      std::copy_n(numbers.begin(), width, numbers.begin() + i * width);
+    return numbers;
+  };
+  FeatureRows a = rowsOf(*inMemory(rows, width, random(rows))),
+              b = rowsOf(*inMemory(columns, width, random(columns)));
+  Similarity kind = *rc::gen::element(Similarity::Cosine, Similarity::Dot,
+                                      Similarity::MeanSquaredError);
+  Matrix left = take(a.matrix(0, rows)), right = take(b.matrix(0, columns));
+  AssignmentOptions options;
+  options.denseSize = *rc::gen::element(0, 256);
+  Assignment found = take(assign(left, right, kind, options));
+  RC_ASSERT(llvm::toString(checkAssignment(left, right, kind, found.permutation,
+                                    found.certificate, found.cost)) == "");
 }
 
 RC_GTEST_PROP(Match, IsLoadedAsItWasStored, ()) {
