@@ -3,15 +3,18 @@
 """python -m weir COMMAND …
 
 Exit status: 0 done; 1 the command failed, its reason on standard error; 2 bad usage, or what weirc found to be
-wrong in the spec, the model or a dictionary; 130 interrupted.
+wrong in the spec, the model or a dictionary, or a standard output that cannot be written; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 
@@ -34,12 +37,26 @@ def _progress(stream, piped=()):
     return show
 
 
+class _OutputFailed(Exception):
+    """Standard output cannot be written."""
+
+
+def _say(text):
+    """Prints a result."""
+    try:
+        print(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputFailed(error.strerror) from error
+
+
 def _export(arguments) -> int:
     # In a pipe: what takes a while, and what came of it.
     options = dict(dtype=arguments.dtype, max_batch=arguments.max_batch, max_length=arguments.max_length,
                    progress=_progress(sys.stderr, piped=("loading", "wrote")))
     if arguments.output is None:
-        print(export.cached(arguments.model, **options))
+        _say(export.cached(arguments.model, **options))
     else:
         export.export(arguments.model, arguments.output, **options)
     return 0
@@ -62,14 +79,14 @@ def _match(arguments) -> int:
     inputs = dict(model=arguments.model, cache=arguments.cache, threads=arguments.threads, part_rows=arguments.part_rows)
     try:
         if arguments.json:
-            print(json.dumps(matches.match(arguments.spec, export=arguments.export, **inputs, **engine), indent=2))
+            _say(json.dumps(matches.match(arguments.spec, export=arguments.export, **inputs, **engine), indent=2))
             return 0
         matching = matches.Matching.of(arguments.spec, **inputs)
         matches.prepare(matching, **engine)
         return matching.print_report(arguments.export)
     except CompileError as error:
         if arguments.json:
-            print(json.dumps({"ok": False, "diagnostics": error.diagnostics}, indent=2))
+            _say(json.dumps({"ok": False, "diagnostics": error.diagnostics}, indent=2))
         if not (arguments.json and error.diagnostics):
             print(error, file=sys.stderr)
         return 2
@@ -123,8 +140,15 @@ def _add_match(commands):
     command.set_defaults(run=_match, parser=command)
 
 
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message, file=None):
+        """argparse itself drops errors here."""
+        if message:
+            (file or sys.stderr).write(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m weir", description="Compile intervention plans for language models.")
+    parser = _Parser(prog="python -m weir", description="Compile intervention plans for language models.")
     parser.add_argument("--version", action="version", version=f"weir {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = commands.add_parser(
@@ -166,9 +190,48 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
         print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def _ended_by_signals():
+    """SIGTERM and SIGHUP end the process as Ctrl-C does: what it was writing goes away first."""
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _output_failed(reason) -> int:
+    """What Python would say of its standard output when it is too late."""
+    print(f"error: cannot write to standard output: {reason}", file=sys.stderr)
+    sys.stdout = open(os.devnull, "w")  # or it is flushed again at the end
+    return 2
+
+
+def _flushed(code: int) -> int:
+    """The code, or 2 if standard output cannot be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        sys.stdout = open(os.devnull, "w")
+        return code or 1
+    except OSError as error:
+        return _output_failed(error.strerror)
+    return code
+
+
 def _run(arguments) -> int:
     try:
         return arguments.run(arguments)
+    except _OutputFailed as error:
+        return _output_failed(error)
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
     except BrokenPipeError:
@@ -190,11 +253,16 @@ def _run(arguments) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    try:
+        arguments = _parser().parse_args(argv)
+    except OSError as error:  # of --help
+        return _output_failed(error.strerror)
+    except SystemExit as end:  # --help, or bad usage
+        raise SystemExit(_flushed(end.code)) from None
     os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which is later
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ended_by_signals():
         warnings.showwarning = _show_warning
-        return _run(arguments)
+        return _flushed(_run(arguments))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from .errors import WeirError, first_line
-from .files import replacing
+from .files import replacing, same_file
 
 
 def load(path: Path) -> ExportedProgram:
@@ -46,6 +46,8 @@ def package(path: str | Path, output: str | Path | None = None) -> Path:
     processor. Takes about a minute for 30 layers."""
     path = Path(path)
     output = path.with_suffix(".aot.pt2") if output is None else Path(output)
+    if same_file(path, output):
+        raise WeirError(f"{output} is the program itself, which would be replaced: choose another name")
     program = load(path)
     # An archive whose inputs were changed after its export carries examples that do not fit.
     program.example_inputs = (example_inputs(program), {})

@@ -1,30 +1,123 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all.
+
+A file NAME.EXT is written as `.NAME.EXT.weir-part-0123abcd.EXT` beside it; who writes it holds a lock on it
+(`flock`). So the next run knows what a killed one has left. include/weir/Program/TemporaryFile.h does the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
-import tempfile
+import re
+import secrets
+import stat
 from pathlib import Path
+
+MARK = ".weir-part-"
+
+
+def _ending(path: Path) -> str:
+    return path.suffix if len(path.suffix) <= 20 else ""
+
+
+def _prefix(path: Path) -> bytes:
+    # File systems take names of 255 bytes.
+    return b"." + os.fsencode(path.name)[:200] + MARK.encode()
+
+
+def _is_named(handle: int, name: bytes) -> bool:
+    """Whether an open file is a regular one of this user, under that name."""
+    held = os.fstat(handle)
+    try:
+        named = os.lstat(name)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(held, named) and stat.S_ISREG(held.st_mode) and held.st_uid == os.geteuid()
+
+
+def _locked(handle: int) -> bool | None:
+    """True: locked now; False: somebody else has it; None: the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+
+
+def _remove_abandoned(path: Path):
+    """Removes what killed runs left of `path`: regular files of this user with its temporary's name, which no
+    process is writing."""
+    pattern = re.compile(re.escape(_prefix(path)) + rb"[0-9a-fA-F]{8}" + re.escape(os.fsencode(_ending(path))))
+    folder = os.fsencode(path.parent)
+    for entry in os.listdir(folder):
+        if not pattern.fullmatch(entry):
+            continue
+        name = os.path.join(folder, entry)
+        try:
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if _locked(handle) and _is_named(handle, name):
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+        finally:
+            os.close(handle)
+
+
+def _create(path: Path) -> tuple[int, bytes]:
+    """A new locked file beside `path`, and its name."""
+    for attempt in range(100):
+        name = os.path.join(os.fsencode(path.parent),
+                            _prefix(path) + secrets.token_hex(4).encode() + os.fsencode(_ending(path)))
+        try:
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+        # Until it is locked another process may take it for abandoned.
+        if (_locked(handle) is not False and _is_named(handle, name)) or attempt >= 3:
+            return handle, name
+        os.close(handle)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 @contextlib.contextmanager
 def replacing(path: Path):
     """A new file beside `path` that takes its place when the block ends without an error.
 
-    A killed run leaves the old file or the new one, never a part.
+    A killed run leaves the old file or the new one, never a part; what else it leaves the next one removes. A link
+    stays, and the file that it leads to is replaced. Raises OSError, also if `path` is there and no regular file.
     """
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "is a link that leads nowhere", str(path))
+    path = Path(os.path.realpath(path))
+    # Renaming over a device would destroy it.
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "exists and is not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    _remove_abandoned(path)
+    handle, name = _create(path)
     try:
-        with os.fdopen(handle, "w+b") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o666 & ~_umask())
-            os.fsync(stream.fileno())
-        os.replace(name, path)
+        # A second descriptor holds the lock until the file has its name.
+        lock = os.dup(handle)
+        try:
+            with os.fdopen(handle, "w+b") as stream:
+                yield stream
+                stream.flush()
+                mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            os.replace(name, path)
+        finally:
+            os.close(lock)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
@@ -34,6 +127,14 @@ def replacing(path: Path):
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def same_file(one: str | os.PathLike, other: str | os.PathLike) -> bool:
+    """Whether both are there and are one file."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def _umask() -> int:

@@ -13,9 +13,11 @@ import fcntl
 import hashlib
 import importlib.metadata
 import os
+import re
 from pathlib import Path
 from typing import Callable
 
+from ..files import same_file
 from .errors import ExportError, UnsupportedModel
 
 __all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "cached", "export"]
@@ -75,6 +77,8 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
+    if isinstance(model, (str, Path)) and same_file(model, path):
+        raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
     torch_dtype = sources.DTYPES[dtype]
     with _quiet():
         source = _source(model, name, tokenizer)
@@ -139,12 +143,13 @@ def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length:
     path = folder / f"{stem}-{_key(source, dtype, max_batch, max_length)}.pt2"
     if path.is_file():
         return path
-    with open(folder / f".{stem}.lock", "w") as lock:
+    with open(folder / f".{stem}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_file():
             export(model, path, dtype=dtype, max_batch=max_batch, max_length=max_length, name=name,
                    tokenizer=tokenizer, progress=progress)
-            for old in folder.glob(f"{stem}-????????????.pt2"):
-                if old != path:
+            superseded = re.compile(re.escape(stem) + "-[0-9a-f]{12}[.]pt2")
+            for old in folder.iterdir():
+                if superseded.fullmatch(old.name) and old != path:
                     old.unlink(missing_ok=True)
     return path
