@@ -80,6 +80,8 @@ static std::vector<std::string> filesNamedBy(const Manifest &manifest) {
   for (const auto &file : {manifest.aot, manifest.spec})
     if (file)
       names.push_back(file->path);
+  if (manifest.report)
+    names.push_back(*manifest.report);
   return names;
 }
 
