@@ -156,6 +156,20 @@ def _manifest(folder: Path) -> dict:
     return manifest
 
 
+def _verify_spec(folder: Path, manifest: dict):
+    """Compares the copy of the spec with its hash. It may be missing, but not be another one."""
+    import hashlib
+
+    spec = manifest.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("path"), str):
+        return
+    path = folder / spec["path"]
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise WeirError(f"{folder}: the spec lies outside of its folder")
+    if path.is_file() and (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != spec.get("sha256"):
+        raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {spec.get('sha256')}")
+
+
 def _difference(manifest, record, where: str) -> str | None:
     """The first place where two JSON values differ, and what both say."""
     if isinstance(manifest, dict) and isinstance(record, dict):
@@ -220,6 +234,8 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     manifest = None
     if path.is_dir():
         manifest = _manifest(path)
+        if verify:
+            _verify_spec(path, manifest)
         archive = path / manifest["program"]["path"]
         if not archive.resolve().is_relative_to(path.resolve()):
             raise WeirError(f"{path}: the program lies outside of its folder")

@@ -104,9 +104,12 @@ def test_the_spec_is_compared_and_the_report_is_not(artefact, spec):
     (artefact / "spec.yaml").write_text(SPEC.replace("1.5", "2.5"))
     status, message = run(artefact, spec)
     assert status == 1 and "spec.yaml: its SHA-256 is" in message
+    with pytest.raises(weir.WeirError, match="spec.yaml: its SHA-256 is"):
+        weir.load(artefact)
     assert run(artefact, spec, "--no-verify")[0] == 0
     (artefact / "spec.yaml").unlink()
     assert run(artefact, spec)[0] == 0
+    assert weir.load(artefact).plans == ["default"]
 
 
 def test_a_steered_program_runs_without_its_folder(artefact, spec, tmp_path):
