@@ -22,6 +22,7 @@ import zipfile
 from pathlib import Path
 
 import families
+import gguf_files
 import pytest
 import sentencepiece
 
@@ -263,34 +264,36 @@ def users(lock, tmp_path_factory) -> Path:
     return folder
 
 
-# Imports what is imported late, asks for Ray, then does what `python -m weir` does.
+# Imports what is imported late, asks for Ray, then exports the models that are named.
 USER = """
 import sys
-import gguf, transformers.modeling_gguf_pytorch_utils
 from weir import __main__, aot, cluster, compiler, matching
 from weir.errors import WeirError
 try:
     cluster._import_ray()
 except WeirError as error:
     print(error)
-sys.exit(__main__.main(sys.argv[1:]))
+for model in sys.argv[1:]:
+    if __main__.main(["export", model, "-o", model + ".pt2", "--max-batch", "2", "--max-length", "16"]):
+        sys.exit(1)
 """
 
 
 def test_users_can_export_and_are_told_how_to_get_ray(users, tmp_path):
-    """With a SentencePiece tokenizer, for which transformers wants packages that it does not ask for."""
+    """A SentencePiece tokenizer and a GGUF file: transformers reads them with packages that it does not ask for."""
     model = tmp_path / "model"
     families.model("llama").save_pretrained(model)
+    gguf_file = gguf_files.write(tmp_path / "model.gguf", families.model("llama"))
     text = tmp_path / "text"
     text.write_text("the river rises in the hills and it is said that nobody has seen its spring\n" * 20)
     sentencepiece.SentencePieceTrainer.train(
         input=str(text), model_prefix=str(model / "tokenizer"), vocab_size=60, model_type="bpe", minloglevel=2)
     (model / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
     # -S: without the packages of this environment.
-    done = subprocess.run([sys.executable, "-S", "-c", USER, "export", model, "-o", tmp_path / "out.pt2",
-                           "--max-batch", "2", "--max-length", "16"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(users), str(PYTHON)])))
+    done = subprocess.run([sys.executable, "-S", "-c", USER, model, gguf_file], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(users), str(PYTHON)])))
     assert done.returncode == 0, done.stderr
     assert "run ./bootstrap ray" in done.stdout
-    with zipfile.ZipFile(tmp_path / "out.pt2") as archive:
+    assert (tmp_path / "model.gguf.pt2").exists()
+    with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
         assert "archive/extra/tokenizer.json" in archive.namelist()
