@@ -3,24 +3,14 @@
 
 # What text needs on its way to token ids: pytorch-tokenizers (byte pair encoding)
 # and RE2, which it splits with; PCRE2 (patterns that look ahead), ICU (normal
-# forms, character classes), nlohmann-json and minja (chat templates).
-# ./bootstrap unpacks pytorch-tokenizers and minja into third_party/, see
-# third_party.txt.
+# forms, character classes) and nlohmann-json (objects that keep their order).
+# ./bootstrap unpacks pytorch-tokenizers into third_party/, see third_party.txt.
 
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEIR_PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(WEIR_ICU REQUIRED IMPORTED_TARGET icu-uc)
 pkg_check_modules(WEIR_RE2 REQUIRED IMPORTED_TARGET re2)
-
-set(WEIR_MINJA_DIR ${CMAKE_SOURCE_DIR}/third_party/minja
-    CACHE PATH "Folder of minja.hpp")
-if(NOT EXISTS ${WEIR_MINJA_DIR}/minja.hpp)
-  message(FATAL_ERROR "${WEIR_MINJA_DIR}/minja.hpp is missing: run ./bootstrap")
-endif()
-add_library(weir_minja INTERFACE)
-target_include_directories(weir_minja SYSTEM INTERFACE ${WEIR_MINJA_DIR})
-target_link_libraries(weir_minja INTERFACE nlohmann_json::nlohmann_json)
 
 # The parts of pytorch-tokenizers that encode a tokenizer.json, against Debian's
 # RE2 and nlohmann-json. Its own build would compile its copies of these, of abseil

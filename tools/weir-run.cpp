@@ -42,11 +42,16 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
       ->allow_extra_args(false);
   text->add_option("--prompts", options.promptsFile,
                    "a batch: one prompt a line, or .jsonl with "
-                   "prompt/messages/plan/knobs/seed a row");
+                   "prompt/messages/tools/plan/knobs/seed a row");
   text->add_flag("--chat", options.chat,
                  "each prompt is a user's message of a conversation");
   text->add_option("--system", options.system,
                    "the system message, with --chat");
+  text->add_flag("--continue", options.continueMessage,
+                 "go on with the last of a row's messages, an assistant's, "
+                 "instead of answering it");
+  text->add_option("--chat-template", options.chatTemplate,
+                   "which of the model's chat templates, by name");
 
   auto *forward = app.add_option_group("Logits of given ids");
   forward->add_option("--ids", options.idsFile,

@@ -20,9 +20,11 @@
 #include "weir/Pipelines/DiagnosticList.h"
 #include "weir/Pipelines/PythonTool.h"
 #include "weir/Program/ToolProcess.h"
+#include "weir/Runtime/ChatJob.h"
 #include "weir/Spec/Spec.h"
 
 #include "mlir/IR/Remarks.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -325,6 +327,15 @@ int main(int argc, char **argv) {
   auto *schema = app.add_subcommand(
       "schema", "Print the JSON schema of specs, for editors");
 
+  std::string chats = "-";
+  auto *chat = app.add_subcommand(
+      "chat", "Render chats with chat templates, as a program would see them");
+  chat->add_option("input", chats,
+                   "a file of JSON objects, one a line, with template, "
+                   "messages, tools, variables, add_generation_prompt, "
+                   "continue_final_message; - is standard input")
+      ->capture_default_str();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
@@ -333,6 +344,15 @@ int main(int argc, char **argv) {
   if (schema->parsed()) {
     llvm::outs() << spec::schema();
     return 0;
+  }
+  if (chat->parsed()) {
+    auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(chats);
+    if (!buffer) {
+      llvm::errs() << "weirc: " << chats << ": " << buffer.getError().message()
+                   << "\n";
+      return 2;
+    }
+    return runChatJob((*buffer)->getBuffer(), llvm::outs());
   }
   if (cache->parsed())
     return runCache(cacheOptions,

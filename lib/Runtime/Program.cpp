@@ -44,13 +44,13 @@ Error verifyFile(StringRef folder, const Manifest::File &file) {
   return Error::success();
 }
 
-/// What the engine will be fed is decided by these names, dtypes and ranks.
-std::string tokenText(const json::Object &config, StringRef key) {
-  if (std::optional<StringRef> text = config.getString(key))
-    return text->str();
-  if (const json::Object *object = config.getObject(key))
-    return object->getString("content").value_or("").str();
-  return {};
+/// The text of a token entry of tokenizer_config.json: a string, or an object
+/// with "content".
+std::optional<std::string> tokenText(const json::Value &entry) {
+  std::optional<StringRef> text = entry.getAsString();
+  if (const json::Object *object = entry.getAsObject())
+    text = object->getString("content");
+  return text ? std::optional(text->str()) : std::nullopt;
 }
 
 } // namespace
@@ -177,9 +177,22 @@ Expected<std::unique_ptr<Tokenizer>> Program::loadTokenizer() const {
   return tokenizer;
 }
 
-Expected<std::unique_ptr<ChatTemplate>> Program::loadChatTemplate() const {
-  if (!info.chatTemplate)
+Expected<std::unique_ptr<ChatTemplate>>
+Program::loadChatTemplate(StringRef name, bool withTools) const {
+  if (info.chatTemplates.empty())
     return fail("{0}: the model has no chat template", pt2->path());
+  std::string chosen = !name.empty() ? name.str()
+                       : withTools && info.chatTemplates.count("tool_use")
+                           ? "tool_use"
+                           : "default";
+  auto source = info.chatTemplates.find(chosen);
+  if (source == info.chatTemplates.end())
+    return fail("{0}: the model has no chat template {1}; choose one with "
+                "--chat-template: {2}",
+                pt2->path(),
+                name.empty() ? "that is taken without a name"
+                             : "'" + chosen + "'",
+                join(make_first_range(info.chatTemplates), ", "));
   Expected<StringRef> text = textRecord(*pt2, "extra/tokenizer_config.json");
   if (!text)
     return text.takeError();
@@ -187,12 +200,14 @@ Expected<std::unique_ptr<ChatTemplate>> Program::loadChatTemplate() const {
   if (!config)
     return fail("{0}: extra/tokenizer_config.json: {1}", pt2->path(),
                 toString(config.takeError()));
-  json::Object empty;
-  const json::Object *object = config->getAsObject();
-  if (!object)
-    object = &empty;
-  return ChatTemplate::parse(*info.chatTemplate, tokenText(*object, "bos_token"),
-                             tokenText(*object, "eos_token"));
+  // Templates see the special tokens by their names, as texts.
+  json::Object tokens;
+  if (const json::Object *object = config->getAsObject())
+    for (const auto &[key, value] : *object)
+      if (StringRef(key).ends_with("_token"))
+        if (std::optional<std::string> token = tokenText(value))
+          tokens[key] = *token;
+  return ChatTemplate::parse(source->second, printJSON(tokens));
 }
 
 } // namespace weir

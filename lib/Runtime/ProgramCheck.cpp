@@ -174,7 +174,14 @@ Expected<ModelInfo> ModelInfo::parse(StringRef text) {
       out.eos.push_back(*number);
     }
   if (std::optional<StringRef> source = object->getString("chat_template"))
-    out.chatTemplate = source->str();
+    out.chatTemplates["default"] = source->str();
+  if (const json::Object *named = object->getObject("chat_templates"))
+    for (const auto &[name, source] : *named) {
+      std::optional<StringRef> text = source.getAsString();
+      if (!text)
+        return fail("\"chat_templates\" must be an object of texts");
+      out.chatTemplates[StringRef(name).str()] = text->str();
+    }
   return out;
 }
 

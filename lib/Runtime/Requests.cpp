@@ -12,6 +12,8 @@
 
 #include "weir/Program/Files.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 using namespace llvm;
@@ -19,21 +21,34 @@ using namespace llvm;
 namespace weir {
 namespace {
 
-Error readMessages(const json::Value &value, Request &out) {
+/// Only what every template needs; whatever else a message has is for the
+/// template.
+Error checkMessages(const json::Value &value) {
   const json::Array *list = value.getAsArray();
   if (!list || list->empty())
     return fail("\"messages\" must be a list of messages");
   for (const json::Value &element : *list) {
     const json::Object *object = element.getAsObject();
-    std::optional<StringRef> role =
-        object ? object->getString("role") : std::nullopt;
-    std::optional<StringRef> content =
-        object ? object->getString("content") : std::nullopt;
-    if (!role || !content || object->size() != 2)
+    if (!object || !object->getString("role"))
+      return fail("a message is an object with \"role\" and \"content\"");
+    const json::Value *content = object->get("content");
+    // A call of a tool may come without a text.
+    if (!content && object->size() == 1)
       return fail("a message has \"role\" and \"content\"");
-    out.messages.push_back({role->str(), content->str()});
+    if (content && content->kind() != json::Value::String &&
+        content->kind() != json::Value::Null && !content->getAsArray())
+      return fail("the \"content\" of a message is a text or a list of parts");
   }
   return Error::success();
+}
+
+/// A list of the row as its author wrote it: the order of an object's keys is
+/// seen by templates, and lost in LLVM's values.
+std::string listAsWritten(StringRef line, StringRef key) {
+  auto row = nlohmann::ordered_json::parse(line.begin(), line.end(), nullptr,
+                                           /*allow_exceptions=*/false);
+  auto found = row.is_object() ? row.find(key.str()) : row.end();
+  return found == row.end() || !found->is_array() ? "" : found->dump();
 }
 
 Error readKnobs(const json::Value &value, Request &out) {
@@ -52,7 +67,10 @@ Error readKnobs(const json::Value &value, Request &out) {
 
 Error readKey(StringRef key, const json::Value &value, Request &out) {
   if (key == "messages")
-    return readMessages(value, out);
+    return checkMessages(value);
+  if (key == "tools")
+    return value.getAsArray() ? Error::success()
+                              : fail("\"tools\" must be a list of objects");
   if (key == "knobs")
     return readKnobs(value, out);
   if (key == "prompt" || key == "plan") {
@@ -77,7 +95,7 @@ Error readKey(StringRef key, const json::Value &value, Request &out) {
     return out.seed ? Error::success()
                     : fail("\"seed\" must be a non-negative integer");
   }
-  return fail("\"{0}\" is not known; rows have prompt or messages, plan, knobs, "
+  return fail("\"{0}\" is not known; rows have prompt or messages, tools, plan, knobs, "
               "temperature, top_p and seed",
               key);
 }
@@ -95,6 +113,14 @@ Expected<Request> parseRow(StringRef line) {
       return std::move(error);
   if ((object->get("prompt") != nullptr) == (object->get("messages") != nullptr))
     return fail("a row has either \"prompt\" or \"messages\"");
+  if (object->get("messages")) {
+    out.messages = listAsWritten(line, "messages");
+    if (out.messages.empty())
+      return fail("\"messages\" holds a text that is not Unicode");
+    out.tools = listAsWritten(line, "tools");
+  } else if (object->get("tools")) {
+    return fail("\"tools\" goes with \"messages\"");
+  }
   return out;
 }
 

@@ -111,6 +111,13 @@ Error Job::checkOptions() const {
     return fail("--chat and --json do not go with --ids");
   if (!options.system.empty() && !options.chat)
     return fail("--system needs --chat");
+  bool fromMessages = sys::path::extension(options.promptsFile) == ".jsonl";
+  if (options.continueMessage && !fromMessages)
+    return fail("--continue needs --prompts with a .jsonl file whose rows have "
+                "\"messages\"");
+  if (!options.chatTemplate.empty() && !options.chat && !fromMessages)
+    return fail("--chat-template needs --chat, or \"messages\" in a .jsonl "
+                "file");
   if (options.topP <= 0)
     return fail("--top-p has to be above 0");
   auto hasExtension = [](StringRef path, StringRef extension) {
@@ -235,22 +242,39 @@ Expected<std::vector<Request>> Job::readRequests() const {
   return out;
 }
 
+/// Messages that were checked when they were read.
+bool endsWithAssistant(StringRef messages) {
+  if (messages.empty())
+    return false;
+  Expected<json::Value> list = parseJSON(messages);
+  if (!list) {
+    consumeError(list.takeError());
+    return false;
+  }
+  const json::Object *last = list->getAsArray()->back().getAsObject();
+  return last->getString("role") == "assistant";
+}
+
 Error Job::prepareRow(size_t index, Row &row) const {
   Request &request = row.request;
   GenerationRow &generation = row.generation;
   bool isChat = options.chat || !request.messages.empty();
   row.text = request.prompt;
   if (isChat) {
-    std::vector<ChatMessage> messages = request.messages;
-    if (messages.empty()) {
-      if (!options.system.empty())
-        messages.push_back({"system", options.system});
-      messages.push_back({"user", request.prompt});
-    }
-    Expected<std::unique_ptr<ChatTemplate>> chat = program->loadChatTemplate();
+    ChatOptions chatOptions;
+    chatOptions.continueFinalMessage = options.continueMessage;
+    chatOptions.tools = request.tools;
+    if (options.continueMessage && !endsWithAssistant(request.messages))
+      return fail("--continue goes on with an assistant's message, which has to "
+                  "be the last of \"messages\"");
+    Expected<std::unique_ptr<ChatTemplate>> chat =
+        program->loadChatTemplate(options.chatTemplate, !request.tools.empty());
     if (!chat)
       return chat.takeError();
-    Expected<std::string> text = (*chat)->render(messages);
+    Expected<std::string> text = (*chat)->render(
+        request.messages.empty() ? chatMessages(options.system, request.prompt)
+                                 : request.messages,
+        chatOptions);
     if (!text)
       return text.takeError();
     row.text = std::move(*text);

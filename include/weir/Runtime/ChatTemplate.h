@@ -9,7 +9,6 @@
 #ifndef WEIR_RUNTIME_CHATTEMPLATE_H
 #define WEIR_RUNTIME_CHATTEMPLATE_H
 
-#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -18,28 +17,46 @@
 
 namespace weir {
 
-struct ChatMessage {
-  std::string role; ///< system, user, assistant
-  std::string content;
+/// How a conversation ends, and what else a template is told.
+struct ChatOptions {
+  /// Ask for an answer.
+  bool addGenerationPrompt = true;
+  /// Go on with the last message: the prompt ends where its text does. With it
+  /// no generation prompt is added.
+  bool continueFinalMessage = false;
+  /// A JSON list of the functions that a model may call; empty for none.
+  std::string tools = {};
 };
 
 /// The Jinja template that comes with a chat model, rendered as transformers'
-/// apply_chat_template does (blocks trimmed, messages / add_generation_prompt /
-/// bos_token / eos_token as its variables). Torch-free.
+/// apply_chat_template does, message keys and tools in the order in which they
+/// were given. Torch-free.
+///
+/// Templates come with models and may be anyone's: rendering one costs at most
+/// about a second and 256 MiB and touches nothing; see
+/// lib/Runtime/Text/Jinja/Template.h.
 class ChatTemplate {
 public:
-  /// Errors: Jinja that does not parse; a template above 64 KiB.
+  /// `variables` is a JSON object of what every rendering sees: the special
+  /// tokens (bos_token, …). Errors: Jinja that does not parse; a template above
+  /// 64 KiB.
   static llvm::Expected<std::unique_ptr<ChatTemplate>>
-  parse(llvm::StringRef source, llvm::StringRef bosToken,
-        llvm::StringRef eosToken);
+  parse(llvm::StringRef source, llvm::StringRef variables = "{}");
   virtual ~ChatTemplate() = default;
 
   /// The prompt after which the model answers. It holds the special tokens as
-  /// text; encode it without adding others. Errors: what the template raises.
+  /// text; encode it without adding others.
+  ///
+  /// `messages` is a JSON list of objects with "role" and "content" (a text, or
+  /// a list of parts) and whatever else the template knows. Errors: other JSON;
+  /// what the template raises, with its line; a final message that cannot be
+  /// continued; a template that takes too long or too much memory.
   virtual llvm::Expected<std::string>
-  render(llvm::ArrayRef<ChatMessage> messages,
-         bool addGenerationPrompt = true) const = 0;
+  render(llvm::StringRef messages, const ChatOptions &options = {}) const = 0;
 };
+
+/// The messages of a question, with a system message unless it is empty.
+std::string chatMessages(llvm::StringRef system, llvm::StringRef user);
 
 } // namespace weir
 

@@ -11,6 +11,7 @@
 
 #include "llvm/Support/Error.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ struct ModelInfo {
   int64_t maxLength = 0; ///< positions of a row
   std::optional<int64_t> bos;
   std::vector<int64_t> eos;
-  std::optional<std::string> chatTemplate;
+  /// By name, if the model has several or one with a name; "default" is the
+  /// one that is taken without.
+  std::map<std::string, std::string> chatTemplates;
 
   static llvm::Expected<ModelInfo> parse(llvm::StringRef json);
 };

@@ -54,8 +54,11 @@ public:
   createReferenceEngine(llvm::ArrayRef<size_t> outputs) const;
   /// Errors: the archive has no tokenizer, or one that is not supported.
   llvm::Expected<std::unique_ptr<Tokenizer>> loadTokenizer() const;
-  /// Errors: the model has no chat template, or one that does not parse.
-  llvm::Expected<std::unique_ptr<ChatTemplate>> loadChatTemplate() const;
+  /// The template of that name; without one, as transformers chooses:
+  /// "tool_use" for a chat `withTools`, if there is one, or "default". Errors:
+  /// the model has no such template, or it does not parse.
+  llvm::Expected<std::unique_ptr<ChatTemplate>>
+  loadChatTemplate(llvm::StringRef name = "", bool withTools = false) const;
 
 private:
   Program() = default;

@@ -9,8 +9,6 @@
 #ifndef WEIR_RUNTIME_REQUESTS_H
 #define WEIR_RUNTIME_REQUESTS_H
 
-#include "weir/Runtime/ChatTemplate.h"
-
 #include "llvm/Support/Error.h"
 
 #include <optional>
@@ -22,8 +20,9 @@ namespace weir {
 
 /// One row as its author wrote it; what is left out comes from the command line.
 struct Request {
-  std::string prompt;                ///< or, if not empty, the conversation
-  std::vector<ChatMessage> messages; ///< rendered with the chat template
+  std::string prompt;   ///< or, if not empty, the conversation
+  std::string messages; ///< a JSON list, rendered with the chat template
+  std::string tools;    ///< a JSON list for the template, or empty
   std::optional<std::string> plan;
   std::vector<std::pair<std::string, double>> knobs;
   std::optional<double> temperature, topP;
@@ -36,7 +35,9 @@ std::vector<Request> parsePromptLines(llvm::StringRef text);
 /// JSON Lines, one object a row:
 ///   {"prompt": "…", "plan": "default", "knobs": {"faith": 2.0},
 ///    "temperature": 0.7, "top_p": 0.9, "seed": 1}
-/// "messages": [{"role": "user", "content": "…"}] may stand for the prompt.
+/// "messages": [{"role": "user", "content": "…"}] may stand for the prompt, with
+/// "tools" beside it; a content may be a list of parts, and a message have other
+/// keys that the model's template reads.
 /// Errors name the line: malformed JSON, a key that is not known, a value of
 /// another type, neither or both of prompt and messages.
 llvm::Expected<std::vector<Request>> parseRequests(llvm::StringRef text);

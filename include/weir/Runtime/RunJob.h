@@ -29,6 +29,8 @@ struct RunOptions {
   std::string promptsFile;
   bool chat = false;
   std::string system;
+  bool continueMessage = false;
+  std::string chatTemplate; ///< its name; empty for the default one
 
   std::string idsFile;
   std::vector<int64_t> promptLengths;

@@ -38,8 +38,8 @@ TEST(Requests, JsonLines) {
   EXPECT_EQ(rows[0].knobs[0], std::make_pair(std::string("x"), 0.5));
   EXPECT_EQ(rows[0].seed, 18446744073709551615u);
   EXPECT_FALSE(rows[0].temperature.has_value());
-  ASSERT_EQ(rows[1].messages.size(), 2u);
-  EXPECT_EQ(rows[1].messages[1].content, "u");
+  EXPECT_EQ(rows[1].messages,
+            R"([{"role":"system","content":"s"},{"role":"user","content":"u"}])");
   EXPECT_EQ(rows[1].temperature, 0.5);
   EXPECT_EQ(rows[1].topP, 0.9);
 }
@@ -61,6 +61,24 @@ TEST(Requests, ErrorsNameTheLine) {
   EXPECT_ERROR(parseRequests(R"({"messages": [{"role": "user"}]})"),
                "\"role\" and \"content\"");
   EXPECT_ERROR(parseRequests(R"({"prompt": "a", "prompt": "b"})"), "twice");
+}
+
+// Templates see the keys of a message and of a tool in the order in which they
+// were written, and tell 1 from 1.0.
+TEST(Requests, MessagesStayAsWritten) {
+  auto rows = valueOf(parseRequests(
+      R"({"messages": [{"role": "user", "z": 1, "a": 1.0, "content": [{"type": "text", "text": "\u00e9"}]}, )"
+      R"({"content": null, "role": "assistant", "tool_calls": []}], "tools": [{"name": "f", "b": {"y": 1, "x": 2}}]})"));
+  EXPECT_EQ(rows[0].messages,
+            R"([{"role":"user","z":1,"a":1.0,"content":[{"type":"text","text":"é"}]},)"
+            R"({"content":null,"role":"assistant","tool_calls":[]}])");
+  EXPECT_EQ(rows[0].tools, R"([{"name":"f","b":{"y":1,"x":2}}])");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "tools": []})"),
+               "\"tools\" goes with \"messages\"");
+  EXPECT_ERROR(parseRequests(R"({"messages": [{"role": "user", "content": 1}]})"),
+               "a text or a list of parts");
+  EXPECT_ERROR(parseRequests(R"({"messages": [{"role": "user", "content": "x"}], "tools": {}})"),
+               "\"tools\" must be a list");
 }
 
 TEST(Requests, KnobAssignments) {
