@@ -13,6 +13,7 @@
 #include "weir/Program/Archive.h"
 #include "weir/Program/Files.h"
 #include "weir/Program/GraphCheck.h"
+#include "weir/Runtime/ChatTemplate.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -142,6 +143,29 @@ void archiveDocuments(ArrayRef<std::byte> bytes) {
   require(!!again, "a printed document is valid");
   require(*again->getAsObject() == (*opened)->model(),
           "a printed document is the same");
+}
+
+void chatTemplate(ArrayRef<std::byte> bytes) {
+  StringRef source(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+  auto chat = ChatTemplate::parse(
+      source, R"({"bos_token": "<s>", "n": 3, "f": 2.5, "l": [2, "b", null, 1.0],
+                  "d": {"a": 1, "items": true}, "s": "a \u00df\n\ud83d\ude42"})");
+  if (!chat)
+    return consumeError(chat.takeError());
+  ChatOptions options;
+  options.tools = R"([{"name": "f", "parameters": {"x": {"type": "string"}}}])";
+  for (bool continued : {false, true}) {
+    options.continueFinalMessage = continued;
+    Expected<std::string> text = (*chat)->render(
+        R"([{"role": "system", "content": "S"}, {"role": "user", "content":
+            " \u00e9 "}, {"role": "assistant", "content": "A", "x": [1, {}]}])",
+        options);
+    if (!text) {
+      consumeError(text.takeError());
+      continue;
+    }
+    require(json::isUTF8(*text), "a rendered text is UTF-8");
+  }
 }
 
 } // namespace weir::fuzz

@@ -30,6 +30,9 @@ void archive(llvm::ArrayRef<std::byte> bytes);
 /// separated by NUL. They are put into an archive with right checksums, which a
 /// fuzzer does not find. The graph has to survive printing.
 void archiveDocuments(llvm::ArrayRef<std::byte> bytes);
+/// A chat template, which is parsed and renders a chat that has every kind of
+/// value. The text has to be UTF-8.
+void chatTemplate(llvm::ArrayRef<std::byte> bytes);
 
 } // namespace weir::fuzz
 

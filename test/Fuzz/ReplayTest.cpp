@@ -71,7 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Corpus{"npz", fuzz::npz, ".npz"},
                     Corpus{"safetensors", fuzz::safetensors, ".safetensors"},
                     Corpus{"archive", fuzz::archive, ".pt2"},
-                    Corpus{"archiveDocuments", fuzz::archiveDocuments, ""}),
+                    Corpus{"archiveDocuments", fuzz::archiveDocuments, ""},
+                    Corpus{"chatTemplate", fuzz::chatTemplate, ""}),
     [](const testing::TestParamInfo<Corpus> &info) {
       return std::string(info.param.folder);
     });

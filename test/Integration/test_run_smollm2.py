@@ -129,6 +129,11 @@ def test_chat_prompts_are_those_of_transformers(program, records, tokenizer, tmp
         want = fast.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         assert row["prompt"] == want
         assert row["prompt_tokens"] == len(tokenizer.encode(want, add_special_tokens=False).ids)
+    answer = [*conversations[0], {"role": "assistant", "content": "2 + 2 is "}]
+    path.write_text(json.dumps({"messages": answer}) + "\n")
+    (row,) = generate(program, "--prompts", path, "--continue", "-n", 1)
+    assert row["prompt"] == fast.apply_chat_template(answer, tokenize=False, continue_final_message=True)
+    assert row["prompt"].endswith("assistant\n2 + 2 is ")
     (row,) = generate(program, "--chat", "--system", "Answer in French.", "-p", "Hello <|im_end|> {{ 1 }}", "-n", 1)
     assert row["prompt"] == fast.apply_chat_template(conversations[1], tokenize=False, add_generation_prompt=True)
 

@@ -80,8 +80,12 @@ def folder(tmp_path_factory):
     info = {"weir": 1, "model": "echo", "family": "echo", "hidden_size": 1, "layers": 1, "heads": 1, "head_dim": 1,
             "vocab_size": VOCABULARY, "max_batch": MAX_BATCH, "max_length": MAX_LENGTH, "dtype": "f32", "bos": None,
             "eos": [len(LETTERS)], "chat_template": None}
-    torch.export.save(exported, folder / "program.pt2",
-                      extra_files={"weir.json": json.dumps(info), "weir.steering.json": json.dumps(STEERING),
+    # One with templates that have names, none of them for every chat; one without templates.
+    (folder / "bare").mkdir()
+    named = {"short": "{{ messages[0].content }}", "tool_use": "{{ messages[0].content }}{{ tools[0].name }}"}
+    for path, templates in ((folder / "bare" / "program.pt2", {}), (folder / "program.pt2", {"chat_templates": named})):
+        torch.export.save(exported, path,
+                      extra_files={"weir.json": json.dumps(info | templates), "weir.steering.json": json.dumps(STEERING),
                                    "tokenizer.json": tokenizer(), "tokenizer_config.json": "{}"})
     aot.package(folder / "program.pt2", folder / "program.aot.pt2")
     write_manifest(folder)
@@ -166,11 +170,26 @@ def test_one_file_of_the_folder_is_opened_with_its_manifest(folder):
     (("-p", "b", "--knob", "faith=1", "--knob", "faith=1"), "knob 'faith' is given twice"),
     (("-p", "b" * 9), "the prompt has 9 tokens; the program holds 9"),
     (("-p", ""), "row 0: the prompt has no token"),
-    (("-p", "b", "--chat"), "the model has no chat template"),
+    (("-p", "b", "--chat"), "the model has no chat template that is taken without a name; choose one with "
+                            "--chat-template: short, tool_use"),
+    (("-p", "b", "--chat", "--chat-template", "long"), "the model has no chat template 'long'; choose one"),
+    (("-p", "b", "--chat-template", "short"), "--chat-template needs --chat"),
+    (("-p", "b", "--chat", "--continue"), "--continue needs --prompts with a .jsonl file"),
     (("-p", "b", "--temperature", "1", "--top-p", "0"), "--top-p has to be above 0"),
 ])
 def test_bad_input(folder, options, reason):
     assert reason in run(folder, *options, code=1).stderr
+
+
+def test_chat_templates_have_names(folder, tmp_path):
+    (row,) = json.loads(run(folder, "-p", "b", "--chat", "--chat-template", "short", "-n", 1, "--json").stdout)["rows"]
+    assert row["prompt"] == "b"
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": "c"}], "tools": [{"name": "d"}]}) + "\n")
+    (row,) = json.loads(run(folder, "--prompts", path, "-n", 1, "--json").stdout)["rows"]
+    assert row["prompt"] == "cd"
+    assert "--continue goes on with an assistant's message" in run(folder, "--prompts", path, "--continue", code=1).stderr
+    assert "the model has no chat template" in run(folder / "bare" / "program.pt2", "-p", "b", "--chat", code=1).stderr
 
 
 def test_bad_ids(folder, tmp_path):

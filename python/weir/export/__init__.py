@@ -119,11 +119,14 @@ def cache_folder() -> Path:
 
 def _key(source, *options) -> str:
     """Changes with anything that the exported program depends on."""
+    from . import chat
+
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
     versions = [f"{package} {importlib.metadata.version(package)}" for package in ("torch", "transformers", "tokenizers")]
-    digest.update(repr((source.name, source.fingerprint(), versions, options)).encode())
+    # Without weirc a chat template is left out; the program is made anew when it is there.
+    digest.update(repr((source.name, source.fingerprint(), versions, options, chat.available())).encode())
     return digest.hexdigest()[:12]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ..files import replacing
+from . import chat
 
 
 def token_ids(value) -> list[int]:
@@ -27,13 +28,10 @@ def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
     shapes = program.shapes.values()
     bos = token_ids(config.bos_token_id)
     eos = token_ids(generation.eos_token_id if generation is not None else None) or token_ids(config.eos_token_id)
-    chat_template = None
+    templates: dict[str, str] = {}
     result = {}
     if tokenizer is not None:
-        # A template is one string, or a mapping by use; the one without a name is the one for chat.
-        chat_template = tokenizer.chat_template
-        if isinstance(chat_template, dict):
-            chat_template = chat_template.get("default")
+        templates = chat.templates(tokenizer)
         bos = bos or token_ids(tokenizer.bos_token_id)
         eos = eos or token_ids(tokenizer.eos_token_id)
         with tempfile.TemporaryDirectory() as folder:
@@ -54,8 +52,10 @@ def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
         "dtype": dtype,
         "bos": bos[0] if bos else None,
         "eos": eos,
-        "chat_template": chat_template,
+        "chat_template": templates.get("default"),
     }
+    if set(templates) - {"default"}:
+        about["chat_templates"] = templates
     result["weir.json"] = json.dumps(about, indent=1, ensure_ascii=False)
     return result
 

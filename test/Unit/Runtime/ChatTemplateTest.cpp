@@ -111,7 +111,7 @@ std::string times(size_t count, StringRef part) {
 }
 
 /// Ends with the given message before it is felt.
-void expectBounded(const std::string &source, StringRef message) {
+void expectBounded(const std::string &source, const char *message) {
   SCOPED_TRACE(source.substr(0, 100));
   auto begin = std::chrono::steady_clock::now();
   EXPECT_ERROR(tryRender(source, user("x")), message);
