@@ -393,6 +393,8 @@ Value raiseException(Machine &machine, const Value &, Arguments &arguments) {
 Value strftimeNow(Machine &machine, const Value &, Arguments &arguments) {
   Parameters p("strftime_now", arguments, {"format"}, 1);
   StringRef format = p.text(0, "");
+  if (format.contains('\0'))
+    raise("strftime_now: the format holds a null character");
   timeval now{};
   gettimeofday(&now, nullptr);
   std::tm local{};

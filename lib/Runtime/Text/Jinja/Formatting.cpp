@@ -458,8 +458,10 @@ std::string percentFormat(Machine &machine, StringRef format,
   size_t given = isTuple                               ? values.sequence().items.size()
                  : values.is(Kind::Dict) || byName     ? used
                                                        : 1;
-  // A list or a dict without a key to take may stay.
-  if (used < given && !values.is(Kind::List))
+  // What could be asked for a key may stay.
+  bool isMapping = values.is(Kind::List) || values.is(Kind::Range) ||
+                   values.isUndefined();
+  if (used < given && !isMapping)
     raise("not all arguments converted during string formatting");
   return out.take();
 }

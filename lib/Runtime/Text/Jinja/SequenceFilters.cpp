@@ -103,7 +103,6 @@ Value last(Machine &machine, const Value &subject, Arguments &arguments) {
   Parameters none("last", arguments, {});
   if (subject.is(Kind::Generator))
     raise("'generator' object is not reversible");
-  Machine::checkDefined(subject);
   if (subject.isString() && !subject.text().empty())
     return machine.item(plain(machine, subject), Value::integerOf(-1));
   Value list = machine.listOf(subject);
@@ -139,7 +138,6 @@ Value reverse(Machine &machine, const Value &subject, Arguments &arguments) {
   Parameters none("reverse", arguments, {});
   if (subject.isString())
     return machine.slice(subject, Value(), Value(), Value::integerOf(-1));
-  Machine::checkDefined(subject);
   // A list for what cannot be walked backwards, an iterator for the rest.
   Value from = machine.listOf(subject);
   Value out = machine.make.sequence(
@@ -186,7 +184,7 @@ Value dictsort(Machine &machine, const Value &subject, Arguments &arguments) {
     machine.make.append(keys, p.truth(0, false) ? chosen
                                                 : ignoreCase(machine, chosen));
   }
-  return sortedBy(machine, pairs, keys, p.truth(2, false));
+  return sortedBy(machine, pairs, keys, p.integer(2, 0) != 0);
 }
 
 Value sort(Machine &machine, const Value &subject, Arguments &arguments) {
@@ -210,7 +208,7 @@ Value sort(Machine &machine, const Value &subject, Arguments &arguments) {
     }
     machine.make.append(keys, key);
   }
-  return sortedBy(machine, items, keys, p.truth(0, false));
+  return sortedBy(machine, items, keys, p.integer(0, 0) != 0);
 }
 
 /// The key by which items are compared: their attribute, without case.

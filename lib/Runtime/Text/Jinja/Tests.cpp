@@ -88,8 +88,7 @@ Value sameas(Machine &, const Value &value, Arguments &arguments) {
   if (value.isNone() || value.is(Kind::Bool))
     return Value::boolean(value.asInteger() == other.asInteger());
   // Which numbers and texts are one object is Python's own affair.
-  if (value.isNumber() || value.isString() || value.is(Kind::Tuple) ||
-      value.isUndefined())
+  if (value.isNumber() || value.isString() || value.is(Kind::Tuple))
     raise("sameas is supported for none, true, false and lists only");
   return Value::boolean(value.object() == other.object());
 }
