@@ -64,10 +64,14 @@ std::optional<double> parseFloat(StringRef text) {
   else if (lower == "nan")
     value = NAN;
   else if (lower.empty() || (!isDigit(lower[0]) && lower[0] != '.') ||
-           lower.find_first_not_of("0123456789.e+-") != lower.npos ||
-           !llvm::any_of(lower, isDigit) || lower.back() == 'e' ||
-           rest.getAsDouble(value))
-    return std::nullopt;
+           lower.find_first_not_of("0123456789.e+-") != lower.npos)
+    return std::nullopt; // hexadecimal ones, which C would read
+  else {
+    char *end = nullptr;
+    value = std::strtod(lower.c_str(), &end);
+    if (end != lower.c_str() + lower.size())
+      return std::nullopt;
+  }
   return minus ? -value : value;
 }
 
