@@ -145,6 +145,10 @@ void addTitle(std::string &out, char32_t c) {
   // ICU's title casing of texts adjusts to letters; the simple mapping is right
   // wherever the full upper case is of one character.
   UChar32 simple = u_totitle(c);
+  if (isTitle(c)) {
+    appendUtf8(out, c);
+    return;
+  }
   std::string upper;
   addUpper(upper, c);
   if (simple != static_cast<UChar32>(c) || countCharacters(upper) == 1) {
@@ -152,10 +156,14 @@ void addTitle(std::string &out, char32_t c) {
     return;
   }
   // Ligatures and the like: the first of them stays upper, the others don't.
-  std::u32string letters = decode(upper);
-  appendUtf8(out, letters[0]);
-  for (char32_t other : llvm::drop_begin(letters))
-    appendUtf8(out, u_tolower(other));
+  // Greek's iota is written below then (Unicode's SpecialCasing.txt).
+  bool seen = false;
+  for (char32_t letter : decode(upper)) {
+    appendUtf8(out, !seen              ? letter
+                    : letter == 0x0399 ? 0x0345
+                                       : u_tolower(letter));
+    seen |= isUpper(letter);
+  }
 }
 
 bool isIgnorable(char32_t c) {
