@@ -132,7 +132,7 @@ def test_templates_that_agree_are_kept(tokenizer, recwarn):
     tokenizer.chat_template = {"default": GOOD, "tool_use": GOOD + "!"}
     assert chat.templates(tokenizer) == {"default": GOOD, "tool_use": GOOD + "!"}
     # What raises on both sides agrees, and what writes the time.
-    tokenizer.chat_template = "{{ raise_exception('no') if tools else strftime_now('%H:%M:%S') }}"
+    tokenizer.chat_template = "{{ raise_exception('no') if tools else strftime_now('%d %b %H:%M') }}"
     assert list(chat.templates(tokenizer)) == ["default"]
     assert not recwarn.list
 
