@@ -8,6 +8,7 @@
 
 #include "weir/InitAllDialects.h"
 #include "weir/InitAllPasses.h"
+#include "weir/Program/DriverOutput.h"
 #include "weir/Program/ToolProcess.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
@@ -19,6 +20,8 @@ int main(int argc, char **argv) {
   weir::registerAllPasses();
   mlir::DialectRegistry registry;
   weir::registerAllDialects(registry);
-  return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, "Weir optimizer driver\n", registry));
+  return weir::runDriver(argc, argv, [&](int count, char **arguments) {
+    return mlir::asMainReturnCode(mlir::MlirOptMain(
+        count, arguments, "Weir optimizer driver\n", registry));
+  });
 }

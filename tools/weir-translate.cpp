@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Program/DriverOutput.h"
 #include "weir/Program/ToolProcess.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Target/PT2/PT2.h"
@@ -16,6 +17,8 @@ int main(int argc, char **argv) {
   weir::beginTool("weir-translate");
   weir::registerPT2Translations();
   weir::registerSpecTranslations();
-  return mlir::failed(
-      mlir::mlirTranslateMain(argc, argv, "Weir translation driver"));
+  return weir::runDriver(argc, argv, [](int count, char **arguments) -> int {
+    return mlir::failed(
+        mlir::mlirTranslateMain(count, arguments, "Weir translation driver"));
+  });
 }

@@ -263,7 +263,9 @@ static void fillStandardDescriptors() {
 }
 
 extern "C" {
-static void checkStandardOutput() {
+static void endProcess() {
+  // Of an exit() in the middle of something.
+  removeEverything();
   int code = 0;
   bool failed = false;
   auto note = [&](bool wrong, int why) {
@@ -300,7 +302,7 @@ void beginTool(const char *name) {
   // Constructed before the check is registered, they outlive it.
   (void)llvm::outs();
   (void)llvm::errs();
-  std::atexit(checkStandardOutput);
+  std::atexit(endProcess);
   installHandlers();
 }
 

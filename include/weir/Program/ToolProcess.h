@@ -21,8 +21,9 @@ namespace weir {
 ///   descriptor) ends the process with a message and exit code 2, whichever
 ///   way it ends otherwise, `--help` included.
 /// * SIGINT, SIGTERM, SIGHUP and SIGPIPE end it as ever, but its scratch files
-///   and folders (TempFile, ScratchFolder) go away first, and its child process
-///   ends too. A signal that the caller ignores stays ignored.
+///   and folders (TemporaryFile, ScratchFolder) go away first, and its child
+///   process ends too; so do they on exit(). A signal that the caller ignores
+///   stays ignored.
 /// * Reading a file that was cut short while it was mapped ends it with a
 ///   message that names the file and exit code 2.
 ///
