@@ -3,11 +3,11 @@
 
 // RUN: %python %S/Inputs/archive.py make %t.pt2
 // RUN: weir-translate --export-pt2 --archive %t.pt2 -o %t.out.pt2 --split-input-file --verify-diagnostics --allow-unregistered-dialect %s
-// RUN: not weir-translate --export-pt2 -o %t.out.pt2 %S/Inputs/added.mlir 2>&1 | FileCheck %s --check-prefix=NOARCHIVE
+// RUN: not weir-translate --export-pt2 -o %t.none.pt2 %S/Inputs/added.mlir 2>&1 | FileCheck %s --check-prefix=NOARCHIVE
 // NOARCHIVE: error: --export-pt2 needs --archive, the archive with the program's weights
-// RUN: not weir-translate --export-pt2 --archive %t.missing.pt2 -o %t.out.pt2 %S/Inputs/added.mlir 2>&1 | FileCheck %s --check-prefix=MISSING
+// RUN: not weir-translate --export-pt2 --archive %t.missing.pt2 -o %t.none.pt2 %S/Inputs/added.mlir 2>&1 | FileCheck %s --check-prefix=MISSING
 // MISSING: error: {{.*}}missing.pt2
-// RUN: not ls %t.out.pt2
+// RUN: not ls %t.none.pt2
 
 fx.program @main(%x: tensor<4xf32> = #fx.input<user_input>) {
   // expected-error@+1 {{has no form in an archive; lower it first}}
