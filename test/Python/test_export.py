@@ -24,12 +24,16 @@ import weir.export
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     BloomConfig,
     FalconConfig,
+    Gemma3Config,
     GptOssConfig,
     LlamaConfig,
+    LlavaConfig,
     MambaConfig,
     PreTrainedTokenizerFast,
+    Qwen2VLConfig,
 )
 from weir.__main__ import main
 from weir.export import check, graph, program
@@ -212,6 +216,57 @@ def test_an_adapter_beside_a_model_is_refused(folder, tmp_path, capsys):
     mine = changed(folder, tmp_path / "mine")
     (mine / "adapter_config.json").write_text("{}")
     assert "merge" in fails(capsys, str(mine), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+
+
+_text = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+             vocab_size=families.VOCABULARY, max_position_embeddings=64)
+_vision = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8)
+
+
+def of_text_and_images(config, folder: Path):
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("config, text", [
+    (Gemma3Config(text_config=dict(**_text, head_dim=16, query_pre_attn_scalar=16, sliding_window=5,
+                                   layer_types=["sliding_attention", "full_attention"]),
+                  vision_config=_vision, mm_tokens_per_image=4, image_token_index=5, boi_token_index=6, eoi_token_index=7),
+     "gemma3_text"),
+    (LlavaConfig(text_config=dict(**_text, model_type="llama"), vision_config=dict(**_vision, model_type="clip_vision_model"),
+                 image_token_index=5), "llama"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_of_a_model_of_text_and_images_the_text_model_is_exported(config, text, tmp_path, capsys):
+    whole = of_text_and_images(config, tmp_path / "whole")
+    tokens = torch.arange(20, 32).unsqueeze(0)
+    with torch.no_grad():
+        want = whole(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+    for model in (tmp_path / "whole", whole):  # a folder, and a model in memory
+        out = weir.export.export(model, tmp_path / "model.pt2", **SMALL)
+        exported = torch.export.load(out)
+        with torch.no_grad():
+            got = exported.module()(tokens, torch.arange(12).unsqueeze(0))
+        torch.testing.assert_close(got, want, rtol=0, atol=5e-5)
+        assert "model.layers.1.mlp.down_proj.weight" in exported.state_dict
+        assert json.loads(record(out, "weir.json"))["family"] == text
+    # What the rest of the model lacks is no text model's fault, but the folder's.
+    weights = safetensors.torch.load_file(tmp_path / "whole" / "model.safetensors")
+    name = next(name for name in weights if "vision" in name)
+    del weights[name]
+    safetensors.torch.save_file(weights, tmp_path / "whole" / "model.safetensors", metadata={"format": "pt"})
+    assert "it lacks " in fails(capsys, str(tmp_path / "whole"), "-o", str(tmp_path / "other.pt2"), *SMALL_OPTIONS)
+
+
+def test_a_text_model_that_does_not_stand_alone_is_refused(tmp_path, capsys):
+    of_text_and_images(Qwen2VLConfig(text_config=_text, vision_config=dict(depth=1, embed_dim=16, hidden_size=32, num_heads=2)),
+                       tmp_path / "whole")
+    error = fails(capsys, str(tmp_path / "whole"), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
+    assert "models of type 'qwen2_vl' hold a text model of type 'qwen2_vl_text', which transformers cannot run by itself" in error
 
 
 def test_a_length_is_by_default_no_more_than_the_positions(folder, tmp_path, cache):

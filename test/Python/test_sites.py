@@ -37,6 +37,21 @@ PLACES = {"llama": _llama, "llama-tied": _llama, "mistral": _llama, "qwen2": _ll
           "gpt-neox-sequential": _neox}
 
 
+# Families without an entry. Where a residual is multiplied the site is what is added, after the factor: it is
+# made in the block itself, so the factor is said here.
+_moe = (_llama[0], {kind: place for kind, place in _llama[1].items() if kind != "neuron"})
+_side_by_side = (_llama[0], {kind: place for kind, place in _llama[1].items() if kind != "mid"})
+_after = (_llama[0], {**_llama[1], "att": ("post_attention_layernorm", "output"), "mlp": ("post_feedforward_layernorm", "output"),
+                      "mid": ("mlp", "input")})
+UNNAMED_PLACES = {
+    "cohere": _side_by_side, "granite": _llama, "mixtral": _moe, "nemotron": _llama, "olmo2": _after, "phi3": _llama,
+    "qwen2-moe": _moe, "smollm3": _llama, "stablelm": _llama,
+    "starcoder2": (_llama[0], {**_llama[1], "neuron": ("mlp.c_proj", "input")})}
+FACTORS = {("granite", "att"): 0.22, ("granite", "mlp"): 0.22}
+# The weights of the neurons that are found: a fused gate is a weight that has both.
+WEIGHTS = {"mixtral": set(), "qwen2-moe": set(), "nemotron": {"up", "down"}, "starcoder2": {"up", "down"}, "phi3": {"down"}}
+
+
 def tensor_of(value):
     return value[0] if isinstance(value, tuple) else value
 
@@ -44,7 +59,7 @@ def tensor_of(value):
 def seen_by_hooks(family: str, dtype: torch.dtype, tokens: torch.Tensor) -> dict[tuple[str, int], torch.Tensor]:
     model = families.model(family, dtype)
     model.set_attn_implementation("eager")
-    blocks, places = PLACES[family]
+    blocks, places = (PLACES | UNNAMED_PLACES)[family]
     seen = {}
     for layer, block in enumerate(model.get_submodule(blocks)):
         for kind, (path, side) in places.items():
@@ -57,7 +72,7 @@ def seen_by_hooks(family: str, dtype: torch.dtype, tokens: torch.Tensor) -> dict
                 module.register_forward_pre_hook(lambda module, args, key=key: seen.__setitem__(key, args[0].clone()))
     with torch.no_grad():
         model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
-    return seen
+    return {(kind, layer): value * FACTORS.get((family, kind), 1) for (kind, layer), value in seen.items()}
 
 
 def with_sites_as_outputs(source: Path, folder: Path) -> tuple[Path, list[tuple[str, int]]]:
@@ -83,7 +98,26 @@ def distance(got: torch.Tensor, want: torch.Tensor) -> float:
     return ((got - want).square().mean() / want.square().mean()).sqrt().item()
 
 
-@pytest.mark.parametrize("family, dtype", families.CASES)
+def test_a_family_without_an_entry_is_exported_and_its_weights_are_found(tmp_path):
+    for family in UNNAMED_PLACES:
+        source = Path(families.exported(family))
+        subprocess.run([tool("weir-translate"), "--import-pt2", source, "-o", tmp_path / "a.mlir"], check=True)
+        subprocess.run([tool("weir-opt"), "--fx-find-sites", tmp_path / "a.mlir", "-o", tmp_path / "b.mlir"], check=True)
+        layers = re.search(r"weights = \{layers = \[(.*?)\]", (tmp_path / "b.mlir").read_text())[1]
+        found = set(re.findall(r"(up|gate|down) = ", layers))
+        assert found == WEIGHTS.get(family, {"up", "gate", "down"}), family
+
+
+def test_a_family_whose_sites_cannot_be_found_is_refused_with_the_reason(tmp_path):
+    """OPT flattens the residual stream within its blocks."""
+    subprocess.run([tool("weir-translate"), "--import-pt2", families.exported("opt"), "-o", tmp_path / "a.mlir"], check=True)
+    done = subprocess.run([tool("weir-opt"), "--fx-find-sites=sites=res=model.decoder.layers.{layer}", tmp_path / "a.mlir"],
+                          capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "module 'model.decoder.layers.0' goes on with 'aten.view.default'" in done.stderr
+
+
+@pytest.mark.parametrize("family, dtype", families.CASES + [(family, "f32") for family in UNNAMED_PLACES])
 def test_values_at_sites(family, dtype, tmp_path):
     path, found = with_sites_as_outputs(Path(families.exported(family, dtype)), tmp_path)
     tokens = torch.randint(3, families.VOCABULARY, (2, LENGTH), generator=torch.Generator().manual_seed(4))

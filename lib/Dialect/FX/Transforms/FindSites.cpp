@@ -33,6 +33,7 @@ struct FindSites : public fx::impl::FXFindSitesBase<FindSites> {
 
 private:
   void mark(SiteKind kind, int64_t layer, Value value);
+  void markAll(const SiteFinder &found);
   void record(const SiteFinder &found);
   LogicalResult reportFailures(ArrayRef<SiteFinder> failures,
                                ArrayRef<std::string> names,
@@ -49,6 +50,18 @@ void FindSites::mark(SiteKind kind, int64_t layer, Value value) {
   auto site = SiteOp::create(builder, value.getLoc(), kind, layer, value);
   value.replaceAllUsesExcept(site.getResult(), site);
   ++numFound;
+}
+
+void FindSites::markAll(const SiteFinder &found) {
+  for (auto [i, layer] : llvm::enumerate(found.layers)) {
+    mark(SiteKind::Att, i, layer.att);
+    mark(SiteKind::Head, i, layer.head);
+    mark(SiteKind::Mid, i, layer.mid);
+    mark(SiteKind::Mlp, i, layer.mlp);
+    mark(SiteKind::Neuron, i, layer.neuron);
+    mark(SiteKind::Res, i, layer.res);
+  }
+  record(found);
 }
 
 void FindSites::record(const SiteFinder &found) {
@@ -152,37 +165,35 @@ void FindSites::runOnOperation() {
   ModuleIndex index(program);
   std::vector<SiteFinder> failures;
   std::vector<std::string> names;
-  for (const SiteMap &map : maps) {
-    if (!family.empty() && sites.empty() && map.family != family &&
-        !llvm::is_contained(map.like, family))
-      continue;
-    auto matches = index.match(map.res);
-    if (matches.empty() && !sites.empty()) {
-      program.emitError() << "looked for modules '" << map.res
-                          << "', which no call is made in";
-      return signalPassFailure();
-    }
-    for (const auto &[prefix, numbers] : matches) {
-      SiteFinder finder(program, index, map, prefix);
-      if (!finder.run(numbers)) {
+  // First as the families are, then as families like them may be.
+  for (bool loose : {false, true})
+    for (const SiteMap &map : maps) {
+      if (loose && !sites.empty())
+        continue;
+      if (!family.empty() && sites.empty() && map.family != family &&
+          !llvm::is_contained(map.like, family))
+        continue;
+      auto matches = index.match(map.res);
+      if (matches.empty() && !sites.empty()) {
+        program.emitError() << "looked for modules '" << map.res
+                            << "', which no call is made in";
+        return signalPassFailure();
+      }
+      for (const auto &[prefix, numbers] : matches) {
+        SiteFinder finder(program, index, loose ? loosened(map) : map, prefix);
+        if (finder.run(numbers)) {
+          markAll(finder);
+          return;
+        }
+        // A loose map fails where the strict one did, or after it.
+        if (loose)
+          continue;
         names.push_back((map.given ? "with the given map"
                                    : "as family '" + map.family + "'") +
                         (prefix.empty() ? "" : " below '" + prefix + "'"));
         failures.push_back(std::move(finder));
-        continue;
       }
-      for (auto [i, layer] : llvm::enumerate(finder.layers)) {
-        mark(SiteKind::Att, i, layer.att);
-        mark(SiteKind::Head, i, layer.head);
-        mark(SiteKind::Mid, i, layer.mid);
-        mark(SiteKind::Mlp, i, layer.mlp);
-        mark(SiteKind::Neuron, i, layer.neuron);
-        mark(SiteKind::Res, i, layer.res);
-      }
-      record(finder);
-      return;
     }
-  }
   (void)reportFailures(failures, names, index);
   signalPassFailure();
 }

@@ -356,7 +356,7 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
       return false;
     if (!norm.empty())
       return ModuleIndex::isInside(call, norm);
-    return map.given || ModuleIndex::isInside(call, half);
+    return map.given || map.loose || ModuleIndex::isInside(call, half);
   };
   Value streamLeaf, unknown;
   for (Value leaf : leaves) {
@@ -453,22 +453,96 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
   return true;
 }
 
+/// A product of a matrix and a value, and the value; null if `value` is none.
+static std::pair<CallOp, Value> projection(Value value) {
+  // A Conv1D gives its product the shape of its input again.
+  for (unsigned steps = 0; steps < 3; ++steps) {
+    value = lookThrough(value);
+    auto call = value.getDefiningOp<CallOp>();
+    if (!call)
+      return {};
+    if (call.calls("aten.linear.default"))
+      return {call, call.getArgumentValue("input")};
+    if (call.calls("aten.addmm.default"))
+      return {call, call.getArgumentValue("mat1")};
+    if (!call.calls("aten.view.default") && !call.calls("aten.reshape.default"))
+      return {};
+    value = call.getArgumentValue("self");
+  }
+  return {};
+}
+
+std::string SiteFinder::lastProjection(StringRef pathTemplate, StringRef half,
+                                       int64_t layer, Value output) {
+  std::string path = modulePath(pathTemplate, layer);
+  if (!map.loose || path.empty() || index.has(path))
+    return path;
+  // What is made in the half and read outside of it, going back from what the
+  // half adds: a norm, a factor or dropout may lie between.
+  std::string inside = modulePath(half, layer);
+  std::string block = modulePath(map.res, layer);
+  llvm::SmallDenseSet<Value> seen;
+  SmallVector<Value> queue;
+  if (output)
+    queue.push_back(output);
+  while (!queue.empty()) {
+    Value next = queue.pop_back_val();
+    auto call = next.getDefiningOp<CallOp>();
+    if (!call || !ModuleIndex::isInside(call, block) ||
+        !seen.insert(next).second)
+      continue;
+    if (ModuleIndex::isInside(call, inside)) {
+      CallOp last = projection(next).first;
+      return last && ModuleIndex::isInside(last, inside)
+                 ? last.getModulePath().str()
+                 : std::string();
+    }
+    for (Value operand : call.getOperands())
+      if (isa<RankedTensorType>(operand.getType()))
+        queue.push_back(operand);
+  }
+  return {};
+}
+
+std::string SiteFinder::firstProjection(StringRef half, Value neurons) {
+  Value into = entering(half);
+  if (!into || !neurons)
+    return {};
+  auto width = cast<RankedTensorType>(neurons.getType()).getShape().back();
+  std::string found;
+  for (CallOp call : index.callsInside(half)) {
+    if (call->getNumResults() != 1)
+      continue;
+    auto [product, factor] = projection(call.getResult(0));
+    if (product != call || !factor || lookThrough(factor) != lookThrough(into))
+      continue;
+    // A gate and what it gates in one product, or in two: which rows are which
+    // the graph does not say.
+    auto type = cast<RankedTensorType>(call.getResult(0).getType());
+    if (!found.empty() || type.getShape().back() != width)
+      return {};
+    found = call.getModulePath().str();
+  }
+  return found;
+}
+
 bool SiteFinder::findLayer(int64_t layer, Value &stream) {
   LayerSites sites;
   if (!findTree(layer, stream, sites))
     return false;
-  auto input = [&](StringRef part, StringRef pathTemplate, StringRef half,
+  auto input = [&](StringRef part, const std::string &path, StringRef half,
                    Value output, Value &into) {
-    if (pathTemplate.empty())
+    if (path.empty())
       return true;
-    std::string path = modulePath(pathTemplate, layer);
     if (!(into = entering(path)))
       return false;
     auto call = into.getDefiningOp<CallOp>();
-    if (!half.empty() && !ModuleIndex::isInside(call, modulePath(half, layer)))
-      return fail("'" + part + "' should be made in module '" +
-                      modulePath(half, layer) + "', found " +
-                      describe(program, into),
+    std::string inside = modulePath(half, layer);
+    // A half may be nothing but its last projection.
+    if (!inside.empty() && inside != path &&
+        !ModuleIndex::isInside(call, inside))
+      return fail("'" + part + "' should be made in module '" + inside +
+                      "', found " + describe(program, into),
                   into);
     if (output && !comesFrom(output, path, modulePath(map.res, layer)))
       return fail("what layer " + Twine(layer) +
@@ -476,16 +550,21 @@ bool SiteFinder::findLayer(int64_t layer, Value &stream) {
                   output);
     return true;
   };
-  if (!input("head", map.head, map.att, sites.att, sites.head) ||
-      !input("neuron", map.down, map.mlp, sites.mlp, sites.neuron))
+  std::string head = lastProjection(map.head, map.att, layer, sites.att);
+  std::string down = lastProjection(map.down, map.mlp, layer, sites.mlp);
+  if (!input("head", head, map.att, sites.att, sites.head) ||
+      !input("neuron", down, map.mlp, sites.mlp, sites.neuron))
     return false;
+  std::string up = modulePath(map.up, layer);
+  if (map.loose && !up.empty() && !index.has(up))
+    up = firstProjection(modulePath(map.mlp, layer), sites.neuron);
   bool upTurned = false, downTurned = false;
-  if (!map.up.empty())
-    sites.up = weightOf(modulePath(map.up, layer), &upTurned);
+  if (!up.empty())
+    sites.up = weightOf(up, &upTurned);
   if (!map.gate.empty())
     sites.gate = weightOf(modulePath(map.gate, layer), nullptr);
-  if (!map.down.empty())
-    sites.down = weightOf(modulePath(map.down, layer), &downTurned);
+  if (!down.empty())
+    sites.down = weightOf(down, &downTurned);
   sites.transposed = downTurned;
   layers.push_back(sites);
   return true;
@@ -497,11 +576,14 @@ bool SiteFinder::run(ArrayRef<int64_t> numbers) {
       return fail("looked for module '" + modulePath(map.res, i) +
                   "', found '" + modulePath(map.res, numbers[i]) +
                   "' as the next of " + Twine(numbers.size()) + " blocks");
-  // All modules have to be there before the graph is looked at.
+  // All modules have to be there before the graph is looked at; with a loose
+  // map the halves of the blocks.
+  SmallVector<const std::string *> parts{&map.att, &map.attNorm, &map.mlp,
+                                         &map.mlpNorm, &map.mid};
+  if (!map.loose)
+    parts.append({&map.head, &map.up, &map.gate, &map.down});
   for (int64_t layer : numbers)
-    for (const std::string *part :
-         {&map.att, &map.attNorm, &map.mlp, &map.mlpNorm, &map.mid, &map.head,
-          &map.up, &map.gate, &map.down})
+    for (const std::string *part : parts)
       if (!part->empty() && !index.has(modulePath(*part, layer)))
         return fail("looked for module '" + modulePath(*part, layer) +
                     "', which no call is made in");

@@ -48,9 +48,9 @@ struct LayerSites {
 /// Tries one map of sites on a program.
 class SiteFinder {
 public:
-  SiteFinder(ProgramOp program, const ModuleIndex &index, const SiteMap &map,
+  SiteFinder(ProgramOp program, const ModuleIndex &index, SiteMap map,
              llvm::StringRef prefix)
-      : program(program), index(index), map(map), prefix(prefix) {}
+      : program(program), index(index), map(std::move(map)), prefix(prefix) {}
 
   /// False if the map does not fit; `problem` then says what was looked for and
   /// what was found.
@@ -75,6 +75,15 @@ private:
   bool comesFrom(mlir::Value value, llvm::StringRef path,
                  llvm::StringRef block);
 
+  /// The path of a part of a half, whose output is `output`. Where the map's
+  /// path is no module and the map is loose: the module of the projection that
+  /// ends the half, or nothing.
+  std::string lastProjection(llvm::StringRef pathTemplate, llvm::StringRef half,
+                             int64_t layer, mlir::Value output);
+  /// The module of the one projection that makes a half's neurons out of what
+  /// enters the half, or nothing.
+  std::string firstProjection(llvm::StringRef half, mlir::Value neurons);
+
   /// The modules of one block; a half that is not known is empty.
   struct BlockPaths {
     std::string block, att, mlp;
@@ -90,7 +99,7 @@ private:
 
   ProgramOp program;
   const ModuleIndex &index;
-  const SiteMap &map;
+  SiteMap map;
   std::string prefix;
 };
 

@@ -86,6 +86,13 @@ Expected<std::vector<SiteMap>> parseFamilies(StringRef text) {
   return maps;
 }
 
+SiteMap loosened(SiteMap map) {
+  map.loose = true;
+  map.attNorm.clear();
+  map.mlpNorm.clear();
+  return map;
+}
+
 const std::vector<SiteMap> &knownFamilies() {
   // The text is a part of the program, so that it can be read is a fact.
   static const std::vector<SiteMap> maps = cantFail(parseFamilies(familiesText));

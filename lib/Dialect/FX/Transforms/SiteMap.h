@@ -23,6 +23,7 @@ namespace weir::fx {
 struct SiteMap {
   std::string family;
   bool given = false; ///< by the user, and maybe not all of it
+  bool loose = false; ///< a known family's, for one that is like it
   std::vector<std::string> like; ///< families with the same paths
   std::string res, att, attNorm, mlp, mlpNorm, mid, head, up, gate, down,
       unembedding;
@@ -30,6 +31,11 @@ struct SiteMap {
   /// The path of a part, by the name it has in YAML; null if there is no such.
   std::string *find(llvm::StringRef part);
 };
+
+/// A known family's map for families that are like it: of the blocks and their
+/// halves the paths have to fit, all else is found in the graph where it is
+/// called otherwise.
+SiteMap loosened(SiteMap map);
 
 /// The maps that come with the compiler.
 const std::vector<SiteMap> &knownFamilies();
