@@ -87,6 +87,7 @@ function(weir_tool name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK})
+  target_compile_definitions(${name} PRIVATE WEIR_VERSION="${PROJECT_VERSION}")
 endfunction()
 
 # weir_unittest(NAME [OWN_HEADERS] [SOURCES ...] [LINK ...]): a GoogleTest binary

@@ -14,8 +14,15 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
+
 int main(int argc, char **argv) {
   weir::beginTool("weir-opt");
+  llvm::cl::SetVersionPrinter([](llvm::raw_ostream &os) {
+    os << "weir-opt " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
+  });
   mlir::registerTransformsPasses();
   weir::registerAllPasses();
   mlir::DialectRegistry registry;

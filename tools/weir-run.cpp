@@ -109,6 +109,7 @@ int main(int argc, char **argv) {
   CLI::App app("Runs a program: generates text, or the logits of given token "
                "ids.");
   app.name("weir-run");
+  app.set_version_flag("--version", "weir-run " WEIR_VERSION);
   app.footer("Exit codes: 0 done, 1 wrong usage or input, 2 a failure while "
              "running.\nSee docs/running.md.");
   weir::RunOptions options;

@@ -13,8 +13,15 @@
 
 #include "mlir/Tools/mlir-translate/MlirTranslateMain.h"
 
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
+
 int main(int argc, char **argv) {
   weir::beginTool("weir-translate");
+  llvm::cl::SetVersionPrinter([](llvm::raw_ostream &os) {
+    os << "weir-translate " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
+  });
   weir::registerPT2Translations();
   weir::registerSpecTranslations();
   return weir::runDriver(argc, argv, [](int count, char **arguments) -> int {

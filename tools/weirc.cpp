@@ -259,6 +259,7 @@ int main(int argc, char **argv) {
                "and how; the result is\na program with the changes inside, for "
                "weir-run or for PyTorch.\n"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", "weirc " WEIR_VERSION);
   app.footer("Exit codes: 0 done; 1 wrong usage; 2 an error in the spec, the "
              "model or the dictionaries.");
 

@@ -36,6 +36,7 @@ from transformers import (
     Qwen2VLConfig,
 )
 from weir.__main__ import main
+from weir.compiler import tool
 from weir.export import check, graph, program
 
 SMALL = dict(max_batch=2, max_length=16)
@@ -294,6 +295,9 @@ def test_the_version_is_that_of_the_project(capsys):
     assert status.value.code == 0
     project = re.search(r"project\(weir VERSION (\S+)", (Path(__file__).resolve().parents[2] / "CMakeLists.txt").read_text())
     assert capsys.readouterr().out == f"weir {project[1]}\n"
+    for name in ("weirc", "weir-run", "weir-opt", "weir-translate", "weir-lsp-server"):
+        done = subprocess.run([tool(name), "--version"], capture_output=True, text=True)
+        assert done.returncode == 0 and re.match(re.escape(f"{name} {project[1]}") + r"( \(LLVM \S+\))?\n$", done.stdout), name
 
 
 def test_a_damaged_folder_is_an_error(folder, tmp_path, capsys):
