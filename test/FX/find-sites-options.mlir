@@ -14,7 +14,7 @@
 // RUN: not weir-opt %s --fx-find-sites=sites=res=a.{layer} 2>&1 | FileCheck %s --check-prefix=NOWHERE
 // NOWHERE: error: looked for modules 'a.{layer}', which no call is made in
 // RUN: not weir-opt %s --fx-find-sites=family=bert 2>&1 | FileCheck %s --check-prefix=FAMILY
-// FAMILY: error: there is no family 'bert'; there are gemma2, gemma3, gpt2, gpt_neox, granitemoe, llama, mistral, qwen2, qwen3
+// FAMILY: error: there is no family 'bert'; there are gemma2, gemma3, gpt2, gpt_neox, llama, mistral, qwen2, qwen3
 
 fx.program @main() {
   fx.return []

@@ -130,6 +130,20 @@ static std::optional<std::pair<Value, Value>> summands(Value value) {
   return std::pair(a, b);
 }
 
+/// Is this a module's value, such as a half's or a norm's, or such a value times
+/// a number that the block multiplies it with?
+static bool isNormOrFactor(CallOp call, StringRef block) {
+  while (call && call.getModulePath() == block) {
+    bool isFactor = (call.calls("aten.mul.Tensor") ||
+                     call.calls("aten.mul.Scalar")) &&
+                    call.getArgument("other") && !call.getArgumentValue("other");
+    if (!isFactor)
+      return false;
+    call = lookThrough(call.getArgumentValue("self")).getDefiningOp<CallOp>();
+  }
+  return call && !call.calls("aten.dropout.default");
+}
+
 /// A short description of where a value comes from.
 static std::string describe(ProgramOp program, Value value) {
   if (auto argument = dyn_cast<BlockArgument>(value))
@@ -356,7 +370,9 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
       return false;
     if (!norm.empty())
       return ModuleIndex::isInside(call, norm);
-    return map.given || map.loose || ModuleIndex::isInside(call, half);
+    if (map.loose)
+      return isNormOrFactor(call, block);
+    return map.given || ModuleIndex::isInside(call, half);
   };
   Value streamLeaf, unknown;
   for (Value leaf : leaves) {
