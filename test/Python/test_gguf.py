@@ -102,6 +102,7 @@ def test_a_file_says_how_positions_are_rotated(family, keys, tensors, rope, laye
     ({}, {"rope_factors_long.weight": torch.ones(4)}, (), "there is only one"),
     ({"attn_logit_softcapping": 30.0}, {}, (), "attn_logit_softcapping = 30.0, for which transformers' LlamaConfig has no place"),
     ({"attention.key_length": 16}, {}, (), "attention.key_length = 16|not those that its configuration describes"),
+    ({"split.count": 3}, {}, (), "one of 3 files of a model; merge them first"),
     ({}, {"blk.1.attn_q.bias": torch.ones(32)}, (), "no place for: blk.1.attn_q.bias"),
     ({}, {}, ("blk.2.ffn_down.weight",), "it lacks model.layers.2.mlp.down_proj.weight"),
 ], ids=lambda value: value if isinstance(value, str) else "")

@@ -100,6 +100,8 @@ class GGUFFile:
 
     def complete(self, config):
         """Writes into `config`, in place, what the file says about the model and transformers left out."""
+        if (parts := self.get("split.count", 1)) > 1:
+            raise UnsupportedModel(f"{self.path.name} is one of {parts} files of a model; merge them first (llama-gguf-split --merge)")
         if not self._is_read_by_rule:
             self._numbers(config)
             self._rotated_part(config)
