@@ -35,6 +35,16 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
       ->transform(weir::numberIn<int>(1, weir::mostThreads));
   app.add_flag("!--no-verify", options.verify,
                "do not compare the files with their hashes");
+  app.add_option("--allow-operator", options.allowedOperators,
+                 "let the program call this operator, such as "
+                 "aten.fft_rfft.default, although nobody checks what it does; "
+                 "repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--max-memory", options.maxMemory,
+                 "bytes of tensors that the reference engine may hold at once, "
+                 "such as 8G (default: 512M and 64 times the program's own, "
+                 "within three quarters of the machine's memory)")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
 
   auto *text = app.add_option_group("Prompts");
   text->add_option("-p,--prompt", options.prompts,

@@ -38,6 +38,7 @@ namespace {
 struct Options {
   CompilerOptions compiler;
   std::string output, engine = "reference";
+  std::vector<std::string> allowedOperators;
   bool json = false, remarks = false, printIR = false;
   // match
   std::vector<std::string> exports;
@@ -133,9 +134,17 @@ int run(const Options &options, StringRef command, char *argv0) {
   context.printOpOnDiagnostic(false);
   CompilerOptions compilerOptions = options.compiler;
   compilerOptions.progress = showProgress;
+  llvm::Error badName =
+      compilerOptions.operators.allowAll(options.allowedOperators);
   Compiler compiler(context, compilerOptions);
   DiagnosticList diagnostics(compiler.sources(), context, options.json,
                              [] { showProgress(""); });
+  if (badName) {
+    emitError(UnknownLoc::get(&context))
+        << "--allow-operator: " << llvm::toString(std::move(badName));
+    finish(options, diagnostics, false);
+    return 1;
+  }
   if (options.remarks) {
     // A kind of remark without a filter of its own is dropped.
     remark::RemarkCategories all{".*", ".*", ".*", ".*", ".*"};
@@ -274,6 +283,12 @@ int main(int argc, char **argv) {
                                      "and the dictionaries too");
     command->add_flag("--json", options.json,
                       "print the result and all messages as JSON");
+    command
+        ->add_option("--allow-operator", options.allowedOperators,
+                     "let the model call this operator, such as "
+                     "aten.fft_rfft.default, although nobody checks what it "
+                     "does; repeatable")
+        ->allow_extra_args(false);
     command->add_flag("--remarks", options.remarks,
                       "say what was optimised and why");
   };

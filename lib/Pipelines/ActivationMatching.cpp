@@ -146,7 +146,15 @@ private:
   compilerOptions(const ActivationMatchingOptions &options) {
     CompilerOptions result;
     result.model = options.model;
+    result.operators = options.operators;
     result.progress = options.stage;
+    return result;
+  }
+  /// The hashes are compared elsewhere; the weights are not looked at twice.
+  OpenOptions opening() const {
+    OpenOptions result;
+    result.verify = false;
+    result.engine.operators = options.operators;
     return result;
   }
   llvm::Error check() const;
@@ -348,7 +356,7 @@ llvm::Error Collection::openRecorder(StringRef key) {
         "say why");
   stage("loading the program");
   // It was written a moment ago; there is nothing to verify.
-  auto opened = Program::open(path, {/*verify=*/false});
+  auto opened = Program::open(path, opening());
   if (!opened)
     return opened.takeError();
   recorder = std::move(*opened);
@@ -425,7 +433,7 @@ llvm::Expected<CollectedActivations> Collection::run() {
     return std::move(error);
   stage("reading the text");
   // For its tokenizer; the weights are not looked at.
-  auto model = Program::open(options.model, {/*verify=*/false});
+  auto model = Program::open(options.model, opening());
   if (!model)
     return model.takeError();
   auto read = TokenWindows::read(options.text, **model, options.windows);

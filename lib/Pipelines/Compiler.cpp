@@ -107,7 +107,8 @@ LogicalResult Compiler::loadModel() {
     return emitError(where) << llvm::toString(opened.takeError());
   archive = *opened;
   options.model = path;
-  OwningOpRef<ModuleOp> imported = importPT2(*archive, &context);
+  OwningOpRef<ModuleOp> imported =
+      importPT2(*archive, &context, options.operators);
   if (!imported)
     return failure();
   // What could not run is refused here, as the runner would.
@@ -119,7 +120,7 @@ LogicalResult Compiler::loadModel() {
     return emitError(where) << path
                             << ": the program was steered before; start from "
                                "the exported model";
-  auto info = checkProgram(*archive, Manifest());
+  auto info = checkProgram(*archive, Manifest(), options.operators);
   if (!info)
     return emitError(where) << path << ": " << llvm::toString(info.takeError());
   modelInfo = std::move(*info);

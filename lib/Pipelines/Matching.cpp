@@ -139,6 +139,7 @@ Compiler::collectActivations(const ResultCache &cache, StringRef text,
   collect.spec = module();
   collect.base = base;
   collect.model = options.model;
+  collect.operators = options.operators;
   collect.sites = std::move(sites);
   collect.pairs = std::move(pairs);
   collect.text = pathBelow(base, text);

@@ -140,7 +140,8 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
       return std::move(error);
   if (Error error = out->readRecord(hasManifest ? manifestPath.str() : ""))
     return std::move(error);
-  Expected<ModelInfo> info = checkProgram(*out->pt2, out->description);
+  Expected<ModelInfo> info = checkProgram(
+      *out->pt2, out->description, options.engine.operators);
   if (!info)
     return fail("{0}: {1}", archivePath, toString(info.takeError()));
   out->info = std::move(*info);
@@ -149,12 +150,13 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
       weightsHash(*out->pt2) != out->description.model->weights)
     return fail("{0}: the weights are not those of the model that was steered",
                 archivePath);
+  out->engine = std::move(options.engine);
   return out;
 }
 
 Expected<std::unique_ptr<Engine>> Program::createEngine(EngineKind kind) const {
   if (kind == EngineKind::Reference)
-    return weir::createReferenceEngine(pt2);
+    return weir::createReferenceEngine(pt2, std::nullopt, engine);
   if (!aotPath)
     return fail("{0}: there is no AOTInductor package; make one with "
                 "`python -m weir aot`",
@@ -164,7 +166,7 @@ Expected<std::unique_ptr<Engine>> Program::createEngine(EngineKind kind) const {
 
 Expected<std::unique_ptr<Engine>>
 Program::createReferenceEngine(ArrayRef<size_t> outputs) const {
-  return weir::createReferenceEngine(pt2, outputs);
+  return weir::createReferenceEngine(pt2, outputs, engine);
 }
 
 Expected<std::unique_ptr<Tokenizer>> Program::loadTokenizer() const {

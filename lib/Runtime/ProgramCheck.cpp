@@ -119,15 +119,16 @@ Expected<std::optional<Manifest>> readSteering(const Archive &archive) {
   return std::move(*record);
 }
 
-Error checkCalls(const Archive &archive) {
+Error checkCalls(const Archive &archive, const OperatorPolicy &operators) {
   if (Error error = checkGraph(archive))
     return error;
-  return reference::buildGraph(archive.model()).takeError();
+  return reference::buildGraph(archive.model(), operators).takeError();
 }
 
 Expected<ModelInfo> checkProgram(const Archive &archive,
-                                 const Manifest &description) {
-  if (Error error = checkCalls(archive))
+                                 const Manifest &description,
+                                 const OperatorPolicy &operators) {
+  if (Error error = checkCalls(archive, operators))
     return std::move(error);
   Expected<StringRef> text = textRecord(archive, "extra/weir.json");
   if (!text)

@@ -148,11 +148,19 @@ Error Job::open() {
       return fail("--knob: knob '{0}' is given twice", knob->first);
     commonKnobs.push_back(std::move(*knob));
   }
+  OpenOptions how;
+  how.verify = options.verify;
+  how.engine.maxMemory = options.maxMemory;
+  if (Error error = how.engine.operators.allowAll(options.allowedOperators))
+    return fail("--allow-operator: {0}", toString(std::move(error)));
   Expected<std::unique_ptr<Program>> opened =
-      Program::open(options.program, {options.verify});
+      Program::open(options.program, how);
   if (!opened)
     return opened.takeError();
   program = std::move(*opened);
+  for (const std::string &warning :
+       how.engine.operators.warnings(program->archive().model()))
+    err << "weir-run: warning: " << warning << "\n";
   if (!options.recordFile.empty() && program->manifest().records.empty())
     return fail("--record: the program records nothing");
   return Error::success();

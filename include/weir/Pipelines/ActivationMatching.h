@@ -23,6 +23,7 @@
 
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Matching/Coactivation.h"
+#include "weir/Operators/Operators.h"
 #include "weir/Runtime/TokenWindows.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -53,6 +54,8 @@ struct ActivationMatchingOptions {
   std::string base = ".";
   /// The exported model (.pt2).
   std::string model;
+  /// What the model may call.
+  OperatorPolicy operators;
 
   /// Dictionaries; one may be there twice.
   std::vector<ActivationSite> sites;

@@ -11,6 +11,7 @@
 
 #include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Operators/Operators.h"
 #include "weir/Pipelines/MatchReport.h"
 #include "weir/Pipelines/Report.h"
 #include "weir/Runtime/Manifest.h"
@@ -30,6 +31,8 @@ struct CompilerOptions {
   std::string spec;
   /// The exported model; empty to take the one that the spec names.
   std::string model;
+  /// What the model may call.
+  OperatorPolicy operators;
   /// Folder of cached matches; empty for $WEIR_CACHE or ~/.cache/weir.
   std::string cache;
   /// Threads that matching may use; 0 for as many as there are cores.

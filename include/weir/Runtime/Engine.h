@@ -9,6 +9,7 @@
 #ifndef WEIR_RUNTIME_ENGINE_H
 #define WEIR_RUNTIME_ENGINE_H
 
+#include "weir/Operators/Operators.h"
 #include "weir/Program/Archive.h"
 
 #include "llvm/ADT/ArrayRef.h"
@@ -49,13 +50,23 @@ public:
   run(llvm::ArrayRef<at::Tensor> inputs) = 0;
 };
 
+struct EngineOptions {
+  /// What the program may call.
+  OperatorPolicy operators;
+  /// Bytes of tensors that a run may hold at once, beside the program's own.
+  /// Without: 512 MiB and 64 times the bytes of the program's tensors, within
+  /// three quarters of the machine's memory.
+  std::optional<uint64_t> maxMemory;
+};
+
 /// Walks the graph of the archive: one dispatcher call a node, bit-equal to
 /// Python's eager `ExportedProgram.module()`. The whole graph is checked here,
-/// before anything runs: unknown operators, values used before they are defined
+/// before anything runs: operators that `options` does not allow, values used before they are defined
 /// or defined twice, arguments that are missing, unknown or of another type than
 /// the operator's schema, results that do not fit. Weights are mapped from the
 /// file copy-on-write: what the program mutates becomes private memory, page by
-/// page, and the file is never written.
+/// page, and the file is never written. A run that would hold more memory than it
+/// may is an error at its node.
 ///
 /// With `wanted`, only what these outputs need is run: a reading of the middle of
 /// a model does not pay for the layers after it. The other outputs are undefined
@@ -64,7 +75,8 @@ public:
 llvm::Expected<std::unique_ptr<Engine>>
 createReferenceEngine(
     std::shared_ptr<Archive> archive,
-    std::optional<llvm::ArrayRef<size_t>> wanted = std::nullopt);
+    std::optional<llvm::ArrayRef<size_t>> wanted = std::nullopt,
+    const EngineOptions &options = {});
 
 /// Runs an AOTInductor package that was compiled from `archive`'s program. The
 /// package may leave its weights out; they are then mapped from the archive.

@@ -27,6 +27,8 @@ struct OpenOptions {
   /// manifest with its own checksums, and the weights with the hash of the model
   /// that was steered. Reads all of it.
   bool verify = true;
+  /// For the engines that are made of it.
+  EngineOptions engine;
 };
 
 /// A folder with a manifest.json, or a single .pt2. A .pt2 whose folder holds a
@@ -67,6 +69,7 @@ private:
   /// Compares the manifest with the archive's record of the steering, or takes
   /// that for one. `manifestPath` is empty without a manifest.
   llvm::Error readRecord(llvm::StringRef manifestPath);
+  EngineOptions engine;
   std::shared_ptr<Archive> pt2;
   std::optional<std::string> aotPath;
   ModelInfo info;

@@ -14,6 +14,7 @@
 #ifndef WEIR_RUNTIME_PROGRAMCHECK_H
 #define WEIR_RUNTIME_PROGRAMCHECK_H
 
+#include "weir/Operators/Operators.h"
 #include "weir/Program/Archive.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/ModelInfo.h"
@@ -25,8 +26,10 @@ namespace weir {
 llvm::Expected<std::optional<Manifest>> readSteering(const Archive &archive);
 
 /// Whether the program can run: its graph (`checkGraph`), and each call against
-/// the schema of its operator. Errors name the node.
-llvm::Error checkCalls(const Archive &archive);
+/// the schema of its operator, which `operators` has to allow. Errors name the
+/// node.
+llvm::Error checkCalls(const Archive &archive,
+                       const OperatorPolicy &operators = {});
 
 /// Checks an archive against what `description` says of its inputs and outputs:
 /// their number, names, dtypes and ranks, one column a knob, one a feature that
@@ -34,7 +37,8 @@ llvm::Error checkCalls(const Archive &archive);
 /// that of a model as it was exported. Includes `checkCalls`.
 /// Returns extra/weir.json.
 llvm::Expected<ModelInfo> checkProgram(const Archive &archive,
-                                       const Manifest &description);
+                                       const Manifest &description,
+                                       const OperatorPolicy &operators = {});
 
 } // namespace weir
 

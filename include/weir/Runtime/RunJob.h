@@ -24,6 +24,9 @@ struct RunOptions {
   std::string engine = "auto";
   int threads = 0; ///< 0: as many as the tensor library likes
   bool verify = true;
+  std::vector<std::string> allowedOperators;
+  /// See EngineOptions.
+  std::optional<uint64_t> maxMemory;
 
   std::vector<std::string> prompts;
   std::string promptsFile;

@@ -17,6 +17,8 @@
 
 #include "SymbolicMath.h"
 
+#include "weir/Operators/Operators.h"
+
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Error.h"
@@ -61,6 +63,10 @@ struct Node {
   /// The operator, or a Python builtin on symbolic numbers if there is none.
   std::optional<c10::OperatorHandle> op;
   SymbolicOp symbolic{};
+  /// Its row of the catalogue; null if the user allowed it by name.
+  const OperatorInfo *info = nullptr;
+  /// Operands whose integers have to be small, see OperatorInfo::small.
+  llvm::SmallVector<uint8_t, 2> smallOperands;
   llvm::SmallVector<Operand, 6> operands;
   /// Where results go; noSlot for one that is dropped.
   llvm::SmallVector<Slot, 2> results;
@@ -91,8 +97,9 @@ struct Graph {
 };
 
 /// Builds the graph of an exported program. Errors name the node and what is
-/// wrong with it.
-llvm::Expected<Graph> buildGraph(const llvm::json::Object &model);
+/// wrong with it; the first is an operator that `policy` does not allow.
+llvm::Expected<Graph> buildGraph(const llvm::json::Object &model,
+                                 const OperatorPolicy &policy = {});
 
 /// Notes after which node each value can be dropped.
 void findLastUses(Graph &graph);

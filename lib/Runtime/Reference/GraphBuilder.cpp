@@ -19,16 +19,11 @@ using namespace llvm;
 namespace weir::reference {
 namespace {
 
-/// Operators that a graph from a file must not reach: they open files or take
-/// storages and raw sizes on trust.
-bool isForbidden(StringRef name) {
-  return StringSwitch<bool>(name)
-      .Cases({"aten::from_file", "aten::set_", "aten::set", "aten::set_out"},
-             true)
-      .Cases({"aten::resize_", "aten::resize", "aten::resize_as_"}, true)
-      .Cases({"aten::empty_strided_cuda", "aten::set_data", "aten::record_stream"},
-             true)
-      .Default(false);
+/// Whether the catalogue wants an argument's integers to be small.
+bool isSmall(const OperatorInfo &info, StringRef argument) {
+  SmallVector<StringRef, 5> names;
+  StringRef(info.small).split(names, ',', -1, /*KeepEmpty=*/false);
+  return is_contained(names, argument);
 }
 
 class Builder {
@@ -143,20 +138,14 @@ Error Builder::readInputs(const json::Array &inputs, const json::Array &specs) {
 Error Builder::readOperator(Node &out, const json::Array &inputs) {
   SmallVector<StringRef, 3> parts;
   StringRef(out.target).drop_front(strlen("torch.ops.")).split(parts, '.');
-  if (parts.size() == 2 && parts[0] == "higher_order")
-    return fail("higher-order operators are not supported; export the model "
-                "under torch.no_grad(), or call run_decompositions() on the "
-                "exported program");
   if (parts.size() != 3)
     return fail("not the name of an operator overload");
   std::string name = (parts[0] + "::" + parts[1]).str();
-  if (isForbidden(name))
-    return fail("this operator is not allowed in a program");
   std::optional<c10::OperatorHandle> op =
       c10::Dispatcher::singleton().findSchema(
           {name, parts[2] == "default" ? std::string() : parts[2].str()});
   if (!op)
-    return fail("unknown operator");
+    return fail("LibTorch has no such operator");
   out.op = *op;
 
   StringMap<const json::Object *> given;
@@ -196,6 +185,10 @@ Error Builder::readOperator(Node &out, const json::Array &inputs) {
     out.operands.push_back(std::move(*operand));
     given.erase(it);
   }
+  if (out.info)
+    for (auto [index, parameter] : enumerate(schema.arguments()))
+      if (isSmall(*out.info, parameter.name()))
+        out.smallOperands.push_back(index);
   if (!given.empty())
     return fail("the operator has no argument '{0}'", given.begin()->first());
   return Error::success();
@@ -321,6 +314,7 @@ Error Builder::readNode(const json::Object &node) {
   if (!target || !inputs || !outputs)
     return fail("\"target\", \"inputs\" or \"outputs\" is missing");
   out.target = target->str();
+  out.info = findOperator(*target);
   if (Error error = target->starts_with("torch.ops.")
                         ? readOperator(out, *inputs)
                         : readBuiltin(out, *inputs))
@@ -416,7 +410,10 @@ Expected<Graph> Builder::build() {
 
 } // namespace
 
-Expected<Graph> buildGraph(const json::Object &model) {
+Expected<Graph> buildGraph(const json::Object &model,
+                           const OperatorPolicy &policy) {
+  if (Error error = policy.check(model))
+    return std::move(error);
   return Builder(model).build();
 }
 

@@ -9,8 +9,11 @@
 #include "../Support.h"
 #include "../TorchSupport.h"
 #include "Graph.h"
+#include "Guards.h"
+#include "MemoryBudget.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/ScopeExit.h"
 
 #include <ATen/core/stack.h>
@@ -28,7 +31,7 @@ class ReferenceEngine final : public Engine {
 public:
   static Expected<std::unique_ptr<Engine>>
   create(std::shared_ptr<Archive> archive,
-         std::optional<ArrayRef<size_t>> wanted);
+         std::optional<ArrayRef<size_t>> wanted, const EngineOptions &options);
 
   StringRef name() const override { return "reference"; }
   ArrayRef<ProgramInput> inputs() const override { return declared; }
@@ -52,13 +55,27 @@ private:
   /// runs.
   std::vector<IValue> values;
   torch::jit::Stack stack;
+  std::optional<MemoryBudget> memory;
 };
+
+/// Bytes of the tensors that an archive holds, each record once.
+uint64_t tensorBytes(const Archive &archive) {
+  DenseSet<uint64_t> seen;
+  uint64_t bytes = 0;
+  for (const StringMap<ArchiveTensor> *tensors :
+       {&archive.weights(), &archive.constants()})
+    for (const auto &entry : *tensors)
+      if (seen.insert(entry.second.fileOffset).second)
+        bytes += entry.second.bytes.size();
+  return bytes;
+}
 
 Expected<std::unique_ptr<Engine>>
 ReferenceEngine::create(std::shared_ptr<Archive> archive,
-                        std::optional<ArrayRef<size_t>> wanted) {
+                        std::optional<ArrayRef<size_t>> wanted,
+                        const EngineOptions &options) {
   auto engine = std::make_unique<ReferenceEngine>();
-  Expected<Graph> graph = buildGraph(archive->model());
+  Expected<Graph> graph = buildGraph(archive->model(), options.operators);
   if (!graph)
     return fail("{0}: {1}", archive->path(), toString(graph.takeError()));
   engine->graph = std::move(*graph);
@@ -72,11 +89,21 @@ ReferenceEngine::create(std::shared_ptr<Archive> archive,
   if (!tensors)
     return tensors.takeError();
   engine->tensors = std::move(*tensors);
+  uint64_t bytes = tensorBytes(*archive);
+  engine->memory.emplace(
+      options.maxMemory.value_or(defaultMemoryLimit(bytes)));
   engine->values.resize(engine->graph.kinds.size());
   for (const Graph::Binding &binding : engine->graph.bindings) {
     Expected<at::Tensor> tensor = engine->tensors->get(binding.fqn);
     if (!tensor)
       return fail("{0}: {1}", archive->path(), toString(tensor.takeError()));
+    // With strides of zero a payload of one number is of any size.
+    try {
+      checkResult(*tensor, std::max(bytes, engine->memory->limit()));
+    } catch (const std::exception &exception) {
+      return fail("{0}: '{1}': {2}", archive->path(), binding.fqn,
+                  messageOf(exception));
+    }
     engine->values[binding.slot] = std::move(*tensor);
   }
   if (wanted)
@@ -115,23 +142,30 @@ void ReferenceEngine::runNode(const Node &node) {
   stack.clear();
   for (const Operand &operand : node.operands)
     stack.push_back(evaluate(operand, values));
-  if (node.op)
+  if (node.op) {
+    checkArguments(node, stack);
     node.op->callBoxed(stack);
-  else
+  } else {
     stack = {applySymbolicOp(node.symbolic, stack)};
+  }
 
   if (node.listResult) {
     std::vector<at::Tensor> list = stack.at(0).toTensorVector();
     TORCH_CHECK(list.size() == node.results.size(), "the list has ",
                 list.size(), " tensors, the graph names ", node.results.size());
-    for (auto [slot, tensor] : zip(node.results, list))
+    for (auto [slot, tensor] : zip(node.results, list)) {
+      TORCH_CHECK(tensor.defined(), "the list lacks a tensor");
+      checkResult(tensor, memory->limit());
       values[slot] = std::move(tensor);
+    }
   } else {
     TORCH_CHECK(stack.size() >= node.results.size(), "results are missing");
     for (auto [slot, value] : zip(node.results, stack)) {
       if (slot == noSlot)
         continue;
       checkKind(value, graph.kinds[slot], graph.names[slot]);
+      if (value.isTensor())
+        checkResult(value.toTensor(), memory->limit());
       values[slot] = std::move(value);
     }
   }
@@ -161,6 +195,7 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
   if (Error error = checkInputs(declared, inputs))
     return std::move(error);
   c10::InferenceMode guard;
+  MemoryBudget::Scope scope(*memory);
   for (auto [slot, tensor] : zip(graph.inputs, inputs))
     values[slot] = tensor;
 
@@ -195,9 +230,10 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
 
 Expected<std::unique_ptr<Engine>>
 createReferenceEngine(std::shared_ptr<Archive> archive,
-                      std::optional<ArrayRef<size_t>> wanted) {
+                      std::optional<ArrayRef<size_t>> wanted,
+                      const EngineOptions &options) {
   try {
-    return ReferenceEngine::create(std::move(archive), wanted);
+    return ReferenceEngine::create(std::move(archive), wanted, options);
   } catch (const std::exception &exception) {
     return fail("{0}", messageOf(exception));
   }

@@ -356,6 +356,12 @@ OwningOpRef<ModuleOp> Importer::run() {
     error() << llvm::toString(std::move(wrong));
     return {};
   }
+  if (llvm::Error refused = operators.check(archive.model())) {
+    error() << llvm::toString(std::move(refused));
+    return {};
+  }
+  for (const std::string &warning : operators.warnings(archive.model()))
+    emitWarning(loc) << warning;
   findTables(archive.model());
   OwningOpRef<ModuleOp> module(ModuleOp::create(loc));
   builder.setInsertionPointToStart(module->getBody());
@@ -383,6 +389,7 @@ OwningOpRef<ModuleOp> Importer::run() {
 }
 
 OwningOpRef<ModuleOp> weir::importPT2(const Archive &archive,
-                                      MLIRContext *context) {
-  return Importer(archive, context).run();
+                                      MLIRContext *context,
+                                      const OperatorPolicy &operators) {
+  return Importer(archive, context, operators).run();
 }

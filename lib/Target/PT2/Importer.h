@@ -40,8 +40,10 @@ private:
 /// Takes in a graph that `checkGraph` has found to hold together.
 class Importer {
 public:
-  Importer(const Archive &archive, mlir::MLIRContext *context)
-      : archive(archive), context(context), builder(context),
+  Importer(const Archive &archive, mlir::MLIRContext *context,
+           const OperatorPolicy &operators)
+      : archive(archive), context(context), operators(operators),
+        builder(context),
         loc(mlir::FileLineColLoc::get(context, archive.path(), 0, 0)) {}
 
   mlir::OwningOpRef<mlir::ModuleOp> run();
@@ -93,6 +95,7 @@ private:
 
   const Archive &archive;
   mlir::MLIRContext *context;
+  const OperatorPolicy &operators;
   mlir::OpBuilder builder;
   mlir::Location loc;
   fx::ProgramOp program;

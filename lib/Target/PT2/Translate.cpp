@@ -59,6 +59,11 @@ void weir::registerPT2Translations() {
       "archive",
       llvm::cl::desc("The archive that a program's weights come from"),
       llvm::cl::value_desc("file.pt2"));
+  static llvm::cl::list<std::string> allowed(
+      "allow-operator",
+      llvm::cl::desc("Import a program that calls this operator, such as "
+                     "aten.fft_rfft.default, although the catalogue lacks it"),
+      llvm::cl::value_desc("name"));
   static TranslateToMLIRRegistration toMLIR(
       "import-pt2", "a torch.export archive as an fx.program",
       [](llvm::SourceMgr &sources, MLIRContext *context)
@@ -76,7 +81,14 @@ void weir::registerPT2Translations() {
               << llvm::toString(archive.takeError());
           return {};
         }
-        return importPT2(**archive, context);
+        OperatorPolicy operators;
+        for (const std::string &name : allowed)
+          if (llvm::Error error = operators.allow(name)) {
+            emitError(UnknownLoc::get(context))
+                << "--allow-operator: " << llvm::toString(std::move(error));
+            return {};
+          }
+        return importPT2(**archive, context, operators);
       });
   static TranslateFromMLIRRegistration fromMLIR(
       "export-pt2", "an fx.program as a torch.export archive",

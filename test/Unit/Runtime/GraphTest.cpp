@@ -89,20 +89,54 @@ TEST(Graph, Operators) {
   auto with = [&](const std::string &target) {
     return simple().node(target, {{"self", tensor("x")}}, {tensor("y")});
   };
-  expectError(with("torch.ops.aten.no_such_thing.default"), "unknown operator");
-  expectError(with("torch.ops.aten.add.NoOverload"), "unknown operator");
-  expectError(with("torch.ops.aten"), "not the name of an operator overload");
-  expectError(with("os.system"), "os.system: unknown operator");
+  expectError(with("torch.ops.aten.no_such_thing.default"),
+              "node 0 calls aten.no_such_thing.default, which is not one of the "
+              "operators that a program may call");
+  expectError(with("torch.ops.aten.add.NoOverload"), "not one of the operators");
+  expectError(with("torch.ops.aten"), "not one of the operators");
+  expectError(with("aten.relu.default"), "not one of the operators");
+  expectError(with("os.system"), "node 0 calls os.system, which is not one of");
   expectError(with("torch.ops.higher_order.cond"), "higher-order operators");
   expectError(simple().node("torch.ops.aten.from_file.default",
                             {{"filename", R"({"as_string": "/etc/passwd"})"}},
                             {tensor("y")}),
-              "not allowed in a program");
+              "--allow-operator aten.from_file.default");
   expectError(simple().node("torch.ops.aten.resize_.default",
                             {{"self", tensor("x")},
                              {"size", R"({"as_ints": [1000000]})"}},
                             {tensor("y")}),
-              "not allowed in a program");
+              "--allow-operator aten.resize_.default");
+}
+
+TEST(Graph, OperatorsThatTheUserAllows) {
+  auto with = [](const std::string &target) {
+    return simple()
+        .node(target, {{"self", tensor("x")}}, {tensor("y")})
+        .output("y");
+  };
+  OperatorPolicy policy;
+  EXPECT_OK(policy.allow("torch.ops.aten.fft_rfft.default"));
+  EXPECT_OK(policy.allow("aten.no_such_thing.default"));
+  EXPECT_OK(policy.allow("_operator.concat"));
+  EXPECT_OK(buildGraph(with("torch.ops.aten.fft_rfft.default").object(), policy));
+  EXPECT_ERROR(
+      buildGraph(with("torch.ops.aten.fft_irfft.default").object(), policy),
+      "calls aten.fft_irfft.default");
+  EXPECT_ERROR(
+      buildGraph(with("torch.ops.aten.no_such_thing.default").object(), policy),
+      "LibTorch has no such operator");
+  EXPECT_ERROR(buildGraph(with("_operator.concat").object(), policy),
+               "_operator.concat: unknown operator");
+}
+
+TEST(Graph, EveryBuiltinOfTheCatalogueIsKnown) {
+  size_t count = 0;
+  for (const OperatorInfo &info : operatorCatalogue())
+    if (info.isBuiltin()) {
+      ++count;
+      EXPECT_TRUE(parseSymbolicOp(info.name).has_value()) << info.name.str();
+    }
+  EXPECT_GT(count, 20u);
 }
 
 TEST(Graph, ArgumentsFollowTheSchema) {

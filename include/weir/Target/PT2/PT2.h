@@ -10,6 +10,7 @@
 #define WEIR_TARGET_PT2_PT2_H
 
 #include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Operators/Operators.h"
 #include "weir/Program/Archive.h"
 
 #include "mlir/IR/OwningOpRef.h"
@@ -23,9 +24,12 @@ namespace weir {
 /// named @main. No weight is read. The archive is not trusted: a graph that uses
 /// a value before its definition, defines a name twice, does not fit its
 /// signature or its payloads, or has another major version of the schema is
-/// refused with a diagnostic, and the result is null.
-mlir::OwningOpRef<mlir::ModuleOp> importPT2(const Archive &archive,
-                                            mlir::MLIRContext *context);
+/// refused with a diagnostic, and the result is null; so is one that calls an
+/// operator that `operators` does not allow. One that only the user allowed gives
+/// a warning.
+mlir::OwningOpRef<mlir::ModuleOp>
+importPT2(const Archive &archive, mlir::MLIRContext *context,
+          const OperatorPolicy &operators = {});
 
 /// Computes the bytes of a constant: dense, row-major, little-endian elements
 /// of the op's result type. Reports its own errors.

@@ -1,0 +1,97 @@
+//===- PolicyTest.cpp - What programs may call ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Operators/Operators.h"
+
+#include <gtest/gtest.h>
+
+using namespace llvm;
+using namespace weir;
+
+namespace {
+
+json::Object programThatCalls(std::vector<std::string> targets) {
+  json::Array nodes;
+  for (const std::string &target : targets)
+    nodes.push_back(json::Object{{"target", target}, {"name", "call"}});
+  return json::Object{
+      {"graph_module",
+       json::Object{{"graph", json::Object{{"nodes", std::move(nodes)}}}}}};
+}
+
+std::string errorOf(Error error) {
+  return error ? toString(std::move(error)) : "";
+}
+
+TEST(Operators, RowsAreFoundByWhatArchivesWrite) {
+  const OperatorInfo *add = findOperator("torch.ops.aten.add.Tensor");
+  ASSERT_TRUE(add);
+  EXPECT_EQ(add->name, "aten.add.Tensor");
+  EXPECT_EQ(add->effect, OperatorEffect::None);
+  ASSERT_TRUE(findOperator("torch.ops.aten.index_put_.default"));
+  EXPECT_EQ(findOperator("torch.ops.aten.index_put_.default")->written, 0);
+  EXPECT_TRUE(findOperator("_operator.mul"));
+  // Each has one way of being written.
+  EXPECT_FALSE(findOperator("aten.add.Tensor"));
+  EXPECT_FALSE(findOperator("torch.ops._operator.mul"));
+  EXPECT_FALSE(findOperator("torch.ops.aten.add"));
+  EXPECT_FALSE(findOperator(""));
+}
+
+TEST(Operators, NoRowIsThereTwice) {
+  for (const OperatorInfo &info : operatorCatalogue()) {
+    std::string target =
+        info.isBuiltin() ? info.name.str() : ("torch.ops." + info.name).str();
+    EXPECT_EQ(findOperator(target), &info) << target;
+  }
+}
+
+TEST(Operators, TheFirstThatIsNotAllowedIsNamed) {
+  OperatorPolicy policy;
+  EXPECT_EQ(errorOf(policy.check(programThatCalls(
+                {"torch.ops.aten.add.Tensor", "torch.ops.aten.set_.default",
+                 "torch.ops.aten._print.default"}))),
+            "node 1 ('call') calls aten.set_.default, which is not one of the "
+            "operators that a program may call: export the model without it or, "
+            "if you trust the archive as you trust code, give --allow-operator "
+            "aten.set_.default (what is built with it needs it again when it "
+            "runs)");
+  EXPECT_EQ(errorOf(policy.check(programThatCalls({"_operator.add"}))), "");
+  EXPECT_NE(errorOf(policy.check(
+                        programThatCalls({"torch.ops.higher_order.cond"})))
+                .find("run_decompositions()"),
+            std::string::npos);
+  // Others say what is wrong with these.
+  EXPECT_EQ(errorOf(policy.check(json::Object{})), "");
+}
+
+TEST(Operators, WhatTheUserNamesIsAllowedWithAWarning) {
+  json::Object program = programThatCalls({"torch.ops.aten.fft_rfft.default",
+                                           "torch.ops.aten.fft_rfft.default",
+                                           "torch.ops.aten.add.Tensor"});
+  OperatorPolicy policy;
+  EXPECT_EQ(errorOf(policy.allowAll({"aten.fft_rfft.default", "aten.add.Tensor",
+                                  "aten.fft_fft.default"})),
+            "");
+  EXPECT_EQ(errorOf(policy.check(program)), "");
+  std::vector<std::string> warnings = policy.warnings(program);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("aten.fft_rfft.default"), std::string::npos);
+}
+
+TEST(Operators, NamesAreThoseOfOverloads) {
+  OperatorPolicy policy;
+  for (const char *name : {"", "aten", "aten.fft_rfft", "aten..default",
+                           "aten.a.b.c", "aten.add Tensor", "torch.ops.aten",
+                           "aten::fft_rfft", "*"})
+    EXPECT_NE(errorOf(policy.allow(name)).find("is not the name of an"),
+              std::string::npos)
+        << name;
+}
+
+} // namespace
