@@ -204,14 +204,20 @@ TEST(ReferenceEngine, OperatorErrorsNameTheNodeAndLeaveTheEngineUsable) {
 }
 
 TEST(ReferenceEngine, HostileSizesAreErrors) {
-  auto engine = engineFor(
+  auto strided = std::make_shared<TestArchive>(
       GraphText()
           .input("x", 7, {-1})
           .node("torch.ops.aten.as_strided.default",
                 {{"self", tensor("x")}, {"size", R"({"as_ints": [1000000]})"},
                  {"stride", R"({"as_ints": [1]})"}},
                 {tensor("y")})
-          .output("y"));
+          .output("y")
+          .object());
+  EXPECT_ERROR(createReferenceEngine(strided),
+               "node 0 calls aten.as_strided.default, which is not one of");
+  EngineOptions options;
+  EXPECT_OK(options.operators.allow("aten.as_strided.default"));
+  auto engine = valueOf(createReferenceEngine(strided, std::nullopt, options));
   EXPECT_ERROR(engine->run({at::ones({3})}), "node 0");
   engine = engineFor(
       GraphText()

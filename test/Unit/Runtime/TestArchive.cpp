@@ -139,6 +139,14 @@ TestArchive &TestArchive::tied(const std::string &fqn, const std::string &to) {
   return *this;
 }
 
+TestArchive &TestArchive::stretch(const std::string &fqn,
+                                  std::vector<int64_t> sizes) {
+  ArchiveTensor &entry = tensors.find(fqn)->second;
+  entry.sizes.assign(sizes.begin(), sizes.end());
+  entry.strides.assign(sizes.size(), 0);
+  return *this;
+}
+
 std::vector<float> TestArchive::stored(const std::string &fqn) const {
   const ArchiveTensor &entry = tensors.find(fqn)->second;
   std::vector<float> out(entry.bytes.size() / sizeof(float));

@@ -56,6 +56,8 @@ public:
                       std::vector<int64_t> sizes);
   /// Another name for a weight's bytes.
   TestArchive &tied(const std::string &fqn, const std::string &to);
+  /// The same numbers over and over: sizes with strides of zero.
+  TestArchive &stretch(const std::string &fqn, std::vector<int64_t> sizes);
   /// What the file holds now.
   std::vector<float> stored(const std::string &fqn) const;
 
