@@ -169,7 +169,8 @@ public:
     json::Object graph{{"inputs", std::move(graphInputs)},
                        {"outputs", json::Array{json::Object(output)}},
                        {"nodes", std::move(nodes)},
-                       {"tensor_values", std::move(tensorValues)}};
+                       {"tensor_values", std::move(tensorValues)},
+                       {"sym_int_values", std::move(symbolValues)}};
     json::Object signature{
         {"input_specs", std::move(inputSpecs)},
         {"output_specs",
@@ -213,6 +214,11 @@ private:
     meta["sizes"] = std::move(sizes);
     tensorValues[name] = std::move(meta);
     tensors.push_back(name.str());
+  }
+
+  void symbol(const std::string &name) {
+    symbolValues[name] = json::Object{{"as_int", 1}};
+    symbols.push_back(name);
   }
 
   std::string anyTensor() {
@@ -307,7 +313,7 @@ private:
             json::Object{{"name", "a"}, {"arg", anyInteger()}});
       results.push_back(json::Object{
           {"as_sym_int", json::Object{{"as_name", result}}}});
-      symbols.push_back(result);
+      symbol(result);
     } else {
       auto [name, overload] =
           StringRef(info.name).drop_front(strlen("aten.")).split('.');
@@ -345,9 +351,12 @@ private:
         default:
           results.push_back(
               json::Object{{"as_sym_int", json::Object{{"as_name", one}}}});
-          symbols.push_back(one);
+          symbol(one);
         }
       }
+      // Nobody compares what a graph says of values inside of it.
+      for (const std::string &one : defined)
+        tensorValues[one] = metaOf(7, {2, 3, 8});
       tensors.insert(tensors.end(), defined.begin(), defined.end());
     }
     nodes.push_back(json::Object{
@@ -361,7 +370,7 @@ private:
 
   ArrayRef<std::byte> bytes;
   json::Array graphInputs, inputSpecs, nodes;
-  json::Object tensorValues;
+  json::Object tensorValues, symbolValues;
   std::vector<std::string> tensors, symbols;
 };
 

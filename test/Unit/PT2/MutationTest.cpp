@@ -132,8 +132,10 @@ protected:
     FakeArchive archive{json::Object(document)};
     errors = 0;
     OwningOpRef<ModuleOp> module = importPT2(archive, &context);
-    // The check knows all reasons that the importer has.
+    // The checks know all reasons that the importer has.
     std::string reason = llvm::toString(checkGraph(archive));
+    if (reason.empty())
+      reason = llvm::toString(OperatorPolicy().check(archive.model()));
     EXPECT_EQ(reason.empty(), static_cast<bool>(module))
         << what << ": " << lastError;
     if (!module) {
