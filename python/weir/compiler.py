@@ -46,14 +46,16 @@ def _line(diagnostic: dict) -> str:
 
 
 def flags(options: dict) -> list[str]:
-    """{"model": "a.pt2", "remarks": True} -> ["--model", "a.pt2", "--remarks"]; None and False are left out."""
+    """{"model": "a.pt2", "remarks": True} -> ["--model", "a.pt2", "--remarks"]; None and False are left out, and a list
+    gives its flag once for each of its elements."""
     words = []
     for name, value in options.items():
         if value is None or value is False:
             continue
-        words.append("--" + name.replace("_", "-"))
-        if value is not True:
-            words.append(str(value))
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            words.append("--" + name.replace("_", "-"))
+            if one is not True:
+                words.append(str(one))
     return words
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import families
 import numpy
 import pytest
-from weir.compiler import tool
+from weir.compiler import flags, tool
 
 NAME = "aten.special_expit.default"
 SPEC = """weir: 1
@@ -77,6 +77,11 @@ def test_named_operator_is_named_again_to_run(folder):
     assert ran.returncode == 0, ran.stderr
     assert f"weir-run: warning: the program calls {NAME}" in ran.stderr
     assert numpy.load(logits).shape == (1, 3, families.VOCABULARY)
+
+
+def test_python_names_several():
+    assert flags({"allow_operator": ["a.b.c", "a.d.e"], "json": True}) == [
+        "--allow-operator", "a.b.c", "--allow-operator", "a.d.e", "--json"]
 
 
 def test_memory_is_bounded(folder):
