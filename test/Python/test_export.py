@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from transformers import (
 )
 from weir.__main__ import main
 from weir.compiler import tool
+from weir.errors import WeirWarning
 from weir.export import check, graph, program
 
 SMALL = dict(max_batch=2, max_length=16)
@@ -287,6 +289,17 @@ def test_a_fault_of_a_library_is_one_line(folder, tmp_path, capsys, monkeypatch)
         monkeypatch.setattr(graph, "trace", broken)
         error = fails(capsys, str(folder), "-o", str(tmp_path / "model.pt2"), *SMALL_OPTIONS)
         assert "memory" in error if kind is MemoryError else f"{kind.__name__}: out of range" in error
+
+
+def test_a_warning_is_one_line_and_those_of_libraries_are_not_shown(folder, tmp_path, capsys, monkeypatch):
+    def warned(*arguments, **options):
+        warnings.warn("of a library")
+        warnings.warn("of Weir", WeirWarning)
+        raise weir.export.ExportError("so far")
+
+    monkeypatch.setattr(weir.export, "export", warned)
+    assert main(["export", str(folder), "-o", str(tmp_path / "model.pt2")]) == 1
+    assert capsys.readouterr().err == "warning: of Weir\nerror: so far\n"
 
 
 def test_the_version_is_that_of_the_project(capsys):

@@ -15,7 +15,7 @@ import warnings
 from typing import Iterator
 
 from ..compiler import tool
-from ..errors import WeirError
+from ..errors import WeirError, WeirWarning
 
 _SYSTEM = {"role": "system", "content": "Be kind."}
 _QUESTION = {"role": "user", "content": "Name a river."}
@@ -130,7 +130,7 @@ def templates(tokenizer) -> dict[str, str]:
         given = {"default": given}
     if not available():
         warnings.warn("the chat template is left out, since weirc is not built to compare it with: "
-                      "export again after ./bootstrap build")
+                      "export again after ./bootstrap build", WeirWarning)
         return {}
     kept = {}
     for name, source in given.items():
@@ -141,5 +141,5 @@ def templates(tokenizer) -> dict[str, str]:
             called = "the chat template" if len(given) == 1 else f"the chat template {name!r}"
             warnings.warn(f"{called} is left out, since weir-run renders it otherwise than transformers. {where}. "
                           "Give the tokenizer a template that both render alike and export again "
-                          "(docs/chat-templates.md says what is not supported)")
+                          "(docs/chat-templates.md says what is not supported)", WeirWarning)
     return kept
