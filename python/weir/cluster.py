@@ -3,8 +3,9 @@
 """The parts of a match as tasks of a Ray cluster.
 
 A part is a pair of layers, or a block of rows of one. Its result lies in the cache under the hash of what
-it is made from, and appears there whole or not at all. So the tasks return nothing but weirc's messages, a
-part whose worker is lost is started once more, and a run that was killed goes on with what is missing.
+it is made from, and appears there whole or not at all. So the tasks return nothing but weirc's messages, as
+bytes: nothing that a worker sends is unpickled here. A part whose worker is lost is started once more, and a
+run that was killed goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import ipaddress
+import json
 import os
 import secrets
 import socket
@@ -50,6 +52,12 @@ _LOCAL = {
 }
 
 
+def _authentication() -> dict[str, str]:
+    """A token for one cluster, which only its processes know: without it others on this machine could start
+    tasks. Ray's own would lie in the user's home, for all clusters."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 @contextlib.contextmanager
 def _environment(values: dict[str, str]):
     before = {name: os.environ.get(name) for name in values}
@@ -81,9 +89,15 @@ def connection(address: str | None, workers: int, threads: int, progress: Callab
     """Ray, connected: to the cluster of this program, to the one at `address`, or to a new one; and whether
     it was connected before."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    with _environment(_QUIET | (_LOCAL if address == "local" else {})):
+    if address.startswith("ray://"):
+        raise WeirError(f"{address}: Ray's client unpickles what the cluster sends; give HOST:PORT, on a machine that "
+                        "reaches the cluster's")
+    with _environment(_QUIET | (_LOCAL | _authentication() if address == "local" else {})):
         ray = _import_ray()
         if ray.is_initialized():
+            if ray.util.client.ray.is_connected():
+                raise WeirError("this program is connected by Ray's client, which unpickles what the cluster sends: "
+                                "connect it with ray.init(address=\"HOST:PORT\")")
             yield ray, True
             return
         quiet = dict(log_to_driver=False, logging_level="ERROR")
@@ -108,7 +122,7 @@ def _check_answers(address: str):
     """Raises WeirError if nobody listens at HOST:PORT, which Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if "/" in host or not host or not port.isdecimal():
-        return  # "auto", or "ray://HOST:PORT": Ray looks for it
+        return  # "auto": Ray looks for it
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTED_WITHIN).close()
     except (OSError, OverflowError) as error:
@@ -175,8 +189,49 @@ def _check_visible(matching: Matching, computed: dict[str, tuple[str, str]]):
             raise WeirError(
                 f"{machine} has computed {name}, but it is not in {listed['cache']} on this machine "
                 f"({len(missing)} of {len(computed)} parts): the machines do not share this folder, or see other "
-                "dictionaries, or have another version of weirc")
+                "dictionaries")
         time.sleep(1.0)
+
+
+#===---- Results -----------------------------------------------------------------------------------===#
+
+# A part's messages are some lines. Python's own limits come later.
+LARGEST_RESULT = 64 << 20
+
+
+class _Lost(Exception):
+    """Why there is no result."""
+
+
+def _received(reference) -> bytes:
+    """The bytes that a finished task returned. Not by ray.get, which unpickles what a worker says is a
+    Python object, or an exception: what is no bytes is not looked at."""
+    from ray._private.ray_constants import OBJECT_METADATA_TYPE_RAW
+    from ray._private.worker import global_worker
+    from ray.core.generated.common_pb2 import ErrorType
+
+    (found,) = global_worker.core_worker.get_objects([reference], -1)
+    data, kind = found[0], bytes(found[1] or b"").split(b",")[0]
+    if kind == OBJECT_METADATA_TYPE_RAW:
+        if data is not None and data.size > LARGEST_RESULT:
+            raise _Lost(f"its worker returned {data.size} bytes")
+        return b"" if data is None else data.to_pybytes()
+    if kind.isdigit() and len(kind) <= 4 and int(kind) in ErrorType.values():
+        raise _Lost(ErrorType.Name(int(kind)).lower().replace("_", " "))
+    raise _Lost("its worker returned something else than bytes, which is not read")
+
+
+def _parsed(data: bytes) -> dict:
+    """What cluster_task.compute_part packed; raises _Lost for anything else."""
+    try:
+        result = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _Lost("its worker returned what is no result") from error
+    texts = {"machine"} | ({"problem"} if isinstance(result, dict) and "problem" in result else {"stdout", "stderr"})
+    if not isinstance(result, dict) or not all(isinstance(result.get(key), str) for key in texts) \
+            or ("problem" not in result and type(result.get("status")) is not int):
+        raise _Lost("its worker returned what is no result")
+    return result
 
 
 #===---- Parts -------------------------------------------------------------------------------------===#
@@ -188,6 +243,7 @@ class _Run:
                  progress: Callable[[str], None]):
         self.matching, self.folder, self.threads, self.progress = matching, folder, threads, progress
         self.identity = _identity(folder)
+        self.weirc = cluster_task.hash_of(compiler.tool("weirc"))
         self.waiting = collections.deque(parts)
         self.running: dict = {}  # Ray's reference -> part
         self.total = len(parts)
@@ -227,17 +283,16 @@ class _Run:
             while self.waiting and not self.diagnostics and len(self.running) < limit:
                 part = self.waiting.popleft()
                 command = self.matching.part_command(part["name"], str(self.folder), self.threads)
-                self.running[task.remote(command, str(self.folder), self.identity)] = part
+                self.running[task.remote(command, str(self.folder), self.identity, self.weirc)] = part
             if not self.running:
                 break
             ready, _ = ray.wait(list(self.running), timeout=PATIENCE)
             for reference in ready:
                 part = self.running.pop(reference)
                 try:
-                    self._take(part, ray.get(reference))
-                except ray.exceptions.RayError as error:
-                    reason = first_line(getattr(error, "cause", None) or error)
-                    self._fail({"severity": "error", "message": f"Ray gave up {part['name']}: {reason}"})
+                    self._take(part, _parsed(_received(reference)))
+                except (_Lost, ray.exceptions.RayError) as error:
+                    self._fail({"severity": "error", "message": f"Ray gave up {part['name']}: {first_line(error)}"})
         if self.diagnostics:
             text = compiler.message(self.diagnostics)
             raise CompileError(f"{text}\nnote: {len(self.computed)} of {self.total} parts were computed; they are "

@@ -7,6 +7,8 @@ Sent by value: the machines need weirc and Python, not this package. So nothing 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -26,15 +28,26 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def compute_part(command: list[str], folder: str, identity: str) -> dict:
+def hash_of(path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def compute_part(command: list[str], folder: str, identity: str, weirc: str) -> bytes:
     """Runs `command`, which computes a part into the cache `folder`, and waits for its end.
 
     identity  what the folder's file `id` holds where the driver sees it
+    weirc     the hash of the driver's weirc, which is the command's first word
 
-    Returns {"machine", "status", "stdout", "stderr"} of the process, or {"machine", "problem"} if this
-    machine is not one that can compute the part. To be called on the worker's main thread: the kernel
-    takes the end of the calling thread for the parent's.
+    Returns JSON: {"machine", "status", "stdout", "stderr"} of the process, or {"machine", "problem"} if this
+    machine is not one that can compute the part. Bytes, because the driver unpickles nothing. To be called on
+    the worker's main thread: the kernel takes the end of the calling thread for the parent's.
     """
+    return json.dumps(_compute(command, folder, identity, weirc)).encode()
+
+
+def _compute(command: list[str], folder: str, identity: str, weirc: str) -> dict:
     machine = socket.gethostname()
     try:
         with open(os.path.join(folder, "id"), encoding="ascii") as file:
@@ -48,6 +61,13 @@ def compute_part(command: list[str], folder: str, identity: str) -> dict:
         return {"machine": machine, "problem": f"the cache {folder} is not shared with {machine}: it {reason}"}
     if not os.access(command[0], os.X_OK):
         return {"machine": machine, "problem": f"{machine} has no {command[0]}: it must be at the same path everywhere"}
+    try:
+        found = hash_of(command[0])
+    except OSError as error:
+        return {"machine": machine, "problem": f"{machine} cannot read {command[0]} ({error})"}
+    if found != weirc:
+        return {"machine": machine, "problem": f"{machine} has another version of {command[0]}: its SHA-256 is {found}, "
+                                               f"where the run was started {weirc}"}
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *command],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              errors="replace")

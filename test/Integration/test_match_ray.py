@@ -25,7 +25,7 @@ import pytest
 import random_dictionaries
 import weir
 from weir import __main__ as command_line
-from weir import cluster, cluster_task
+from weir import cluster, cluster_task, matches
 
 PATIENCE = 300  # seconds; reached only when something is wrong
 
@@ -365,7 +365,7 @@ def test_folder_that_is_not_shared(case, monkeypatch, tmp_path):
         with pytest.raises(weir.CompileError, match="is not shared with .*: it is another folder there"):
             case.match()
         assert not case.starts()
-    result = cluster_task.compute_part(["/bin/true"], str(tmp_path / "nowhere"), "0" * 32)
+    result = json.loads(cluster_task.compute_part(["/bin/true"], str(tmp_path / "nowhere"), "0" * 32, ""))
     assert "it cannot be read there" in result["problem"] and "status" not in result
 
     # Seen afterwards: the worker says that it is done, and nothing is here.
@@ -379,8 +379,52 @@ def test_folder_that_is_not_shared(case, monkeypatch, tmp_path):
 
 def test_weirc_that_is_not_there(case, tmp_path):
     (tmp_path / "id").write_text("0" * 32)
-    result = cluster_task.compute_part([str(tmp_path / "weirc")], str(tmp_path), "0" * 32)
+    result = json.loads(cluster_task.compute_part([str(tmp_path / "weirc")], str(tmp_path), "0" * 32, ""))
     assert "it must be at the same path everywhere" in result["problem"]
+
+
+def test_another_version_of_weirc(case, monkeypatch):
+    """A worker says so before it computes anything."""
+    part_command = matches.Matching.part_command
+
+    def other(self, *arguments):
+        _, *rest = part_command(self, *arguments)
+        return ["/bin/true", *rest]
+
+    monkeypatch.setattr(matches.Matching, "part_command", other)
+    with pytest.raises(weir.CompileError, match="has another version of /bin/true: its SHA-256 is"):
+        case.match()
+    assert not case.starts()
+
+
+@pytest.mark.parametrize("kind", ["object", "exception", "text", "list"])
+def test_what_a_worker_sends_is_not_unpickled(case, monkeypatch, tmp_path, kind):
+    """What is unpickled here makes a file. The classes travel to the worker by value."""
+    mark = str(tmp_path / "it-ran")
+
+    def compute_part(command, folder, identity, weirc):
+        class Mark(Exception):
+            def __reduce__(self):
+                return open, (mark, "w")
+
+        if kind == "exception":
+            raise Mark
+        return {"object": Mark(), "text": b"no JSON", "list": b"[]"}[kind]
+
+    monkeypatch.setattr(cluster_task, "compute_part", compute_part)
+    reason = {"object": "something else than bytes", "exception": "task execution exception"}.get(kind, "what is no result")
+    with pytest.raises(weir.CompileError, match=f"Ray gave up flow/.*{reason}"):
+        case.match()
+    assert not os.path.exists(mark) and not case.starts()
+
+
+def test_addresses_of_rays_client_are_refused(case):
+    with pytest.raises(weir.WeirError, match="Ray's client unpickles"):
+        case.match(address="ray://127.0.0.1:10001")
+
+
+def test_a_cluster_of_its_own_has_a_token_of_its_own(workers):
+    assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
 def test_more_threads_than_a_machine_has(case):
