@@ -17,6 +17,7 @@ import argparse
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -78,9 +79,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    program = torch.export.load(args.model)
-    module = program.module()
-    batch = next(buffer for name, buffer in program.named_buffers() if "cache" in name).shape[0]
+    sys.path.insert(0, str(ROOT / "python"))
+    import weir
+
+    program = weir.load(args.model)
+    module, batch = program.module, program.info["max_batch"]
 
     sites = [(layer, kind) for layer in range(9, 17) for kind in ("res", "mlp", "att")]
     index = {site: number for number, site in enumerate(sites)}

@@ -27,8 +27,8 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                  "a folder with manifest.json, or a .pt2 file")
       ->required();
   app.add_option("--engine", options.engine,
-                 "reference (graph walk), aot (AOTInductor package), or auto: "
-                 "aot if there is a package")
+                 "reference (graph walk), aot (AOTInductor package, which is "
+                 "native code), or auto: aot if the manifest names a package")
       ->check(CLI::IsMember({"auto", "reference", "aot"}))
       ->capture_default_str();
   app.add_option("--threads", options.threads, "threads of the tensor library")

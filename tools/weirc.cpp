@@ -19,6 +19,7 @@
 #include "weir/Pipelines/Compiler.h"
 #include "weir/Pipelines/DiagnosticList.h"
 #include "weir/Pipelines/PythonTool.h"
+#include "weir/Pipelines/VetJob.h"
 #include "weir/Program/ToolProcess.h"
 #include "weir/Runtime/ChatJob.h"
 #include "weir/Spec/Spec.h"
@@ -29,6 +30,8 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <CLI/CLI.hpp>
+
+#include <map>
 
 using namespace mlir;
 using namespace weir;
@@ -197,6 +200,28 @@ int run(const Options &options, StringRef command, char *argv0) {
                       : llvm::json::Object{});
 }
 
+int runVet(const Options &options, const VetJob &job) {
+  DialectRegistry registry;
+  registerCompilerDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  context.printOpOnDiagnostic(false);
+  llvm::SourceMgr sources;
+  DiagnosticList diagnostics(sources, context, options.json, [] {});
+  FailureOr<llvm::json::Object> vetted = job.run(context);
+  if (failed(vetted))
+    return finish(options, diagnostics, false);
+  if (!options.json) {
+    llvm::outs() << "Nothing of it runs when PyTorch loads it.\n\n";
+    std::map<std::string, int64_t> operators;
+    for (const auto &[name, count] : *vetted->getObject("operators"))
+      operators[name.str()] = *count.getAsInteger();
+    for (const auto &[name, count] : operators)
+      llvm::outs() << llvm::formatv("{0,6} {1}\n", count, name);
+  }
+  return finish(options, diagnostics, true, std::move(*vetted));
+}
+
 struct CacheOptions {
   CacheJob job;
   bool remove = false;
@@ -340,6 +365,17 @@ int main(int argc, char **argv) {
                     "folder of computed matches, with --model");
   CacheOptions cacheOptions;
   CLI::App *cache = addCacheCommands(app, cacheOptions);
+  VetJob vet;
+  auto *vetting = app.add_subcommand(
+      "vet", "Check that nothing of a program (.pt2) of somebody else runs when "
+             "PyTorch loads it, and list its operators");
+  vetting->add_option("program", vet.program, "the program, a .pt2 file")
+      ->required();
+  vetting->add_flag("!--no-verify", vet.verify,
+                    "do not compare records with their checksums");
+  vetting->add_flag("--json", options.json,
+                    "print what PyTorch may have of it, and all messages, as "
+                    "JSON");
   auto *schema = app.add_subcommand(
       "schema", "Print the JSON schema of specs, for editors");
 
@@ -370,6 +406,8 @@ int main(int argc, char **argv) {
     }
     return runChatJob((*buffer)->getBuffer(), llvm::outs());
   }
+  if (vetting->parsed())
+    return runVet(options, vet);
   if (cache->parsed())
     return runCache(cacheOptions,
                     cache->get_subcommands().front()->get_name());

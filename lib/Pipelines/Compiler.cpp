@@ -262,7 +262,8 @@ LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
   AddedRecord record{Manifest::recordName.str(),
                      {reinterpret_cast<const std::byte *>(text.data()),
                       text.size()}};
-  return exportPT2(program, *archive, path, bytesOf, record);
+  return exportPT2(program, *archive, path, bytesOf, ExportForm::Plain,
+                   record);
 }
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {

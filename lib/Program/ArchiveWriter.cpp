@@ -86,7 +86,11 @@ public:
                 ArrayRef<AddedTensor> tensors, ArrayRef<AddedRecord> records,
                 ZipWriter::Sink sink)
       : source(source), model(model), tensors(tensors), records(records),
-        zip(std::move(sink), recordAlignment) {}
+        zip(std::move(sink), recordAlignment) {
+    for (const auto *all : {&source.weights(), &source.constants()})
+      for (const auto &entry : *all)
+        payloads.insert(entry.getValue().record);
+  }
 
   Error check() const;
   Error write();
@@ -96,6 +100,8 @@ private:
     return errorInFile(source.path(), what);
   }
   bool replaced(StringRef name) const;
+  /// Whether a record belongs to the program, its tensors or what goes along.
+  bool isCopied(StringRef name) const;
   /// Adds a record below the folder that all are in.
   Error put(const Twine &name, ArrayRef<std::byte> bytes,
             std::optional<uint32_t> checksum = std::nullopt) {
@@ -111,6 +117,7 @@ private:
   const json::Object &model;
   ArrayRef<AddedTensor> tensors;
   ArrayRef<AddedRecord> records;
+  StringSet<> payloads; ///< records of the source's tensors
   ZipWriter zip;
 };
 
@@ -150,6 +157,21 @@ Error ArchiveWriter::check() const {
 bool ArchiveWriter::replaced(StringRef name) const {
   return any_of(records,
                 [&](const AddedRecord &record) { return record.name == name; });
+}
+
+/// What no tensor names is left behind: PyTorch unpickles some of these records
+/// (weights of an older form, objects) and loads others as machine code
+/// (data/aotinductor), whether the graph asks for them or not.
+bool ArchiveWriter::isCopied(StringRef name) const {
+  StringRef program = source.modelName();
+  if (name.starts_with(archive::modelsFolder))
+    return name == archive::modelRecord(program);
+  if (!name.starts_with("data/") ||
+      name == archive::weightsConfig(program) ||
+      name == archive::constantsConfig(program) ||
+      name == ("data/sample_inputs/" + program + ".pt").str())
+    return true;
+  return payloads.contains(name);
 }
 
 Error ArchiveWriter::writeConfig(StringRef config, bool constants) {
@@ -201,7 +223,7 @@ Error ArchiveWriter::writeRecord(StringRef name) {
 Error ArchiveWriter::write() {
   for (const std::string &name : source.records()) {
     // The identifier of the content would be wrong, and nobody needs it.
-    if (archive::isZipWritersOwn(name) || replaced(name))
+    if (archive::isZipWritersOwn(name) || replaced(name) || !isCopied(name))
       continue;
     if (Error error = writeRecord(name))
       return error;

@@ -123,7 +123,7 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     SmallString<128> package(folder);
     sys::path::append(package, out->description.aot->path);
     out->aotPath = package.str().str();
-  } else if (!hasManifest) {
+  } else if (!hasManifest && options.unnamedPackage) {
     // `python -m weir aot x.pt2` puts x.aot.pt2 beside it.
     SmallString<128> package(path);
     sys::path::replace_extension(package, "aot.pt2");

@@ -155,6 +155,28 @@ static std::optional<int64_t> sizeOf(const json::Value &value) {
   return std::nullopt;
 }
 
+/// The symbol that a size is, and the range that the program gives it. Archives
+/// write Symbol('s72', positive=True, integer=True).
+static ProgramInput::Extent extentOf(const json::Value &size,
+                                     const json::Object *ranges) {
+  ProgramInput::Extent out;
+  const json::Object *object = size.getAsObject();
+  const json::Object *expression = object ? object->getObject("as_expr") : nullptr;
+  StringRef text =
+      expression ? expression->getString("expr_str").value_or("") : "";
+  if (!text.consume_front("Symbol('"))
+    return out;
+  auto [name, rest] = text.split('\'');
+  if (!rest.starts_with(", ") || rest.find(')') + 1 != rest.size())
+    return out;
+  out.symbol = name.str();
+  if (const json::Object *range = ranges ? ranges->getObject(name) : nullptr) {
+    out.min = range->getInteger("min_val").value_or(out.min);
+    out.max = range->getInteger("max_val").value_or(out.max);
+  }
+  return out;
+}
+
 /// The tensors that the caller passes or gets, of one list of the signature.
 static Expected<std::vector<ProgramInput>>
 readUserTensors(const json::Object &model, StringRef list, StringRef kind) {
@@ -198,6 +220,8 @@ readUserTensors(const json::Object &model, StringRef list, StringRef kind) {
       if (!extent)
         return fail("user {0} '{1}' has a malformed size", what, *name);
       entry.sizes.push_back(*extent);
+      entry.extents.push_back(
+          extentOf(size, model.getObject("range_constraints")));
     }
     out.push_back(std::move(entry));
   }
@@ -218,6 +242,7 @@ Error checkInputs(ArrayRef<ProgramInput> declared, ArrayRef<at::Tensor> given) {
   if (declared.size() != given.size())
     return fail("the program takes {0} inputs, {1} are given", declared.size(),
                 given.size());
+  StringMap<std::pair<int64_t, StringRef>> symbols; // size and first input
   for (auto [input, tensor] : zip(declared, given)) {
     if (!tensor.defined())
       return fail("input '{0}' is undefined", input.name);
@@ -232,6 +257,23 @@ Error checkInputs(ArrayRef<ProgramInput> declared, ArrayRef<at::Tensor> given) {
       if (extent >= 0 && tensor.size(axis) != extent)
         return fail("dimension {0} of input '{1}' is {2}, the program takes {3}",
                     axis, input.name, tensor.size(axis), extent);
+    // Compiled code does not look at sizes: it would read past the end.
+    for (auto [axis, extent] : enumerate(input.extents)) {
+      int64_t size = tensor.size(axis);
+      if (extent.symbol.empty())
+        continue;
+      if (size < extent.min || size > extent.max)
+        return fail("dimension {0} of input '{1}' is {2}, the program takes "
+                    "{3} to {4}",
+                    axis, input.name, size, extent.min, extent.max);
+      auto [it, isNew] =
+          symbols.try_emplace(extent.symbol, size, StringRef(input.name));
+      if (!isNew && it->second.first != size)
+        return fail("dimension {0} of input '{1}' is {2}, but input '{3}' says "
+                    "{4}",
+                    axis, input.name, size, it->second.second,
+                    it->second.first);
+    }
   }
   return Error::success();
 }

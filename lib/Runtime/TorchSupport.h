@@ -56,7 +56,7 @@ llvm::Expected<std::vector<ProgramInput>>
 readProgramOutputs(const llvm::json::Object &model);
 
 /// Checks tensors against what the program declares: number, dtype, rank,
-/// static sizes.
+/// sizes, the ranges of dynamic ones, and that equal symbols are equal sizes.
 llvm::Error checkInputs(llvm::ArrayRef<ProgramInput> declared,
                         llvm::ArrayRef<at::Tensor> given);
 

@@ -77,13 +77,14 @@ def result(status: int, stdout: str, stderr: str) -> dict:
     raise CompileError(message(diagnostics) or stderr.strip() or ended, diagnostics)
 
 
-def weirc(*arguments: str | os.PathLike, **options) -> dict:
-    """Runs `weirc ARGUMENTS --json` with the options as flags and returns what it prints.
+def weirc(*arguments: str | os.PathLike, pass_fds: tuple[int, ...] = (), **options) -> dict:
+    """Runs `weirc ARGUMENTS --json` with the options as flags and returns what it prints. It inherits the open
+    files `pass_fds`.
 
     Raises CompileError with all messages when it fails.
     """
     command = [tool("weirc"), *arguments, "--json", *flags(options)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, pass_fds=pass_fds)
     return result(done.returncode, done.stdout, done.stderr)
 
 

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import numbers
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
 
-from .errors import WeirError, first_line
+from .errors import WeirError
 
 if TYPE_CHECKING:
     import torch
@@ -215,20 +214,15 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     return manifest
 
 
-def _verify(path: Path, expected: str):
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != expected:
-        raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {expected}")
-
-
 def load(path: str | Path, *, verify: bool = True) -> Program:
     """Opens the folder that `weirc build` wrote, or an archive (.pt2): one that was only exported, or one from such a
     folder, which tells its plans, knobs and records itself.
 
-    verify   compare the program with the hash in its manifest (reads the file once more)
+    verify   compare the program with the hash in its manifest, or an archive without one with its own checksums
+
+    Nothing of the file runs while it is opened, whoever wrote it; see docs/untrusted.md.
     """
-    import torch
+    from . import archives
 
     path = Path(path)
     manifest = None
@@ -241,19 +235,16 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
             raise WeirError(f"{path}: the program lies outside of its folder")
         if not archive.is_file():
             raise WeirError(f"{archive}: no such file")
-        if verify:
-            _verify(archive, manifest["program"]["sha256"])
     elif path.is_file():
         archive = path
     else:
         raise WeirError(f"{path}: no such file or folder")
-    extra = {"weir.json": "", _RECORD: ""}
-    try:
-        exported = torch.export.load(archive, extra_files=extra)
-        info = json.loads(extra["weir.json"])
-    except Exception as error:  # a damaged archive can raise anything in the readers below
-        raise WeirError(f"cannot load {archive}: {first_line(error)}") from error
-    manifest = _agreed(manifest, extra[_RECORD], archive)
+    sha256 = manifest["program"]["sha256"] if verify and path.is_dir() else None
+    opened = archives.load(archive, sha256=sha256, verify=verify)
+    exported, info = opened.program, opened.info
+    if info is None:
+        raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")
+    manifest = _agreed(manifest, opened.extra.get(_RECORD, ""), archive)
     takes = list(exported.graph_signature.user_inputs)
     if takes != manifest["inputs"]:
         raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected")

@@ -102,7 +102,9 @@ struct AddedRecord {
 };
 
 /// Writes a copy of `source` to `path` (atomically) with another graph and with
-/// added tensors. Payload bytes go from the mapping to the file; no second copy
+/// added tensors. Records below data/ and models/ that belong neither to the
+/// program nor to a tensor are left out: PyTorch would unpickle or load some of
+/// them. Payload bytes go from the mapping to the file; no second copy
 /// of the weights is made in memory. `path` may be the source's own path.
 /// Errors: a name that is taken, sizes that do not fit the bytes, a record that
 /// is the archive's own (graph, configs, version).

@@ -16,7 +16,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <limits>
 #include <optional>
+#include <string>
 
 namespace weir {
 
@@ -26,6 +28,13 @@ struct ProgramInput {
   at::ScalarType dtype = at::kFloat;
   /// One entry a dimension; -1 where the size is symbolic.
   llvm::SmallVector<int64_t, 4> sizes;
+  /// What is known of each size. Dimensions with the same symbol have the same
+  /// size; a static one, or a computed one, has none.
+  struct Extent {
+    std::string symbol;
+    int64_t min = 0, max = std::numeric_limits<int64_t>::max();
+  };
+  llvm::SmallVector<Extent, 4> extents;
 };
 
 /// Runs one program. An engine owns the program's state (the key/value cache):
@@ -43,7 +52,7 @@ public:
   virtual size_t numOutputs() const = 0;
 
   /// One forward pass. Errors: a wrong number of inputs, a dtype, rank or
-  /// static size that the program does not declare, or whatever an operator
+  /// size that the program does not declare, or whatever an operator
   /// reports (with the node it happened at). The outputs may share memory with
   /// the program's state and are valid until the next call.
   virtual llvm::Expected<std::vector<at::Tensor>>

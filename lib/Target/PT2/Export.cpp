@@ -450,7 +450,8 @@ LogicalResult Exporter::updateSignature() {
            << "has " << userInputs.size() << " user inputs and " << userOutputs
            << " user outputs, " << source.path() << " has more: " << oldInputs
            << " and " << oldOutputs;
-  if (userInputs.size() == oldInputs && userOutputs == oldOutputs)
+  if (form == ExportForm::Lossless && userInputs.size() == oldInputs &&
+      userOutputs == oldOutputs)
     return success();
   std::vector<std::string> newInputs(userInputs.begin() + oldInputs,
                                      userInputs.end());
@@ -458,26 +459,30 @@ LogicalResult Exporter::updateSignature() {
                                          userOutputs - oldOutputs);
   if (!problem.empty())
     return program.emitOpError(problem);
-  if (newInputs.empty())
+  if (newInputs.empty() && form == ExportForm::Lossless)
     return success();
 
   // Compilers trace with the sample inputs, so these must fit.
+  auto keep = [&](StringRef why) -> LogicalResult {
+    if (form == ExportForm::Plain)
+      return program.emitOpError()
+             << "has inputs that are " << why
+             << ", so that no sample inputs can be made for them";
+    program.emitWarning() << "the sample inputs are " << why
+                          << " and stay as they were";
+    return success();
+  };
   std::optional<InputLayout> layout = readInputLayout(*module);
   if (!layout || layout->positional + layout->keywords.size() !=
-                     userInputs.size()) {
-    program.emitWarning("the sample inputs are nested and stay as they were");
-    return success();
-  }
+                     userInputs.size())
+    return keep("nested");
   std::vector<SampleInput> samples;
   for (auto [i, type] : llvm::enumerate(types)) {
     SampleInput sample;
     auto dtype =
         type ? fx::DTypeAttr::forElementType(type.getElementType()) : nullptr;
-    if (!dtype) {
-      program.emitWarning("the sample inputs are not all tensors and stay as "
-                          "they were");
-      return success();
-    }
+    if (!dtype)
+      return keep("not all tensors");
     sample.dtype = dtype.getNumber();
     if (i >= layout->positional)
       sample.keyword = layout->keywords[i - layout->positional];
@@ -556,10 +561,17 @@ LogicalResult Exporter::run() {
 
 LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
                               StringRef path, ConstantCallback constants,
-                              ArrayRef<AddedRecord> given) {
-  Exporter exporter(program, source, constants);
+                              ExportForm form, ArrayRef<AddedRecord> given) {
+  Exporter exporter(program, source, constants, form);
   if (failed(exporter.run()))
     return failure();
+  if (form == ExportForm::Plain) {
+    llvm::Expected<json::Object> plain = plainModel(exporter.model);
+    if (!plain)
+      return emitError(UnknownLoc::get(program.getContext()))
+             << source.path() << ": " << llvm::toString(plain.takeError());
+    exporter.model = std::move(*plain);
+  }
   std::vector<AddedRecord> records = given.vec();
   if (exporter.sampleInputs)
     records.push_back(

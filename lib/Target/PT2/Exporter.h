@@ -24,8 +24,9 @@ namespace weir::pt2 {
 class Exporter {
 public:
   Exporter(fx::ProgramOp program, const Archive &source,
-           ConstantCallback constants)
-      : program(program), source(source), constants(constants),
+           ConstantCallback constants,
+           ExportForm form = ExportForm::Lossless)
+      : program(program), source(source), constants(constants), form(form),
         context(program.getContext()) {}
 
   /// Builds the model and the tensors it adds.
@@ -33,7 +34,8 @@ public:
 
   llvm::json::Object model;
   std::vector<AddedTensor> added;
-  /// Sample inputs, if those of the source do not fit any more.
+  /// Sample inputs, if those of the source do not fit any more or may not be
+  /// copied.
   std::optional<std::vector<std::byte>> sampleInputs;
 
 private:
@@ -67,6 +69,7 @@ private:
   fx::ProgramOp program;
   const Archive &source;
   ConstantCallback constants;
+  ExportForm form;
   mlir::MLIRContext *context;
 
   llvm::DenseMap<mlir::Value, std::string> names;
@@ -104,6 +107,15 @@ struct InputLayout {
   std::vector<std::string> keywords;
 };
 std::optional<InputLayout> readInputLayout(const llvm::json::Object &module);
+
+/// The text of a specification of such inputs; `readInputLayout` backwards.
+std::string writeInputs(const InputLayout &layout);
+/// How many outputs stand in the tuple or list that the program gives, 0 where
+/// it gives one alone; nothing for anything nested.
+std::optional<size_t> countOutputLeaves(const llvm::json::Object &module);
+std::string writeOutputs(size_t leaves);
+/// The names that the program's function gives to its inputs, or null.
+const llvm::json::Array *argumentNames(const llvm::json::Object &module);
 
 /// Sample inputs of zeros as `torch.export.load` reads them.
 llvm::Expected<std::vector<std::byte>>

@@ -184,3 +184,58 @@ weir::pt2::readInputLayout(const json::Object &module) {
     return std::nullopt;
   return layout;
 }
+
+std::string weir::pt2::writeInputs(const InputLayout &layout) {
+  json::Array positional, keywords, names;
+  for (size_t i = 0; i < layout.positional; ++i)
+    positional.push_back(leaf());
+  for (const std::string &name : layout.keywords) {
+    names.push_back(name);
+    keywords.push_back(leaf());
+  }
+  json::Array parts;
+  parts.push_back(json::Object{{"type", "builtins.tuple"},
+                               {"context", "null"},
+                               {"children_spec", std::move(positional)}});
+  parts.push_back(json::Object{{"type", "builtins.dict"},
+                               {"context", textOf(std::move(names))},
+                               {"children_spec", std::move(keywords)}});
+  return writeSpec(json::Object{{"type", "builtins.tuple"},
+                                {"context", "null"},
+                                {"children_spec", std::move(parts)}});
+}
+
+std::optional<size_t>
+weir::pt2::countOutputLeaves(const json::Object &module) {
+  json::Object *signature = rootSignature(const_cast<json::Object &>(module));
+  if (!signature)
+    return std::nullopt;
+  std::optional<json::Value> spec =
+      readSpec(signature->getString("out_spec").value_or(""));
+  if (!spec)
+    return std::nullopt;
+  if (isLeaf(*spec))
+    return 0;
+  json::Array *children = childrenOf(*spec, "builtins.tuple");
+  if (!children)
+    children = childrenOf(*spec, "builtins.list");
+  if (!children || children->empty() || !llvm::all_of(*children, isLeaf))
+    return std::nullopt;
+  return children->size();
+}
+
+std::string weir::pt2::writeOutputs(size_t leaves) {
+  if (leaves == 0)
+    return writeSpec(leaf());
+  json::Array children;
+  for (size_t i = 0; i < leaves; ++i)
+    children.push_back(leaf());
+  return writeSpec(json::Object{{"type", "builtins.tuple"},
+                                {"context", "null"},
+                                {"children_spec", std::move(children)}});
+}
+
+const json::Array *weir::pt2::argumentNames(const json::Object &module) {
+  json::Object *signature = rootSignature(const_cast<json::Object &>(module));
+  return signature ? signature->getArray("forward_arg_names") : nullptr;
+}

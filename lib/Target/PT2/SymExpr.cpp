@@ -11,6 +11,7 @@
 #include "mlir/IR/Builders.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
 #include <memory>
@@ -239,6 +240,50 @@ FailureOr<std::string> weir::pt2::archivedForm(StringRef expr) {
   if (!parsed)
     return failure();
   return archivedText(*parsed);
+}
+
+bool weir::pt2::isPlainSymbol(StringRef name) {
+  return name.consume_front("s") && !name.empty() && name.size() <= 9 &&
+         llvm::all_of(name, llvm::isDigit);
+}
+
+/// Also bounds what evaluating takes: no tower of powers, no long number.
+static bool isPlain(const Expr &expr) {
+  constexpr size_t maxDigits = 20, maxArguments = 64;
+  switch (expr.kind) {
+  case Expr::Integer:
+    return expr.text.size() <= maxDigits;
+  case Expr::Symbol:
+    return weir::pt2::isPlainSymbol(expr.text);
+  case Expr::Function:
+    break;
+  }
+  const std::vector<Expr> &arguments = expr.arguments;
+  if (arguments.size() > maxArguments || !llvm::all_of(arguments, isPlain))
+    return false;
+  if (expr.text == "Pow")
+    return arguments.size() == 2 && arguments[0].kind == Expr::Symbol &&
+           arguments[1].kind == Expr::Integer && arguments[1].text.size() == 1;
+  unsigned arity = llvm::StringSwitch<unsigned>(expr.text)
+                       .Cases({"Add", "Mul", "And", "Or", "Max", "Min"}, ~0u)
+                       .Cases({"FloorDiv", "CleanDiv", "CeilDiv", "Mod",
+                               "PythonMod"},
+                              2)
+                       .Cases({"Equality", "Unequality", "StrictLessThan",
+                               "LessThan", "StrictGreaterThan", "GreaterThan"},
+                              2)
+                       .Case("ModularIndexing", 3)
+                       .Case("Not", 1)
+                       .Default(0);
+  return arity == ~0u ? arguments.size() >= 2 : arguments.size() == arity;
+}
+
+bool weir::pt2::isPlainExpression(StringRef archived) {
+  constexpr size_t maxLength = 4096;
+  if (archived.size() > maxLength)
+    return false;
+  std::optional<Expr> expr = Reader(archived).readArchived();
+  return expr && isPlain(*expr) && archivedText(*expr) == archived;
 }
 
 FailureOr<SmallVector<Attribute>>

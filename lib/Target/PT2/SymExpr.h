@@ -31,6 +31,14 @@ std::string shortForm(llvm::StringRef archived);
 /// neither form.
 mlir::FailureOr<std::string> archivedForm(llvm::StringRef expr);
 
+/// Whether an archive's expression is one of positive integer symbols, integers
+/// and the functions that sizes are made with, in the archive's form exactly.
+/// PyTorch evaluates these expressions as Python, so no other text may reach it.
+bool isPlainExpression(llvm::StringRef archived);
+
+/// Whether a name is one that tracing gives to a size of an input, such as s72.
+bool isPlainSymbol(llvm::StringRef name);
+
 /// The strides of a contiguous tensor, in elements: an IntegerAttr or a
 /// SymExprAttr for each size, which are given in the same way. Fails if an
 /// expression cannot be read.

@@ -27,14 +27,17 @@ _CONVERSIONS = {
 
 
 def trace(program: Program) -> ExportedProgram:
-    """Exports `program` with batch (1..max_batch, fixed if that is 1) and length (1..max_length) dynamic."""
-    # Examples of at least 2 x 2: a size of 1 would be taken for a constant.
-    batch = min(2, program.max_batch)
+    """Exports `program` with batch (1..rows, fixed if that is 1) and length (1..length) dynamic.
+
+    Without guards: they would be Python that readers run, and they say nothing that the ranges do not.
+    """
+    # Examples of 2 x 2: a size of 1 would be taken for a constant, and so would the largest one.
+    batch = min(2, program.rows)
     ids = torch.zeros(batch, 2, dtype=torch.int64)
     positions = torch.arange(2).expand(batch, 2).contiguous()
-    shape = {1: Dim("length", min=1, max=program.max_length)}
-    if program.max_batch > 1:
-        shape[0] = Dim("batch", min=1, max=program.max_batch)
+    shape = {1: Dim("length", min=1, max=program.length)}
+    if program.rows > 1:
+        shape[0] = Dim("batch", min=1, max=program.rows)
     try:
         with torch.no_grad():
             exported = torch.export.export(program, (ids, positions), dynamic_shapes=(shape, shape), strict=False)
@@ -43,6 +46,7 @@ def trace(program: Program) -> ExportedProgram:
     except Exception as error:  # torch.export has no common base for what modelling code can raise in it
         raise ExportError(f"torch.export cannot trace the model: {first_line(error)}") from error
     simplify(exported)
+    exported._guards_code = []
     return exported
 
 

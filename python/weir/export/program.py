@@ -28,6 +28,10 @@ from .errors import ExportError, UnsupportedModel
 
 ATTENTION = "weir_kv_cache"
 
+# A program is traced with two rows of two tokens. If two were also the most that there may be, tracing would
+# conclude that it is always two, and compilers would build on it: so a program has room for at least three.
+LEAST_ROOM = 3
+
 
 @dataclass(frozen=True)
 class LayerShape:
@@ -237,9 +241,12 @@ class Program(torch.nn.Module):
             model.set_attn_implementation(ATTENTION)
         except ValueError as error:
             raise UnsupportedModel(f"the attention of {type(model).__name__} cannot be replaced: {first_line(error)}") from error
+        # `rows` and `length` are what the graph has room for, the others what is promised.
         self.max_batch, self.max_length = max_batch, max_length
+        self.rows = 1 if max_batch == 1 else max(max_batch, LEAST_ROOM)
+        self.length = max(max_length, LEAST_ROOM)
         self.shapes = self._probe()
-        self.kv_cache = KVCache(self.shapes, max_batch, max_length, model.dtype)
+        self.kv_cache = KVCache(self.shapes, self.rows, self.length, model.dtype)
         self.eval()
 
     @torch.no_grad()
@@ -278,7 +285,7 @@ class Program(torch.nn.Module):
 
         visible [b, S]: the last slot a token sees.
         """
-        slots = torch.arange(self.max_length)
+        slots = torch.arange(self.length)
         last = visible.unsqueeze(-1)
         seen = slots <= last
         if window is not None:
@@ -289,8 +296,8 @@ class Program(torch.nn.Module):
         if groups == 1:
             return mask
         batch, length = visible.shape
-        mask = mask.unsqueeze(2).expand(batch, 1, groups, length, self.max_length)
-        return mask.contiguous().view(batch, 1, groups * length, self.max_length)
+        mask = mask.unsqueeze(2).expand(batch, 1, groups, length, self.length)
+        return mask.contiguous().view(batch, 1, groups * length, self.length)
 
     def forward(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """input_ids [b, S] int64, positions [b, S] int64 -> logits [b, S, V] float32."""
@@ -300,10 +307,10 @@ class Program(torch.nn.Module):
         masks, built = {}, {}
         for shape in self.shapes.values():
             # A window that covers the cache hides nothing.
-            window = shape.window if shape.window is not None and shape.window < self.max_length else None
+            window = shape.window if shape.window is not None and shape.window < self.length else None
             if (window, shape.groups) not in built:
                 built[window, shape.groups] = self._mask(visible, window, shape.groups)
             masks[shape.window, shape.groups] = built[window, shape.groups]
         with _activate(masks=masks):
-            logits = self._logits(input_ids, visible, _Pass(self.kv_cache, self.max_length, positions))
+            logits = self._logits(input_ids, visible, _Pass(self.kv_cache, self.length, positions))
         return logits.float()

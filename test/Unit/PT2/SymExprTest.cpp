@@ -41,6 +41,25 @@ TEST(SymExpr, OtherAssumptionsStay) {
   EXPECT_EQ(*archivedForm(unbacked), unbacked);
 }
 
+TEST(SymExpr, PlainExpressionsAreSizesAndNothingElse) {
+  std::string s0 = symbol("s0"), two = "Integer(2)";
+  for (const std::string &good : std::initializer_list<std::string>{
+        s0, two, "Mul(" + two + ", " + s0 + ")", "Pow(" + s0 + ", " + two + ")",
+        "Add(Mod(" + s0 + ", Integer(-3)), FloorDiv(" + s0 + ", " + two + "))",
+        "Equality(" + s0 + ", " + two + ")", "Max(" + s0 + ", " + two + ")"})
+    EXPECT_TRUE(isPlainExpression(good)) << good;
+  for (const std::string &bad : std::initializer_list<std::string>{
+        "", "2", "s0", " " + s0, s0 + " ", s0 + ".x", symbol("x"), symbol("s"),
+        symbol("u0"), "Symbol('s0')", "open(" + two + ")",
+        "Add(" + s0 + ")", "Mul()", "Not(" + s0 + ", " + s0 + ")",
+        "Pow(" + two + ", " + two + ")", "Pow(" + s0 + ", Integer(99))",
+        "Pow(Pow(" + s0 + ", " + two + "), " + two + ")",
+        "Pow(" + s0 + ", " + s0 + ")", "Integer(" + std::string(30, '9') + ")",
+        "Add(" + s0 + ", (" + s0 + "))", "Add(" + s0 + "," + s0 + ")",
+        "Integer(1 if " + two + " else 2)", "Float('1')"})
+    EXPECT_FALSE(isPlainExpression(bad)) << bad;
+}
+
 TEST(SymExpr, NonsenseIsNotExpanded) {
   EXPECT_TRUE(failed(archivedForm("s0 <")));
   EXPECT_TRUE(failed(archivedForm("")));

@@ -188,6 +188,40 @@ TEST(ReferenceEngine, ChecksInputs) {
   EXPECT_ERROR(engine->run({at::Tensor()}), "undefined");
 }
 
+TEST(ReferenceEngine, ChecksSizesAgainstTheirSymbols) {
+  json::Object model = GraphText()
+                           .input("x", 7, {1, 1})
+                           .input("y", 7, {1})
+                           .node("torch.ops.aten.add.Tensor",
+                                 {{"self", tensor("x")}, {"other", tensor("y")}},
+                                 {tensor("z")})
+                           .output("z")
+                           .object();
+  auto size = [](StringRef symbol) {
+    return json::Object{
+        {"as_expr",
+         json::Object{{"expr_str", ("Symbol('" + symbol +
+                                    "', positive=True, integer=True)")
+                                       .str()}}}};
+  };
+  json::Object &values = *model.getObject("graph_module")
+                              ->getObject("graph")
+                              ->getObject("tensor_values");
+  (*values.getObject("x"))["sizes"] = json::Array{size("s1"), size("s2")};
+  (*values.getObject("y"))["sizes"] = json::Array{size("s2")};
+  model["range_constraints"] =
+      json::Object{{"s1", json::Object{{"min_val", 1}, {"max_val", 3}}},
+                   {"s2", json::Object{{"min_val", 2}, {"max_val", nullptr}}}};
+  auto engine = engineFor(std::make_shared<TestArchive>(std::move(model)));
+  EXPECT_OK(engine->run({at::ones({3, 5}), at::ones({5})}));
+  EXPECT_ERROR(engine->run({at::ones({4, 5}), at::ones({5})}),
+               "dimension 0 of input 'x' is 4, the program takes 1 to 3");
+  EXPECT_ERROR(engine->run({at::ones({1, 1}), at::ones({1})}),
+               "dimension 1 of input 'x' is 1, the program takes 2 to");
+  EXPECT_ERROR(engine->run({at::ones({3, 5}), at::ones({4})}),
+               "dimension 0 of input 'y' is 4, but input 'x' says 5");
+}
+
 TEST(ReferenceEngine, OperatorErrorsNameTheNodeAndLeaveTheEngineUsable) {
   auto engine = engineFor(
       GraphText()

@@ -36,6 +36,22 @@ importPT2(const Archive &archive, mlir::MLIRContext *context,
 using ConstantCallback =
     llvm::function_ref<mlir::FailureOr<std::vector<std::byte>>(fx::ConstantOp)>;
 
+/// A copy of an archive's graph document (`Archive::model`) in which nothing runs
+/// when PyTorch loads it: the graph, its signature and the ranges of its sizes.
+/// Guards, samples, metadata that name functions, and module signatures are left
+/// out. An error says what cannot be kept: an operator outside ATen, a name that
+/// is no identifier, an expression of sizes other than sums, products and the
+/// like, a custom object, a nested graph, a key that is not known.
+llvm::Expected<llvm::json::Object> plainModel(const llvm::json::Object &model);
+
+enum class ExportForm {
+  /// What the program does not model is copied from the source, sample inputs
+  /// (a pickle) and guards (Python) included.
+  Lossless,
+  /// The graph as `plainModel` gives it, with sample inputs of zeros.
+  Plain
+};
+
 /// Writes a program as an archive, atomically. Weights and everything else that
 /// the program names but does not hold come from `source`, the archive it was
 /// imported from. Constants become stored tensors; `constants` is asked for
@@ -46,6 +62,7 @@ using ConstantCallback =
 /// of the same name. Diagnostics say what cannot be exported.
 llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
                               llvm::StringRef path, ConstantCallback constants,
+                              ExportForm form = ExportForm::Lossless,
                               llvm::ArrayRef<AddedRecord> records = {});
 
 /// Registers --import-pt2 and --export-pt2 with mlir-translate's driver.

@@ -1,0 +1,152 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Opening a torch.export archive so that nothing of it runs.
+
+torch.export.load (2.13) trusts an archive: it unpickles sample inputs, objects and old forms of weights,
+evaluates guards and sizes, calls whatever a node names, and loads machine code that lies in the file. So the
+archive does not get to it. weirc reads the file, checks it (`weirc vet`) and says what PyTorch may have: a copy
+of the graph, made of what Weir knows, and where the weights lie. From these the program is put together here.
+
+The file is read once, into memory without a name. What is hashed, checked and run are the same bytes, whatever
+becomes of the file meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import compiler
+from .errors import WeirError, first_line
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+@dataclass(frozen=True)
+class Opened:
+    """program  as torch.export has it, without guards and without sample inputs
+    info     extra/weir.json, None if the archive has none
+    extra    the texts of the records below extra/ that Weir reads, by name"""
+
+    program: "ExportedProgram"
+    info: dict | None
+    extra: dict[str, str]
+
+
+class _Copy:
+    """The bytes of a regular file, in memory that only this process and its children can reach."""
+
+    def __init__(self, path: Path):
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            found = os.fstat(source)
+            if not stat.S_ISREG(found.st_mode):
+                raise WeirError(f"{path} is no regular file")
+            if not found.st_size:
+                raise WeirError(f"{path} is empty")
+            self.handle = os.memfd_create("weir", os.MFD_CLOEXEC)
+            try:
+                done = 0
+                while done < found.st_size:
+                    count = os.sendfile(self.handle, source, done, found.st_size - done)
+                    if not count:
+                        raise WeirError(f"{path} became shorter while it was read")
+                    done += count
+                self.bytes = mmap.mmap(self.handle, found.st_size)
+            except BaseException:
+                self.close()
+                raise
+        finally:
+            os.close(source)
+
+    def close(self):
+        """The bytes stay as long as a tensor uses them."""
+        os.close(self.handle)
+
+
+def _tensors(described: dict, memory: mmap.mmap) -> tuple[dict, dict]:
+    """Weights and constants by name. They share `memory`, and tied ones share a storage."""
+    import torch
+
+    # The numbers of torch._export.serde.schema.ScalarType.
+    dtypes = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16,
+              7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
+    records: dict[tuple[int, int], torch.Tensor] = {}
+    weights, constants = {}, {}
+    for name, about in described.items():
+        if about["dtype"] not in dtypes:
+            raise WeirError(f"'{name}' is of a type (number {about['dtype']}) that programs do not use")
+        dtype = dtypes[about["dtype"]]
+        place = about["begin"], about["dtype"]
+        if place not in records:
+            count = about["bytes"] // dtype.itemsize
+            record = torch.frombuffer(memory, dtype=dtype, count=count, offset=about["begin"]) if count else \
+                torch.empty(0, dtype=dtype)
+            # Vectorised code may assume what writers of archives guarantee.
+            records[place] = record if about["begin"] % 64 == 0 else record.clone()
+        tensor = records[place].as_strided(about["sizes"], about["strides"], about["offset"])
+        if about["parameter"]:
+            tensor = torch.nn.Parameter(tensor, requires_grad=False)
+        (weights if about["weight"] else constants)[name] = tensor
+    return weights, constants
+
+
+def _check_targets(program: "ExportedProgram"):
+    """weirc has checked the names; this asks what they turned out to stand for."""
+    import torch
+    from torch._export.serde.serialize import _SYM_OPS
+
+    for node in program.graph.nodes:
+        if node.op == "call_function" and not isinstance(node.target, torch._ops.OpOverload) \
+                and node.target not in _SYM_OPS and getattr(node.target, "__name__", "") != "getitem":
+            raise WeirError(f"node {node.name} calls {node.target}, which is no operator")
+
+
+def load(path: str | os.PathLike, *, sha256: str | None = None, verify: bool = True) -> Opened:
+    """Opens an archive. Needs weirc.
+
+    sha256  what the file's hash has to be, None for any
+    verify  compare the archive's records with its own checksums where no `sha256` is given
+
+    Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
+    custom objects, operators outside of ATen, or names and sizes that PyTorch would take for code.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise WeirError(f"{path}: no such file")
+    copy = _Copy(path)
+    try:
+        if sha256 is not None and (found := hashlib.sha256(copy.bytes).hexdigest()) != sha256:
+            raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")
+        name = f"/proc/self/fd/{copy.handle}"
+        try:
+            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None)
+        except compiler.CompileError as error:
+            said = str(error).removeprefix("error: ").replace(name, str(path))
+            raise WeirError(f"cannot load {said}" if said.startswith(str(path)) else f"cannot load {path}: {said}") from error
+        from torch._export.serde import schema
+        from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
+
+        try:
+            info = json.loads(vetted["extra"]["weir.json"]) if "weir.json" in vetted["extra"] else None
+            if info is not None and not isinstance(info, dict):
+                raise WeirError("extra/weir.json is no object")
+            document = _dict_to_dataclass(schema.ExportedProgram, vetted["document"])
+            weights, constants = _tensors(vetted["tensors"], copy.bytes)
+            program = ExportedProgramDeserializer().deserialize(document, weights, constants, None)
+        except WeirError as error:
+            raise WeirError(f"cannot load {path}: {error}") from error
+        except Exception as error:  # PyTorch has no common base for what a graph that does not fit raises
+            raise WeirError(f"cannot load {path}: {first_line(error)}") from error
+        _check_targets(program)
+        return Opened(program, info, vetted["extra"])
+    finally:
+        copy.close()
