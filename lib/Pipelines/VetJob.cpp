@@ -58,12 +58,12 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
   if (verify)
     if (llvm::Error damage = (*archive)->verify())
       return error() << llvm::toString(std::move(damage));
-  // The order of definitions, types, payloads and the signature.
-  if (!importPT2(**archive, &context))
-    return failure();
   llvm::Expected<json::Object> document = plainModel((*archive)->model());
   if (!document)
     return error() << program << ": " << llvm::toString(document.takeError());
+  // The order of definitions, types, payloads, the signature, and the operators.
+  if (!importPT2(**archive, &context))
+    return failure();
   json::Object result;
   result["tensors"] = tensorsOf(**archive);
   result["operators"] = operatorsOf(*document);
