@@ -198,7 +198,8 @@ private:
   }
 
   static json::Object tensor(StringRef name) {
-    return json::Object{{"as_tensor", json::Object{{"name", name}}}};
+    // A json::Value of a StringRef does not own its text.
+    return json::Object{{"as_tensor", json::Object{{"name", name.str()}}}};
   }
 
   void input(StringRef name) {
@@ -310,7 +311,8 @@ private:
                                *reference::parseSymbolicOp(info.name));
            i < e; ++i)
         arguments.push_back(
-            json::Object{{"name", "a"}, {"arg", anyInteger()}});
+            json::Object{{"name", std::string(1, static_cast<char>('a' + i))},
+                         {"arg", anyInteger()}});
       results.push_back(json::Object{
           {"as_sym_int", json::Object{{"as_name", result}}}});
       symbol(result);

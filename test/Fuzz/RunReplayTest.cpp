@@ -7,7 +7,9 @@
 //===----------------------------------------------------------------------===//
 
 // Seeds whose names start with "good" run; those that start with "refused" call an
-// operator that programs may not call. Of all others, nothing breaks.
+// operator that programs may not call; those that start with "reaches" end at an
+// operator that is called (so decisions make graphs that are well-formed). Of all
+// others, nothing breaks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,7 +27,7 @@ using namespace weir;
 namespace {
 
 TEST(RunReplay, NothingBreaks) {
-  size_t good = 0, refused = 0, others = 0;
+  size_t good = 0, refused = 0, reaches = 0, others = 0;
   for (const auto &file :
        std::filesystem::directory_iterator(WEIR_FUZZ_CORPUS "/run")) {
     SCOPED_TRACE(file.path().string());
@@ -41,12 +43,18 @@ TEST(RunReplay, NothingBreaks) {
       EXPECT_NE(result.messages.find("operators that a program may call"),
                 std::string::npos)
           << result.messages;
+    } else if (name.starts_with("reaches")) {
+      ++reaches;
+      EXPECT_EQ(result.code, 2) << result.messages;
+      EXPECT_NE(result.messages.find("(torch.ops.aten."), std::string::npos)
+          << result.messages;
     } else {
       ++others;
     }
   }
   EXPECT_GT(good, 0u);
   EXPECT_GT(refused, 0u);
+  EXPECT_GT(reaches, 0u);
   EXPECT_GT(others, 0u);
 }
 
