@@ -7,8 +7,35 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/InitAllDialects.h"
+#include "weir/Program/Files.h"
 
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+/// What the server opens a file with when an editor asks for bytecode as text.
+/// It takes this definition instead of that of MLIR's shared library, which
+/// waits for named pipes and reads devices without end.
+mlir::LogicalResult mlir::parseSourceFile(llvm::StringRef filename,
+                                          Block *block,
+                                          const ParserConfig &config,
+                                          LocationAttr *sourceFileLoc) {
+  auto fail = [&](llvm::Error error) {
+    return emitError(UnknownLoc::get(config.getContext()))
+           << llvm::toString(std::move(error));
+  };
+  auto file = weir::InputFile::open(filename);
+  if (!file)
+    return fail(file.takeError());
+  auto buffer = (*file)->buffer();
+  if (!buffer)
+    return fail(buffer.takeError());
+  auto sources = std::make_shared<llvm::SourceMgr>();
+  sources->AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
+  return parseSourceFile(sources, block, config, sourceFileLoc);
+}
 
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/CommandLine.h"

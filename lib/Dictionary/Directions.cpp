@@ -28,11 +28,11 @@ Expected<std::shared_ptr<Dictionary>> openDirections(StringRef path) {
                     ? std::string("holds no tensor")
                     : "holds several tensors (" + join(names, ", ") +
                           "); the one to use must be called 'directions'");
-  Expected<TensorView> view = (*file)->tensor(name);
+  Expected<TensorView> view = (*file)->describe(name);
   if (!view)
     return view.takeError();
   LinearForm form;
-  form.decoder = {name.str(), std::move(*view)};
+  form.decoder = {name.str(), std::move(*view), *file};
   if (!isFloat(form.decoder.view.dtype))
     return fail(path, form.decoder.text() + "; expected f64, f32, f16 or bf16");
   if (form.decoder.view.rank() == 1)

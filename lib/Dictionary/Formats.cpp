@@ -39,6 +39,17 @@ std::string NamedTensor::text() const {
       .str();
 }
 
+Error NamedTensor::load() {
+  if (view.data || !file)
+    return Error::success();
+  Expected<TensorView> loaded = file->tensor(name);
+  if (!loaded)
+    return loaded.takeError();
+  view.data = loaded->data;
+  view.owner = std::move(loaded->owner);
+  return Error::success();
+}
+
 std::string inFolder(StringRef folder, StringRef file) {
   SmallString<256> path(folder);
   sys::path::append(path, file);
@@ -152,10 +163,10 @@ Expected<std::optional<std::string>> Settings::string(StringRef key) const {
 
 Expected<NamedTensor> floatTensor(const TensorFile &file, StringRef name,
                                   int64_t rank) {
-  Expected<TensorView> view = file.tensor(name);
+  Expected<TensorView> view = file.describe(name);
   if (!view)
     return view.takeError();
-  NamedTensor tensor{name.str(), std::move(*view)};
+  NamedTensor tensor{name.str(), std::move(*view), file.shared_from_this()};
   if (!isFloat(tensor.view.dtype))
     return fail(file.path(),
                 tensor.text() + "; expected f64, f32, f16 or bf16");

@@ -27,10 +27,15 @@ llvm::Error fail(llvm::StringRef path, const llvm::Twine &message);
 /// "[576, 1536]".
 std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
-/// A tensor with the name that errors call it by.
+/// A tensor with the name that errors call it by. One that was only described
+/// has a type and a shape, and no numbers before `load`.
 struct NamedTensor {
   std::string name;
   TensorView view;
+  std::shared_ptr<const TensorFile> file = nullptr;
+
+  /// Gets the numbers if they are not there.
+  llvm::Error load();
 
   /// "W_enc is f16 [576, 1536]".
   std::string text() const;
@@ -67,7 +72,8 @@ private:
   llvm::json::Object values;
 };
 
-/// The tensor `name`, of a floating-point type and the given rank.
+/// The tensor `name`, of a floating-point type and the given rank; described
+/// only, since its size has to fit before its numbers are worth memory.
 llvm::Expected<NamedTensor> floatTensor(const TensorFile &file,
                                         llvm::StringRef name, int64_t rank);
 

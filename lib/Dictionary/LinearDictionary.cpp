@@ -21,6 +21,7 @@
 
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <numeric>
 
 using namespace llvm;
@@ -42,6 +43,9 @@ public:
   Expected<std::string> contentHash() const override;
 
 private:
+  /// Gets the numbers of all tensors. The caller of a dictionary has compared
+  /// its sizes with the model's before it asks for rows.
+  Error load() const;
   /// The indices that were asked for, in range.
   Expected<std::vector<int64_t>> select(ArrayRef<int64_t> features) const;
   /// n_i for stored decoder rows: see LinearForm.
@@ -53,10 +57,32 @@ private:
   /// A number of the effective form, in range for f32.
   Expected<float> narrow(double value, const char *what, int64_t feature) const;
 
-  LinearForm form;
+  mutable LinearForm form;
+  mutable std::mutex loading;
+  mutable bool isLoaded = false;
 };
 
 } // namespace
+
+Error LinearDictionary::load() const {
+  std::lock_guard<std::mutex> guard(loading);
+  if (isLoaded)
+    return Error::success();
+  for (NamedTensor *tensor : {&form.encoder, &form.decoder})
+    if (Error error = tensor->load())
+      return error;
+  for (std::optional<NamedTensor> *tensor :
+       {&form.encoderBias, &form.decoderBias, &form.threshold,
+        &form.logMagnitude, &form.magnitudeBias})
+    if (*tensor)
+      if (Error error = (*tensor)->load())
+        return error;
+  for (NamedTensor &tensor : form.others)
+    if (Error error = tensor.load())
+      return error;
+  isLoaded = true;
+  return Error::success();
+}
 
 Expected<std::vector<int64_t>>
 LinearDictionary::select(ArrayRef<int64_t> features) const {
@@ -160,6 +186,8 @@ LinearDictionary::encoder(ArrayRef<int64_t> requested) const {
   Expected<std::vector<int64_t>> selected = select(requested);
   if (!selected)
     return selected.takeError();
+  if (Error error = load())
+    return std::move(error);
   ArrayRef<int64_t> features = *selected;
   if (form.coefficients)
     return coefficientRows(features);
@@ -257,6 +285,8 @@ LinearDictionary::decoder(ArrayRef<int64_t> requested) const {
   Expected<std::vector<int64_t>> selected = select(requested);
   if (!selected)
     return selected.takeError();
+  if (Error error = load())
+    return std::move(error);
   ArrayRef<int64_t> features = *selected;
   Expected<RowMatrix> rows =
       gather(information.path, form.decoder, form.decoderByRow, features);
@@ -282,6 +312,8 @@ Expected<RowVector> LinearDictionary::decoderBias() const {
   RowVector result = RowVector::Zero(information.width);
   if (!form.decoderBias)
     return result;
+  if (Error error = load())
+    return std::move(error);
   if (Error error = requireFinite(information.path, *form.decoderBias))
     return std::move(error);
   for (int64_t i = 0; i < information.width; ++i)
@@ -294,6 +326,8 @@ Expected<RowVector> LinearDictionary::decoderBias() const {
 }
 
 Expected<std::string> LinearDictionary::contentHash() const {
+  if (Error error = load())
+    return std::move(error);
   std::string text;
   raw_string_ostream os(text);
   os << "weir dictionary 1\n"

@@ -232,7 +232,7 @@ llvm::Expected<std::string> Collection::makeKey() {
   auto archive = Archive::open(options.model);
   if (!archive)
     return archive.takeError();
-  auto modelHash = sha256OfFile(options.model);
+  auto modelHash = (*archive)->file()->sha256();
   if (!modelHash)
     return modelHash.takeError();
   auto textHash = sha256OfFile(options.text);

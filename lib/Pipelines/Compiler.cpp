@@ -16,6 +16,7 @@
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
+#include "weir/Spec/YAML.h"
 #include "weir/Target/PT2/PT2.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -72,10 +73,12 @@ std::string Compiler::pathBelow(StringRef base, StringRef path) {
 
 LogicalResult Compiler::load(bool withModel) {
   progress("reading the spec");
-  auto buffer = llvm::MemoryBuffer::getFile(options.spec, /*IsText=*/true);
+  auto file = InputFile::open(options.spec, spec::maxSpecBytes);
+  if (!file)
+    return error() << llvm::toString(file.takeError());
+  auto buffer = (*file)->buffer();
   if (!buffer)
-    return error() << "cannot read '" << options.spec
-                   << "': " << buffer.getError().message();
+    return error() << llvm::toString(buffer.takeError());
   sourceMgr.AddNewSourceBuffer(std::move(*buffer), SMLoc());
   moduleRef = importSpec(sourceMgr, &context);
   if (!moduleRef)

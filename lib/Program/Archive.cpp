@@ -21,6 +21,8 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <atomic>
+
 using namespace llvm;
 
 namespace weir {
@@ -31,8 +33,10 @@ namespace {
 /// versions only add keys, which stay in the DOM.
 constexpr int64_t schemaMajor = 8;
 
-/// Documents of graphs have some ten kilobytes a layer.
-constexpr size_t largestJSON = 256u << 20;
+/// Documents of graphs have some hundred kilobytes a layer, and take some ten
+/// megabytes of memory a layer when they are parsed.
+constexpr size_t largestJSON = 64u << 20;
+constexpr uint64_t largestDOM = uint64_t(2) << 30;
 
 /// Bytes of an element by the schema's number; 0 for numbers it does not have.
 size_t sizeOfArchiveDType(int64_t number) {
@@ -70,12 +74,16 @@ size_t sizeOfArchiveDType(int64_t number) {
 
 class MappedArchive final : public Archive {
 public:
-  /// `mapping` is null for bytes that are in memory.
-  MappedArchive(FileBytes file, std::shared_ptr<FileMapping> mapping)
-      : file(std::move(file)), mapping(std::move(mapping)) {}
+  /// `opened` and `mapping` are null for bytes that are in memory.
+  MappedArchive(FileBytes content, std::shared_ptr<InputFile> opened,
+                std::shared_ptr<FileMapping> mapping)
+      : content(std::move(content)), opened(std::move(opened)),
+        mapping(std::move(mapping)) {}
   Error read();
 
-  StringRef path() const override { return file.name; }
+  StringRef path() const override { return content.name; }
+  std::shared_ptr<InputFile> file() const override { return opened; }
+  ArrayRef<std::byte> bytes() const override { return content.bytes; }
   const json::Object &model() const override { return *program.getAsObject(); }
   const StringMap<ArchiveTensor> &weights() const override {
     return weightTensors;
@@ -91,6 +99,7 @@ public:
       mapping->releasePages(bytes);
   }
   Error verify() const override;
+  Error verify(StringRef name) const override;
   StringRef modelName() const override { return programName; }
 
 private:
@@ -106,11 +115,18 @@ private:
   /// The text of a small record whose checksum is right.
   Expected<StringRef> text(StringRef name, size_t limit) const;
   Expected<json::Value> parsed(StringRef name) const;
-  Error failed(const Twine &what) const { return errorInFile(file.name, what); }
+  Error failed(const Twine &what) const {
+    return errorInFile(content.name, what);
+  }
+  /// Compares one of `members`, once.
+  Error verifyMember(size_t i) const;
 
-  FileBytes file;
+  FileBytes content;
+  std::shared_ptr<InputFile> opened;
   std::shared_ptr<FileMapping> mapping;
   std::vector<ZipMember> members;
+  /// Which of them were compared with their checksums and are right.
+  mutable std::unique_ptr<std::atomic<bool>[]> verified;
   std::vector<std::string> names;
   StringMap<size_t> index; ///< into `members` and `names`, which run alike
   json::Value program = nullptr;
@@ -119,9 +135,9 @@ private:
 };
 
 Error MappedArchive::readNames() {
-  Expected<std::vector<ZipMember>> directory = readZipDirectory(file.bytes);
+  Expected<std::vector<ZipMember>> directory = readZipDirectory(content.bytes);
   if (!directory)
-    return inFile(file.name, directory.takeError());
+    return inFile(content.name, directory.takeError());
   for (ZipMember &member : *directory) {
     if (StringRef(member.name).ends_with("/") && member.size == 0)
       continue; // a folder
@@ -147,6 +163,7 @@ Error MappedArchive::readNames() {
     index[name] = names.size();
     names.push_back(name.str());
   }
+  verified = std::make_unique<std::atomic<bool>[]>(members.size());
   return Error::success();
 }
 
@@ -178,8 +195,8 @@ Expected<StringRef> MappedArchive::text(StringRef name, size_t limit) const {
   ArrayRef<std::byte> bytes = (*found)->stored;
   if (bytes.size() > limit)
     return failed("record '" + name + "' is larger than is accepted");
-  if (zipChecksum(bytes) != (*found)->crc)
-    return failed("record '" + name + "' has a wrong checksum");
+  if (Error error = verify(name))
+    return std::move(error);
   return StringRef(reinterpret_cast<const char *>(bytes.data()), bytes.size());
 }
 
@@ -187,7 +204,7 @@ Expected<json::Value> MappedArchive::parsed(StringRef name) const {
   Expected<StringRef> document = text(name, largestJSON);
   if (!document)
     return document.takeError();
-  Expected<json::Value> value = parseJSON(*document);
+  Expected<json::Value> value = parseJSON(*document, {.memory = largestDOM});
   if (!value)
     return failed("record '" + name + "': " + toString(value.takeError()));
   if (!value->getAsObject())
@@ -195,18 +212,33 @@ Expected<json::Value> MappedArchive::parsed(StringRef name) const {
   return value;
 }
 
-Error MappedArchive::verify() const {
-  for (auto [member, name] : zip_equal(members, names)) {
-    uint32_t crc = 0;
-    for (ArrayRef<std::byte> rest = member.stored; !rest.empty();) {
-      ArrayRef<std::byte> part = rest.take_front(pieceSize);
-      rest = rest.drop_front(part.size());
-      crc = zipChecksum(part, crc);
-      releasePages(part);
-    }
-    if (crc != member.crc)
-      return failed("record '" + name + "' has a wrong checksum");
+Error MappedArchive::verifyMember(size_t i) const {
+  if (verified[i])
+    return Error::success();
+  uint32_t crc = 0;
+  for (ArrayRef<std::byte> rest = members[i].stored; !rest.empty();) {
+    ArrayRef<std::byte> part = rest.take_front(pieceSize);
+    rest = rest.drop_front(part.size());
+    crc = zipChecksum(part, crc);
+    releasePages(part);
   }
+  if (crc != members[i].crc)
+    return failed("record '" + names[i] + "' has a wrong checksum");
+  verified[i] = true;
+  return Error::success();
+}
+
+Error MappedArchive::verify(StringRef name) const {
+  auto found = index.find(name);
+  if (found == index.end())
+    return failed("no record '" + name + "'");
+  return verifyMember(found->second);
+}
+
+Error MappedArchive::verify() const {
+  for (size_t i = 0; i < members.size(); ++i)
+    if (Error error = verifyMember(i))
+      return error;
   return Error::success();
 }
 
@@ -373,7 +405,7 @@ Error MappedArchive::readConfig(const std::string &config, StringRef folder,
                     tensor.record + "'");
     tensor.bytes = members[found->second].stored;
     tensor.fileOffset =
-        static_cast<uint64_t>(tensor.bytes.data() - this->file.bytes.data());
+        static_cast<uint64_t>(tensor.bytes.data() - content.bytes.data());
     if (Error error = readTensor(fqn, *meta, tensor))
       return error;
     tensors[fqn] = std::move(tensor);
@@ -403,9 +435,10 @@ Error MappedArchive::read() {
 } // namespace
 
 static Expected<std::shared_ptr<Archive>>
-openArchive(FileBytes file, std::shared_ptr<FileMapping> mapping) {
-  auto archive =
-      std::make_shared<MappedArchive>(std::move(file), std::move(mapping));
+openArchive(FileBytes content, std::shared_ptr<InputFile> opened,
+            std::shared_ptr<FileMapping> mapping) {
+  auto archive = std::make_shared<MappedArchive>(
+      std::move(content), std::move(opened), std::move(mapping));
   if (Error error = archive->read())
     return error;
   return archive;
@@ -414,14 +447,29 @@ openArchive(FileBytes file, std::shared_ptr<FileMapping> mapping) {
 Expected<std::shared_ptr<Archive>>
 Archive::fromMemory(StringRef name, ArrayRef<std::byte> bytes,
                     std::shared_ptr<const void> owner) {
-  return openArchive({name.str(), bytes, std::move(owner)}, nullptr);
+  return openArchive({name.str(), bytes, std::move(owner)}, nullptr, nullptr);
+}
+
+Expected<std::shared_ptr<Archive>>
+Archive::open(std::shared_ptr<InputFile> file) {
+  Expected<std::shared_ptr<FileMapping>> mapping = file->map();
+  if (!mapping)
+    return mapping.takeError();
+  FileBytes content{file->path().str(), (*mapping)->bytes(), nullptr};
+  return openArchive(std::move(content), std::move(file), *mapping);
 }
 
 Expected<std::shared_ptr<Archive>> Archive::open(StringRef path) {
-  Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
+  Expected<std::shared_ptr<InputFile>> file = InputFile::open(path);
   if (!file)
     return file.takeError();
-  return openArchive({path.str(), (*file)->bytes(), nullptr}, *file);
+  return open(std::move(*file));
+}
+
+Expected<ArrayRef<std::byte>> Archive::verifiedRecord(StringRef name) const {
+  if (Error error = verify(name))
+    return std::move(error);
+  return record(name);
 }
 
 const ArchiveTensor *Archive::find(StringRef fqn) const {

@@ -175,7 +175,7 @@ bool ArchiveWriter::isCopied(StringRef name) const {
 }
 
 Error ArchiveWriter::writeConfig(StringRef config, bool constants) {
-  Expected<ArrayRef<std::byte>> bytes = source.record(config);
+  Expected<ArrayRef<std::byte>> bytes = source.verifiedRecord(config);
   if (!bytes)
     return bytes.takeError();
   Expected<json::Value> document = parseJSON(
@@ -213,11 +213,16 @@ Error ArchiveWriter::writeRecord(StringRef name) {
   Expected<ArrayRef<std::byte>> bytes = source.record(name);
   if (!bytes)
     return bytes.takeError();
-  // The old checksum goes along: damage in the source stays visible.
   Expected<uint32_t> checksum = source.checksum(name);
   if (!checksum)
     return checksum.takeError();
-  return put(name, *bytes, *checksum);
+  if (Error error = put(name, *bytes, *checksum))
+    return error;
+  // Whoever gets the copy gets a hash of it too, which would say that nothing
+  // is damaged.
+  if (zip.writtenChecksum() != *checksum)
+    return failed("record '" + name + "' has a wrong checksum");
+  return Error::success();
 }
 
 Error ArchiveWriter::write() {

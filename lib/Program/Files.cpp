@@ -1,4 +1,4 @@
-//===- Files.cpp - Mapped input, atomic output, content hashes ---===//
+//===- Files.cpp - Checked input, atomic output, content hashes ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -15,6 +15,7 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ErrorHandling.h"
 
@@ -22,6 +23,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cinttypes>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,35 +45,116 @@ static Error failedOn(StringRef path, StringRef action, int code) {
 // Input
 //===----------------------------------------------------------------------===//
 
-Expected<std::shared_ptr<FileMapping>> FileMapping::open(StringRef path) {
+Expected<std::shared_ptr<InputFile>> InputFile::open(StringRef path,
+                                                     uint64_t limit) {
   std::string name = path.str();
   // A name with a NUL would open another file than the one it shows.
   if (path.contains('\0'))
     return createStringError(std::errc::invalid_argument,
                              "file name contains a NUL byte");
-  // O_NONBLOCK keeps a named pipe from blocking before it is refused below.
-  int fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0)
-    return failedOn(path, "open", errno);
-  scope_exit closeFile([&] { ::close(fd); });
-
+  // Opening alone can set a device going, or wake who waits at a pipe.
   struct stat status;
-  if (::fstat(fd, &status) != 0)
-    return failedOn(path, "inspect", errno);
-  if (!S_ISREG(status.st_mode))
+  auto checkKind = [&]() -> Error {
+    if (S_ISREG(status.st_mode))
+      return Error::success();
     return createStringError(std::errc::invalid_argument,
                              "%s: not a regular file", name.c_str());
+  };
+  if (::stat(name.c_str(), &status) != 0)
+    return failedOn(path, "open", errno);
+  if (Error error = checkKind())
+    return std::move(error);
+  // What has taken the name since is refused below: O_NONBLOCK keeps a pipe
+  // from blocking, O_NOCTTY a terminal from becoming this process's own.
+  int fd = ::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0)
+    return failedOn(path, "open", errno);
+  std::shared_ptr<InputFile> file(new InputFile(name, fd, 0));
+  if (::fstat(fd, &status) != 0)
+    return failedOn(path, "inspect", errno);
+  if (Error error = checkKind())
+    return std::move(error);
+  file->bytes = static_cast<uint64_t>(status.st_size);
+  if (file->bytes > limit)
+    return createStringError(std::errc::file_too_large,
+                             "%s: %" PRIu64 " bytes, more than the %" PRIu64
+                             " that are accepted here",
+                             file->name.c_str(), file->bytes, limit);
+  return file;
+}
 
+InputFile::~InputFile() { ::close(fd); }
+
+/// Calls `take` with all bytes, piece by piece.
+static Error readThrough(const InputFile &file, MutableArrayRef<char> piece,
+                         function_ref<void(StringRef)> take) {
+  for (uint64_t at = 0; at < file.size();) {
+    size_t wanted = std::min<uint64_t>(piece.size(), file.size() - at);
+    ssize_t got =
+        ::pread(file.descriptor(), piece.data(), wanted, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return failedOn(file.path(), "read", errno);
+    if (got == 0)
+      return createStringError(std::errc::io_error,
+                               "%s: became shorter while it was read",
+                               file.path().str().c_str());
+    take(StringRef(piece.data(), static_cast<size_t>(got)));
+    at += static_cast<uint64_t>(got);
+  }
+  return Error::success();
+}
+
+/// Bytes that are read at once.
+static constexpr size_t readSize = size_t(1) << 20;
+
+Expected<std::string> InputFile::text() const {
+  std::string out;
+  out.reserve(bytes);
+  std::vector<char> piece(std::min<uint64_t>(readSize, bytes));
+  if (Error error =
+          readThrough(*this, piece, [&](StringRef part) { out += part; }))
+    return std::move(error);
+  return out;
+}
+
+Expected<std::string> InputFile::sha256() const {
+  Sha256 hash;
+  std::vector<char> piece(std::min<uint64_t>(readSize, bytes));
+  if (Error error =
+          readThrough(*this, piece, [&](StringRef part) { hash.update(part); }))
+    return std::move(error);
+  return hash.finish();
+}
+
+Expected<std::shared_ptr<FileMapping>> InputFile::map() const {
   std::shared_ptr<FileMapping> mapping(new FileMapping());
-  mapping->name = std::move(name);
-  mapping->size = static_cast<size_t>(status.st_size);
-  if (mapping->size == 0)
+  mapping->name = name;
+  mapping->size = bytes;
+  if (bytes == 0)
     return mapping;
-  void *address = ::mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
+  void *address = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED)
-    return failedOn(path, "map", errno);
+    return failedOn(name, "map", errno);
   mapping->data = static_cast<std::byte *>(address);
   return mapping;
+}
+
+Expected<std::unique_ptr<MemoryBuffer>> InputFile::buffer() const {
+  ErrorOr<std::unique_ptr<MemoryBuffer>> buffer =
+      MemoryBuffer::getOpenFile(fd, name, bytes);
+  if (!buffer)
+    return failedOn(name, "read", buffer.getError().value());
+  return std::move(*buffer);
+}
+
+Expected<std::shared_ptr<FileMapping>> FileMapping::open(StringRef path,
+                                                         uint64_t limit) {
+  Expected<std::shared_ptr<InputFile>> file = InputFile::open(path, limit);
+  if (!file)
+    return file.takeError();
+  return (*file)->map();
 }
 
 FileMapping::~FileMapping() {
@@ -95,16 +178,10 @@ void FileMapping::releasePages(ArrayRef<std::byte> part) const {
 }
 
 Expected<std::string> readText(StringRef path, size_t limit) {
-  Expected<std::shared_ptr<FileMapping>> file = FileMapping::open(path);
+  Expected<std::shared_ptr<InputFile>> file = InputFile::open(path, limit);
   if (!file)
     return file.takeError();
-  if ((*file)->bytes().size() > limit)
-    return createStringError(std::errc::file_too_large,
-                             "%s: %zu bytes, more than the %zu that are "
-                             "accepted here",
-                             path.str().c_str(), (*file)->bytes().size(),
-                             limit);
-  return (*file)->text().str();
+  return (*file)->text();
 }
 
 //===----------------------------------------------------------------------===//
@@ -248,28 +325,10 @@ std::string sha256(StringRef text) {
 }
 
 Expected<std::string> sha256OfFile(StringRef path) {
-  // Read, not mapped: a large file passes through without counting as memory of
-  // the process.
-  int fd = ::open(path.str().c_str(), O_RDONLY | O_CLOEXEC);
-  auto problem = [&] {
-    std::error_code code(errno, std::generic_category());
-    return createStringError(code, path + ": " + code.message());
-  };
-  if (fd < 0)
-    return problem();
-  scope_exit close([&] { ::close(fd); });
-  Sha256 hash;
-  std::vector<char> buffer(1 << 20);
-  while (true) {
-    ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return problem();
-    if (got == 0)
-      return hash.finish();
-    hash.update(StringRef(buffer.data(), static_cast<size_t>(got)));
-  }
+  Expected<std::shared_ptr<InputFile>> file = InputFile::open(path);
+  if (!file)
+    return file.takeError();
+  return (*file)->sha256();
 }
 
 } // namespace weir

@@ -12,6 +12,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
@@ -54,6 +55,84 @@ Error checkJSONDepth(StringRef text, unsigned limit) {
     }
   }
   return Error::success();
+}
+
+uint64_t estimateJSONMemory(StringRef text) {
+  // What an object keeps for a key and its value, and the least number of those
+  // it makes room for (llvm::DenseMap's).
+  constexpr uint64_t entrySize = sizeof(json::Object::value_type);
+  constexpr uint64_t leastEntries = 64;
+  // A block of memory has 16 bytes of its own.
+  constexpr uint64_t block = 16;
+  // A key is a string of its own, and stands in a set while keys are compared.
+  constexpr uint64_t keySize = 2 * (sizeof(std::string) + 2 * block);
+  struct Open {
+    bool isObject;
+    uint64_t count = 0;
+  };
+  SmallVector<Open, 64> open;
+  uint64_t total = 0;
+  auto close = [&](const Open &value) {
+    if (value.count == 0)
+      return;
+    if (!value.isObject) {
+      // While a list grows there are its old half and its new whole.
+      total += block + NextPowerOf2(value.count - 1) * sizeof(json::Value) * 3 / 2;
+      return;
+    }
+    uint64_t room = NextPowerOf2(value.count * 4 / 3);
+    total += block + value.count * keySize +
+             (room <= leastEntries ? leastEntries * entrySize
+                                   : room * entrySize * 3 / 2);
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (isSpace(c))
+      continue;
+    if (c == ']' || c == '}') {
+      if (!open.empty())
+        close(open.pop_back_val());
+      continue;
+    }
+    if (c == ',') {
+      if (!open.empty())
+        ++open.back().count;
+      continue;
+    }
+    // The first thing inside of brackets.
+    if (!open.empty() && open.back().count == 0)
+      open.back().count = 1;
+    if (c == '[' || c == '{') {
+      open.push_back({c == '{'});
+    } else if (c == '"') {
+      size_t begin = ++i;
+      while (i < text.size() && text[i] != '"')
+        i += text[i] == '\\' ? 2 : 1;
+      // Short strings lie inside of their value.
+      if (size_t length = std::min(i, text.size()) - begin; length > 15)
+        total += block + length;
+    }
+  }
+  for (const Open &value : open)
+    close(value);
+  return total;
+}
+
+/// Refuses what would take more memory than the limits say, or far more than
+/// documents that mean something: these take up to 180 bytes a character.
+static Error checkMemory(StringRef text, const JSONLimits &limits) {
+  constexpr uint64_t small = uint64_t(64) << 20, most = 256;
+  uint64_t needed = estimateJSONMemory(text);
+  uint64_t allowed = std::min(limits.memory, small + most * text.size());
+  if (needed <= allowed)
+    return Error::success();
+  auto mebibytes = [](uint64_t bytes) { return (bytes >> 20) + 1; };
+  return createStringError(
+      std::errc::file_too_large,
+      "JSON of %zu bytes would take about %llu MiB of memory, more than the "
+      "%llu that are accepted here",
+      text.size(), static_cast<unsigned long long>(mebibytes(needed)),
+      static_cast<unsigned long long>(allowed >> 20));
 }
 
 static std::vector<const json::Object::value_type *>
@@ -184,13 +263,15 @@ static Error withPlaceInWords(Error error) {
   return createStringError(message);
 }
 
-Expected<json::Value> parseJSON(StringRef text, unsigned depthLimit) {
+Expected<json::Value> parseJSON(StringRef text, JSONLimits limits) {
   std::string expanded;
   if (text.contains("\\ud") || text.contains("\\uD")) {
     expanded = expandSurrogatePairs(text);
     text = expanded;
   }
-  if (Error error = checkJSONDepth(text, depthLimit))
+  if (Error error = checkJSONDepth(text, limits.depth))
+    return error;
+  if (Error error = checkMemory(text, limits))
     return error;
   Expected<json::Value> value = json::parse(text);
   if (!value)

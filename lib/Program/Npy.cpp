@@ -31,9 +31,14 @@ namespace weir {
 
 namespace {
 
-/// No array that has to be inflated may be larger than this. Stored ones are
-/// mapped and have no limit.
-constexpr int64_t largestInflated = int64_t(8) << 30;
+/// What the arrays of a file that have to be inflated may have together: the
+/// numbers of a dictionary hardly get smaller by deflating, while zeros shrink
+/// a thousand times. Stored arrays are mapped and have no limit.
+uint64_t largestInflated(uint64_t fileSize) {
+  constexpr uint64_t small = uint64_t(256) << 20, ratio = 64;
+  constexpr uint64_t most = uint64_t(8) << 30;
+  return std::min(most, small + std::min(fileSize, most) * ratio);
+}
 
 Error badHeader(const Twine &what) {
   return createStringError(std::make_error_code(std::errc::invalid_argument),
@@ -268,6 +273,11 @@ public:
       return inFile(file.name, view.takeError());
     return view;
   }
+  Expected<TensorView> describe(StringRef wanted) const override {
+    if (wanted != name)
+      return noSuchTensor(file.name, wanted, name);
+    return TensorView{header.dtype, header.shape, nullptr, nullptr};
+  }
 
 private:
   FileBytes file;
@@ -284,6 +294,7 @@ public:
   StringRef path() const override { return file.name; }
   ArrayRef<std::string> names() const override { return order; }
   Expected<TensorView> tensor(StringRef name) const override;
+  Expected<TensorView> describe(StringRef name) const override;
 
 private:
   struct Member {
@@ -320,8 +331,13 @@ Error NpzFile::read() {
   Expected<std::vector<ZipMember>> directory = readZipDirectory(file.bytes);
   if (!directory)
     return inFile(file.name, directory.takeError());
+  uint64_t inflated = 0;
   for (ZipMember &zip : *directory) {
     StringRef name = zip.name;
+    // A claim is at most some thousand times of what the file holds, so that
+    // the sum does not overflow.
+    if (zip.deflated)
+      inflated += zip.size;
     if (!name.consume_back(".npy"))
       return errorInFile(file.name,
                          "member '" + zip.name + "' is not an .npy array");
@@ -340,6 +356,13 @@ Error NpzFile::read() {
     index[name] = members.size();
     members.push_back({std::move(zip), std::move(*header)});
   }
+  if (uint64_t most = largestInflated(file.bytes.size()); inflated > most)
+    return errorInFile(file.name,
+                       "its arrays inflate to " + Twine(inflated) +
+                           " bytes, more than the " + Twine(most) +
+                           " that are accepted from a file of " +
+                           Twine(file.bytes.size()) +
+                           "; numpy.savez writes arrays without compression");
   made.resize(members.size());
   madeData.resize(members.size());
   return Error::success();
@@ -350,10 +373,6 @@ Expected<TensorView> NpzFile::makeView(const Member &member) const {
   if (!member.zip.deflated)
     return viewNpyData(header, member.zip.stored.data() + header.headerBytes,
                        file.owner);
-  if (header.dataBytes > largestInflated)
-    return createStringError(std::make_error_code(std::errc::file_too_large),
-                             "inflates to " + Twine(header.dataBytes) +
-                                 " bytes, more than is accepted");
   std::shared_ptr<std::byte[]> bytes = allocateBytes(member.zip.size);
   if (!bytes)
     return createStringError(std::make_error_code(std::errc::not_enough_memory),
@@ -365,6 +384,14 @@ Expected<TensorView> NpzFile::makeView(const Member &member) const {
     return error;
   const std::byte *data = bytes.get() + header.headerBytes;
   return viewNpyData(header, data, std::move(bytes));
+}
+
+Expected<TensorView> NpzFile::describe(StringRef name) const {
+  auto found = index.find(name);
+  if (found == index.end())
+    return noSuchTensor(file.name, name, order);
+  const NpyHeader &header = members[found->second].header;
+  return TensorView{header.dtype, header.shape, nullptr, nullptr};
 }
 
 Expected<TensorView> NpzFile::tensor(StringRef name) const {

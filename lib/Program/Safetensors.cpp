@@ -155,7 +155,7 @@ Error SafetensorsFile::read() {
   bytes = bytes.drop_front(headerSize);
   if (!text.starts_with("{"))
     return errorInFile(file.name, "the header is not a JSON object");
-  Expected<json::Value> header = parseJSON(text, /*depthLimit=*/8);
+  Expected<json::Value> header = parseJSON(text, {.depth = 8});
   if (!header)
     return inFile(file.name, header.takeError());
 

@@ -71,10 +71,13 @@ public:
       : sink(std::move(sink)), alignment(alignment), alwaysWide(alwaysWide) {}
 
   /// Adds a member whose content is the parts one after the other. A checksum
-  /// that is known spares a walk through the content.
+  /// that is known spares a walk through the content before it is written.
   llvm::Error add(llvm::StringRef name,
                   llvm::ArrayRef<llvm::ArrayRef<std::byte>> parts,
                   std::optional<uint32_t> checksum = std::nullopt);
+  /// The checksum of what the last member got, computed while it was written:
+  /// another one than `add` was told means that the content is damaged.
+  uint32_t writtenChecksum() const { return written; }
   /// Writes the directory; nothing can be added after that.
   llvm::Error finish();
 
@@ -84,6 +87,7 @@ private:
 
   Sink sink;
   uint64_t position = 0;
+  uint32_t written = 0;
   const size_t alignment;
   const bool alwaysWide;
   std::string directory;

@@ -112,9 +112,18 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
   header += extra;
   if (Error error = write(StringRef(header)))
     return error;
+  written = crc;
+  if (checksum)
+    written = 0;
   for (ArrayRef<std::byte> part : parts)
-    if (Error error = write(part))
-      return error;
+    while (!part.empty()) {
+      ArrayRef<std::byte> piece = part.take_front(pieceSize);
+      part = part.drop_front(piece.size());
+      if (checksum)
+        written = zipChecksum(piece, written);
+      if (Error error = write(piece))
+        return error;
+    }
 
   std::string wideExtra = wide ? zip64Extra({size, size, begin}) : "";
   append<uint32_t>(directory, 0x02014b50);

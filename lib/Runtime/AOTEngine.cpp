@@ -9,7 +9,10 @@
 #include "Support.h"
 #include "TorchSupport.h"
 
+#include "weir/Program/Files.h"
+
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
@@ -22,7 +25,7 @@ namespace {
 class AOTEngine final : public Engine {
 public:
   static Expected<std::unique_ptr<Engine>>
-  create(StringRef path, std::shared_ptr<Archive> archive);
+  create(const InputFile &package, std::shared_ptr<Archive> archive);
 
   StringRef name() const override { return "aot"; }
   ArrayRef<ProgramInput> inputs() const override { return declared; }
@@ -70,7 +73,7 @@ Error AOTEngine::bindConstants() {
 }
 
 Expected<std::unique_ptr<Engine>>
-AOTEngine::create(StringRef path, std::shared_ptr<Archive> archive) {
+AOTEngine::create(const InputFile &package, std::shared_ptr<Archive> archive) {
   auto out = std::make_unique<AOTEngine>();
   Expected<std::vector<ProgramInput>> declared =
       readProgramInputs(archive->model());
@@ -84,10 +87,13 @@ AOTEngine::create(StringRef path, std::shared_ptr<Archive> archive) {
     return tensors.takeError();
   out->tensors = std::move(*tensors);
   out->archive = std::move(archive);
+  // The loader takes a name only. This one stands for the open file, whose hash
+  // was compared.
   out->loader = std::make_unique<torch::inductor::AOTIModelPackageLoader>(
-      path.str(), "model", /*run_single_threaded=*/true);
+      formatv("/proc/self/fd/{0}", package.descriptor()).str(), "model",
+      /*run_single_threaded=*/true);
   if (Error error = out->bindConstants())
-    return fail("{0}: {1}", path, toString(std::move(error)));
+    return fail("{0}: {1}", package.path(), toString(std::move(error)));
   return out;
 }
 
@@ -109,11 +115,12 @@ Expected<std::vector<at::Tensor>> AOTEngine::run(ArrayRef<at::Tensor> inputs) {
 } // namespace
 
 Expected<std::unique_ptr<Engine>>
-createAOTEngine(StringRef packagePath, std::shared_ptr<Archive> archive) {
+createAOTEngine(std::shared_ptr<InputFile> package,
+                std::shared_ptr<Archive> archive) {
   try {
-    return AOTEngine::create(packagePath, std::move(archive));
+    return AOTEngine::create(*package, std::move(archive));
   } catch (const std::exception &exception) {
-    return fail("{0}: {1}", packagePath, messageOf(exception));
+    return fail("{0}: {1}", package->path(), messageOf(exception));
   }
 }
 

@@ -25,23 +25,29 @@ namespace weir {
 namespace {
 
 Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
-  Expected<ArrayRef<std::byte>> bytes = archive.record(name);
+  Expected<ArrayRef<std::byte>> bytes = archive.verifiedRecord(name);
   if (!bytes)
     return bytes.takeError();
   return StringRef(reinterpret_cast<const char *>(bytes->data()),
                    bytes->size());
 }
 
-Error verifyFile(StringRef folder, const Manifest::File &file) {
+/// Opens a file that a manifest names. With `verify` its hash is compared, and
+/// what is used afterwards is the file that was compared.
+Expected<std::shared_ptr<InputFile>>
+openNamed(StringRef folder, const Manifest::File &file, bool verify) {
   SmallString<128> path(folder);
   sys::path::append(path, file.path);
-  Expected<std::string> hash = sha256OfFile(path);
+  Expected<std::shared_ptr<InputFile>> opened = InputFile::open(path);
+  if (!opened || !verify)
+    return opened;
+  Expected<std::string> hash = (*opened)->sha256();
   if (!hash)
     return hash.takeError();
   if (*hash != file.sha256)
     return fail("{0}: its SHA-256 is {1}, the manifest says {2}", path, *hash,
                 file.sha256);
-  return Error::success();
+  return opened;
 }
 
 /// The text of a token entry of tokenizer_config.json: a string, or an object
@@ -55,19 +61,29 @@ std::optional<std::string> tokenText(const json::Value &entry) {
 
 } // namespace
 
-Error Program::checkFiles(StringRef folder) const {
-  if (Error error = verifyFile(folder, description.program))
-    return error;
-  if (description.aot)
-    if (Error error = verifyFile(folder, *description.aot))
-      return error;
+Expected<std::shared_ptr<InputFile>> Program::openFiles(StringRef folder,
+                                                        bool verify) {
+  Expected<std::shared_ptr<InputFile>> program =
+      openNamed(folder, description.program, verify);
+  if (!program)
+    return program;
+  if (description.aot) {
+    Expected<std::shared_ptr<InputFile>> opened =
+        openNamed(folder, *description.aot, verify);
+    if (!opened)
+      return opened;
+    package = std::move(*opened);
+  }
   // The spec is for its reader. It may be missing, but not be another one.
-  if (!description.spec)
-    return Error::success();
+  if (!description.spec || !verify)
+    return program;
   SmallString<128> spec(folder);
   sys::path::append(spec, description.spec->path);
-  return sys::fs::exists(spec) ? verifyFile(folder, *description.spec)
-                               : Error::success();
+  if (sys::fs::exists(spec))
+    if (Error error =
+            openNamed(folder, *description.spec, verify).takeError())
+      return std::move(error);
+  return program;
 }
 
 /// What is steered says so itself; a manifest may only repeat it.
@@ -116,22 +132,30 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     if (hasManifest)
       out->description = std::move(*manifest);
   }
-  if (hasManifest && options.verify)
-    if (Error error = out->checkFiles(folder))
-      return std::move(error);
-  if (hasManifest && out->description.aot) {
-    SmallString<128> package(folder);
-    sys::path::append(package, out->description.aot->path);
-    out->aotPath = package.str().str();
-  } else if (!hasManifest && options.unnamedPackage) {
+  std::shared_ptr<InputFile> file;
+  if (hasManifest) {
+    Expected<std::shared_ptr<InputFile>> opened =
+        out->openFiles(folder, options.verify);
+    if (!opened)
+      return opened.takeError();
+    file = std::move(*opened);
+  } else {
+    Expected<std::shared_ptr<InputFile>> opened = InputFile::open(archivePath);
+    if (!opened)
+      return opened.takeError();
+    file = std::move(*opened);
     // `python -m weir aot x.pt2` puts x.aot.pt2 beside it.
     SmallString<128> package(path);
     sys::path::replace_extension(package, "aot.pt2");
-    if (sys::fs::exists(package))
-      out->aotPath = package.str().str();
+    if (options.unnamedPackage && sys::fs::exists(package)) {
+      opened = InputFile::open(package);
+      if (!opened)
+        return opened.takeError();
+      out->package = std::move(*opened);
+    }
   }
 
-  Expected<std::shared_ptr<Archive>> archive = Archive::open(archivePath);
+  Expected<std::shared_ptr<Archive>> archive = Archive::open(file);
   if (!archive)
     return archive.takeError();
   out->pt2 = std::move(*archive);
@@ -157,11 +181,11 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
 Expected<std::unique_ptr<Engine>> Program::createEngine(EngineKind kind) const {
   if (kind == EngineKind::Reference)
     return weir::createReferenceEngine(pt2, std::nullopt, engine);
-  if (!aotPath)
+  if (!package)
     return fail("{0}: there is no AOTInductor package; make one with "
                 "`python -m weir aot`",
                 pt2->path());
-  return createAOTEngine(*aotPath, pt2);
+  return createAOTEngine(package, pt2);
 }
 
 Expected<std::unique_ptr<Engine>>

@@ -24,7 +24,7 @@ namespace weir {
 namespace {
 
 Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
-  Expected<ArrayRef<std::byte>> bytes = archive.record(name);
+  Expected<ArrayRef<std::byte>> bytes = archive.verifiedRecord(name);
   if (!bytes)
     return bytes.takeError();
   return StringRef(reinterpret_cast<const char *>(bytes->data()),

@@ -10,6 +10,8 @@
 
 #include "Support.h"
 
+#include "weir/Program/Files.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <ATen/ops/from_blob.h>
@@ -17,10 +19,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 using namespace llvm;
 
@@ -80,25 +79,19 @@ std::string messageOf(const std::exception &exception) {
 
 Expected<std::shared_ptr<MappedTensors>>
 MappedTensors::open(const Archive &archive) {
-  std::string path = archive.path().str();
-  int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0)
-    return fail("{0}: {1}", path, std::strerror(errno));
-  struct stat status;
-  if (::fstat(file, &status) != 0) {
-    int code = errno;
-    ::close(file);
-    return fail("{0}: {1}", path, std::strerror(code));
-  }
-  size_t size = status.st_size;
+  std::shared_ptr<InputFile> file = archive.file();
+  size_t size = file ? file->size() : archive.bytes().size();
   void *data = nullptr;
-  if (size > 0)
-    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_NORESERVE, file, 0);
-  int code = errno;
-  ::close(file);
-  if (data == MAP_FAILED)
-    return fail("{0}: {1}", path, std::strerror(code));
+  if (size > 0) {
+    // The file that the archive was read from, whatever its name means by now.
+    int flags = MAP_PRIVATE | MAP_NORESERVE | (file ? 0 : MAP_ANONYMOUS);
+    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags,
+                  file ? file->descriptor() : -1, 0);
+    if (data == MAP_FAILED)
+      return fail("{0}: {1}", archive.path(), std::strerror(errno));
+    if (!file)
+      std::memcpy(data, archive.bytes().data(), size);
+  }
   std::shared_ptr<MappedTensors> out(new MappedTensors);
   out->archive = &archive;
   out->data = static_cast<std::byte *>(data);

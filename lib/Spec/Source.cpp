@@ -8,6 +8,8 @@
 
 #include "weir/Spec/Source.h"
 
+#include "weir/Spec/YAML.h"
+
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/STLExtras.h"
@@ -24,6 +26,9 @@ using namespace weir::spec;
 SourceFile::SourceFile(llvm::StringRef name, llvm::StringRef text)
     : fileName(name), contents(text) {
   lineStarts.push_back(0);
+  // A larger text is refused, and its lines do not matter.
+  if (text.size() > maxSpecBytes)
+    return;
   for (size_t i = 0; i < text.size(); ++i)
     if (text[i] == '\n')
       lineStarts.push_back(i + 1);

@@ -45,6 +45,8 @@ struct ArchiveTensor {
   uint64_t fileOffset = 0; ///< where these bytes begin in the file
 };
 
+class InputFile;
+
 class Archive {
 public:
   /// Opens and checks an archive: zip structure, record bounds, byte order,
@@ -52,6 +54,9 @@ public:
   /// that sizes, strides and offset stay inside its record. Pickled payloads
   /// are refused.
   static llvm::Expected<std::shared_ptr<Archive>> open(llvm::StringRef path);
+  /// The same for a file that is open, such as one whose hash was compared.
+  static llvm::Expected<std::shared_ptr<Archive>>
+  open(std::shared_ptr<InputFile> file);
   /// The same for bytes that are in memory already; `owner` keeps them alive
   /// and `name` stands in the errors.
   static llvm::Expected<std::shared_ptr<Archive>>
@@ -60,6 +65,10 @@ public:
   virtual ~Archive() = default;
 
   virtual llvm::StringRef path() const = 0;
+  /// The file that was opened; null for bytes that were in memory.
+  virtual std::shared_ptr<InputFile> file() const = 0;
+  /// All bytes of the archive.
+  virtual llvm::ArrayRef<std::byte> bytes() const = 0;
   /// The exported program: {"graph_module": …, "schema_version": …, …}.
   virtual const llvm::json::Object &model() const = 0;
   /// Parameters and persistent buffers by fully qualified name.
@@ -71,8 +80,16 @@ public:
   /// Names of all records, in the file's order, without the common top folder.
   virtual llvm::ArrayRef<std::string> records() const = 0;
   /// The bytes of a record, mapped; an error if there is none of that name.
+  /// They are as the file has them: whoever makes something of them that
+  /// outlives the archive compares them with `verify` first.
   virtual llvm::Expected<llvm::ArrayRef<std::byte>>
   record(llvm::StringRef name) const = 0;
+  /// Compares the bytes of a record with the checksum that the file keeps, once
+  /// for each record. Errors: there is none of that name, it was damaged.
+  virtual llvm::Error verify(llvm::StringRef name) const = 0;
+  /// A record whose checksum is right.
+  llvm::Expected<llvm::ArrayRef<std::byte>>
+  verifiedRecord(llvm::StringRef name) const;
   /// The CRC-32 that the file keeps of a record.
   virtual llvm::Expected<uint32_t> checksum(llvm::StringRef name) const = 0;
   /// Lets the system drop pages of these bytes of a record, after a walk

@@ -1,4 +1,4 @@
-//===- Files.h - Mapped input, atomic output, content hashes ---===//
+//===- Files.h - Checked input, atomic output, content hashes ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -15,19 +15,67 @@
 #include "llvm/Support/JSON.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+namespace llvm {
+class MemoryBuffer;
+} // namespace llvm
+
 namespace weir {
+
+class FileMapping;
+
+/// A regular file that is open for reading. Whatever Weir reads by a name goes
+/// through here: named pipes, devices, sockets and folders are refused without
+/// waiting for them, and a file above the limit before a byte of it is read.
+/// What is hashed, read and mapped through one InputFile is the same file,
+/// whatever its name comes to stand for in between.
+class InputFile {
+public:
+  static constexpr uint64_t unlimited = UINT64_MAX;
+
+  /// Errors name the file: it is not there, is not a regular file, or has more
+  /// than `limit` bytes.
+  static llvm::Expected<std::shared_ptr<InputFile>>
+  open(llvm::StringRef path, uint64_t limit = unlimited);
+  ~InputFile();
+  InputFile(const InputFile &) = delete;
+  InputFile &operator=(const InputFile &) = delete;
+
+  llvm::StringRef path() const { return name; }
+  /// Bytes it had when it was opened.
+  uint64_t size() const { return bytes; }
+  /// For callers that map in their own way; it stays this object's.
+  int descriptor() const { return fd; }
+
+  /// All of it, in memory. A file that became shorter is an error.
+  llvm::Expected<std::string> text() const;
+  /// SHA-256 of its bytes as 64 lower-case hexadecimal digits. They are read
+  /// and not mapped, so a large file does not count as memory of the process.
+  llvm::Expected<std::string> sha256() const;
+  llvm::Expected<std::shared_ptr<FileMapping>> map() const;
+  /// For LLVM's parsers: followed by a NUL, mapped where that is possible.
+  llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> buffer() const;
+
+private:
+  InputFile(std::string name, int fd, uint64_t bytes)
+      : name(std::move(name)), fd(fd), bytes(bytes) {}
+  std::string name;
+  int fd;
+  uint64_t bytes;
+};
 
 /// A file mapped read-only and private. An empty file maps to an empty span.
 /// Replacing the file (as writeAtomically does) leaves the mapping as it is;
 /// cutting it short in place would end the process when the pages are read.
 class FileMapping {
 public:
+  /// Opens and maps, without keeping a descriptor. Errors as InputFile's.
   static llvm::Expected<std::shared_ptr<FileMapping>>
-  open(llvm::StringRef path);
+  open(llvm::StringRef path, uint64_t limit = InputFile::unlimited);
   ~FileMapping();
   FileMapping(const FileMapping &) = delete;
   FileMapping &operator=(const FileMapping &) = delete;
@@ -44,6 +92,7 @@ public:
   void releasePages(llvm::ArrayRef<std::byte> part) const;
 
 private:
+  friend class InputFile;
   FileMapping() = default;
   std::string name;
   std::byte *data = nullptr;
@@ -115,17 +164,31 @@ private:
 /// SHA-256 as 64 lower-case hexadecimal digits.
 std::string sha256(llvm::ArrayRef<std::byte> bytes);
 std::string sha256(llvm::StringRef text);
-/// SHA-256 of a file's bytes, through a mapping.
+/// InputFile::sha256 of a file that nothing else is read from.
 llvm::Expected<std::string> sha256OfFile(llvm::StringRef path);
 
 /// Refuses JSON nested deeper than `limit`, so that recursive parsers stay
 /// within the stack.
 llvm::Error checkJSONDepth(llvm::StringRef text, unsigned limit = 256);
 
-/// Parses untrusted JSON: the nesting is bounded as above; an object with the
-/// same key twice and a number beyond the range of a double are refused.
+/// What a JSON document may cost.
+struct JSONLimits {
+  unsigned depth = 256;
+  /// Bytes of memory that the parsed document may take. A text of a megabyte
+  /// never takes more than the default.
+  uint64_t memory = uint64_t(768) << 20;
+};
+
+/// An upper estimate of the bytes that the parsed document takes: an object has
+/// room for at least 48 keys, so a small one takes 4 KiB from seven characters
+/// of text. The text need not be valid.
+uint64_t estimateJSONMemory(llvm::StringRef text);
+
+/// Parses untrusted JSON. Depth and memory are bounded before anything is
+/// built; an object with the same key twice and a number beyond the range of a
+/// double are refused.
 llvm::Expected<llvm::json::Value> parseJSON(llvm::StringRef text,
-                                            unsigned depthLimit = 256);
+                                            JSONLimits limits = {});
 
 /// JSON on one line. In contrast to LLVM's printer it keeps the sign of -0.0.
 /// Numbers have to be finite.

@@ -82,8 +82,9 @@ struct TensorView {
 /// the name of the file's stem), memory-mapped. Everything the header says is
 /// checked against the file's size before a view is made; pickled content is
 /// refused. Deflated members of an .npz, and arrays in Fortran order, are
-/// brought to dense row-major memory when they are asked for.
-class TensorFile {
+/// brought to dense row-major memory when they are asked for. What all members
+/// of an .npz inflate to is bounded by the size of the file.
+class TensorFile : public std::enable_shared_from_this<TensorFile> {
 public:
   virtual ~TensorFile() = default;
 
@@ -102,6 +103,11 @@ public:
   bool contains(llvm::StringRef name) const;
   /// The tensor; an error that lists the names there are if it is missing.
   virtual llvm::Expected<TensorView> tensor(llvm::StringRef name) const = 0;
+  /// Its type and shape. `data` is null where numbers are brought into order
+  /// only when they are asked for: check the shape first.
+  virtual llvm::Expected<TensorView> describe(llvm::StringRef name) const {
+    return tensor(name);
+  }
   /// The strings below "__metadata__" of a .safetensors, else nothing.
   virtual const std::map<std::string, std::string> &metadata() const;
 };

@@ -89,8 +89,10 @@ createReferenceEngine(
 
 /// Runs an AOTInductor package that was compiled from `archive`'s program. The
 /// package may leave its weights out; they are then mapped from the archive.
+/// The code of exactly this open file is loaded.
 llvm::Expected<std::unique_ptr<Engine>>
-createAOTEngine(llvm::StringRef packagePath, std::shared_ptr<Archive> archive);
+createAOTEngine(std::shared_ptr<InputFile> package,
+                std::shared_ptr<Archive> archive);
 
 } // namespace weir
 

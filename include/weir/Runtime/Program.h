@@ -52,7 +52,7 @@ public:
   const Manifest &manifest() const { return description; }
   bool isSteered() const { return description.inputs.size() > 2; }
 
-  bool hasPackage() const { return aotPath.has_value(); }
+  bool hasPackage() const { return package != nullptr; }
   /// Errors: the AOT engine without a package.
   llvm::Expected<std::unique_ptr<Engine>> createEngine(EngineKind kind) const;
   /// A reference engine that computes only the given outputs; see Engine.h.
@@ -68,14 +68,16 @@ public:
 
 private:
   Program() = default;
-  /// Compares the files of the manifest with their hashes.
-  llvm::Error checkFiles(llvm::StringRef folder) const;
+  /// Opens the files of the manifest and, with `verify`, compares them with
+  /// their hashes. Keeps the package and gives the program.
+  llvm::Expected<std::shared_ptr<InputFile>> openFiles(llvm::StringRef folder,
+                                                       bool verify);
   /// Compares the manifest with the archive's record of the steering, or takes
   /// that for one. `manifestPath` is empty without a manifest.
   llvm::Error readRecord(llvm::StringRef manifestPath);
   EngineOptions engine;
   std::shared_ptr<Archive> pt2;
-  std::optional<std::string> aotPath;
+  std::shared_ptr<InputFile> package;
   ModelInfo info;
   Manifest description;
 };

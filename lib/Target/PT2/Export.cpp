@@ -150,7 +150,7 @@ LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
 static void addExtra(json::Object &object, StringAttr extra) {
   if (!extra)
     return;
-  llvm::Expected<json::Value> parsed = json::parse(extra.getValue());
+  llvm::Expected<json::Value> parsed = parseJSON(extra.getValue());
   if (!parsed) {
     llvm::consumeError(parsed.takeError());
     return;

@@ -10,6 +10,8 @@
 #include "Importer.h"
 #include "SymExpr.h"
 
+#include "weir/Program/Files.h"
+
 #include <cmath>
 
 using namespace mlir;
@@ -34,7 +36,7 @@ static json::Value deviceValue(fx::DeviceAttr device) {
 }
 
 static json::Value parsedJSON(StringRef text) {
-  llvm::Expected<json::Value> value = json::parse(text);
+  llvm::Expected<json::Value> value = parseJSON(text);
   if (value)
     return std::move(*value);
   llvm::consumeError(value.takeError());

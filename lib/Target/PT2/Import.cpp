@@ -257,7 +257,7 @@ void Importer::importNode(const json::Object &node) {
   if (!unknown.empty()) {
     json::Object merged;
     if (extra)
-      if (llvm::Expected<json::Value> parsed = json::parse(extra.getValue()))
+      if (llvm::Expected<json::Value> parsed = parseJSON(extra.getValue()))
         merged = std::move(*parsed->getAsObject());
     merged["metadata"] = std::move(unknown);
     extra = builder.getStringAttr(printJSON(std::move(merged)));

@@ -240,6 +240,26 @@ TEST(Archive, ChecksumsOfDocumentsAreCheckedAtOnce) {
   auto archive = valueOf(openArchive(bytes));
   ASSERT_TRUE(archive);
   EXPECT_ERROR(archive->verify(), "'extra/notes.txt' has a wrong checksum");
+  EXPECT_ERROR(archive->verify("extra/notes.txt"), "wrong checksum");
+  EXPECT_ERROR(archive->verifiedRecord("extra/notes.txt"), "wrong checksum");
+  EXPECT_ERROR(archive->verify("extra/none"), "no record 'extra/none'");
+  // The others are as they were.
+  EXPECT_OK(archive->verify("data/weights/weight_0"));
+  EXPECT_EQ(valueOf(archive->verifiedRecord("data/weights/weight_0")),
+            archive->find("w")->bytes);
+}
+
+TEST(Archive, IsReadFromTheFileThatWasOpened) {
+  TemporaryFolder folder;
+  writeFile(folder.file("a.pt2"), archiveBytes(archiveRecords()));
+  auto file = valueOf(InputFile::open(folder.file("a.pt2")));
+  EXPECT_OK(writeTextAtomically(folder.file("a.pt2"), "another"));
+  auto archive = valueOf(Archive::open(file));
+  ASSERT_TRUE(archive);
+  EXPECT_EQ(archive->file(), file);
+  EXPECT_EQ(archive->bytes().size(), file->size());
+  EXPECT_EQ(archive->path(), folder.file("a.pt2"));
+  EXPECT_OK(archive->verify());
 }
 
 TEST(Archive, EveryTruncationIsRefused) {
@@ -440,6 +460,36 @@ TEST(ArchiveWriter, RefusesWhatDoesNotFit) {
   refuse({}, {{"extra/", {}}}, "is a folder");
   refuse({}, {{"extra/x", {}}, {"extra/x", {}}}, "twice");
   EXPECT_EQ(folder.entries(), std::vector<std::string>{});
+}
+
+// The copy gets a hash of its own, which would say that all is well.
+TEST(ArchiveWriter, DamageIsNotCopied) {
+  TemporaryFolder folder;
+  std::string path = folder.file("out.pt2");
+  writeFile(path, "old");
+  size_t refused = 0;
+  for (const auto &[name, content] : archiveRecords()) {
+    // What the writer of zips adds is not copied.
+    if (name == "version" || name.rfind(".data/", 0) == 0)
+      continue;
+    std::string bytes = archiveBytes(archiveRecords());
+    // The content follows its name.
+    size_t place = bytes.find(content, bytes.find("program/" + name));
+    ASSERT_NE(place, std::string::npos) << name;
+    bytes[place] ^= 1;
+    auto source = openArchive(bytes);
+    if (!source) {
+      // A document, or a mark of the format: it does not even open.
+      consumeError(source.takeError());
+      continue;
+    }
+    EXPECT_ERROR(rewriteArchive(**source, path, (*source)->model(), {}),
+                 "record '" + name + "' has a wrong checksum");
+    EXPECT_TRUE(readFile(path) == "old") << name;
+    ++refused;
+  }
+  EXPECT_GE(refused, 4u); // weights, a constant, notes
+  EXPECT_EQ(folder.entries(), std::vector<std::string>{"out.pt2"});
 }
 
 TEST(ArchiveWriter, AFailedWriteLeavesTheOldFile) {

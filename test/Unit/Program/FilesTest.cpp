@@ -11,6 +11,7 @@
 #include "weir/Program/TemporaryFile.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 #include <rapidcheck/gtest.h>
@@ -55,9 +56,38 @@ TEST(Files, RefusesWhatIsNoFile) {
                "missing: cannot open: No such file");
   EXPECT_ERROR(FileMapping::open(folder.file("")), "not a regular file");
   EXPECT_ERROR(FileMapping::open(StringRef("a\0b", 3)), "NUL");
-  // A pipe must not block.
+  // A pipe must not block, and a device has no end.
   ASSERT_EQ(::mkfifo(folder.file("pipe").c_str(), 0600), 0);
-  EXPECT_ERROR(FileMapping::open(folder.file("pipe")), "not a regular file");
+  for (const std::string &path : {folder.file("pipe"), std::string("/dev/zero")}) {
+    EXPECT_ERROR(FileMapping::open(path), "not a regular file");
+    EXPECT_ERROR(readText(path), "not a regular file");
+    EXPECT_ERROR(sha256OfFile(path), "not a regular file");
+  }
+}
+
+TEST(Files, OneOpenFileIsHashedReadAndMapped) {
+  TemporaryFolder folder;
+  writeFile(folder.file("a"), "compared");
+  auto file = valueOf(InputFile::open(folder.file("a")));
+  ASSERT_TRUE(file);
+  // Another file takes the name.
+  EXPECT_OK(writeTextAtomically(folder.file("a"), "exchanged"));
+  EXPECT_EQ(file->size(), 8u);
+  EXPECT_EQ(valueOf(file->sha256()), sha256(StringRef("compared")));
+  EXPECT_EQ(valueOf(file->text()), "compared");
+  EXPECT_EQ(valueOf(file->map())->text(), "compared");
+  auto buffer = valueOf(file->buffer());
+  EXPECT_EQ(buffer->getBuffer(), "compared");
+  EXPECT_EQ(*buffer->getBufferEnd(), '\0');
+}
+
+TEST(Files, AFileThatBecomesShorterIsAnError) {
+  TemporaryFolder folder;
+  writeFile(folder.file("a"), "some text");
+  auto file = valueOf(InputFile::open(folder.file("a")));
+  ASSERT_EQ(::truncate(folder.file("a").c_str(), 4), 0);
+  EXPECT_ERROR(file->text(), "a: became shorter while it was read");
+  EXPECT_ERROR(file->sha256(), "a: became shorter while it was read");
 }
 
 TEST(Files, ReadTextHasALimit) {
@@ -65,6 +95,10 @@ TEST(Files, ReadTextHasALimit) {
   writeFile(folder.file("a"), "12345");
   EXPECT_EQ(valueOf(readText(folder.file("a"), 5)), "12345");
   EXPECT_ERROR(readText(folder.file("a"), 4), "5 bytes, more than the 4");
+  // It comes before reading: no machine has the memory for this.
+  ASSERT_EQ(::truncate(folder.file("a").c_str(), off_t(1) << 42), 0);
+  EXPECT_ERROR(readText(folder.file("a")), "4398046511104 bytes, more than");
+  EXPECT_ERROR(InputFile::open(folder.file("a"), 1 << 20), "more than the 1048576");
 }
 
 TEST(Files, ReleasedPagesStayReadable) {

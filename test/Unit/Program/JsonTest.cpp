@@ -12,6 +12,8 @@
 
 #include <cmath>
 
+#include <malloc.h>
+
 using namespace llvm;
 using namespace weir;
 using namespace weir::test;
@@ -69,6 +71,54 @@ TEST(Json, NumbersAreFinite) {
   EXPECT_ERROR(parseJSON("1e400"), "range of a double");
   EXPECT_ERROR(parseJSON(R"({"a": [0, {"b": -1e400}]})"), "range of a double");
   EXPECT_OK(parseJSON("[1e308, 1e-400, 123456789012345678901234567890]"));
+}
+
+/// Bytes that the allocator has given out.
+size_t allocated() {
+  struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+std::string repeated(StringRef text, size_t count) {
+  std::string all = "[";
+  for (size_t i = 0; i < count; ++i)
+    all += (i ? "," : "") + text.str();
+  return all + "]";
+}
+
+// What is built stays below the estimate, and the estimate is no more than a few
+// times of it.
+TEST(Json, MemoryIsEstimated) {
+  std::string keys = "{";
+  for (int i = 0; i < 50000; ++i)
+    keys += (i ? ",\"" : "\"") + std::to_string(i) + "\":" + std::to_string(i);
+  for (const std::string &text :
+       {repeated(R"({"":0})", 5000), repeated("[[0]]", 50000),
+        repeated(R"({"a":{"b":{"c":[]}}})", 2000), keys + "}",
+        repeated("1", 300000), repeated(R"("0123456789abcdef0123")", 50000),
+        repeated(R"({"as_tensor": {"name": "linear_1"}, "kind": 1})", 2000)}) {
+    size_t before = allocated();
+    json::Value value = cantFail(parseJSON(text));
+    size_t taken = allocated() - before;
+    EXPECT_LE(taken, estimateJSONMemory(text)) << text.substr(0, 40);
+    EXPECT_GE(taken * 3, estimateJSONMemory(text)) << text.substr(0, 40);
+  }
+  EXPECT_EQ(estimateJSONMemory("[{},[]]]]]\"\\"),
+            estimateJSONMemory("[{},[]]"));
+}
+
+// A text of a few megabytes would take gigabytes: an object has room for 48
+// keys. It is refused before anything is built.
+TEST(Json, MemoryIsBounded) {
+  std::string small = repeated(R"({"":0})", 1000000);
+  size_t before = allocated();
+  EXPECT_ERROR(parseJSON(small), "JSON of 7000001 bytes would take about");
+  EXPECT_ERROR(parseJSON(small, {.memory = uint64_t(64) << 30}), "MiB of memory");
+  EXPECT_LT(allocated() - before, size_t(64) << 20);
+  EXPECT_ERROR(parseJSON(repeated("1", 300000), {.memory = 1 << 20}),
+               "more than the 1 that are accepted here");
+  // Half a million merges are what tokenizers have.
+  EXPECT_OK(parseJSON(repeated(R"(["ab","cd"])", 520000)));
 }
 
 TEST(Json, BadTextIsRefused) {

@@ -310,6 +310,38 @@ TEST(Npz, BombsAreRefused) {
                "the header asks for 1000000000000 bytes, the member has 0");
 }
 
+// Arrays that are all zeros claim a thousand times of what the file holds. They
+// are refused together, before one of them is inflated.
+TEST(Npz, WhatInflatesIsBoundedByTheFile) {
+  size_t count = size_t(80) << 20;
+  RawMember member = deflatedMember(
+      "a.npy", npyBytes(literal("|u1", "(" + std::to_string(count) + ",)"),
+                        std::string(count, '\0')));
+  std::vector<RawMember> members = {member};
+  EXPECT_OK(openBytes("x.npz", rawZip(members)));
+  for (char name : {'b', 'c', 'd'}) {
+    members.push_back(member);
+    members.back().name[0] = name;
+  }
+  EXPECT_ERROR(openBytes("x.npz", rawZip(members)),
+               "its arrays inflate to 335544620 bytes, more than the");
+}
+
+TEST(Npz, IsDescribedWithoutItsNumbers) {
+  RawMember broken = deflatedMember("d.npy", array({4, 5}));
+  broken.crc ^= 1;
+  auto file = valueOf(openBytes(
+      "x.npz", rawZip({storedMember("s.npy", array({1, 2, 3})), broken})));
+  ASSERT_TRUE(file);
+  TensorView view = valueOf(file->describe("d"));
+  EXPECT_EQ(view.dtype, DType::Int32);
+  EXPECT_EQ(view.shape, (SmallVector<int64_t>{2}));
+  EXPECT_EQ(view.data, nullptr);
+  EXPECT_ERROR(file->tensor("d"), "wrong checksum");
+  EXPECT_EQ(valueOf(file->describe("s")).shape, (SmallVector<int64_t>{3}));
+  EXPECT_ERROR(file->describe("x"), "no tensor 'x'");
+}
+
 std::string smallNpz() {
   return rawZip({storedMember("s.npy", array({1, 2})),
                  deflatedMember("d.npy", array({3, 4, 5}))});

@@ -101,10 +101,10 @@ TestArchive::TestArchive(json::Object model) : graph(std::move(model)) {
   int handle = ::mkstemp(name.data());
   EXPECT_GE(handle, 0);
   ::close(handle);
-  file = name;
+  fileName = name;
 }
 
-TestArchive::~TestArchive() { std::remove(file.c_str()); }
+TestArchive::~TestArchive() { std::remove(fileName.c_str()); }
 
 TestArchive &TestArchive::weight(const std::string &fqn,
                                  std::vector<float> values,
@@ -125,7 +125,7 @@ TestArchive &TestArchive::weight(const std::string &fqn,
   entry.fileOffset = end = (end + 63) / 64 * 64;
   entry.bytes = {reinterpret_cast<const std::byte *>(kept.data()),
                  kept.size() * sizeof(float)};
-  std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+  std::fstream out(fileName, std::ios::in | std::ios::out | std::ios::binary);
   out.seekp(end);
   out.write(reinterpret_cast<const char *>(kept.data()), entry.bytes.size());
   end += entry.bytes.size();
@@ -150,7 +150,7 @@ TestArchive &TestArchive::stretch(const std::string &fqn,
 std::vector<float> TestArchive::stored(const std::string &fqn) const {
   const ArchiveTensor &entry = tensors.find(fqn)->second;
   std::vector<float> out(entry.bytes.size() / sizeof(float));
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in(fileName, std::ios::binary);
   in.seekg(entry.fileOffset);
   in.read(reinterpret_cast<char *>(out.data()), entry.bytes.size());
   return out;

@@ -10,6 +10,7 @@
 #define WEIR_TEST_UNIT_RUNTIME_TESTARCHIVE_H
 
 #include "weir/Program/Archive.h"
+#include "weir/Program/Files.h"
 
 #include <memory>
 #include <string>
@@ -61,7 +62,11 @@ public:
   /// What the file holds now.
   std::vector<float> stored(const std::string &fqn) const;
 
-  llvm::StringRef path() const override { return file; }
+  llvm::StringRef path() const override { return fileName; }
+  std::shared_ptr<InputFile> file() const override {
+    return llvm::cantFail(InputFile::open(fileName));
+  }
+  llvm::ArrayRef<std::byte> bytes() const override { return {}; }
   const llvm::json::Object &model() const override { return graph; }
   const llvm::StringMap<ArchiveTensor> &weights() const override {
     return tensors;
@@ -77,10 +82,13 @@ public:
   }
   void releasePages(llvm::ArrayRef<std::byte>) const override {}
   llvm::Error verify() const override { return llvm::Error::success(); }
+  llvm::Error verify(llvm::StringRef) const override {
+    return llvm::Error::success();
+  }
   llvm::StringRef modelName() const override { return "model"; }
 
 private:
-  std::string file;
+  std::string fileName;
   llvm::json::Object graph;
   llvm::StringMap<ArchiveTensor> tensors, none;
   std::vector<std::unique_ptr<std::vector<float>>> memory;

@@ -8,12 +8,13 @@
 
 #include "Symbols.h"
 
+#include "weir/Program/Files.h"
+
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
-#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace weir::fx;
@@ -164,7 +165,7 @@ verifyExtra(StringAttr extra, function_ref<InFlightDiagnostic()> emitError) {
   if (!extra)
     return success();
   llvm::Expected<llvm::json::Value> value =
-      llvm::json::parse(extra.getValue());
+      weir::parseJSON(extra.getValue());
   if (!value)
     return emitError() << "'extra' is not JSON: "
                        << llvm::toString(value.takeError());

@@ -8,8 +8,9 @@
 
 #include "Symbols.h"
 
+#include "weir/Program/Files.h"
+
 #include "llvm/ADT/StringSet.h"
-#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace weir::fx;
@@ -178,7 +179,7 @@ LogicalResult ProgramOp::verify() {
   // Exporters edit the envelope; text that is not JSON would fail only there.
   if (getEnvelope()) {
     llvm::Expected<llvm::json::Value> envelope =
-        llvm::json::parse(*getEnvelope());
+        weir::parseJSON(*getEnvelope());
     if (!envelope)
       return emitOpError() << "'envelope' is not JSON: "
                            << llvm::toString(envelope.takeError());

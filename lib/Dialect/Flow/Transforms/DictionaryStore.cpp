@@ -56,6 +56,9 @@ DictionaryStore::modelWeight(DictionaryAttr names, StringRef role) {
                                      "' is not stored contiguously");
     stride *= size;
   }
+  // Rows of a damaged weight would be taken for rows of the dictionary.
+  if (llvm::Error error = model->verify(stored->record))
+    return std::move(error);
   TensorView view;
   view.dtype = *dtype;
   view.shape.assign(stored->sizes.begin(), stored->sizes.end());
