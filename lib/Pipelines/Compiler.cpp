@@ -8,6 +8,8 @@
 
 #include "weir/Pipelines/Compiler.h"
 
+#include "ProgramSize.h"
+
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Pipelines/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
@@ -219,7 +221,11 @@ LogicalResult Compiler::lower() {
   progress("lowering");
   PassManager passes(&context);
   buildAtenLoweringPipeline(passes);
-  return passes.run(module());
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  size_t before = countCalls(program);
+  if (failed(passes.run(module())))
+    return failure();
+  return checkAddedCalls(program, before);
 }
 
 //===----------------------------------------------------------------------===//

@@ -62,6 +62,7 @@ private:
   const SpecOptions &options;
   ValueReader values;
   Spec spec;
+  size_t compared = 0; ///< features in the conditions so far
 };
 
 } // namespace weir::spec

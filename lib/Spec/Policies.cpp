@@ -372,6 +372,12 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
     return condition;
   }
 
+  if (++compared == maxCompared + 1)
+    reporter.error(feature->key.range, "the conditions compare more than " +
+                                           Twine(maxCompared) +
+                                           " features together");
+  if (compared > maxCompared)
+    return std::nullopt;
   auto of = values.feature(feature->value);
   if (above)
     condition.above = values.number(above->value, "'above'");

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from . import cluster_task, compiler
 from .compiler import CompileError
 from .errors import WeirError, first_line
+from .files import read_text
 
 if TYPE_CHECKING:
     from .matches import Matching
@@ -172,7 +173,7 @@ def _identity(folder: Path) -> str:
                 os.link(name, path)
         finally:
             os.unlink(name)
-    return path.read_text(encoding="ascii")
+    return read_text(path, limit=1 << 10)
 
 
 def _check_visible(matching: Matching, computed: dict[str, tuple[str, str]]):

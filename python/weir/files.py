@@ -1,6 +1,6 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and regular files as the only ones that are read.
 
 A file NAME.EXT is written as `.NAME.EXT.weir-part-0123abcd.EXT` beside it; who writes it holds a lock on it
 (`flock`). So the next run knows what a killed one has left. include/weir/Program/TemporaryFile.h does the same.
@@ -16,6 +16,45 @@ import re
 import secrets
 import stat
 from pathlib import Path
+from typing import BinaryIO
+
+from .errors import WeirError
+
+
+def open_regular(path: str | os.PathLike, limit: int | None = None) -> BinaryIO:
+    """The file `path`, open for reading bytes.
+
+    A named pipe, a device, a folder, and a file of more than `limit` bytes are a WeirError before anything is
+    read or waited for, as is a file that is not there.
+    """
+    def check(status: os.stat_result):
+        if not stat.S_ISREG(status.st_mode):
+            raise WeirError(f"{path}: not a regular file")
+        if limit is not None and status.st_size > limit:
+            raise WeirError(f"{path}: {status.st_size} bytes, more than the {limit} that are accepted here")
+
+    try:
+        check(os.stat(path))  # opening alone can set a device going
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise WeirError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    stream = os.fdopen(handle, "rb")
+    try:
+        check(os.fstat(handle))
+    except WeirError:
+        stream.close()
+        raise
+    return stream
+
+
+def read_text(path: str | os.PathLike, limit: int = 64 << 20) -> str:
+    """All of a regular file of UTF-8 text; WeirError as for `open_regular`, and for bytes that are no UTF-8."""
+    with open_regular(path, limit) as stream:
+        data = stream.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WeirError(f"{path}: {error}") from error
 
 MARK = ".weir-part-"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from .errors import WeirError
+from .files import open_regular, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -142,11 +143,11 @@ class Program:
 def _manifest(folder: Path) -> dict:
     """The manifest of a compiled program, with what is used of it here checked."""
     path = folder / "manifest.json"
-    if not path.is_file():
+    if not path.exists():
         raise WeirError(f"{folder} has no manifest.json: not the output of weirc build")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        manifest = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise WeirError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("weir") != 1:
         raise WeirError(f"{path} is of a version this package does not know")

@@ -38,6 +38,8 @@ constexpr int64_t maxMatches = 256;
 /// (a list counts once for each policy that uses it).
 constexpr size_t maxEntries = 1000;
 constexpr size_t maxSelected = 1000000;
+/// Most features that all conditions together compare.
+constexpr size_t maxCompared = 1000;
 
 //===----------------------------------------------------------------------===//
 // Sites and features

@@ -72,6 +72,22 @@ Value AtenBuilder::compare(StringRef which, Value x, double y) {
               ("aten." + which + ".Scalar").str(), {{"self", x}, {"other", y}});
 }
 
+Value AtenBuilder::list(ArrayRef<int64_t> numbers) {
+  auto type = RankedTensorType::get({static_cast<int64_t>(numbers.size())},
+                                    builder.getI64Type());
+  return fx::ConstantOp::create(builder, loc, type,
+                                DenseIntElementsAttr::get(type, numbers));
+}
+
+Value AtenBuilder::isOneOf(Value x, ArrayRef<int64_t> numbers) {
+  if (numbers.size() == 1)
+    return compare("eq", x, numbers.front());
+  // A row of comparisons costs an operation a number.
+  return call(fx::withElementType(typeOf(x), builder.getI1Type()),
+              "aten.isin.Tensor_Tensor",
+              {{"elements", x}, {"test_elements", list(numbers)}});
+}
+
 Value AtenBuilder::logical(StringRef which, Value x, Value y) {
   return call(broadcast(x, y, builder.getI1Type()),
               ("aten.logical_" + which + ".default").str(),
@@ -152,12 +168,8 @@ Value AtenBuilder::columns(Value x, ArrayRef<int64_t> indices) {
                  {"dim", -1},
                  {"start", indices.front()},
                  {"end", indices.back() + 1}});
-  auto listType = RankedTensorType::get({static_cast<int64_t>(indices.size())},
-                                        builder.getI64Type());
-  Value list = fx::ConstantOp::create(
-      builder, loc, listType, DenseIntElementsAttr::get(listType, indices));
   return call(type, "aten.index_select.default",
-              {{"self", x}, {"dim", -1}, {"index", list}});
+              {{"self", x}, {"dim", -1}, {"index", list(indices)}});
 }
 
 Value AtenBuilder::reduce(StringRef target, Value x,

@@ -33,6 +33,9 @@ public:
   mlir::Value compare(llvm::StringRef which, mlir::Value x, mlir::Value y);
   mlir::Value compare(llvm::StringRef which, mlir::Value x, int64_t y);
   mlir::Value compare(llvm::StringRef which, mlir::Value x, double y);
+  /// Whether x is one of some numbers: of one, a comparison, else a search in a
+  /// stored list. There is one at least.
+  mlir::Value isOneOf(mlir::Value x, llvm::ArrayRef<int64_t> numbers);
   /// `which` of and, or.
   mlir::Value logical(llvm::StringRef which, mlir::Value x, mlir::Value y);
 
@@ -71,6 +74,8 @@ public:
   mlir::Value numbers(llvm::ArrayRef<double> values);
 
 private:
+  /// A stored list [n] of i64.
+  mlir::Value list(llvm::ArrayRef<int64_t> numbers);
   mlir::Value call(mlir::RankedTensorType type, llvm::StringRef target,
                    llvm::ArrayRef<fx::Argument> arguments);
   mlir::Value reduce(llvm::StringRef target, mlir::Value x,

@@ -24,14 +24,10 @@ struct LowerInPlans : OpConversionPattern<InPlansOp> {
   matchAndRewrite(InPlansOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     AtenBuilder aten(rewriter, op.getLoc());
-    Value held;
-    for (int64_t plan : op.getPlans()) {
-      Value equal = aten.compare("eq", adaptor.getPlan(), plan);
-      held = held ? aten.logical("or", held, equal) : equal;
-    }
     // Plans without this policy alone: nothing holds.
-    if (!held)
-      held = aten.compare("lt", adaptor.getPlan(), int64_t(-1));
+    Value held = op.getPlans().empty()
+                     ? aten.compare("lt", adaptor.getPlan(), int64_t(-1))
+                     : aten.isOneOf(adaptor.getPlan(), op.getPlans());
     rewriter.replaceOp(op, aten.unsqueeze(aten.unsqueeze(held, 1), 2));
     return success();
   }
@@ -69,14 +65,8 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
                         aten.addScalar(length(), int64_t(-1))));
       break;
     }
-    if (scope.getPositions()) {
-      Value any;
-      for (int64_t position : scope.getPositions().asArrayRef()) {
-        Value equal = aten.compare("eq", positions, position);
-        any = any ? aten.logical("or", any, equal) : equal;
-      }
-      hold(any);
-    }
+    if (scope.getPositions())
+      hold(aten.isOneOf(positions, scope.getPositions().asArrayRef()));
     if (from > 0 || !excludesPadding)
       hold(aten.compare("ge", positions, std::max<int64_t>(from, 0)));
     if (scope.getTo() >= 0)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeirWarning, first_line
+from ..files import open_regular, read_text
 from . import check, loading, pretokenizers
 from .errors import ExportError, UnsupportedModel
 from .gguf_file import GGUFFile
@@ -182,7 +183,7 @@ def resolve(model: str) -> Source:
         return Source("smollm2", str(path.parent), path.name)
     path = Path(model).expanduser()
     if path.is_file():
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             if stream.read(4) != b"GGUF":
                 raise ExportError(f"{model} is a file, but not GGUF; give the folder of a Hugging Face model or a GGUF file")
         return Source(path.stem, str(path.resolve().parent), path.name)
@@ -192,9 +193,13 @@ def resolve(model: str) -> Source:
             raise ExportError(f"{model} has no config.json: not the folder of a Hugging Face model"
                               + "".join(f" (it holds {file.name}; name that file)" for file in sorted(path.glob("*.gguf"))[:1]))
         try:
-            json.loads(config.read_text(encoding="utf-8"))
-        except ValueError as error:
+            json.loads(read_text(config))
+        except (ValueError, RecursionError) as error:
             raise ExportError(f"{config} is not valid JSON: {error}") from error
+        # What reads the rest of the folder would wait for a pipe.
+        for file in sorted(path.iterdir()):
+            if file.exists() and not file.is_file() and not file.is_dir():
+                raise ExportError(f"{file}: not a regular file")
         return Source(path.resolve().name, str(path.resolve()))
     if model.endswith(".gguf") or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ExportError(f"{model}: no such file or folder")

@@ -58,11 +58,11 @@ fx.program @last(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: t
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
+// However many positions there are, they are one list and one search.
 // CHECK-LABEL: fx.program @positions(
 // CHECK: %length: tensor<?xi64> = #fx.input<user_input>) {
-// CHECK-NEXT: %[[A:.*]] = fx.call pure @aten.eq.Scalar(self: %positions, other: 3)
-// CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.eq.Scalar(self: %positions, other: 1)
-// CHECK-NEXT: %[[P:.*]] = fx.call pure @aten.logical_or.default(self: %[[A]], other: %[[B]])
+// CHECK-NEXT: %[[L:.*]] = fx.constant dense<[3, 1]> : tensor<2xi64>
+// CHECK-NEXT: %[[P:.*]] = fx.call pure @aten.isin.Tensor_Tensor(elements: %positions, test_elements: %[[L]]) : (tensor<?x?xi64>, tensor<2xi64>) -> tensor<?x?xi1>
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[P]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @positions(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
@@ -153,9 +153,8 @@ fx.program @last_at(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length
 }
 
 // CHECK-LABEL: fx.program @in_plans(
-// CHECK: %[[A:.*]] = fx.call pure @aten.eq.Scalar(self: %plan, other: 0) : (tensor<?xi64>) -> tensor<?xi1>
-// CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.eq.Scalar(self: %plan, other: 2)
-// CHECK-NEXT: %[[C:.*]] = fx.call pure @aten.logical_or.default(self: %[[A]], other: %[[B]])
+// CHECK: %[[L:.*]] = fx.constant dense<[0, 2]> : tensor<2xi64>
+// CHECK-NEXT: %[[C:.*]] = fx.call pure @aten.isin.Tensor_Tensor(elements: %plan, test_elements: %[[L]]) : (tensor<?xi64>, tensor<2xi64>) -> tensor<?xi1>
 // CHECK-NEXT: %[[D:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[C]], dim: 1) : (tensor<?xi1>) -> tensor<?x1xi1>
 // CHECK-NEXT: %[[E:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[D]], dim: 2) : (tensor<?x1xi1>) -> tensor<?x1x1xi1>
 // CHECK-NEXT: fx.return %[[E]]

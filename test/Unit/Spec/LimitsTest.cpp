@@ -91,6 +91,23 @@ TEST(Limits, SelectedFeatures) {
             "the policies name more than 1000000 features together");
 }
 
+TEST(Limits, ComparedFeatures) {
+  Timed timed;
+  auto spec = [](size_t count) {
+    std::string text = "policies:\n  p:\n    on: 10/res/1\n    do: ablate\n"
+                       "    when:\n      any:\n";
+    for (size_t i = 0; i < count; ++i)
+      text += "        - {feature: 9/res/" + std::to_string(i) + ", above: 1}\n";
+    return withDictionary(text);
+  };
+  EXPECT_TRUE(import(spec(maxCompared)).succeeded);
+  // One error, at the first that is too many.
+  for (size_t count : {maxCompared + 1, size_t(20000)})
+    EXPECT_EQ(import(spec(count)).all(),
+              "1011:12: error: the conditions compare more than 1000 features "
+              "together\n");
+}
+
 TEST(Limits, LongListsInManyPlans) {
   Timed timed;
   // 400 policies that all write 2,000 features, each in a plan of its own.

@@ -16,6 +16,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 
+#include <set>
+
 namespace weir::steer {
 #define GEN_PASS_DEF_STEEREXPANDPOLICIESPASS
 #include "weir/Dialect/Steer/Transforms/Passes.h.inc"
@@ -44,7 +46,11 @@ struct Expansion {
   /// Activations that conditions read at other sites.
   llvm::DenseMap<Attribute, Value> conditionReads;
   SmallVector<PlanOp> planOps;
+  size_t projectionsOfPlans = 0; ///< written once for each plan
 };
+
+/// A megabyte of plans can name a quarter of a million projections.
+constexpr size_t maxProjectionsOfPlans = 4000;
 
 flow::DictionaryOp dictionaryOf(ModuleOp module, flow::FeatureAttr feature) {
   auto collection =
@@ -83,7 +89,7 @@ public:
 
   LogicalResult emit(Placement &placement);
   /// Puts the edits behind each other and the patch in the marker's place.
-  void finish();
+  LogicalResult finish();
 
   struct Projection {
     PolicyOp policy;
@@ -101,7 +107,7 @@ public:
   llvm::SetVector<Value> normGates;
 
 private:
-  void emitProjections(Value &value);
+  LogicalResult emitProjections(Value &value);
   void project(Value &value, const Projection &projection,
                ArrayRef<int64_t> plans);
 };
@@ -402,66 +408,87 @@ void SiteBuilder::project(Value &value, const Projection &projection,
       flow::BasisAttr::get(builder.getContext(), rows), gate);
 }
 
-void SiteBuilder::emitProjections(Value &value) {
+/// An order of the numbers below `count` that all of these orders are parts of,
+/// earlier orders first; cut short where there is none.
+static SmallVector<unsigned> commonOrder(ArrayRef<SmallVector<unsigned>> orders,
+                                         size_t count) {
+  // A number is next if every order that still has it begins with it.
+  std::vector<size_t> has(count, 0), position(orders.size(), 0);
+  std::vector<SmallVector<unsigned>> beginsWith(count);
+  std::set<unsigned> ready; // orders whose first number is next
+  auto begin = [&](unsigned order) {
+    if (position[order] == orders[order].size())
+      return;
+    unsigned number = orders[order][position[order]];
+    beginsWith[number].push_back(order);
+    if (beginsWith[number].size() == has[number])
+      ready.insert(*llvm::min_element(beginsWith[number]));
+  };
+  for (const SmallVector<unsigned> &order : orders)
+    for (unsigned number : order)
+      ++has[number];
+  for (unsigned order = 0; order < orders.size(); ++order)
+    begin(order);
+  SmallVector<unsigned> common;
+  while (!ready.empty()) {
+    unsigned first = *ready.begin();
+    ready.erase(ready.begin());
+    unsigned number = orders[first][position[first]];
+    common.push_back(number);
+    for (unsigned order : beginsWith[number]) {
+      ++position[order];
+      begin(order);
+    }
+  }
+  return common;
+}
+
+LogicalResult SiteBuilder::emitProjections(Value &value) {
   if (projections.empty())
-    return;
+    return success();
   // Projections do not commute, and their order is that of the plan. Where one
   // order serves all plans each projection is written once for all of them;
   // else each plan gets its own.
-  auto inPlan = [&](PlanOp plan) {
-    SmallVector<const Projection *> order;
+  llvm::DenseMap<Attribute, unsigned> numberOf;
+  for (auto [i, projection] : llvm::enumerate(projections))
+    numberOf[FlatSymbolRefAttr::get(projection.policy.getSymNameAttr())] = i;
+  SmallVector<SmallVector<unsigned>> orders;
+  for (PlanOp plan : expansion.planOps) {
+    SmallVector<unsigned> &order = orders.emplace_back();
     for (Attribute name : plan.getPolicies())
-      for (const Projection &projection : projections)
-        if (FlatSymbolRefAttr::get(projection.policy->getContext(),
-                                   PolicyOp(projection.policy).getSymName()) ==
-            name)
-          order.push_back(&projection);
-    return order;
-  };
-  SmallVector<SmallVector<const Projection *>> orders;
-  for (PlanOp plan : expansion.planOps)
-    orders.push_back(inPlan(plan));
-
-  SmallVector<const Projection *> common;
-  SmallVector<SmallVector<const Projection *>> rest = orders;
-  bool progress = true;
-  while (progress) {
-    progress = false;
-    for (auto &order : rest) {
-      if (order.empty())
-        continue;
-      const Projection *next = order.front();
-      bool isFirst = llvm::all_of(rest, [&](auto &other) {
-        auto at = llvm::find(other, next);
-        return at == other.end() || at == other.begin();
-      });
-      if (!isFirst)
-        continue;
-      common.push_back(next);
-      for (auto &other : rest)
-        if (!other.empty() && other.front() == next)
-          other.erase(other.begin());
-      progress = true;
-      break;
-    }
+      if (auto found = numberOf.find(name); found != numberOf.end())
+        order.push_back(found->second);
   }
-  bool agree = llvm::all_of(rest, [](auto &order) { return order.empty(); });
-  if (agree) {
-    for (const Projection *projection : common)
-      project(value, *projection, expansion.plans[projection->policy]);
-    return;
+
+  SmallVector<unsigned> common = commonOrder(orders, projections.size());
+  if (common.size() == projections.size()) {
+    for (unsigned number : common)
+      project(value, projections[number],
+              expansion.plans[projections[number].policy]);
+    return success();
   }
   for (auto [i, order] : llvm::enumerate(orders))
-    for (const Projection *projection : order)
-      project(value, *projection, static_cast<int64_t>(i));
+    for (unsigned number : order) {
+      if (++expansion.projectionsOfPlans > maxProjectionsOfPlans)
+        return expansion.planOps[i]
+            .emitError()
+               << "the plans up to this one order their projections "
+                  "differently, so that each needs its own, and they have more "
+                  "than "
+               << maxProjectionsOfPlans
+               << " over all sites; write them in one order";
+      project(value, projections[number], static_cast<int64_t>(i));
+    }
+  return success();
 }
 
-void SiteBuilder::finish() {
+LogicalResult SiteBuilder::finish() {
   Value value = patch.getValue();
   if (!coefficients.empty())
     value = WriteOp::create(builder, marker.getLoc(), value.getType(), value,
                             coefficients, builder.getArrayAttr(rows));
-  emitProjections(value);
+  if (failed(emitProjections(value)))
+    return failure();
   if (!normGates.empty()) {
     Value gate = normGates.front();
     if (normGates.size() > 1) {
@@ -477,6 +504,7 @@ void SiteBuilder::finish() {
   }
   YieldOp::create(builder, marker.getLoc(), value);
   marker.getResult().replaceAllUsesWith(patch.getResult());
+  return success();
 }
 
 struct SteerExpandPolicies
@@ -595,7 +623,8 @@ struct SteerExpandPolicies
         failedAny |= failed(patch.emit(placement));
         ++edits;
       }
-      patch.finish();
+      if (failed(patch.finish()))
+        return failure();
       ++patches;
     }
     return success(!failedAny);

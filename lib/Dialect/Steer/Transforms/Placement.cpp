@@ -8,10 +8,9 @@
 
 #include "Placement.h"
 
+#include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLExtras.h"
-
-#include <map>
 
 using namespace mlir;
 using namespace weir;
@@ -19,12 +18,19 @@ using namespace weir::steer;
 
 namespace {
 
+/// Rows that all policies may write over all layers, and edits (a policy at a
+/// site, and every comparison of its condition there) that a program may get.
+/// A short spec can ask for many times more.
+constexpr size_t maxRows = 4'000'000, maxEdits = 20'000;
+
 /// Places one policy after another.
 class Placer {
 public:
   explicit Placer(ModuleOp module) : module(module) {}
 
   LogicalResult place(PolicyOp policy);
+  /// True once a bound is passed: there is no use in going on.
+  bool isFull() const { return rows > maxRows || edits > maxEdits; }
   Placements placements;
 
 private:
@@ -36,8 +42,37 @@ private:
   SmallVector<int64_t> targetLayers(PolicyOp policy,
                                     flow::FeatureAttr feature);
 
+  /// Counts what has to be kept for a policy; fails above the bounds.
+  LogicalResult count(PolicyOp policy, size_t rows, size_t edits);
+
   ModuleOp module;
+  size_t rows = 0, edits = 0;
 };
+
+/// The edit of a policy at a site, and the comparisons that decide on it.
+static size_t editsAtSite(PolicyOp policy) {
+  SmallVector<flow::FeatureAttr> compared;
+  if (policy.getWhenAttr())
+    policy.getWhenAttr().collectFeatures(compared);
+  return 1 + compared.size();
+}
+
+LogicalResult Placer::count(PolicyOp policy, size_t newRows, size_t newEdits) {
+  rows += newRows;
+  edits += newEdits;
+  if (rows > maxRows)
+    return policy.emitError()
+           << "the policies up to '" << policy.getSymName()
+           << "' write more than " << maxRows
+           << " features over all layers; give them fewer features or layers";
+  if (edits > maxEdits)
+    return policy.emitError()
+           << "the policies up to '" << policy.getSymName()
+           << "' make more than " << maxEdits
+           << " edits and comparisons over all sites; give them fewer layers, "
+              "sites or conditions";
+  return success();
+}
 
 FailureOr<SmallVector<flow::FeatureAttr>>
 Placer::featuresOf(PolicyOp policy, FlatSymbolRefAttr set) {
@@ -94,7 +129,10 @@ LogicalResult Placer::place(PolicyOp policy) {
     if (!dictionary)
       return policy.emitError() << "feature " << feature.str()
                                 << " has no dictionary that was opened";
-    for (int64_t layer : targetLayers(policy, feature)) {
+    SmallVector<int64_t> layers = targetLayers(policy, feature);
+    if (failed(count(policy, layers.size(), 0)))
+      return failure();
+    for (int64_t layer : layers) {
       auto site = flow::SiteAttr::get(policy.getContext(),
                                       dictionary.getSite().getKind(), layer);
       groups[{site, dictionary}].push_back(feature.getIndex());
@@ -102,6 +140,8 @@ LogicalResult Placer::place(PolicyOp policy) {
       last = std::max(last, layer);
     }
   }
+  if (failed(count(policy, 0, groups.size() * editsAtSite(policy))))
+    return failure();
   for (auto &[key, indices] : groups)
     placements[key.first].push_back(
         {policy, key.first, key.second, indices, first, last, {}, {}});
@@ -148,6 +188,9 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
     starts.push_back(source.getIndex());
     taken[a].push_back(source.getIndex());
   }
+  if (failed(count(policy, from.size() + to->size(),
+                   (taken.size() + pairs.size()) * editsAtSite(policy))))
+    return failure();
   for (auto &[dictionary, indices] : taken)
     placements[dictionary.getSite()].push_back(
         {policy, dictionary.getSite(), dictionary, indices,
@@ -168,8 +211,11 @@ FailureOr<Placements>
 weir::steer::placePolicies(ModuleOp module, ArrayRef<PolicyOp> policies) {
   Placer placer(module);
   bool failedAny = false;
-  for (PolicyOp policy : policies)
+  for (PolicyOp policy : policies) {
     failedAny |= failed(placer.place(policy));
+    if (placer.isFull())
+      return failure();
+  }
   if (failedAny)
     return failure();
   return std::move(placer.placements);
@@ -177,30 +223,50 @@ weir::steer::placePolicies(ModuleOp module, ArrayRef<PolicyOp> policies) {
 
 LogicalResult weir::steer::checkConflicts(ModuleOp module,
                                           const Placements &placements) {
-  llvm::DenseMap<Attribute, SmallVector<PlanOp>> plansOfPolicy;
-  for (auto plan : module.getOps<PlanOp>())
-    for (Attribute policy : plan.getPolicies())
-      plansOfPolicy[policy].push_back(plan);
+  SmallVector<PlanOp> plans = llvm::to_vector(module.getOps<PlanOp>());
+  llvm::DenseMap<Attribute, llvm::BitVector> plansOfPolicy;
+  for (auto [i, plan] : llvm::enumerate(plans))
+    for (Attribute policy : plan.getPolicies()) {
+      llvm::BitVector &all = plansOfPolicy[policy];
+      all.resize(plans.size());
+      all.set(i);
+    }
+  auto plansOf = [&](PolicyOp policy) {
+    llvm::BitVector all = plansOfPolicy.lookup(
+        FlatSymbolRefAttr::get(policy.getSymNameAttr()));
+    all.resize(plans.size());
+    return all;
+  };
 
   bool failedAny = false;
   for (const auto &[site, atSite] : placements) {
-    // (plan, dictionary, feature) -> the policy that edits it.
-    std::map<std::tuple<Operation *, Operation *, int64_t>, PolicyOp> edited;
-    for (const Placement &placement : atSite) {
+    // A feature of a dictionary -> the placements that edit it. Plans are not
+    // part of the key: a short spec can name a long list in many of them.
+    llvm::DenseMap<std::pair<Operation *, int64_t>, SmallVector<unsigned, 1>>
+        editors;
+    for (auto [index, placement] : llvm::enumerate(atSite)) {
       PolicyOp policy = placement.policy;
       if (!policy.getAction().isAbsolute())
         continue;
+      llvm::BitVector own = plansOf(policy);
+      // Placements of policies that no plan has together with this one.
+      llvm::BitVector apart(atSite.size());
       bool reported = false;
-      for (PlanOp plan :
-           plansOfPolicy.lookup(FlatSymbolRefAttr::get(policy.getSymNameAttr())))
-        for (int64_t feature : placement.features) {
-          flow::DictionaryOp dictionary = placement.dictionary;
-          auto [at, isNew] =
-              edited.try_emplace({plan, dictionary, feature}, policy);
-          if (isNew || reported)
+      for (int64_t feature : placement.features) {
+        auto &others =
+            editors[{flow::DictionaryOp(placement.dictionary), feature}];
+        for (unsigned other : others) {
+          if (reported || apart.test(other))
             continue;
+          PolicyOp first = atSite[other].policy;
+          llvm::BitVector shared = own;
+          shared &= plansOf(first);
+          if (shared.none()) {
+            apart.set(other);
+            continue;
+          }
           reported = failedAny = true;
-          if (at->second == policy) {
+          if (first == policy) {
             policy.emitError()
                 << "'" << policy.getSymName() << "' says twice what feature "
                 << site.getLayer() << "/"
@@ -208,17 +274,20 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
                 << " becomes";
             continue;
           }
+          PlanOp plan = plans[shared.find_first()];
           InFlightDiagnostic diag =
               policy.emitError()
-              << "'" << policy.getSymName() << "' and '"
-              << at->second.getSymName() << "' both say what feature "
-              << site.getLayer() << "/" << fx::stringifySiteKind(site.getKind())
-              << "/" << feature << " becomes in plan '" << plan.getSymName()
+              << "'" << policy.getSymName() << "' and '" << first.getSymName()
+              << "' both say what feature " << site.getLayer() << "/"
+              << fx::stringifySiteKind(site.getKind()) << "/" << feature
+              << " becomes in plan '" << plan.getSymName()
               << "'; a plan edits a feature absolutely (set, scale, clamp, "
                  "ablate, transfer) at most once";
-          diag.attachNote(at->second.getLoc()) << "the other one is here";
+          diag.attachNote(first.getLoc()) << "the other one is here";
           diag.attachNote(plan.getLoc()) << "the plan is here";
         }
+        others.push_back(index);
+      }
     }
   }
   return success(!failedAny);
