@@ -65,6 +65,40 @@ static bool printWithoutPlace(Diagnostic &diagnostic) {
   }
 }
 
+/// Whether a line that a message shows is too long to be of use: a hundred
+/// errors in a spec of one line would print a hundred copies of it.
+static bool hasLongLines(const llvm::SourceMgr &sources) {
+  constexpr size_t longest = 2000;
+  if (sources.getNumBuffers() == 0)
+    return false;
+  StringRef rest =
+      sources.getMemoryBuffer(sources.getMainFileID())->getBuffer();
+  while (!rest.empty()) {
+    auto [line, more] = rest.split('\n');
+    if (line.size() > longest)
+      return true;
+    rest = more;
+  }
+  return false;
+}
+
+/// "FILE:LINE:COLUMN: error: TEXT" without the source line.
+static void printPlain(Diagnostic &diagnostic) {
+  llvm::json::Object object = convert(diagnostic);
+  auto print = [](const llvm::json::Object &entry) {
+    if (entry.get("file"))
+      llvm::errs() << *entry.getString("file") << ":"
+                   << *entry.getInteger("line") << ":"
+                   << *entry.getInteger("column") << ": ";
+    llvm::errs() << *entry.getString("severity") << ": "
+                 << *entry.getString("message") << "\n";
+  };
+  print(object);
+  if (const llvm::json::Array *notes = object.getArray("notes"))
+    for (const llvm::json::Value &note : *notes)
+      print(*note.getAsObject());
+}
+
 DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
                                bool asJSON, std::function<void()> beforePrinting)
     : context(context) {
@@ -72,14 +106,32 @@ DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
     printer = std::make_unique<SourceMgrDiagnosticHandler>(sources, &context,
                                                            llvm::errs());
   handler = context.getDiagEngine().registerHandler(
-      [this, asJSON, beforePrinting = std::move(beforePrinting)](
+      [this, asJSON, &sources, beforePrinting = std::move(beforePrinting)](
           Diagnostic &diagnostic) -> LogicalResult {
-        beforePrinting();
-        if (!asJSON && printWithoutPlace(diagnostic))
+        bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+        if (isError && ++errors > maxErrors) {
+          if (errors != maxErrors + 1)
+            return success();
+          // In place of the first that is too many.
+          Diagnostic last(UnknownLoc::get(&this->context),
+                          DiagnosticSeverity::Error);
+          last << "too many errors; no more are shown";
+          if (asJSON)
+            messages.push_back(convert(last));
+          else
+            printWithoutPlace(last);
           return success();
-        if (!asJSON)
+        }
+        beforePrinting();
+        if (asJSON) {
+          messages.push_back(convert(diagnostic));
+          return success();
+        }
+        if (printWithoutPlace(diagnostic))
+          return success();
+        if (!hasLongLines(sources))
           return failure(); // the printer is next
-        messages.push_back(convert(diagnostic));
+        printPlain(diagnostic);
         return success();
       });
 }

@@ -19,9 +19,12 @@
 namespace weir {
 
 /// Prints a context's diagnostics with source line and caret to stderr, or keeps
-/// them as JSON: {severity, message, file, line, column, notes: […]}.
+/// them as JSON: {severity, message, file, line, column, notes: […]}. A spec
+/// with very long lines is not shown, and errors above `maxErrors` are not.
 class DiagnosticList {
 public:
+  /// As many as the reader of specs reports, and its own last word.
+  static constexpr unsigned maxErrors = 101;
   DiagnosticList(llvm::SourceMgr &sources, mlir::MLIRContext &context,
                  bool asJSON, std::function<void()> beforePrinting);
   ~DiagnosticList();
@@ -32,6 +35,7 @@ private:
   mlir::MLIRContext &context;
   mlir::DiagnosticEngine::HandlerID handler = 0;
   llvm::json::Array messages;
+  unsigned errors = 0;
 };
 
 } // namespace weir

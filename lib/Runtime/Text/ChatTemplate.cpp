@@ -29,7 +29,7 @@ constexpr size_t maxTemplateSize = 64 << 10;
 /// JSON whose objects keep the order of their keys, which templates see. The
 /// checks are those of all JSON that Weir reads.
 Expected<Json> parseOrdered(StringRef text, const char *what) {
-  Expected<json::Value> checked = parseJSON(text, /*depthLimit=*/100);
+  Expected<json::Value> checked = parseJSON(text, {.depth = 100});
   if (!checked)
     return fail("{0}: {1}", what, toString(checked.takeError()));
   Json value = Json::parse(text.begin(), text.end(), nullptr,

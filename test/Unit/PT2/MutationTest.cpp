@@ -37,6 +37,8 @@ public:
     add(fixed, "scale", {}, {});
   }
   StringRef path() const override { return "fake.pt2"; }
+  std::shared_ptr<InputFile> file() const override { return nullptr; }
+  ArrayRef<std::byte> bytes() const override { return {}; }
   const json::Object &model() const override { return document; }
   const llvm::StringMap<ArchiveTensor> &weights() const override {
     return stored;
@@ -53,6 +55,9 @@ public:
   }
   void releasePages(ArrayRef<std::byte>) const override {}
   llvm::Error verify() const override { return llvm::Error::success(); }
+  llvm::Error verify(StringRef name) const override {
+    return llvm::createStringError("there is no record '" + name + "'");
+  }
   StringRef modelName() const override { return "model"; }
 
 private:
