@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from .errors import WeirError
-from .files import open_regular, read_text
+from .files import read_text
 
 if TYPE_CHECKING:
     import torch
