@@ -16,8 +16,9 @@
 using namespace mlir;
 using namespace weir;
 
-/// A call takes some 120 KiB where an archive's document is in memory.
-static constexpr size_t maxAddedCalls = 4000;
+/// A call takes some 200 KiB while an archive's document is built, checked and
+/// copied.
+static constexpr size_t maxAddedCalls = 3000;
 
 size_t weir::countCalls(fx::ProgramOp program) {
   return llvm::range_size(program.getEntry().getOps<fx::CallOp>());
