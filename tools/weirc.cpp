@@ -20,6 +20,7 @@
 #include "weir/Pipelines/DiagnosticList.h"
 #include "weir/Pipelines/PythonTool.h"
 #include "weir/Pipelines/VetJob.h"
+#include "weir/Program/Files.h"
 #include "weir/Program/ToolProcess.h"
 #include "weir/Runtime/ChatJob.h"
 #include "weir/Spec/Spec.h"
@@ -222,6 +223,18 @@ int runVet(const Options &options, const VetJob &job) {
   return finish(options, diagnostics, true, std::move(*vetted));
 }
 
+/// A file, or standard input for "-".
+llvm::Expected<std::string> readInput(StringRef path) {
+  if (path != "-")
+    return readText(path);
+  auto buffer = llvm::MemoryBuffer::getSTDIN();
+  if (!buffer)
+    return llvm::createStringError(buffer.getError(),
+                                   "standard input: " +
+                                       buffer.getError().message());
+  return (*buffer)->getBuffer().str();
+}
+
 struct CacheOptions {
   CacheJob job;
   bool remove = false;
@@ -398,13 +411,12 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (chat->parsed()) {
-    auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(chats);
-    if (!buffer) {
-      llvm::errs() << "weirc: " << chats << ": " << buffer.getError().message()
-                   << "\n";
+    auto text = readInput(chats);
+    if (!text) {
+      llvm::errs() << "weirc: " << llvm::toString(text.takeError()) << "\n";
       return 2;
     }
-    return runChatJob((*buffer)->getBuffer(), llvm::outs());
+    return runChatJob(*text, llvm::outs());
   }
   if (vetting->parsed())
     return runVet(options, vet);

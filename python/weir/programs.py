@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import numbers
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
@@ -158,15 +160,17 @@ def _manifest(folder: Path) -> dict:
 
 def _verify_spec(folder: Path, manifest: dict):
     """Compares the copy of the spec with its hash. It may be missing, but not be another one."""
-    import hashlib
-
     spec = manifest.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("path"), str):
         return
     path = folder / spec["path"]
     if not path.resolve().is_relative_to(folder.resolve()):
         raise WeirError(f"{folder}: the spec lies outside of its folder")
-    if path.is_file() and (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != spec.get("sha256"):
+    if not os.path.lexists(path):
+        return
+    with open_regular(path, 64 << 20) as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()
+    if digest != spec.get("sha256"):
         raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {spec.get('sha256')}")
 
 
