@@ -49,8 +49,7 @@ private:
   /// The indices that were asked for, in range.
   Expected<std::vector<int64_t>> select(ArrayRef<int64_t> features) const;
   /// n_i for stored decoder rows: see LinearForm.
-  Expected<double> norm(const RowMatrix &stored, int64_t row,
-                        int64_t feature) const;
+  double norm(const RowMatrix &stored, int64_t row) const;
   Error addThreshold(ArrayRef<int64_t> features, EncoderRows &rows) const;
   /// Encoder rows of `coefficients`.
   Expected<EncoderRows> coefficientRows(ArrayRef<int64_t> features) const;
@@ -110,18 +109,12 @@ Expected<float> LinearDictionary::narrow(double value, const char *what,
   return result;
 }
 
-Expected<double> LinearDictionary::norm(const RowMatrix &stored, int64_t row,
-                                        int64_t feature) const {
+double LinearDictionary::norm(const RowMatrix &stored, int64_t row) const {
   if (!form.byDecoderNorm)
     return 1.0;
   double squares = stored.row(row).cast<double>().squaredNorm();
-  double result = std::max(std::abs(form.decoderScale) * std::sqrt(squares),
-                           form.decoderNormFloor);
-  if (result == 0)
-    return fail(information.path,
-                "the decoder row of feature " + Twine(feature) +
-                    " is zero, and activations are scaled by its norm");
-  return result;
+  return std::max(std::abs(form.decoderScale) * std::sqrt(squares),
+                  form.decoderNormFloor);
 }
 
 Error LinearDictionary::addThreshold(ArrayRef<int64_t> features,
@@ -239,20 +232,19 @@ LinearDictionary::encoder(ArrayRef<int64_t> requested) const {
   }
   for (size_t i = 0; i < features.size(); ++i) {
     int64_t feature = features[i];
-    Expected<double> scale = norm(decoderRows, i, feature);
-    if (!scale)
-      return scale.takeError();
+    // A feature whose decoder row is zero is never active, as in the formats.
+    double scale = norm(decoderRows, i);
     auto row = rows.weight.row(i);
     double folded = 0;
     for (int64_t j = 0; j < subtracted.size(); ++j)
       folded += subtracted[j] * static_cast<double>(row[j]);
     Expected<float> effective =
-        narrow(*scale * (form.encoderBiasScale * (*bias)[i] - folded),
+        narrow(scale * (form.encoderBiasScale * (*bias)[i] - folded),
                "the encoder bias", feature);
     if (!effective)
       return effective.takeError();
     rows.bias[i] = *effective;
-    if (double factor = form.weightScale * *scale; factor != 1) {
+    if (double factor = form.weightScale * scale; factor != 1) {
       row =
           (row.template cast<double>() * factor).template cast<float>().eval();
       if (!row.allFinite())
@@ -267,7 +259,7 @@ LinearDictionary::encoder(ArrayRef<int64_t> requested) const {
       if (!narrowed)
         return narrowed.takeError();
       rows.magnitudeScale[i] = *narrowed;
-      narrowed = narrow(*scale * (form.encoderBiasScale * (*magnitudeBias)[i] -
+      narrowed = narrow(scale * (form.encoderBiasScale * (*magnitudeBias)[i] -
                                   magnitude * folded),
                         "the magnitude bias", feature);
       if (!narrowed)
@@ -293,11 +285,17 @@ LinearDictionary::decoder(ArrayRef<int64_t> requested) const {
   if (!rows || (form.decoderScale == 1 && !form.byDecoderNorm))
     return rows;
   for (size_t i = 0; i < features.size(); ++i) {
-    Expected<double> scale = norm(*rows, i, features[i]);
-    if (!scale)
-      return scale.takeError();
+    double scale = norm(*rows, i);
+    if (scale == 0) {
+      // Its direction is 0 / 0. Nobody asks for it who asks for all of them.
+      if (requested.empty())
+        continue;
+      return fail(information.path,
+                  "the decoder row of feature " + Twine(features[i]) +
+                      " is zero, and activations are scaled by its norm");
+    }
     auto row = rows->row(i);
-    row = (row.template cast<double>() * (form.decoderScale / *scale))
+    row = (row.template cast<double>() * (form.decoderScale / scale))
               .template cast<float>()
               .eval();
     if (!row.allFinite())

@@ -56,6 +56,8 @@ public:
   Expected<std::shared_ptr<Dictionary>> run();
 
 private:
+  /// Whether sae-lens 6 or newer wrote the settings.
+  Expected<bool> isVersion6() const;
   Error readArchitecture();
   Error readTensors();
   Error readNormalization();
@@ -76,6 +78,20 @@ private:
 
 } // namespace
 
+Expected<bool> Reader::isVersion6() const {
+  for (const Settings *from : {&settings, &metadata}) {
+    Expected<std::optional<std::string>> version =
+        from->string("sae_lens_version");
+    if (!version)
+      return version.takeError();
+    unsigned major;
+    if (*version && !(**version).empty())
+      return !StringRef(**version).split('.').first.getAsInteger(10, major) &&
+             major >= 6;
+  }
+  return false;
+}
+
 Error Reader::readArchitecture() {
   Expected<std::optional<std::string>> name = settings.string("architecture");
   if (!name)
@@ -83,12 +99,15 @@ Error Reader::readArchitecture() {
   std::string wanted = name->value_or("standard");
 
   // Before version 6 the activation was a setting of its own, and TopK one of
-  // its values.
+  // its values. Since then a key that is left over decides nothing.
+  Expected<bool> left = isVersion6();
+  if (!left)
+    return left.takeError();
   for (StringRef key : {"activation_fn", "activation_fn_str"}) {
     Expected<std::optional<std::string>> activation = settings.string(key);
     if (!activation)
       return activation.takeError();
-    if (!*activation || **activation == "relu")
+    if (!*activation || **activation == "relu" || *left)
       continue;
     if (**activation != "topk")
       return settings.wrong(key, "is '" + **activation +
@@ -295,11 +314,7 @@ Error Reader::readDecoderNorm() {
       form.thresholdScale = form.decoderScale;
     return Error::success();
   default:
-    if (rescale->value_or(false))
-      return settings.wrong(
-          "rescale_acts_by_decoder_norm",
-          "has no meaning for this architecture, only for topk "
-          "and batchtopk");
+    // A key that is left over, which sae-lens drops for these as well.
     return Error::success();
   }
 }

@@ -282,6 +282,33 @@ def test_sae_lens_old_configurations(tmp_path, kind):
     compare(effective, SAE.load_from_disk(tmp_path / "sae"), inputs())
 
 
+@pytest.mark.parametrize("key, value", [
+    ("activation_fn", "tanh-relu"), ("activation_fn_str", "topk"), ("rescale_acts_by_decoder_norm", True)])
+def test_sae_lens_keys_that_are_left_over(tmp_path, key, value):
+    """sae-lens 6 ignores what its class of this architecture does not have."""
+    from sae_lens import SAE, StandardSAE, StandardSAEConfig
+
+    randomize(StandardSAE(config(StandardSAEConfig))).save_model(tmp_path / "sae")
+    rewrite(tmp_path / "sae", lambda settings: settings.update({key: value}))
+    compare(Effective("sae_lens", tmp_path / "sae", tmp_path / "out"), SAE.load_from_disk(tmp_path / "sae"), inputs())
+
+
+def test_sae_lens_a_zero_decoder_row(tmp_path):
+    """Its feature is never active; the other features are as they were."""
+    from sae_lens import SAE, TopKSAE, TopKSAEConfig
+
+    sae = randomize(TopKSAE(config(TopKSAEConfig, k=7, rescale_acts_by_decoder_norm=True)))
+    with torch.no_grad():
+        sae.W_dec[5] = 0
+    sae.save_model(tmp_path / "sae")
+    effective = Effective("sae_lens", tmp_path / "sae", tmp_path / "out")
+    x = inputs()
+    f = SAE.load_from_disk(tmp_path / "sae", dtype="float64").encode(torch.from_numpy(x))
+    close(effective.encode(x), f.detach().numpy())
+    assert "the decoder row of feature 5 is zero" in run("sae_lens", tmp_path / "sae", "--out", tmp_path / "out",
+                                                         "--features", "5").stderr
+
+
 def test_sae_lens_hook_z_is_the_joined_heads(tmp_path):
     from sae_lens import SAE, StandardSAE, StandardSAEConfig
     from sae_lens.saes.sae import SAEMetadata
@@ -319,7 +346,6 @@ def test_sae_lens_refuses_what_it_would_get_wrong(tmp_path):
     for key, value, said in (
         ("normalize_activations", "covariance_whitening", "covariance_whitening"),
         ("reshape_activations", "rows", "supported are none and hook_z"),
-        ("activation_fn", "tanh-relu", "supported are relu and topk"),
         ("hook_head_index", 3, "single attention head"),
         ("d_sae", FEATURES + 1, f"W_enc is [{WIDTH}, {FEATURES}]"),
     ):
@@ -446,6 +472,21 @@ def test_gemma_scope(tmp_path, offline, save):
     compare(effective, from_converted(settings, state), x)
 
 
+def test_gemma_scope_as_some_releases_have_it(tmp_path, offline):
+    """Matrices with names in lower case, and a factor of ones that an unused option left."""
+    folder = tmp_path / "layer_12/width_16k/average_l0_71"
+    folder.mkdir(parents=True)
+    weights = gemma_weights()
+    lower = {name.lower() if name.startswith("W_") else name: array for name, array in weights.items()}
+    np.savez(folder / "params.npz", **lower, scaling_factor=np.ones(FEATURES, np.float32))
+    effective = Effective("gemma_scope", folder, tmp_path / "out")
+    close(effective.encode(x := inputs()), jumprelu(weights, x))
+    settings, state, _ = offline(folder).gemma_2_sae_huggingface_loader(
+        "google/gemma-scope-2b-pt-res", "layer_12/width_16k/average_l0_71",
+        cfg_overrides={"d_in": WIDTH, "d_sae": FEATURES})
+    compare(effective, from_converted(settings, state), x)
+
+
 def test_gemma_scope_folders_that_are_not_sites(tmp_path):
     for name in ("embedding/width_4k/average_l0_6", "gemma-scope-2b-pt-transcoders/layer_1/width_16k/average_l0_9"):
         folder = tmp_path / name
@@ -465,7 +506,8 @@ def test_gemma_scope_hostile_archives(tmp_path):
          f"W_dec is [{FEATURES}, {WIDTH - 1}], but W_enc is [{WIDTH}, {FEATURES}]"),
         ({"W_enc": good["W_enc"].astype(np.int32)}, "W_enc is i32"),
         ({"threshold": good["threshold"][:3]}, "threshold is [3]"),
-        ({"scaling_factor": np.ones(FEATURES, np.float32)}, "unexpected tensor 'scaling_factor'"),
+        ({"scaling_factor": np.full(FEATURES, 1.5, np.float32)}, "scaling_factor[0] is not 1"),
+        ({"scaling_factors": np.ones(FEATURES, np.float32)}, "unexpected tensor 'scaling_factors'"),
         ({"W_enc": np.array([[object()]])}, ""),
     ):
         np.savez(folder / "params.npz", **{**good, **change})
@@ -506,6 +548,23 @@ def test_gemma_scope_2(tmp_path, offline):
     settings, state, _ = offline(tmp_path / name).gemma_3_sae_huggingface_loader(
         "google/gemma-scope-2-1b-pt", name)
     compare(effective, from_converted(settings, state), x)
+
+
+@pytest.mark.parametrize("name, skip", [
+    ("resid_post/layer_7_width_16k_l0_medium", False), ("mlp_out_all/layer_7_width_16k_l0_small", False),
+    ("attn_out_all/layer_7_width_16k_l0_small", False), ("transcoder_all/layer_7_width_16k_l0_small", False),
+    ("transcoder_all/layer_7_width_16k_l0_small_affine", True)])
+def test_gemma_scope_2_without_settings(tmp_path, name, skip):
+    """The folder's name says what config.json would; so does sae-lens."""
+    from sae_lens.loading.pretrained_sae_loaders import _infer_gemma_3_raw_cfg_dict
+
+    write_gemma_scope_2(tmp_path / name, "", skip=np.zeros((WIDTH, WIDTH), np.float32) if skip else None)
+    (tmp_path / name / "config.json").unlink()
+    info = Effective("gemma_scope_2", tmp_path / name, tmp_path / "out").info
+    wanted = _infer_gemma_3_raw_cfg_dict("google/gemma-scope-2-1b-pt", name)
+    assert info["hook_name"] == wanted["hf_hook_point_in"]
+    assert info["output_hook_name"] == wanted.get("hf_hook_point_out", "")
+    assert info["reads_site"] == ("hf_hook_point_out" not in wanted)
 
 
 def test_gemma_scope_2_transcoder(tmp_path):

@@ -100,8 +100,10 @@ TEST(Hostile, UnknownArchitecturesListTheKnown) {
     EXPECT_THAT(refusal(("{\"architecture\": \"" + name + "\"}").str()),
                 AllOf(HasSubstr(name.str()), HasSubstr("known are standard, "
                                                        "jumprelu, topk")));
-  EXPECT_THAT(refusal(R"({"activation_fn": "tanh-relu"})"),
-              HasSubstr("supported are relu and topk"));
+  for (llvm::StringRef version : {"", ", \"sae_lens_version\": \"5.3.2\""})
+    EXPECT_THAT(
+        refusal(("{\"activation_fn\": \"tanh-relu\"" + version + "}").str()),
+        HasSubstr("supported are relu and topk"));
 }
 
 TEST(Hostile, WhatIsNotSupportedIsNotIgnored) {
@@ -117,8 +119,6 @@ TEST(Hostile, WhatIsNotSupportedIsNotIgnored) {
               HasSubstr("'reshape_activations' is 'other'"));
   EXPECT_THAT(refusal(R"({"metadata": {"hook_head_index": 0}})"),
               HasSubstr("'metadata.hook_head_index' is set"));
-  EXPECT_THAT(refusal(R"({"rescale_acts_by_decoder_norm": true})"),
-              HasSubstr("no meaning for this architecture"));
   auto list = tensors();
   list.push_back({"scaling_factor", {3}, {1, 1, 1.5f}});
   EXPECT_THAT(refusal("{}", list), HasSubstr("scaling_factor[2] is not 1"));
@@ -247,9 +247,15 @@ TEST(Hostile, ZeroDecoderRowsUnderTheirNorm) {
   named(list, "W_dec").values = {3, 4, 0, 0, 1, 0};
   auto dictionary = opened(folder, list, R"({"architecture": "topk", "k": 1,
       "rescale_acts_by_decoder_norm": true})");
-  EXPECT_THAT(message(dictionary->encoder({1})),
+  // It is never active and has no direction; the others are none of its affair.
+  EncoderRows all = take(dictionary->encoder({}));
+  EXPECT_TRUE(all.weight.row(1).isZero(0));
+  EXPECT_EQ(all.bias[1], 0);
+  EXPECT_FALSE(all.weight.row(0).isZero(0));
+  EXPECT_EQ(take(dictionary->decoder({})),
+            (RowMatrix(3, 2) << 0.6f, 0.8f, 0, 0, 1, 0).finished());
+  EXPECT_THAT(message(dictionary->decoder({0, 1})),
               HasSubstr("the decoder row of feature 1 is zero"));
-  EXPECT_THAT(message(dictionary->decoder({1})), HasSubstr("is zero"));
 }
 
 TEST(Hostile, FeaturesOutOfRange) {
@@ -289,6 +295,27 @@ TEST(Hostile, GemmaScope2Settings) {
   list.back() = {"w_extra", {1}, {0}};
   EXPECT_THAT(refusal(R"({"architecture": "jump_relu"})"),
               HasSubstr("unexpected tensor 'w_extra'"));
+}
+
+TEST(Hostile, GemmaScope2FoldersWithoutSettings) {
+  std::vector<Stored> list = tensors();
+  list.push_back({"threshold", {3}, {1, 1, 1}});
+  auto open = [&](llvm::StringRef name) {
+    Folder folder;
+    folder.writeSafetensors((name + "/params.safetensors").str(), list);
+    return openDictionary(DictionaryFormat::GemmaScope2, folder.path(name));
+  };
+  for (llvm::StringRef name :
+       {"resid_post_all/12", "layer_12_width_16k", "resid_post/layer_x",
+        "resid_post/layer_-1", "resid_post/layer_99999999999999999999",
+        "crosscoder/layer_7"})
+    EXPECT_THAT(message(open(name)),
+                HasSubstr("does not say site and layer"))
+        << name.str();
+  EXPECT_EQ(take(open("attn_out_all/layer_7_width_16k"))->info().hookName,
+            "model.layers.7.self_attn.o_proj.input");
+  EXPECT_THAT(message(open("transcoder_all/layer_7_affine")),
+              HasSubstr("no affine_skip_connection"));
 }
 
 TEST(Hostile, LlamaScopeSettings) {
