@@ -50,11 +50,12 @@ StringRef nameOf(DictionaryFormat format) {
   llvm_unreachable("unknown dictionary format");
 }
 
-Expected<std::shared_ptr<Dictionary>> openDictionary(DictionaryFormat format,
-                                                     StringRef path) {
+Expected<std::shared_ptr<Dictionary>>
+openDictionary(DictionaryFormat format, StringRef path,
+               const ModelTraits &model) {
   switch (format) {
   case DictionaryFormat::SAELens:
-    return openSAELens(path);
+    return openSAELens(path, model);
   case DictionaryFormat::GemmaScope:
     return openGemmaScope(path);
   case DictionaryFormat::GemmaScope2:

@@ -119,6 +119,9 @@ struct LinearForm {
   double decoderScale = 1, decoderBiasScale = 1;
   bool byDecoderNorm = false;
   double decoderNormFloor = 0;
+  /// w_i is the stored row without its mean (see Centring); b_dec is
+  /// subtracted along the stored one.
+  bool centred = false;
   /// The encoder row is d_i / <d_i, d_i> (no `encoder` then).
   bool coefficients = false;
   /// Where the encoder is not to be read at this site: the reason.
@@ -134,7 +137,8 @@ llvm::Expected<std::shared_ptr<Dictionary>>
 makeLinearDictionary(DictionaryInfo info, LinearForm form);
 
 /// One opener a format.
-llvm::Expected<std::shared_ptr<Dictionary>> openSAELens(llvm::StringRef path);
+llvm::Expected<std::shared_ptr<Dictionary>>
+openSAELens(llvm::StringRef path, const ModelTraits &model);
 llvm::Expected<std::shared_ptr<Dictionary>>
 openGemmaScope(llvm::StringRef path);
 llvm::Expected<std::shared_ptr<Dictionary>>

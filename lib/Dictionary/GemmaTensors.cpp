@@ -29,7 +29,8 @@ bool namesFolder(StringRef path, StringRef word) {
 }
 
 std::optional<int64_t> layerOfFolder(StringRef path) {
-  for (StringRef component : reverse(folderNames(path))) {
+  SmallVector<StringRef> names = folderNames(path);
+  for (StringRef component : reverse(names)) {
     StringRef rest = component.split("layer_").second;
     int64_t layer;
     if (!rest.consumeInteger(10, layer) && layer >= 0)

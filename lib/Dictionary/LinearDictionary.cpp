@@ -244,6 +244,8 @@ LinearDictionary::encoder(ArrayRef<int64_t> requested) const {
     if (!effective)
       return effective.takeError();
     rows.bias[i] = *effective;
+    if (form.centred)
+      row.array() -= static_cast<float>(row.template cast<double>().mean());
     if (double factor = form.weightScale * scale; factor != 1) {
       row =
           (row.template cast<double>() * factor).template cast<float>().eval();
@@ -339,7 +341,8 @@ Expected<std::string> LinearDictionary::contentHash() const {
         form.decoderNormFloor, form.constantThreshold.value_or(-1)})
     os << format("%.17g ", number);
   os << form.byDecoderNorm << form.coefficients << form.thresholdIsLog
-     << form.encoderByRow << form.decoderByRow << "\n";
+     << form.encoderByRow << form.decoderByRow
+     << (form.centred ? "centred" : "") << "\n";
   auto add = [&](StringRef role, const NamedTensor &tensor) {
     ArrayRef<std::byte> bytes(tensor.view.data, tensor.view.numBytes());
     os << role << " " << nameOf(tensor.view.dtype) << " "

@@ -49,9 +49,10 @@ constexpr NamedArchitecture architectures[] = {
 class Reader {
 public:
   Reader(StringRef path, Settings settings, Settings metadata,
-         std::shared_ptr<TensorFile> weights)
+         std::shared_ptr<TensorFile> weights, const ModelTraits &model)
       : path(path), settings(std::move(settings)),
-        metadata(std::move(metadata)), weights(std::move(weights)) {}
+        metadata(std::move(metadata)), weights(std::move(weights)),
+        model(model) {}
 
   Expected<std::shared_ptr<Dictionary>> run();
 
@@ -62,6 +63,9 @@ private:
   Error readTensors();
   Error readNormalization();
   Error readDecoderNorm();
+  Error readHook();
+  /// What TransformerLens did to the model before the dictionary was trained.
+  Error readProcessing();
   Error refuseUnsupported();
   /// The factor of `expected_average_only_in`, which sae-lens keeps outside the
   /// weights until it is folded in.
@@ -71,6 +75,7 @@ private:
   std::string path;
   Settings settings, metadata;
   std::shared_ptr<TensorFile> weights;
+  ModelTraits model;
   Architecture architecture = Architecture::Standard;
   DictionaryInfo info;
   LinearForm form;
@@ -319,6 +324,61 @@ Error Reader::readDecoderNorm() {
   }
 }
 
+Error Reader::readHook() {
+  for (const Settings *from : {&metadata, &settings})
+    for (StringRef key : {"hook_name", "hook_point"}) {
+      Expected<std::optional<std::string>> name = from->string(key);
+      if (!name)
+        return name.takeError();
+      if (*name && info.hookName.empty())
+        info.hookName = **name;
+    }
+  return Error::success();
+}
+
+Error Reader::readProcessing() {
+  // sae-lens loads models without processing but for what is said here.
+  bool isHeads = StringRef(info.hookName).ends_with("hook_z");
+  for (const Settings *from : {&metadata, &settings}) {
+    Expected<Settings> given = from->object("model_from_pretrained_kwargs");
+    if (!given)
+      return given.takeError();
+    // Between the heads and the output projection there is another basis, and
+    // the values' biases are in it or not. fold_ln alone moves no number there,
+    // nor in the residual stream, and center_unembed is about the logits.
+    for (StringRef key :
+         {"fold_value_biases", "refactor_factored_attn_matrices"}) {
+      Expected<std::optional<bool>> flag = given->boolean(key);
+      if (!flag)
+        return flag.takeError();
+      if (flag->value_or(false) && isHeads)
+        return given->wrong(key, "is true: TransformerLens changes the values "
+                                 "between the heads with it, so that the "
+                                 "dictionary does not fit the model's own");
+    }
+    Expected<std::optional<bool>> centres =
+        given->boolean("center_writing_weights");
+    if (!centres)
+      return centres.takeError();
+    if (!centres->value_or(false) || isHeads)
+      continue;
+    info.centring = Centring::IfLayerNorm;
+    if (!model.hasLayerNorm) {
+      form.unreadable =
+          "was trained on a residual stream whose mean TransformerLens took "
+          "away if the model has LayerNorm (center_writing_weights); say which "
+          "model it is with --model to read its encoder";
+      continue;
+    }
+    form.centred = *model.hasLayerNorm;
+    if (form.centred && info.normalization == Normalization::ConstantNorm)
+      return given->wrong("center_writing_weights",
+                          "is true, and constant_norm_rescale divides by the "
+                          "norm of the centred value: not supported");
+  }
+  return Error::success();
+}
+
 Error Reader::refuseUnsupported() {
   Expected<std::optional<std::string>> reshape =
       settings.string("reshape_activations");
@@ -356,17 +416,10 @@ Expected<std::shared_ptr<Dictionary>> Reader::run() {
   info.path = path;
   for (auto step : {&Reader::readArchitecture, &Reader::readTensors,
                     &Reader::readNormalization, &Reader::readDecoderNorm,
+                    &Reader::readHook, &Reader::readProcessing,
                     &Reader::refuseUnsupported})
     if (Error error = (this->*step)())
       return std::move(error);
-  for (const Settings *from : {&metadata, &settings})
-    for (StringRef key : {"hook_name", "hook_point"}) {
-      Expected<std::optional<std::string>> name = from->string(key);
-      if (!name)
-        return name.takeError();
-      if (*name && info.hookName.empty())
-        info.hookName = **name;
-    }
   if (Error error = requireSize(settings, "d_in", form.encoder.view.shape[0],
                                 form.encoder))
     return std::move(error);
@@ -376,7 +429,8 @@ Expected<std::shared_ptr<Dictionary>> Reader::run() {
   return makeLinearDictionary(std::move(info), std::move(form));
 }
 
-Expected<std::shared_ptr<Dictionary>> openSAELens(StringRef path) {
+Expected<std::shared_ptr<Dictionary>> openSAELens(StringRef path,
+                                                  const ModelTraits &model) {
   if (Error error = requireFolder(path, "cfg.json and sae_weights.safetensors"))
     return std::move(error);
   Expected<Settings> settings = Settings::read(inFolder(path, "cfg.json"));
@@ -390,7 +444,7 @@ Expected<std::shared_ptr<Dictionary>> openSAELens(StringRef path) {
   if (!weights)
     return weights.takeError();
   return Reader(path, std::move(*settings), std::move(*metadata),
-                std::move(*weights))
+                std::move(*weights), model)
       .run();
 }
 

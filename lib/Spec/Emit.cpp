@@ -366,7 +366,9 @@ void Emitter::emitDictionary(const DictionarySet &set) {
       flow::FormatAttr::get(context, *format),
       set.path ? builder.getStringAttr(set.path->value) : StringAttr(),
       builder.getArrayAttr(sites), builder.getI64IntegerAttr(set.layers->first),
-      builder.getI64IntegerAttr(set.layers->last));
+      builder.getI64IntegerAttr(set.layers->last),
+      set.hook && set.hook->value == HookCheck::Ignore ? builder.getUnitAttr()
+                                                       : UnitAttr());
 }
 
 static flow::Similarity convert(Similarity similarity) {

@@ -29,7 +29,8 @@ using llvm::StringRef;
 KEYS(specKeys, "a spec", "weir", "model", "dictionaries", "matches", "graphs",
      "features", "knobs", "policies", "plans")
 KEYS(modelKeys, "a model", "program", "sites")
-KEYS(dictionaryKeys, "a dictionary", "format", "path", "sites", "layers")
+KEYS(dictionaryKeys, "a dictionary", "format", "path", "sites", "layers",
+     "hook")
 KEYS(matchKeys, "a match", "dictionary", "method", "sites", "layers", "k",
      "similarity", "text", "fold", "weights")
 KEYS(graphKeys, "a graph", "from", "match", "layers", "keep")
@@ -49,6 +50,7 @@ KEYS(selectorKeys, "a selector", "features", "antagonists", "site", "graph",
 WORDS(siteNames, "head", "att", "mid", "mlp", "res")
 WORDS(formatNames, "sae_lens", "gemma_scope", "gemma_scope_2", "llama_scope",
       "neurons", "unembedding", "directions")
+WORDS(hookNames, "check", "ignore")
 WORDS(methodNames, "top_k", "permutation")
 WORDS(similarityNames, "cosine", "dot", "mse", "pearson")
 WORDS(foldingNames, "none", "threshold", "mean_activation", "decoder_norm")

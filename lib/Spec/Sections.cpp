@@ -211,15 +211,18 @@ void SpecParser::dictionary(const YamlEntry &entry) {
     set.sites = values.choices<SiteKind>(*node, "site", siteNames());
   if (const YamlNode *node = map.require("layers", entry.key.range))
     set.layers = values.layers(*node, "'layers'");
+  if (const YamlNode *node = map.get("hook"))
+    set.hook = values.choice<HookCheck>(*node, "value of 'hook'", hookNames());
   if (!set.format)
     return;
 
   Format format = set.format->value;
   if (isMadeFromModel(format)) {
-    if (const YamlEntry *given = map.entry("path"))
-      reporter.error(given->key.range,
-                     "'path' does not belong to '" + nameOf(format) +
-                         "': it is made from the model's weights");
+    for (StringRef key : {"path", "hook"})
+      if (const YamlEntry *given = map.entry(key))
+        reporter.error(given->key.range,
+                       "'" + key + "' does not belong to '" + nameOf(format) +
+                           "': it is made from the model's weights");
     for (const Marked<SiteKind> &site : set.sites) {
       bool fits = format == Format::Neurons ? site.value == SiteKind::Mlp
                                             : site.value != SiteKind::Head;

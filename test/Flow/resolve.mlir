@@ -51,6 +51,35 @@ flow.features @alike [#flow.feature<@sae, res, 0, 2>, #flow.feature<@sae, res, 1
 
 // -----
 
+// The same files under two names are one dictionary: a feature has one name, in
+// sets and in conditions.
+// CHECK: flow.features @one [#flow.feature<@sae, res, 0, 2>] had_repeats{{$}}
+// CHECK: flow.features @two [#flow.feature<@sae, res, 0, 3>, #flow.feature<@again, mlp, 1, 3>]{{$}}
+// CHECK: steer.policy @p {{.*}} when #steer.when<feature = <@sae, res, 0, 1>
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+flow.collection @again <sae_lens> at "./{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
+flow.features @one [#flow.feature<@sae, res, 0, 2>, #flow.feature<@again, res, 0, 2>]
+flow.features @two [#flow.feature<@again, res, 0, 3>, #flow.feature<@again, mlp, 1, 3>]
+steer.policy @p #steer.ablate on @two when #steer.when<feature = <@again, res, 0, 1>, above = 0.5 : f64>
+
+// -----
+
+// Other files of the same form are others.
+// CHECK: flow.features @other [#flow.feature<@sae, res, 2, 2>, #flow.feature<@flow, res, 2, 2>]{{$}}
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+flow.collection @flow <sae_lens> at "flow/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+flow.features @other [#flow.feature<@sae, res, 2, 2>, #flow.feature<@flow, res, 2, 2>]
+
+// -----
+
+// What files say about their place is not looked at if the spec says so.
+// CHECK: flow.collection @said <sae_lens> {{.*}} layers 0 to 2 ignore_hook
+// CHECK-NEXT: flow.dictionary @said.res.1
+flow.collection @said <sae_lens> at "said/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2 ignore_hook
+flow.features @f [#flow.feature<@said, res, 1, 0>]
+
+// -----
+
 // Features of a condition need their dictionary too.
 // CHECK: flow.dictionary @sae.res.2
 // CHECK: flow.dictionary @sae.res.0

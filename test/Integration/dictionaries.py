@@ -30,7 +30,7 @@ class Dictionary:
     """
 
     def __init__(self, w_enc, w_dec, b_enc=None, b_dec=None, *, activation="relu", theta=None, k=None,
-                 r_mag=None, b_mag=None, subtract_b_dec=False, normalize="none", factor=1.0, rescale=False):
+                 r_mag=None, b_mag=None, subtract_b_dec=False, normalize="none", factor=1.0, rescale=False, centre=False):
         def wide(tensor):
             return None if tensor is None else tensor.to(torch.float64)
 
@@ -39,7 +39,7 @@ class Dictionary:
         self.b_dec = wide(b_dec) if b_dec is not None else torch.zeros(self.w_dec.shape[1], dtype=torch.float64)
         self.theta, self.r_mag, self.b_mag = wide(theta), wide(r_mag), wide(b_mag)
         self.activation, self.k, self.normalize, self.factor = activation, k, normalize, factor
-        self.subtract_b_dec = subtract_b_dec
+        self.subtract_b_dec, self.centre = subtract_b_dec, centre
         # sae-lens takes the norm after the factor has been folded into the decoder.
         norm = self.w_dec.norm(dim=1) / factor
         self.decoder_norm = norm if rescale else torch.ones_like(norm)
@@ -51,6 +51,8 @@ class Dictionary:
 
     def _normalized(self, x):
         """The encoder's input, and (scale, shift) that bring its output back to x."""
+        if self.centre:  # the stream that TransformerLens makes of a model with LayerNorm
+            x = x - x.mean(dim=-1, keepdim=True)
         if self.normalize == "constant_norm_rescale":
             scale = math.sqrt(x.shape[-1]) / x.norm(dim=-1, keepdim=True)
             return x * scale, (1 / scale, 0.0)
@@ -116,7 +118,13 @@ class Dictionary:
         return (f / self.decoder_norm @ self.w_dec + self.b_dec) * scale + shift
 
 
-def _sae_lens(folder: Path) -> Dictionary:
+def _is_centred(cfg: dict, model) -> bool:
+    """Whether TransformerLens took the mean away before this dictionary saw anything."""
+    asked = (cfg["metadata"].get("model_from_pretrained_kwargs") or {}).get("center_writing_weights", False)
+    return asked and any(isinstance(module, torch.nn.LayerNorm) for module in model.modules())
+
+
+def _sae_lens(folder: Path, model) -> Dictionary:
     cfg = json.loads((folder / "cfg.json").read_text())
     weights = load_file(folder / "sae_weights.safetensors")
     normalize, factor = cfg["normalize_activations"], 1.0
@@ -128,7 +136,7 @@ def _sae_lens(folder: Path) -> Dictionary:
         activation="relu" if architecture == "standard" else architecture,
         theta=weights.get("threshold"), k=cfg.get("k"), r_mag=weights.get("r_mag"), b_mag=weights.get("b_mag"),
         subtract_b_dec=cfg["apply_b_dec_to_input"], normalize=normalize, factor=factor,
-        rescale=cfg.get("rescale_acts_by_decoder_norm", False))
+        rescale=cfg.get("rescale_acts_by_decoder_norm", False), centre=_is_centred(cfg, model))
 
 
 def _gemma_scope(folder: Path) -> Dictionary:
@@ -145,7 +153,7 @@ def coefficients(rows) -> Dictionary:
 
 def load(form: str, path: Path, model) -> Dictionary:
     if form == "sae_lens":
-        return _sae_lens(path)
+        return _sae_lens(path, model)
     if form == "gemma_scope":
         return _gemma_scope(path)
     if form == "directions":

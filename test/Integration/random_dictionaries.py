@@ -32,14 +32,14 @@ def _weights(random: numpy.random.Generator, width: int, size: float, normalize:
 
 
 def write_sae(folder: Path, random: numpy.random.Generator, width: int, size: float, *,
-              architecture: str | None = None, normalize: str | None = None, features: int = FEATURES):
+              architecture: str | None = None, normalize: str | None = None, features: int = FEATURES, metadata: dict | None = None):
     """A dictionary in the layout of sae-lens for values [.., width] of typical size `size`."""
     architecture = architecture or str(random.choice(ARCHITECTURES))
     normalize = normalize or str(random.choice(NORMALIZATIONS))
     weights, factor = _weights(random, width, size, normalize, features)
     cfg = {"architecture": architecture, "d_in": width, "d_sae": features, "dtype": "float32", "device": "cpu",
            "apply_b_dec_to_input": bool(random.integers(2)), "normalize_activations": normalize,
-           "reshape_activations": "none", "metadata": {}}
+           "reshape_activations": "none", "metadata": metadata or {}}
     if architecture == "jumprelu":
         weights["threshold"] = torch.from_numpy(random.uniform(0.05, 1, features).astype(numpy.float32))
     if architecture == "topk":

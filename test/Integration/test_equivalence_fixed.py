@@ -136,6 +136,38 @@ policies:
     assert (got[:, 7:] != want[:, 7:]).any(dim=2).all()
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gpt-neox", "llama"])
+@pytest.mark.parametrize("normalize", ["none", "layer_norm"])
+def test_a_dictionary_of_transformer_lens_centred_stream(family, normalize, tiny, tmp_path):
+    """Of models with LayerNorm it reads x - mean(x), of others x as it is. Read, edited and as a condition."""
+    model = tiny(family)
+    random = numpy.random.default_rng(8)
+    for layer in range(3):
+        for kind in ("mlp", "res"):
+            width, size = model.sizes[kind]
+            random_dictionaries.write_sae(
+                tmp_path / f"sae/{kind}.{layer}", random, width, size, normalize=normalize,
+                metadata={"hook_name": f"blocks.{layer}.hook_{'resid_post' if kind == 'res' else 'mlp_out'}",
+                          "model_from_pretrained_kwargs": {"center_writing_weights": True, "fold_ln": True}})
+    path = tmp_path / "spec.yaml"
+    path.write_text("""
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [mlp, res], layers: 0..2}
+policies:
+  several: {on: [0/res/3, 1/res/4, 1/mlp/1], do: scale, factor: -2}
+  gated: {on: 2/res/5, do: set, value: 2, when: {feature: 1/res/7, above: 0.1}}
+  watch: {on: [0/res/1, 1/mlp/2, 2/res/3], do: record}
+""")
+    reference, program, tally = hooks.Reference(path, model.model), Built(path, model.archive, tmp_path / "program"), Tally()
+    batch = specs.Batch(ids(20, 13), ["default"] * 2, [4, 9], [{}] * 2)
+    logits, records = program.run_in_python(batch)
+    for row, arguments in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
+        tally.compare(logits[row], records[row], reference.run(*arguments))
+    tally.assert_enough()
+
+
 @every_family
 @torch.no_grad()
 def test_one_addition_is_a_hook_to_the_bit(family, tiny, tmp_path):

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 FEATURES = 16
 
 
-def write(folder: Path, width: int = 32, bad: dict | None = None) -> None:
+def write(folder: Path, width: int = 32, bad: dict | None = None, hook: str | None = None) -> None:
     """A dictionary of sae_lens. `bad`: for each tensor an index and the number that is put there."""
     random = numpy.random.default_rng(0)
     tensors = {"W_enc": (width, FEATURES), "W_dec": (FEATURES, width), "b_enc": (FEATURES,), "b_dec": (width,)}
@@ -31,7 +31,7 @@ def write(folder: Path, width: int = 32, bad: dict | None = None) -> None:
     save_file(tensors, folder / "sae_weights.safetensors")
     (folder / "cfg.json").write_text(json.dumps({
         "architecture": "standard", "d_in": width, "d_sae": FEATURES, "dtype": "float32", "apply_b_dec_to_input": False,
-        "normalize_activations": "none", "hook_name": "blocks.0.hook_resid_post"}))
+        "normalize_activations": "none", "hook_name": hook or f"blocks.{folder.name[-1]}.hook_resid_post"}))
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def folder(tmp_path_factory) -> Path:
     weights.write_bytes(weights.read_bytes()[:-100])
     write(folder / "config/res.1")
     (folder / "config/res.1/cfg.json").write_text("{\n")
+    write(folder / "elsewhere/res.1", hook="blocks.1.hook_resid_pre")
     (folder / "linked.pt2").symlink_to(families.exported("llama"))
     (folder / "text.pt2").write_text("not an archive")
     return folder
@@ -82,6 +83,20 @@ CASES = {
     "infinity in what is written": (
         spec("  a: {on: 1/res/5, do: add, strength: 2}", "infinite", "1"), None, None,
         "infinite/res.1: W_dec[5, 7] is infinite", []),
+    "files that say they belong elsewhere": (
+        spec(ABLATE, "elsewhere", "1"), 6, "1/res/5",
+        "elsewhere/res.1: says that it belongs to 'blocks.1.hook_resid_pre', which is 0/res, not 1/res", [4]),
+    "two absolute edits of a feature under two names": (
+        f"""weir: 1
+model: {{program: linked.pt2}}
+dictionaries:
+  sae: {{format: sae_lens, path: "ok/{{site}}.{{layer}}", sites: [res], layers: 0..2}}
+  again: {{format: sae_lens, path: "./ok/{{site}}.{{layer}}", sites: [res], layers: 0..2}}
+policies:
+  a: {{on: sae:1/res/5, do: ablate}}
+  b: {{on: again:1/res/5, do: set, value: 3}}
+plans: {{x: [a, b]}}
+""", 8, None, "'b' and 'a' both say what feature 1/res/5 becomes in plan 'x'", [4, 7, 9]),
     "weights that are cut off": (spec(ABLATE, "cut", "1"), 6, "1/res/5", "cut/res.1/sae_weights.safetensors: ", [4]),
     "a configuration that is no JSON": (
         spec(ABLATE, "config", "1"), 6, "1/res/5", "config/res.1/cfg.json: line 2, column 1: ", [4]),

@@ -47,6 +47,13 @@ enum class ActivationKind { Identity, ReLU, JumpReLU, TopK, Gated };
 /// (without the 1e-5). At |x| = 0 ConstantNorm is undefined (0 / 0).
 enum class Normalization { None, ConstantNorm, LayerNorm };
 
+/// Whether the residual stream that a dictionary was trained on had its mean
+/// taken away at every token. TransformerLens does that (center_writing_weights)
+/// to models with LayerNorm, whose numbers it does not change, and to no others.
+/// The effective encoder rows are then w - mean(w), which read from x what w
+/// reads from x - mean(x).
+enum class Centring { No, IfLayerNorm };
+
 /// What is known of a dictionary without reading its matrices.
 struct DictionaryInfo {
   std::string path;       ///< folder or file that was opened
@@ -67,6 +74,7 @@ struct DictionaryInfo {
   /// added, projected out and matched; their features cannot be read at that
   /// site.
   bool readsSite = true;
+  Centring centring = Centring::No;
 };
 
 /// Rows of an encoder in effective form, for k features, all f32:
@@ -118,6 +126,12 @@ enum class DictionaryFormat {
 std::optional<DictionaryFormat> parseDictionaryFormat(llvm::StringRef name);
 llvm::StringRef nameOf(DictionaryFormat format);
 
+/// What opening a dictionary needs to know of its model.
+struct ModelTraits {
+  /// Whether its norms are LayerNorms; none if there is no model.
+  std::optional<bool> hasLayerNorm;
+};
+
 /// Opens a dictionary stored in files: `path` is the folder (sae_lens,
 /// gemma_scope, gemma_scope_2, llama_scope) or the file (directions). Only
 /// headers are read; matrices are mapped. Neurons and unembedding are made of a
@@ -130,9 +144,12 @@ llvm::StringRef nameOf(DictionaryFormat format);
 ///   directions     .safetensors, .npz or .npy: one tensor [n, d] or [d], or
 ///   the
 ///                  tensor called "directions"
-/// Whatever would change a number and is not supported is an error.
+/// Whatever would change a number and is not supported is an error. Where a
+/// number depends on the model (Centring) and `model` does not tell, only the
+/// decoder can be read.
 llvm::Expected<std::shared_ptr<Dictionary>>
-openDictionary(DictionaryFormat format, llvm::StringRef path);
+openDictionary(DictionaryFormat format, llvm::StringRef path,
+               const ModelTraits &model = {});
 
 /// A dictionary made from a model's own weights, for its directions (readsSite
 /// is false: the MLP's input, not its output, decides about a neuron).

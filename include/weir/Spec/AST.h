@@ -131,12 +131,17 @@ llvm::StringRef nameOf(Format format);
 /// Whether dictionaries of a format are made from the model's own weights.
 bool isMadeFromModel(Format format);
 
+/// Whether the place that a dictionary's own files name is held against the
+/// spec's.
+enum class HookCheck { Check, Ignore };
+
 struct DictionarySet {
   Name name;
   std::optional<Marked<Format>> format;
   std::optional<Name> path;
   std::vector<Marked<SiteKind>> sites;
   std::optional<LayerRange> layers;
+  std::optional<Marked<HookCheck>> hook;
   /// False where the entry could not be read: then nothing is held against it.
   bool isComplete() const { return format && !sites.empty() && layers; }
   bool hasSite(SiteKind kind) const;

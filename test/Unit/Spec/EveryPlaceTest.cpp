@@ -28,7 +28,7 @@ namespace {
 constexpr llvm::StringLiteral everything = R"(weir: 1
 model: {program: a.pt2, sites: {res: "m.{layer}", mlp: "m.{layer}.mlp", att: "m.{layer}.att", mid: "m.{layer}.mid", head: "m.{layer}.o"}}
 dictionaries:
-  sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 9..16}
+  sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 9..16, hook: ignore}
   words: {format: unembedding, sites: [res], layers: 29}
 features:
   few: [sae:10/res/811, {antagonists: sae:10/res/5, count: 2}, {site: sae:9/att}]

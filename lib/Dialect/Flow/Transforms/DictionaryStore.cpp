@@ -8,6 +8,8 @@
 
 #include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 
+#include "weir/Dictionary/Hooks.h"
+
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -122,7 +124,7 @@ DictionaryStore::open(CollectionOp collection, SiteAttr site) {
     llvm::sys::path::append(whole, path);
     path = whole;
   }
-  auto dictionary = openDictionary(formatOf(collection), path);
+  auto dictionary = openDictionary(formatOf(collection), path, traits());
   if (!dictionary)
     return dictionary.takeError();
   return slot = *dictionary;
@@ -176,6 +178,57 @@ static flow::Normalization convert(weir::Normalization normalization) {
   llvm_unreachable("unknown normalization");
 }
 
+ModelTraits DictionaryStore::traits() {
+  ModelTraits traits;
+  auto programs = module.getOps<fx::ProgramOp>();
+  if (programs.empty())
+    return traits;
+  traits.hasLayerNorm =
+      (*programs.begin())
+          .walk([](fx::CallOp call) {
+            return call.getTarget().starts_with("aten.layer_norm.") ||
+                           call.getTarget().starts_with("aten.native_layer_norm.")
+                       ? WalkResult::interrupt()
+                       : WalkResult::advance();
+          })
+          .wasInterrupted();
+  return traits;
+}
+
+LogicalResult DictionaryStore::checkPlace(
+    const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
+    function_ref<InFlightDiagnostic()> emitError) {
+  // A transcoder belongs where it writes.
+  StringRef said =
+      info.outputHookName.empty() ? info.hookName : info.outputHookName;
+  if (said.empty() || collection.getIgnoreHook())
+    return success();
+  std::optional<HookPlace> place = parseHookName(said);
+  if (!place) {
+    emitWarning(collection.getLoc())
+        << info.path << ": says that it belongs to '" << said
+        << "', a name that is not understood: nothing tells whether "
+        << site.getLayer() << "/" << fx::stringifySiteKind(site.getKind())
+        << " is that place (add `hook: ignore` if it is)";
+    return success();
+  }
+  if (place->isSite() && place->layer == site.getLayer() &&
+      place->site == fx::stringifySiteKind(site.getKind()))
+    return success();
+  InFlightDiagnostic diag = emitError()
+                            << info.path << ": says that it belongs to '"
+                            << said << "', which is ";
+  if (place->isSite())
+    diag << place->layer << "/" << place->site;
+  else
+    diag << "no site";
+  diag << ", not " << site.getLayer() << "/"
+       << fx::stringifySiteKind(site.getKind());
+  diag.attachNote(collection.getLoc())
+      << "declared here; add `hook: ignore` if its files are wrong";
+  return diag;
+}
+
 FailureOr<std::pair<DictionaryOp, std::shared_ptr<const Dictionary>>>
 DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
                          SiteAttr site, bool *isNew) {
@@ -192,20 +245,28 @@ DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
     diag.attachNote(collection.getLoc()) << "declared here";
     return diag;
   }
+  std::string name = collection.dictionaryName(site);
+  if (reported.contains(name))
+    return failure();
   auto dictionary = open(collection, site);
   if (!dictionary) {
+    reported.insert(name);
     InFlightDiagnostic diag =
         emitError(loc) << llvm::toString(dictionary.takeError());
     diag.attachNote(collection.getLoc()) << "of these dictionaries";
     return diag;
   }
-  std::string name = collection.dictionaryName(site);
   if (auto declared = module.lookupSymbol<DictionaryOp>(name))
     return std::pair(declared, *dictionary);
 
   if (isNew)
     *isNew = true;
   const DictionaryInfo &info = (*dictionary)->info();
+  if (failed(checkPlace(info, collection, site,
+                        [&] { return emitError(loc); }))) {
+    reported.insert(name);
+    return failure();
+  }
   SiteAttr reads = site;
   // A neuron's activation is the input of the down projection.
   if (collection.getFormat() == Format::Neurons)

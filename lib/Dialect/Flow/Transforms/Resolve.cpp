@@ -10,7 +10,9 @@
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Spec/Locations.h"
 
+#include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace weir::flow {
@@ -40,8 +42,65 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       failedAny |= failed(resolve(features, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
-    if (failedAny)
+    if (failedAny || failed(unify(module, store)))
       signalPassFailure();
+  }
+
+  /// A dictionary is what it holds, not what it is called: where two collections
+  /// have the same one at a site, features of the second become the first's.
+  LogicalResult unify(ModuleOp module, DictionaryStore &store) {
+    llvm::MapVector<Attribute, SmallVector<DictionaryOp>> bySite;
+    for (auto dictionary : module.getOps<DictionaryOp>())
+      bySite[dictionary.getSite()].push_back(dictionary);
+    DenseMap<std::pair<Attribute, Attribute>, FlatSymbolRefAttr> same;
+    for (auto &[site, dictionaries] : bySite) {
+      if (dictionaries.size() < 2)
+        continue;
+      llvm::MapVector<StringAttr, DictionaryOp> byContent;
+      for (DictionaryOp dictionary : dictionaries) {
+        auto opened = store.open(dictionary.getSymName());
+        if (!opened)
+          return dictionary.emitError(llvm::toString(opened.takeError()));
+        auto hash = (*opened)->contentHash();
+        if (!hash)
+          return dictionary.emitError(llvm::toString(hash.takeError()));
+        auto [first, isNew] = byContent.insert(
+            {StringAttr::get(&getContext(), *hash), dictionary});
+        if (isNew)
+          continue;
+        FlatSymbolRefAttr name = first->second.getCollectionAttr();
+        same[{dictionary.getCollectionAttr(), site}] = name;
+        InFlightDiagnostic diag = dictionary.emitWarning()
+                                  << "has the dictionary that " << name
+                                  << " has at "
+                                  << dictionary.getSite().getLayer() << "/"
+                                  << fx::stringifySiteKind(
+                                         dictionary.getSite().getKind())
+                                  << ": its features are the same features";
+        diag.attachNote(first->second.getLoc()) << "this one";
+      }
+    }
+    if (same.empty())
+      return success();
+    AttrTypeReplacer replacer;
+    replacer.addReplacement([&](FeatureAttr feature) -> std::optional<Attribute> {
+      auto found = same.find({feature.getCollection(), feature.getSite()});
+      if (found == same.end())
+        return std::nullopt;
+      return FeatureAttr::get(&getContext(), found->second, feature.getSiteKind(),
+                              feature.getSiteLayer(), feature.getIndex());
+    });
+    replacer.recursivelyReplaceElementsIn(module, /*replaceAttrs=*/true);
+    for (auto features : module.getOps<FeaturesOp>()) {
+      llvm::SetVector<Attribute> once(features.getSelectors().begin(),
+                                      features.getSelectors().end());
+      if (once.size() == features.getSelectors().size())
+        continue;
+      features.setSelectorsAttr(
+          ArrayAttr::get(&getContext(), once.getArrayRef()));
+      features.setHadRepeats(true);
+    }
+    return success();
   }
 
   LogicalResult resolve(FeaturesOp features, DictionaryStore &store) {

@@ -26,6 +26,9 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     `neurons` and `unembedding` are made from the model's weights and have no
     path.
 
+    Files that say themselves which place of a model they were trained at are
+    held against the site, unless `ignore_hook` is given.
+
     ```mlir
     flow.collection @sae <sae_lens> at "dictionaries/{site}.{layer}"
         sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 9 to 16
@@ -37,11 +40,13 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     OptionalAttr<StrAttr>:$path,
     ArrayAttr:$sites,
     I64Attr:$first_layer,
-    I64Attr:$last_layer);
+    I64Attr:$last_layer,
+    UnitAttr:$ignore_hook);
   let assemblyFormat = [{
     $sym_name $format (`at` $path^)?
     `sites` $sites
-    `layers` $first_layer `to` $last_layer attr-dict
+    `layers` $first_layer `to` $last_layer (`ignore_hook` $ignore_hook^)?
+    attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{

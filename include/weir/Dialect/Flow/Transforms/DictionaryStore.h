@@ -13,6 +13,7 @@
 #include "weir/Program/Archive.h"
 
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace weir::flow {
 
@@ -39,7 +40,8 @@ public:
 
   /// Opens a dictionary and, if it is not there yet, adds its op after that of
   /// its collection. Errors are reported at `loc`: no such collection, a site
-  /// that it does not cover, files that cannot be read.
+  /// that it does not cover, files that cannot be read or that belong to another
+  /// site. What is wrong with a dictionary is said once.
   mlir::FailureOr<std::pair<DictionaryOp, std::shared_ptr<const Dictionary>>>
   declare(mlir::Location loc, mlir::FlatSymbolRefAttr collection, SiteAttr site,
           bool *isNew = nullptr);
@@ -50,10 +52,18 @@ private:
   llvm::Expected<TensorView> modelWeight(mlir::DictionaryAttr names,
                                          llvm::StringRef role);
 
+  /// Holds the place that a dictionary's own files name against `site`.
+  mlir::LogicalResult
+  checkPlace(const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
+             llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+  /// What is known of the model from its graph.
+  ModelTraits traits();
+
   mlir::ModuleOp module;
   std::string base;
   std::shared_ptr<const Archive> model;
   llvm::StringMap<std::shared_ptr<const Dictionary>> opened;
+  llvm::StringSet<> reported; ///< names of dictionaries with an error
 };
 
 } // namespace weir::flow

@@ -112,7 +112,10 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     Opens every dictionary that a set of features or a condition names, checks
     indices against it, adds a `flow.dictionary` for it, and replaces selectors
     by single features, each once. Only headers are read, except for selectors
-    that need rows (`antagonists`).
+    that need rows (`antagonists`), and for collections that both have a
+    dictionary at a site: if it is the same, by its content, features of the
+    second become the first's, so that an edit of both names is one of one
+    feature.
 
     Paths are relative to `base`. Dictionaries made from the model's own weights
     (`neurons`, `unembedding`) need the archive `model` and the sites that

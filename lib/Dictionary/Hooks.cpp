@@ -1,0 +1,81 @@
+//===- Hooks.cpp - Places of a model in other tools' words ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dictionary/Hooks.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace llvm;
+
+namespace weir {
+
+namespace {
+
+struct NamedPlace {
+  StringRef name, site;
+  int64_t before = 0; ///< how many layers before the block it is named in
+};
+
+/// Behind "blocks.L." (transformer_lens/components/transformer_block.py).
+/// hook_mlp_out and hook_attn_out are what is added to the residual stream, a
+/// norm behind the module included.
+constexpr NamedPlace transformerLens[] = {
+    {"hook_resid_post", "res"},  {"hook_resid_pre", "res", 1},
+    {"hook_resid_mid", "mid"},   {"hook_mlp_out", "mlp"},
+    {"hook_attn_out", "att"},    {"attn.hook_z", "head"},
+};
+
+/// Behind "model.layers.L.", for blocks as Llama and Gemma call their parts.
+/// Gemma adds what its norms behind attention and MLP give.
+constexpr NamedPlace huggingFace[] = {
+    {"output", "res"},
+    {"", "res"},
+    {"input", "res", 1},
+    {"mlp.output", "mlp"},
+    {"mlp", "mlp"},
+    {"post_feedforward_layernorm.output", "mlp"},
+    {"self_attn.output", "att"},
+    {"self_attn", "att"},
+    {"self_attn.o_proj.output", "att"},
+    {"post_attention_layernorm.output", "att"},
+    {"self_attn.o_proj.input", "head"},
+    {"pre_feedforward_layernorm.output", ""},
+    {"mlp.input", ""},
+    {"self_attn.input", ""},
+    {"input_layernorm.output", ""},
+};
+
+} // namespace
+
+std::optional<HookPlace> parseHookName(StringRef name) {
+  bool isTransformerLens = name.consume_front("blocks.");
+  if (!isTransformerLens && !name.consume_front("model.layers."))
+    return std::nullopt;
+  auto [number, rest] = name.split('.');
+  int64_t layer;
+  if (number.empty() || !all_of(number, isDigit) ||
+      number.getAsInteger(10, layer))
+    return std::nullopt;
+  ArrayRef<NamedPlace> known =
+      isTransformerLens ? ArrayRef(transformerLens) : ArrayRef(huggingFace);
+  const auto *found = llvm::find_if(
+      known, [&, tail = rest](const auto &entry) { return entry.name == tail; });
+  if (found == known.end()) {
+    // What else TransformerLens hooks in a block is no site.
+    if (isTransformerLens && rest.contains("hook_"))
+      return HookPlace{};
+    return std::nullopt;
+  }
+  // Before the first block there is the embedding.
+  if (found->site.empty() || layer < found->before)
+    return HookPlace{};
+  return HookPlace{found->site, layer - found->before};
+}
+
+} // namespace weir
