@@ -9,7 +9,7 @@ a name that is not in it is an error.
 The names and what they stand for are those of llama.cpp (src/llama-vocab.cpp). A splitting is a list of regular
 expressions: each one cuts the pieces of the one before into its matches and what lies between them. Where llama.cpp
 says that its own are a rewriting for its regular expression engine, they are written as the tokenizer.json files of
-the models have them. Checked against llama.cpp on 207 texts: 72 of the 82 names give its tokens; tekken and gpt-4o (and
+the models have them. Checked against llama.cpp on 207 texts: 71 of 82 names give its tokens; tekken and gpt-4o (and
 their like) differ for letters beyond ASCII and marks, and the rest for blanks, digits and letters beyond ASCII, where
 its engine knows no classes of Unicode.
 """
