@@ -47,10 +47,16 @@ static Expected<NamedTensor> matrix(const TensorFile &file, StringRef name) {
 }
 
 /// sae-lens' loader allows what numpy.allclose calls one.
-static Error requireOnes(const TensorFile &file, StringRef name) {
+static Error requireOnes(const TensorFile &file, StringRef name,
+                         const NamedTensor &encoder) {
   Expected<NamedTensor> factor = floatTensor(file, name, 1);
   if (!factor)
     return factor.takeError();
+  if (Error error = requireShape(file.path(), *factor, encoder.view.shape[1],
+                                 encoder))
+    return error;
+  if (Error error = factor->load())
+    return error;
   for (int64_t i = 0, n = factor->view.numElements(); i < n; ++i)
     if (double value = factor->view.at(i); !(std::abs(value - 1) <= 1e-5))
       return fail(file.path(), Twine(name) + "[" + Twine(i) +
@@ -89,7 +95,7 @@ Error readGemmaTensors(const TensorFile &file, StringRef owner,
   known.append(others.begin(), others.end());
   if (file.contains("scaling_factor")) {
     known.push_back("scaling_factor");
-    if (Error error = requireOnes(file, "scaling_factor"))
+    if (Error error = requireOnes(file, "scaling_factor", form.encoder))
       return error;
   }
   return refuseOtherTensors(file, known, owner);
