@@ -277,10 +277,14 @@ LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
   auto hash = [&](Manifest::File &file) -> LogicalResult {
-    auto digest = sha256OfFile(pathBelow(folder, file.path));
+    auto written = InputFile::open(pathBelow(folder, file.path));
+    if (!written)
+      return error() << llvm::toString(written.takeError());
+    auto digest = (*written)->sha256();
     if (!digest)
       return error() << llvm::toString(digest.takeError());
     file.sha256 = *digest;
+    file.bytes = static_cast<int64_t>((*written)->size());
     return success();
   };
   manifest.program.path = programFile;
@@ -289,14 +293,14 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
     return failure();
   if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
     return success();
-  manifest.aot = Manifest::File{packageFile.str(), ""};
+  manifest.aot = Manifest::File{packageFile.str(), "", {}};
   return hash(*manifest.aot);
 }
 
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
   if (sourceMgr.getNumBuffers() != 0)
-    manifest.spec = Manifest::File{specFile.str(), sha256(specText())};
+    manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
   auto graph = graphHash(*archive);
   if (!graph)
     return error() << llvm::toString(graph.takeError());

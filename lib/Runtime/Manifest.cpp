@@ -34,6 +34,8 @@ public:
   Reader(const json::Object &object, std::string where, Error &error)
       : members(object), where(std::move(where)), error(error) {}
 
+  bool has(StringRef key) const { return members.get(key) != nullptr; }
+
   std::string string(StringRef key) {
     if (std::optional<StringRef> text = members.getString(key))
       return text->str();
@@ -107,7 +109,9 @@ public:
   std::optional<Manifest::File> file(StringRef key) {
     std::optional<Manifest::File> out;
     object(key, [&](Reader &entry) {
-      out = Manifest::File{entry.string("path"), entry.string("sha256")};
+      out = Manifest::File{entry.string("path"), entry.string("sha256"), {}};
+      if (entry.has("bytes"))
+        out->bytes = entry.integer("bytes");
     });
     return out;
   }
@@ -373,7 +377,10 @@ Expected<Manifest> Manifest::read(StringRef path) {
 }
 
 static json::Object fileJSON(const Manifest::File &file) {
-  return json::Object{{"path", file.path}, {"sha256", file.sha256}};
+  json::Object out{{"path", file.path}, {"sha256", file.sha256}};
+  if (file.bytes)
+    out["bytes"] = *file.bytes;
+  return out;
 }
 
 json::Value Manifest::toJSON() const {

@@ -32,15 +32,23 @@ Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
                    bytes->size());
 }
 
+/// A spec is written by hand.
+constexpr uint64_t largestSpec = 64 << 20;
+
 /// Opens a file that a manifest names. With `verify` its hash is compared, and
 /// what is used afterwards is the file that was compared.
 Expected<std::shared_ptr<InputFile>>
-openNamed(StringRef folder, const Manifest::File &file, bool verify) {
+openNamed(StringRef folder, const Manifest::File &file, bool verify,
+          uint64_t limit = InputFile::unlimited) {
   SmallString<128> path(folder);
   sys::path::append(path, file.path);
-  Expected<std::shared_ptr<InputFile>> opened = InputFile::open(path);
+  Expected<std::shared_ptr<InputFile>> opened = InputFile::open(path, limit);
   if (!opened || !verify)
     return opened;
+  if (file.bytes &&
+      static_cast<uint64_t>(*file.bytes) != (*opened)->size())
+    return fail("{0}: it has {1} bytes, the manifest says {2}", path,
+                (*opened)->size(), *file.bytes);
   Expected<std::string> hash = (*opened)->sha256();
   if (!hash)
     return hash.takeError();
@@ -81,7 +89,8 @@ Expected<std::shared_ptr<InputFile>> Program::openFiles(StringRef folder,
   sys::path::append(spec, description.spec->path);
   if (sys::fs::exists(spec))
     if (Error error =
-            openNamed(folder, *description.spec, verify).takeError())
+            openNamed(folder, *description.spec, verify, largestSpec)
+                .takeError())
       return std::move(error);
   return program;
 }

@@ -17,13 +17,14 @@ import hashlib
 import json
 import mmap
 import os
-import stat
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import compiler
 from .errors import WeirError, first_line
+from .files import open_regular
 
 if TYPE_CHECKING:
     import torch
@@ -44,14 +45,21 @@ class Opened:
 class _Copy:
     """The bytes of a regular file, in memory that only this process and its children can reach."""
 
-    def __init__(self, path: Path):
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    def __init__(self, path: Path, size: int | None):
+        stream = open_regular(path)
+        source = stream.fileno()
         try:
             found = os.fstat(source)
-            if not stat.S_ISREG(found.st_mode):
-                raise WeirError(f"{path} is no regular file")
+            # What cannot be an archive, or the archive, is not read to find out, nor kept in memory.
             if not found.st_size:
                 raise WeirError(f"{path} is empty")
+            if size is not None and found.st_size != size:
+                raise WeirError(f"{path}: it has {found.st_size} bytes, the manifest says {size}")
+            if not zipfile.is_zipfile(stream):
+                raise WeirError(f"cannot load {path}: not an archive of torch.export: no end of a zip in it")
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            if found.st_size > memory:
+                raise WeirError(f"{path}: {found.st_size} bytes, more than the {memory} of memory that this machine has")
             self.handle = os.memfd_create("weir", os.MFD_CLOEXEC)
             try:
                 done = 0
@@ -65,7 +73,7 @@ class _Copy:
                 self.close()
                 raise
         finally:
-            os.close(source)
+            stream.close()
 
     def close(self):
         """The bytes stay as long as a tensor uses them."""
@@ -110,10 +118,11 @@ def _check_targets(program: "ExportedProgram"):
             raise WeirError(f"node {node.name} calls {node.target}, which is no operator")
 
 
-def load(path: str | os.PathLike, *, sha256: str | None = None, verify: bool = True) -> Opened:
+def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True) -> Opened:
     """Opens an archive. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
+    size    how many bytes it has to have, None for any
     verify  compare the archive's records with its own checksums where no `sha256` is given
 
     Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
@@ -122,7 +131,7 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, verify: bool = T
     path = Path(path)
     if not path.exists():
         raise WeirError(f"{path}: no such file")
-    copy = _Copy(path)
+    copy = _Copy(path, size)
     try:
         if sha256 is not None and (found := hashlib.sha256(copy.bytes).hexdigest()) != sha256:
             raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from .errors import WeirError
-from .files import read_text
+from .files import open_regular, read_text
 
 if TYPE_CHECKING:
     import torch
@@ -142,6 +142,11 @@ class Program:
         return Output(outputs[0], records)
 
 
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path leads into the folder, links followed; one that leads in a circle leads nowhere."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def _manifest(folder: Path) -> dict:
     """The manifest of a compiled program, with what is used of it here checked."""
     path = folder / "manifest.json"
@@ -153,6 +158,14 @@ def _manifest(folder: Path) -> dict:
         raise WeirError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("weir") != 1:
         raise WeirError(f"{path} is of a version this package does not know")
+    for key in ("program", "aot", "spec"):
+        file = manifest.get(key)
+        if file is None and key != "program":
+            continue
+        if not isinstance(file, dict) or not isinstance(file.get("path"), str) or not file["path"]:
+            raise WeirError(f"{path}: {key} names no file")
+        if os.path.isabs(file["path"]) or ".." in Path(file["path"]).parts or not _lies_in(folder / file["path"], folder):
+            raise WeirError(f"{path}: {key} is {file['path']!r}, which lies outside of the folder")
     if manifest.get("inputs") not in (_INPUTS[:2], _INPUTS[:4], _INPUTS):
         raise WeirError(f"{path}: the inputs are {manifest.get('inputs')}")
     return manifest
@@ -161,11 +174,9 @@ def _manifest(folder: Path) -> dict:
 def _verify_spec(folder: Path, manifest: dict):
     """Compares the copy of the spec with its hash. It may be missing, but not be another one."""
     spec = manifest.get("spec")
-    if not isinstance(spec, dict) or not isinstance(spec.get("path"), str):
+    if spec is None:
         return
     path = folder / spec["path"]
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise WeirError(f"{folder}: the spec lies outside of its folder")
     if not os.path.lexists(path):
         return
     with open_regular(path, 64 << 20) as stream:
@@ -236,16 +247,14 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
         if verify:
             _verify_spec(path, manifest)
         archive = path / manifest["program"]["path"]
-        if not archive.resolve().is_relative_to(path.resolve()):
-            raise WeirError(f"{path}: the program lies outside of its folder")
         if not archive.is_file():
             raise WeirError(f"{archive}: no such file")
     elif path.is_file():
         archive = path
     else:
         raise WeirError(f"{path}: no such file or folder")
-    sha256 = manifest["program"]["sha256"] if verify and path.is_dir() else None
-    opened = archives.load(archive, sha256=sha256, verify=verify)
+    named = manifest["program"] if verify and path.is_dir() else {}
+    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify)
     exported, info = opened.program, opened.info
     if info is None:
         raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")

@@ -174,7 +174,7 @@ def test_damage_and_what_is_no_file(tmp_path):
         weir.load(path)
     weir.load(path, verify=False)
     os.mkfifo(tmp_path / "pipe.pt2")
-    with pytest.raises(weir.WeirError, match="no regular file"):
+    with pytest.raises(weir.WeirError, match="not a regular file"):
         archives.load(tmp_path / "pipe.pt2")
     path.write_bytes(b"")
     with pytest.raises(weir.WeirError, match="empty"):

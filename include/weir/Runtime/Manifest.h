@@ -53,6 +53,8 @@ struct Manifest {
   struct File {
     std::string path;   ///< relative to the manifest's folder
     std::string sha256; ///< 64 lower-case hexadecimal digits
+    /// Its size, so that a file of another one is not read to be refused.
+    std::optional<int64_t> bytes = std::nullopt;
   };
   struct Dictionary {
     std::string name;

@@ -29,8 +29,8 @@ const std::string hash(64, 'a');
 Manifest steered() {
   Manifest out;
   out.program = {"program.pt2", hash};
-  out.aot = Manifest::File{"program.aot.pt2", hash};
-  out.spec = Manifest::File{"spec.yaml", hash};
+  out.aot = Manifest::File{"program.aot.pt2", hash, 12345};
+  out.spec = Manifest::File{"spec.yaml", hash, {}};
   out.report = "report.md";
   out.model = Manifest::Model{"tiny", "llama", "f32", hash, hash};
   out.dictionaries = {{"sae/res.12", hash}};
