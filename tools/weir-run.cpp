@@ -52,7 +52,8 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
       ->allow_extra_args(false);
   text->add_option("--prompts", options.promptsFile,
                    "a batch: one prompt a line, or .jsonl with "
-                   "prompt/messages/tools/plan/knobs/seed a row");
+                   "prompt or messages, tools, plan, knobs, "
+                   "temperature, top_p and seed a row; a row's own plan wins");
   text->add_flag("--chat", options.chat,
                  "each prompt is a user's message of a conversation");
   text->add_option("--system", options.system,

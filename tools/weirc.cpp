@@ -284,7 +284,8 @@ CLI::App *addCacheCommands(CLI::App &app, CacheOptions &options) {
       "verify", "Read every entry; exit with 2 if one is damaged");
   verify->add_flag("--remove", options.remove, "remove what is damaged");
   auto *gc = cache->add_subcommand(
-      "gc", "Remove entries, and what killed processes left");
+      "gc", "Remove entries beyond --max-size and --unused-for, and what killed "
+            "processes left");
   gc->add_option("--max-size", options.maxSize,
                  "keep what was used last, up to this size, such as 10G");
   gc->add_option("--unused-for", options.unusedFor,
@@ -308,7 +309,7 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "weirc " WEIR_VERSION);
   app.footer("Exit codes: 0 done; 1 wrong usage; 2 an error in the spec, the "
-             "model or the dictionaries.");
+             "model or the\ndictionaries, or with the output.");
 
   Options options;
   auto addCommon = [&](CLI::App *command, bool needsModel) {
@@ -339,7 +340,8 @@ int main(int argc, char **argv) {
   auto *build = app.add_subcommand("build", "Compile a spec into a program");
   addCommon(build, true);
   build->add_option("-o,--output", options.output,
-                    "the folder to make: program.pt2, manifest.json, report.md")
+                    "the folder to make: program.pt2, manifest.json, spec.yaml, "
+                    "report.md, with --engine aot program.aot.pt2")
       ->required();
   build
       ->add_option("--engine", options.engine,

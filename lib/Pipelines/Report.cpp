@@ -155,10 +155,20 @@ SteeringReport weir::collectReport(ModuleOp module) {
     collectModel(program, report);
     for (auto patch : program.getEntry().getOps<steer::PatchOp>())
       report.sites.push_back(collectSite(module, patch, report));
-    // What conditions read at other sites stands in the program itself.
+    // What is read for conditions of other sites, and for records at sites that
+    // nothing edits, stands in the program itself.
     for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
       SiteReport site;
-      site.name = "conditions";
+      auto dictionary =
+          module.lookupSymbol<flow::DictionaryOp>(read.getDictionary());
+      site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
+                                            dictionary.getReads().getLayer())
+                             : "elsewhere";
+      for (Operation *user : read->getUsers())
+        if (auto record = dyn_cast<steer::RecordOp>(user))
+          site.writes.push_back("output " + record.getName().str());
+      if (site.writes.empty())
+        site.writes.push_back("conditions");
       llvm::SetVector<StringRef> policies;
       collectPolicies(module, read.getLoc(), policies, site.policies);
       site.reads.push_back(countOf(read.getFeatures().size(), "feature") +

@@ -184,6 +184,7 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     return fail("{0}: the weights are not those of the model that was steered",
                 archivePath);
   out->engine = std::move(options.engine);
+  out->isNamed = hasManifest;
   return out;
 }
 
@@ -191,9 +192,9 @@ Expected<std::unique_ptr<Engine>> Program::createEngine(EngineKind kind) const {
   if (kind == EngineKind::Reference)
     return weir::createReferenceEngine(pt2, std::nullopt, engine);
   if (!package)
-    return fail("{0}: there is no AOTInductor package; make one with "
-                "`python -m weir aot`",
-                pt2->path());
+    return fail("{0}: there is no AOTInductor package; {1}", pt2->path(),
+                isNamed ? "build it with `weirc build --engine aot`"
+                        : "make one with `python -m weir aot`");
   return createAOTEngine(package, pt2);
 }
 

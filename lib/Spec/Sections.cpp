@@ -418,9 +418,15 @@ void SpecParser::knob(const YamlEntry &entry) {
         .note(range->range, "the range");
 }
 
+/// What weir-run and Python call no plan (Manifest's `unsteered`).
+static constexpr StringRef unsteered = "none";
+
 void SpecParser::plan(const YamlEntry &entry) {
   Plan &plan = spec.plans.emplace_back();
   plan.name = entry.key;
+  if (entry.key.value == unsteered)
+    reporter.error(entry.key.range, "a plan cannot be called 'none': that is "
+                                    "what a row without steering has");
   if (!entry.value.isSequence()) {
     if (entry.value.isInvalid())
       return;

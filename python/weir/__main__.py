@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         help="compile a program (.pt2) with AOTInductor for weir-run --engine aot",
         description="Compiles a torch.export archive with AOTInductor for this machine's processor. The package holds code "
         "only; the runner gives it the weights of the archive. Needs a C++ compiler.")
-    command.add_argument("program", metavar="PROGRAM", help="the archive, such as DIR/program.pt2")
+    command.add_argument("program", metavar="PROGRAM", help="the archive, such as model.pt2; for a folder of weirc build use weirc build --engine aot")
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
     command.set_defaults(run=_aot)
     _add_match(commands)

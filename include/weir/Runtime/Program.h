@@ -78,6 +78,7 @@ private:
   EngineOptions engine;
   std::shared_ptr<Archive> pt2;
   std::shared_ptr<InputFile> package;
+  bool isNamed = false; ///< by a manifest
   ModelInfo info;
   Manifest description;
 };
