@@ -510,9 +510,11 @@ LogicalResult Exporter::run() {
       result = exportCall(call);
     else if (auto constant = dyn_cast<fx::ConstantOp>(op))
       result = addConstant(constant);
-    else if (auto site = dyn_cast<fx::SiteOp>(op)) // a mark, nothing else
-      names[site.getResult()] = names[site.getInput()];
-    else if (!isa<fx::ReturnOp>(op))
+    else if (auto site = dyn_cast<fx::SiteOp>(op)) { // a mark, nothing else
+      // A copy: a new entry may move the others.
+      std::string name = names.lookup(site.getInput());
+      names[site.getResult()] = std::move(name);
+    } else if (!isa<fx::ReturnOp>(op))
       result = op.emitOpError("has no form in an archive; lower it first");
     if (failed(result))
       return failure();
