@@ -27,6 +27,17 @@ MAX_BATCH = 4
 MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
 
+def _belongs_to(model: str | Path, path: str | Path) -> bool:
+    """Whether `path` is the model's file, or one in its folder: also through links. An older export, NAME.pt2, is none
+    of what a model is read from."""
+    if same_file(model, path):
+        return True
+    if not os.path.isdir(model) or not os.path.exists(path):
+        return False
+    return any(same_file(os.path.join(folder, file), path)
+               for folder, _, files in os.walk(model) for file in files if not file.endswith(".pt2"))
+
+
 @contextlib.contextmanager
 def _quiet():
     """transformers' bars and advice are no part of what an export has to say."""
@@ -77,8 +88,8 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
-    if isinstance(model, (str, Path)) and same_file(model, path):
-        raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
+    if isinstance(model, (str, Path)) and _belongs_to(model, path):
+        raise ExportError(f"{path} is the model itself or a file of it, which would be replaced: choose another name")
     torch_dtype = sources.DTYPES[dtype]
     with _quiet():
         source = _source(model, name, tokenizer)
@@ -89,12 +100,15 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
         program.require_supported(loaded.config, max_batch, max_length)
         ids, want = check.reference(loaded, max_length)
         attention = loaded.config._attn_implementation
+        experts = getattr(loaded.config, "_experts_implementation", None)
         try:
             module = program.Program(loaded, max_batch, max_length)
             progress(f"tracing {loaded.config.num_hidden_layers} layers")
             exported = graph.trace(module)
         finally:
             loaded.set_attn_implementation(attention)
+            if experts is not None:
+                loaded.set_experts_implementation(experts)
         progress(f"checking {ids.numel()} tokens against the model")
         check.compare(exported, ids, want, max_batch, torch_dtype)
         path = Path(path)

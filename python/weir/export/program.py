@@ -241,6 +241,9 @@ class Program(torch.nn.Module):
             model.set_attn_implementation(ATTENTION)
         except ValueError as error:
             raise UnsupportedModel(f"the attention of {type(model).__name__} cannot be replaced: {first_line(error)}") from error
+        # transformers' own choice calls an operator of its own, which only Python has.
+        if getattr(model, "_can_set_experts_implementation", bool)():
+            model.set_experts_implementation("batched_mm")
         # `rows` and `length` are what the graph has room for, the others what is promised.
         self.max_batch, self.max_length = max_batch, max_length
         self.rows = 1 if max_batch == 1 else max(max_batch, LEAST_ROOM)
