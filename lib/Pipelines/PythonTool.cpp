@@ -13,6 +13,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
@@ -54,11 +55,16 @@ LogicalResult weir::runPythonTool(const char *argv0, MLIRContext &context,
   llvm::sys::path::append(package, "python");
   if (llvm::sys::fs::is_directory(package)) {
     std::string path = package.str().str();
+    // An empty part of it would be the current folder, see below.
     if (auto old = llvm::sys::Process::GetEnv("PYTHONPATH"))
-      path += ":" + *old;
+      for (StringRef part : llvm::split(*old, ':'))
+        if (!part.empty())
+          path += (":" + part).str();
     ::setenv("PYTHONPATH", path.c_str(), 1);
   }
-  SmallVector<StringRef> command = {python, "-m", "weir"};
+  // -P: modules are not looked for in the current folder, which may be that of
+  // somebody else's spec.
+  SmallVector<StringRef> command = {python, "-P", "-m", "weir"};
   command.append(arguments.begin(), arguments.end());
   std::string message;
   bool notStarted = false;

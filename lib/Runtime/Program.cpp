@@ -143,6 +143,8 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
   }
   std::shared_ptr<InputFile> file;
   if (hasManifest) {
+    if (!options.packageAsked && !(isFolder && options.verify))
+      out->description.aot.reset();
     Expected<std::shared_ptr<InputFile>> opened =
         out->openFiles(folder, options.verify);
     if (!opened)
@@ -156,7 +158,7 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     // `python -m weir aot x.pt2` puts x.aot.pt2 beside it.
     SmallString<128> package(path);
     sys::path::replace_extension(package, "aot.pt2");
-    if (options.unnamedPackage && sys::fs::exists(package)) {
+    if (options.packageAsked && sys::fs::exists(package)) {
       opened = InputFile::open(package);
       if (!opened)
         return opened.takeError();

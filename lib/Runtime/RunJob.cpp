@@ -150,7 +150,7 @@ Error Job::open() {
   }
   OpenOptions how;
   how.verify = options.verify;
-  how.unnamedPackage = options.engine == "aot";
+  how.packageAsked = options.engine == "aot";
   how.engine.maxMemory = options.maxMemory;
   if (Error error = how.engine.operators.allowAll(options.allowedOperators))
     return fail("--allow-operator: {0}", toString(std::move(error)));

@@ -29,10 +29,10 @@ struct OpenOptions {
   bool verify = true;
   /// For the engines that are made of it.
   EngineOptions engine;
-  /// Take the package NAME.aot.pt2 that lies beside a NAME.pt2, though no
-  /// manifest has its hash. A package is native code: only who asks for it by
-  /// name may get one that anybody could have put there.
-  bool unnamedPackage = false;
+  /// Somebody asked for the AOTInductor package, which is native code. Without
+  /// it only a folder's is taken, and only with its hash; with it also the one
+  /// that a manifest beside a .pt2 names, or else NAME.aot.pt2 beside NAME.pt2.
+  bool packageAsked = false;
 };
 
 /// A folder with a manifest.json, or a single .pt2. A .pt2 whose folder holds a
