@@ -15,6 +15,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Program/Files.h"
+#include "weir/Program/StandardInput.h"
 
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/ADT/STLExtras.h"
@@ -29,33 +30,13 @@ using namespace llvm;
 /// Standard input may be a pipe, but no endless one.
 static constexpr size_t largestStandardInput = size_t(1) << 30;
 
-static Expected<std::unique_ptr<MemoryBuffer>> readStandardInput() {
-  std::string text;
-  while (true) {
-    constexpr size_t piece = size_t(1) << 20;
-    size_t before = text.size();
-    text.resize(before + piece);
-    ssize_t got = ::read(STDIN_FILENO, text.data() + before, piece);
-    int code = errno;
-    text.resize(before + (got > 0 ? static_cast<size_t>(got) : 0));
-    if (got < 0 && code == EINTR)
-      continue;
-    if (got < 0)
-      return createStringError(std::error_code(code, std::generic_category()),
-                               "cannot read standard input");
-    if (got == 0)
-      return MemoryBuffer::getMemBufferCopy(text, "<stdin>");
-    if (text.size() > largestStandardInput)
-      return createStringError(std::errc::file_too_large,
-                               "standard input has more than the %zu bytes "
-                               "that are accepted here",
-                               largestStandardInput);
-  }
-}
-
 static Expected<std::unique_ptr<MemoryBuffer>> open(StringRef name) {
-  if (name == "-")
-    return readStandardInput();
+  if (name == "-") {
+    Expected<std::string> text = weir::readStandardInput(largestStandardInput);
+    if (!text)
+      return text.takeError();
+    return MemoryBuffer::getMemBufferCopy(*text, "<stdin>");
+  }
   Expected<std::shared_ptr<weir::InputFile>> file = weir::InputFile::open(name);
   if (!file)
     return file.takeError();

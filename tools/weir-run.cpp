@@ -44,7 +44,15 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                  "bytes of tensors that the reference engine may hold at once, "
                  "such as 8G (default: 512M and 64 times the program's own, "
                  "within three quarters of the machine's memory)")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      // It would count from the other end.
+      ->transform(CLI::Validator(
+          [](std::string &text) {
+            return text.find('-') == std::string::npos
+                       ? std::string()
+                       : "must not be negative, found " + text;
+          },
+          ""));
 
   auto *text = app.add_option_group("Prompts");
   text->add_option("-p,--prompt", options.prompts,

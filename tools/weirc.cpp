@@ -21,12 +21,12 @@
 #include "weir/Pipelines/PythonTool.h"
 #include "weir/Pipelines/VetJob.h"
 #include "weir/Program/Files.h"
+#include "weir/Program/StandardInput.h"
 #include "weir/Program/ToolProcess.h"
 #include "weir/Runtime/ChatJob.h"
 #include "weir/Spec/Spec.h"
 
 #include "mlir/IR/Remarks.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -227,12 +227,7 @@ int runVet(const Options &options, const VetJob &job) {
 llvm::Expected<std::string> readInput(StringRef path) {
   if (path != "-")
     return readText(path);
-  auto buffer = llvm::MemoryBuffer::getSTDIN();
-  if (!buffer)
-    return llvm::createStringError(buffer.getError(),
-                                   "standard input: " +
-                                       buffer.getError().message());
-  return (*buffer)->getBuffer().str();
+  return readStandardInput(/*limit=*/64u << 20);
 }
 
 struct CacheOptions {

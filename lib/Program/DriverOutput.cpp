@@ -12,6 +12,7 @@
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <optional>
@@ -70,6 +71,8 @@ int runDriver(int argc, char **argv,
     arguments[output->index] = argument.data();
     arguments.push_back(nullptr);
     code = driver(argc, arguments.data());
+    // The driver has taken it off the list of what a signal removes.
+    sys::RemoveFileOnSignal(temporary);
     return code == 0 ? Error::success() : createStringError("the driver failed");
   });
   if (code != 0) {
