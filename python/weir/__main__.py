@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -191,6 +192,21 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 
 @contextlib.contextmanager
+def _private_inductor():
+    """Inductor keeps what it compiles in a folder of /tmp whose name everybody knows, and loads libraries from there.
+    A command has one of its own, which goes when it ends."""
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="weir-", ignore_cleanup_errors=True) as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+
+
+@contextlib.contextmanager
 def _ended_by_signals():
     """SIGTERM and SIGHUP end the process as Ctrl-C does: what it was writing goes away first."""
     def end(number, frame):
@@ -260,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as end:  # --help, or bad usage
         raise SystemExit(_flushed(end.code)) from None
     os.environ.setdefault("TQDM_DISABLE", "1")  # read when tqdm is imported, which is later
-    with warnings.catch_warnings(), _ended_by_signals():
+    with warnings.catch_warnings(), _ended_by_signals(), _private_inductor():
         warnings.showwarning = _show_warning
         return _flushed(_run(arguments))
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import numbers
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Sequence
@@ -147,13 +148,24 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    """A JSON object; one that has a key twice says two things."""
+    if len(result := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return result
+
+
+def _no_number(text: str):
+    raise ValueError(f"{text} is no number of JSON")
+
+
 def _manifest(folder: Path) -> dict:
     """The manifest of a compiled program, with what is used of it here checked."""
     path = folder / "manifest.json"
     if not path.exists():
         raise WeirError(f"{folder} has no manifest.json: not the output of weirc build")
     try:
-        manifest = json.loads(read_text(path))
+        manifest = json.loads(read_text(path), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise WeirError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("weir") != 1:
@@ -162,10 +174,16 @@ def _manifest(folder: Path) -> dict:
         file = manifest.get(key)
         if file is None and key != "program":
             continue
-        if not isinstance(file, dict) or not isinstance(file.get("path"), str) or not file["path"]:
+        if not isinstance(file, dict) or not isinstance(file.get("path"), str) or not file["path"].isprintable() \
+                or not file["path"]:
             raise WeirError(f"{path}: {key} names no file")
         if os.path.isabs(file["path"]) or ".." in Path(file["path"]).parts or not _lies_in(folder / file["path"], folder):
             raise WeirError(f"{path}: {key} is {file['path']!r}, which lies outside of the folder")
+    if not isinstance(manifest.get("report") or {}, dict):
+        raise WeirError(f"{path}: report must be an object")
+    for key in ("plans", "knobs", "records", "sites", "dictionaries", "outputs"):
+        if not isinstance(manifest.get(key, []), list):
+            raise WeirError(f"{path}: {key} must be a list")
     if manifest.get("inputs") not in (_INPUTS[:2], _INPUTS[:4], _INPUTS):
         raise WeirError(f"{path}: the inputs are {manifest.get('inputs')}")
     return manifest
@@ -254,6 +272,8 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     else:
         raise WeirError(f"{path}: no such file or folder")
     named = manifest["program"] if verify and path.is_dir() else {}
+    if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
+        raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
     opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify)
     exported, info = opened.program, opened.info
     if info is None:
