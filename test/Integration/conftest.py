@@ -10,6 +10,8 @@ import os
 import hypothesis
 import models
 import pytest
+# Before anything imports distutils from Python's library: Inductor imports setuptools, which insists on its own.
+import setuptools  # noqa: F401
 import torch
 
 # The same examples in every run, so that a failure is the change's and not the draw's. A larger

@@ -194,7 +194,7 @@ def test_jobs_do_not_mix(small, tmp_path):
         assert "another process is collecting these activations" in refused(*arguments, sites, pairs,
                                                                             checkpoints=tmp_path / "c")
     # What a process leaves that is killed while it writes goes away with the next run.
-    (tmp_path / "c" / f".{first.key}-0a1b2c3d.coactivations").write_text("half")
+    (tmp_path / "c" / f".{first.key}.coactivations.weir-part-0a1b2c3d.coactivations").write_text("half")
     keys = {first.key}
     for change in (dict(skip_first=0), dict(context=9), dict(max_tokens=50), dict(bos=True)):
         other = Collected(*arguments, sites, pairs, checkpoints=tmp_path / "c", **change)

@@ -11,6 +11,7 @@ import functools
 import ipaddress
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -283,6 +284,8 @@ def test_interrupted(case, workers):
             stdout, stderr = driver.communicate(timeout=PATIENCE)
         finally:
             driver.kill()
+        # What Ray's own code logs of a task that is gone is its own, and depends on the moment.
+        stderr = re.sub(r"^\[[-0-9]+ [:,0-9]+ E \d+ \d+\] task_manager\.cc:.*\n", "", stderr, flags=re.M)
         assert (driver.returncode, stdout, stderr) == (130, "", "")
         wait(lambda: is_gone(process))
     assert case.entries() == entries
@@ -435,7 +438,7 @@ def test_more_threads_than_a_machine_has(case):
 
 def test_without_ray(case, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(weir.WeirError, match="install it with"):
+    with pytest.raises(weir.WeirError, match="run ./bootstrap ray"):
         case.match()
 
 

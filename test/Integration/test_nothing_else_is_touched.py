@@ -9,6 +9,7 @@ are compared afterwards. It ends in time, with an exit code of its own and not b
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -150,11 +151,13 @@ def original(tmp_path_factory) -> Path:
     return folder
 
 
-def run(place: Place, command: str) -> subprocess.CompletedProcess:
+def run(place: Place, command: str, **more: str) -> subprocess.CompletedProcess:
     """Runs a command, with a second to spare on a busy machine for each that it may take."""
     env = dict(os.environ, HOME=str(place.home), TMPDIR=str(place.scratch), WEIR_CACHE=str(place.home / "cache"),
                PYTHONPATH=str(ROOT / "python"), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1",
-               PATH=os.pathsep.join([str(engines.TOOLS), str(Path(sys.executable).parent), os.environ["PATH"]]))
+               PATH=os.pathsep.join([str(engines.TOOLS), str(Path(sys.executable).parent), os.environ["PATH"]])) | more
+    # What this process has set for itself is no part of what a user has.
+    env.pop("TORCHINDUCTOR_CACHE_DIR", None)
     # The kernel ends what takes more than is accepted anywhere: addresses, and time of the processor.
     def bounded():
         resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
@@ -168,6 +171,12 @@ def differences(before: dict, after: dict) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
+def left_in_scratch(place: Place, arguments: str) -> list[Path]:
+    """What is left in the folder of temporaries. PyTorch in a program of the user's own makes a folder there."""
+    own = arguments.startswith("python ") and " -m weir " not in arguments
+    return [path for path in place.scratch.iterdir() if not (own and path.name.startswith("torchinductor_"))]
+
+
 def check(place: Place, command: Command, before: dict, what: str, wanted: set[int]) -> subprocess.CompletedProcess:
     done = run(place, command.arguments)
     said = f"{command.arguments}\n{what}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
@@ -177,7 +186,7 @@ def check(place: Place, command: Command, before: dict, what: str, wanted: set[i
     changed = [name for name in differences(before, place.snapshot())
                if not any(name == f"work/{own}" or name.startswith(f"work/{own}/") for own in command.outputs)]
     assert not changed, f"changed {changed}: {said}"
-    assert not list(place.scratch.iterdir()), f"left {list(place.scratch.iterdir())}: {said}"
+    assert not left_in_scratch(place, command.arguments), f"left {list(place.scratch.iterdir())}: {said}"
     if done.returncode:
         assert done.stderr.strip(), f"failed without a word: {said}"
         left = [own for own in command.outputs if os.path.lexists(place.work / own)]
@@ -250,7 +259,7 @@ def test_hostile_files_in_python(original, tmp_path):
         if not path.startswith(("guards", "pickled_sample")):
             assert said != "loaded", path
     assert differences(before, place.snapshot()) == []
-    assert not list(place.scratch.iterdir())
+    assert not left_in_scratch(place, "python loads.py")
 
 
 TARGETS = {
@@ -284,10 +293,45 @@ def test_targets_that_are_not_its_own(target, original, tmp_path):
     "weirc match match.yaml --export link", "weirc match match.yaml --export site",
     "weir-run steered --ids ids.npy --logits site", "weir-run steered --ids ids.npy --record link",
     "python -m weir export checkpoint -o site", "python -m weir aot program.pt2 -o link",
+    "python -m weir export checkpoint -o checkpoint/model.safetensors", "python -m weir export checkpoint -o tokens.pt2",
 ], ids=lambda arguments: arguments.replace("/", "_"))
 def test_files_are_not_written_over_folders(arguments, original, tmp_path):
     place = laid_out(tmp_path, original)
+    (place.work / "tokens.pt2").symlink_to("checkpoint/tokenizer.json")
     check(place, Command(arguments), place.snapshot(), "target", {1, 2})
+
+
+def test_modules_of_the_current_folder_are_not_run(original, tmp_path):
+    """weirc calls Python; what lies where it is called is not what it imports."""
+    place = laid_out(tmp_path, original)
+    for name in ("weir.py", "torch.py"):
+        (place.work / name).write_text(f"open({str(place.marker)!r}, 'w')\n")
+    python = tmp_path / "python"
+    # Stops once the modules are there: a package takes a minute.
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$1" -c "import weir, torch, sys; sys.exit(print(weir.__file__, file=sys.stderr) or 3)"\n')
+    python.chmod(0o755)
+    before = place.snapshot()
+    done = run(place, "weirc build spec.yaml -o made --engine aot", WEIR_PYTHON=str(python), PYTHONPATH=f"{ROOT / 'python'}:")
+    assert done.returncode == 2 and str(ROOT / "python" / "weir") in done.stderr, done.stderr
+    assert not place.marker.exists() and differences(before, place.snapshot()) == []
+
+
+def test_a_package_beside_a_program_has_to_be_asked_for(original, tmp_path):
+    """A manifest beside a .pt2 may be anybody's: the package that it names is taken with `--engine aot` only."""
+    place = laid_out(tmp_path, original)
+    package = place.work / "steered" / "program.aot.pt2"
+    package.write_bytes(b"no package at all")
+    manifest = place.work / "steered" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["aot"] = {"path": package.name, "sha256": hashlib.sha256(package.read_bytes()).hexdigest()}
+    manifest.write_text(json.dumps(content))
+    forward = "--ids ids.npy --logits logits.npy"
+    assert run(place, f"weir-run steered/program.pt2 {forward}").returncode == 0
+    assert run(place, f"weir-run steered --no-verify {forward}").returncode == 0
+    for words in ("weir-run steered", "weir-run steered/program.pt2 --engine aot", "weir-run steered --no-verify --engine aot"):
+        done = run(place, f"{words} {forward}")
+        assert done.returncode != 0 and "program.aot.pt2" in done.stderr, words
+    assert not list(place.scratch.iterdir())
 
 
 def test_a_cache_keeps_what_is_not_its_own(original, tmp_path):
