@@ -28,10 +28,8 @@ MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
 
 def _belongs_to(model: str | Path, path: str | Path) -> bool:
-    """Whether `path` is the model's file, or one in its folder: also through links. An older export, NAME.pt2, is none
-    of what a model is read from."""
-    if same_file(model, path):
-        return True
+    """Whether `path` is a file in the model's folder, also through links. An older export, NAME.pt2, is none of what a
+    model is read from."""
     if not os.path.isdir(model) or not os.path.exists(path):
         return False
     return any(same_file(os.path.join(folder, file), path)
@@ -88,8 +86,11 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
-    if isinstance(model, (str, Path)) and _belongs_to(model, path):
-        raise ExportError(f"{path} is the model itself or a file of it, which would be replaced: choose another name")
+    if isinstance(model, (str, Path)):
+        if same_file(model, path):
+            raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
+        if _belongs_to(model, path):
+            raise ExportError(f"{path} is a file of the model, which would be replaced: choose another name")
     torch_dtype = sources.DTYPES[dtype]
     with _quiet():
         source = _source(model, name, tokenizer)
