@@ -24,14 +24,6 @@ using namespace llvm;
 namespace weir {
 namespace {
 
-Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
-  Expected<ArrayRef<std::byte>> bytes = archive.verifiedRecord(name);
-  if (!bytes)
-    return bytes.takeError();
-  return StringRef(reinterpret_cast<const char *>(bytes->data()),
-                   bytes->size());
-}
-
 /// A spec is written by hand.
 constexpr uint64_t largestSpec = 64 << 20;
 

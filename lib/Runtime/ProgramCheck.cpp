@@ -21,7 +21,6 @@
 using namespace llvm;
 
 namespace weir {
-namespace {
 
 Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
   Expected<ArrayRef<std::byte>> bytes = archive.verifiedRecord(name);
@@ -30,6 +29,8 @@ Expected<StringRef> textRecord(const Archive &archive, StringRef name) {
   return StringRef(reinterpret_cast<const char *>(bytes->data()),
                    bytes->size());
 }
+
+namespace {
 
 Error checkInputs(const Archive &archive, const Manifest &description) {
   Expected<std::vector<ProgramInput>> inputs =

@@ -21,6 +21,10 @@
 
 namespace weir {
 
+/// The text of a record, whose checksum has to be right.
+llvm::Expected<llvm::StringRef> textRecord(const Archive &archive,
+                                           llvm::StringRef name);
+
 /// What an archive says of the steering that is in it; nothing if it has no
 /// record of that. Errors: a damaged or malformed record.
 llvm::Expected<std::optional<Manifest>> readSteering(const Archive &archive);

@@ -179,11 +179,11 @@ static flow::Normalization convert(weir::Normalization normalization) {
 }
 
 ModelTraits DictionaryStore::traits() {
-  ModelTraits traits;
   auto programs = module.getOps<fx::ProgramOp>();
-  if (programs.empty())
-    return traits;
-  traits.hasLayerNorm =
+  // Asked for each dictionary, and the graph does not change meanwhile.
+  if (known.hasLayerNorm || programs.empty())
+    return known;
+  known.hasLayerNorm =
       (*programs.begin())
           .walk([](fx::CallOp call) {
             return call.getTarget().starts_with("aten.layer_norm.") ||
@@ -192,7 +192,7 @@ ModelTraits DictionaryStore::traits() {
                        : WalkResult::advance();
           })
           .wasInterrupted();
-  return traits;
+  return known;
 }
 
 LogicalResult DictionaryStore::checkPlace(

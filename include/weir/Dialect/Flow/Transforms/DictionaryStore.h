@@ -63,6 +63,7 @@ private:
   std::string base;
   std::shared_ptr<const Archive> model;
   llvm::StringMap<std::shared_ptr<const Dictionary>> opened;
+  ModelTraits known; ///< what `traits` has found
   llvm::StringSet<> reported; ///< names of dictionaries with an error
 };
 
