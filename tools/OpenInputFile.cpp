@@ -14,8 +14,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Program/Files.h"
-#include "weir/Program/StandardInput.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/StandardInput.h"
 
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/ADT/STLExtras.h"

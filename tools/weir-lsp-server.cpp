@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/InitAllDialects.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"

@@ -8,8 +8,8 @@
 
 #include "weir/InitAllDialects.h"
 #include "weir/InitAllPasses.h"
-#include "weir/Program/DriverOutput.h"
-#include "weir/Program/ToolProcess.h"
+#include "weir/Support/DriverOutput.h"
+#include "weir/Support/ToolProcess.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"

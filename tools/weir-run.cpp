@@ -13,8 +13,8 @@
 
 #include "Numbers.h"
 
-#include "weir/Program/ToolProcess.h"
 #include "weir/Runtime/RunJob.h"
+#include "weir/Support/ToolProcess.h"
 
 #include "llvm/Support/raw_ostream.h"
 

@@ -6,9 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Program/DriverOutput.h"
-#include "weir/Program/ToolProcess.h"
 #include "weir/Spec/Spec.h"
+#include "weir/Support/DriverOutput.h"
+#include "weir/Support/ToolProcess.h"
 #include "weir/Target/PT2/PT2.h"
 
 #include "mlir/Tools/mlir-translate/MlirTranslateMain.h"

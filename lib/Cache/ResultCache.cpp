@@ -8,8 +8,9 @@
 
 #include "weir/Cache/ResultCache.h"
 
-#include "weir/Program/Files.h"
-#include "weir/Program/TemporaryFile.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
+#include "weir/Support/TemporaryFile.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

@@ -14,7 +14,8 @@
 
 #include "Gather.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
 
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"

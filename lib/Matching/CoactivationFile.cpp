@@ -23,7 +23,9 @@
 
 #include "CoactivationTable.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"

@@ -10,7 +10,8 @@
 
 #include "weir/Matching/Folding.h"
 #include "weir/Matching/Maps.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

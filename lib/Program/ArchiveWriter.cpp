@@ -12,7 +12,8 @@
 #include "Readers.h"
 #include "Zip.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"

@@ -8,7 +8,7 @@
 
 #include "Readers.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

@@ -9,7 +9,7 @@
 #include "Support.h"
 #include "TorchSupport.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"

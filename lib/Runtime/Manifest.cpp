@@ -10,7 +10,8 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

@@ -10,9 +10,10 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Runtime/ProgramCheck.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

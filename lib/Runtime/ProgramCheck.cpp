@@ -12,8 +12,9 @@
 #include "Support.h"
 #include "TorchSupport.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/GraphCheck.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"

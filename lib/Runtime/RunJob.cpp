@@ -10,10 +10,11 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Runtime/Generator.h"
 #include "weir/Runtime/Requests.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"

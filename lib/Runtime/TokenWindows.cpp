@@ -10,8 +10,9 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Runtime/Program.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"

@@ -10,7 +10,7 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
 

@@ -3,7 +3,7 @@
 """Files that appear whole or not at all, and regular files as the only ones that are read.
 
 A file NAME.EXT is written as `.NAME.EXT.weir-part-0123abcd.EXT` beside it; who writes it holds a lock on it
-(`flock`). So the next run knows what a killed one has left. include/weir/Program/TemporaryFile.h does the same.
+(`flock`). So the next run knows what a killed one has left. include/weir/Support/TemporaryFile.h does the same.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@
 #include "Zip.h"
 
 #include "weir/Program/Archive.h"
-#include "weir/Program/Files.h"
 #include "weir/Program/GraphCheck.h"
 #include "weir/Runtime/ChatTemplate.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include <cstdio>
 #include <cstdlib>

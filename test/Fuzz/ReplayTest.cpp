@@ -14,7 +14,7 @@
 #include "Entries.h"
 
 #include "weir/Program/Archive.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include <gtest/gtest.h>
 

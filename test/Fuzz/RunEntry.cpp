@@ -11,9 +11,9 @@
 #include "Reference/Graph.h"
 #include "Zip.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Runtime/RunJob.h"
+#include "weir/Support/Files.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"

@@ -15,7 +15,7 @@
 
 #include "RunEntry.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include <gtest/gtest.h>
 

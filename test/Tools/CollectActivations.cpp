@@ -13,8 +13,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Pipelines/ActivationMatching.h"
-#include "weir/Pipelines/Compiler.h"
+#include "weir/Driver/ActivationMatching.h"
+#include "weir/Driver/Compiler.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Spec/Spec.h"
 

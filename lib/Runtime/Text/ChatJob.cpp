@@ -10,8 +10,9 @@
 
 #include "../Support.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Runtime/ChatTemplate.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/Support/JSON.h"
 

@@ -13,7 +13,8 @@
 #include "Jinja/Template.h"
 #include "Utf8.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include <nlohmann/json.hpp>
 

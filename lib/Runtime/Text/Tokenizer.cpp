@@ -14,7 +14,8 @@
 #include "PreTokenizers.h"
 #include "Utf8.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringMap.h"

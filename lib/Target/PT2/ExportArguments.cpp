@@ -10,7 +10,8 @@
 #include "Importer.h"
 #include "SymExpr.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include <cmath>
 

@@ -8,8 +8,9 @@
 
 #include "Importer.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/GraphCheck.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "mlir/IR/Verifier.h"
 

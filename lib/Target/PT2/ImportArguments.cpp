@@ -9,7 +9,8 @@
 #include "Importer.h"
 #include "SymExpr.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 using namespace mlir;
 using namespace weir;

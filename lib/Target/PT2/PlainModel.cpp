@@ -29,7 +29,7 @@
 #include "Importer.h"
 #include "SymExpr.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"

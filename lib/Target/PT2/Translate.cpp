@@ -8,7 +8,7 @@
 
 #include "weir/Target/PT2/PT2.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Tools/mlir-translate/Translation.h"

@@ -10,7 +10,8 @@
 #define WEIR_TEST_UNIT_CACHE_SUPPORT_H
 
 #include "weir/Cache/ResultCache.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
 
 #include <gtest/gtest.h>
 

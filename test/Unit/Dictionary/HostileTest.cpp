@@ -12,7 +12,7 @@
 
 #include "TestFiles.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include "gmock/gmock.h"
 #include <rapidcheck/gtest.h>

@@ -9,7 +9,8 @@
 #include "../Dictionary/TestFiles.h"
 #include "weir/Matching/DictionaryMatch.h"
 #include "weir/Matching/Matrix.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
 
 #include "llvm/Support/FormatVariadic.h"
 

@@ -9,9 +9,10 @@
 #include "Exporter.h"
 #include "Importer.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/GraphCheck.h"
 #include "weir/Runtime/ProgramCheck.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"

@@ -8,7 +8,8 @@
 
 #include "Importer.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 #include "weir/Target/PT2/PT2.h"
 
 #include <gtest/gtest.h>

@@ -8,8 +8,10 @@
 
 #include "Support.h"
 
-#include "weir/Program/Files.h"
 #include "weir/Program/Fingerprint.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
+#include "weir/Support/Json.h"
 
 #include <rapidcheck/gtest.h>
 

@@ -10,8 +10,8 @@
 #define WEIR_TEST_UNIT_PROGRAM_SUPPORT_H
 
 #include "weir/Program/Archive.h"
-#include "weir/Program/Files.h"
 #include "weir/Program/TensorWriter.h"
+#include "weir/Support/Files.h"
 
 #include <gtest/gtest.h>
 

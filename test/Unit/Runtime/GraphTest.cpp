@@ -11,7 +11,8 @@
 #include "Expect.h"
 #include "TestArchive.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include <rapidcheck/gtest.h>
 

@@ -10,7 +10,8 @@
 
 #include "Expect.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"

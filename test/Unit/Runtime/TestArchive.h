@@ -10,7 +10,7 @@
 #define WEIR_TEST_UNIT_RUNTIME_TESTARCHIVE_H
 
 #include "weir/Program/Archive.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
 
 #include <memory>
 #include <string>

@@ -16,8 +16,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Program/Files.h"
 #include "weir/Runtime/Tokenizer.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"

@@ -8,7 +8,7 @@
 
 #include "Symbols.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Json.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"

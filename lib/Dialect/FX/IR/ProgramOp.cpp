@@ -8,7 +8,8 @@
 
 #include "Symbols.h"
 
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
 
 #include "llvm/ADT/StringSet.h"
 

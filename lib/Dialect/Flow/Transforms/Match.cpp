@@ -9,7 +9,8 @@
 #include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Matching/Maps.h"
-#include "weir/Program/Files.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"

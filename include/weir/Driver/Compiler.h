@@ -1,0 +1,141 @@
+//===- Compiler.h - From a spec to a steered program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_DRIVER_COMPILER_H
+#define WEIR_DRIVER_COMPILER_H
+
+#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Driver/MatchReport.h"
+#include "weir/Driver/Report.h"
+#include "weir/Operators/Operators.h"
+#include "weir/Runtime/Manifest.h"
+#include "weir/Runtime/ModelInfo.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/SourceMgr.h"
+
+namespace weir {
+
+struct ActivationSite;
+struct CollectedActivations;
+
+struct CompilerOptions {
+  /// The spec, a YAML file.
+  std::string spec;
+  /// The exported model; empty to take the one that the spec names.
+  std::string model;
+  /// What the model may call.
+  OperatorPolicy operators;
+  /// Folder of cached matches; empty for $WEIR_CACHE or ~/.cache/weir.
+  std::string cache;
+  /// Threads that matching may use; 0 for as many as there are cores.
+  int threads = 0;
+  /// Features of a match that are computed and kept together.
+  int64_t unitRows = 16384;
+  /// Called with what is being done, for a progress line; may be empty.
+  std::function<void(llvm::StringRef)> progress;
+};
+
+/// A part of the matches of a spec, see Compiler::matchParts.
+struct MatchPart {
+  std::string name; ///< "flow/sae.res.12/sae.res.11/0..1535"
+  std::string key;  ///< of its result in the cache
+  bool isDone = false;
+};
+
+/// One compilation, stage by stage. Errors go to the context's diagnostic
+/// engine; every stage fails after having reported one.
+class Compiler {
+public:
+  Compiler(mlir::MLIRContext &context, CompilerOptions options);
+
+  /// The source manager that holds the spec, for a diagnostic handler.
+  llvm::SourceMgr &sources() { return sourceMgr; }
+
+  /// Reads the spec, and with `withModel` the model into the same module.
+  mlir::LogicalResult load(bool withModel = true);
+  /// Reads the model into the module, if `load` has not.
+  mlir::LogicalResult loadModel();
+  /// The same for a spec that is a module already; its dictionaries' paths are
+  /// relative to `base`. What `write` makes then has no copy of the spec.
+  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
+                           llvm::StringRef base);
+  /// Runs the passes up to merged patches and collects the report.
+  mlir::LogicalResult steer();
+  /// Computes all matches that the spec declares, instead of steering. A model
+  /// is needed only where dictionaries or activations are the model's.
+  mlir::LogicalResult match(MatchReport &report);
+  /// The same in parts that can be computed anywhere, in any order: the list of
+  /// them, and one of them by its name. `match` then finds their results.
+  mlir::FailureOr<std::vector<MatchPart>> matchParts();
+  mlir::LogicalResult matchPart(llvm::StringRef name);
+  /// Whether `match` needs the model.
+  bool matchingNeedsModel();
+  /// Lowers the patches to aten.
+  mlir::LogicalResult lower();
+  /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
+  /// new folder that then takes the place of `folder`, whole or not at all.
+  /// With `makePackage`, an AOTInductor package is made in it first.
+  mlir::LogicalResult
+  write(llvm::StringRef folder,
+        llvm::function_ref<mlir::LogicalResult(llvm::StringRef folder)>
+            makePackage = nullptr);
+
+  mlir::ModuleOp module() { return *moduleRef; }
+  const SteeringReport &report() const { return steeringReport; }
+
+private:
+  flow::MatchServices matchServices();
+  llvm::Expected<std::vector<matching::Matcher::Outcome>>
+  matchByActivations(llvm::ArrayRef<flow::PairOpInterface> pairs);
+  llvm::Expected<std::vector<std::vector<float>>>
+  meanActivations(llvm::ArrayRef<flow::DictionaryOp> dictionaries,
+                  llvm::StringRef text);
+  llvm::Expected<CollectedActivations>
+  collectActivations(const ResultCache &cache, llvm::StringRef text,
+                     std::vector<ActivationSite> sites,
+                     std::vector<std::pair<size_t, size_t>> pairs);
+  /// A path of the spec, which is relative to its folder.
+  static std::string pathBelow(llvm::StringRef base, llvm::StringRef path);
+  mlir::LogicalResult expandMatchings();
+  /// `sites` of the spec's model as the option of fx-find-sites.
+  std::string siteMap();
+  mlir::LogicalResult writeProgram(llvm::StringRef path,
+                                   const Manifest &manifest);
+  /// What the manifest and the program's own record say.
+  mlir::FailureOr<Manifest> describe();
+  /// Adds the files of the folder.
+  mlir::LogicalResult addFiles(Manifest &manifest, llvm::StringRef folder);
+  void progress(llvm::StringRef text) {
+    if (options.progress)
+      options.progress(text);
+  }
+  mlir::InFlightDiagnostic error();
+  /// The text of the spec, if there is a file of it.
+  llvm::StringRef specText() const;
+
+  mlir::MLIRContext &context;
+  CompilerOptions options;
+  llvm::SourceMgr sourceMgr;
+  std::string base;
+  mlir::OwningOpRef<mlir::ModuleOp> moduleRef;
+  std::shared_ptr<Archive> archive;
+  ModelInfo modelInfo;
+  SteeringReport steeringReport;
+  std::vector<Manifest::Record> records;
+  std::vector<Manifest::Site> sites;
+};
+
+/// Registers everything a compilation needs in a context.
+void registerCompilerDialects(mlir::DialectRegistry &registry);
+
+} // namespace weir
+
+#endif // WEIR_DRIVER_COMPILER_H

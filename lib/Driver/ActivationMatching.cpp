@@ -1,0 +1,483 @@
+//===- ActivationMatching.cpp - Statistics of activations over a text ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/ActivationMatching.h"
+
+#include "weir/Dialect/Steer/IR/Steer.h"
+#include "weir/Driver/Compiler.h"
+#include "weir/Driver/OutputFolder.h"
+#include "weir/Runtime/ActivationStream.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
+#include "weir/Support/Json.h"
+#include "weir/Support/TemporaryFile.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+#include <torch/version.h>
+
+#include <cerrno>
+#include <chrono>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace mlir;
+using namespace weir;
+using llvm::createStringError;
+using llvm::Twine;
+using matching::Coactivations;
+namespace fs = llvm::sys::fs;
+
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+static std::string below(StringRef folder, const Twine &name) {
+  SmallString<256> path(folder);
+  llvm::sys::path::append(path, name);
+  return path.str().str();
+}
+
+static std::string recordName(size_t index) {
+  return "s" + std::to_string(index);
+}
+
+/// A spec with the given collections and one plan: record whole sites.
+static llvm::Expected<OwningOpRef<ModuleOp>>
+makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
+  MLIRContext *context = spec.getContext();
+  OwningOpRef<ModuleOp> result = ModuleOp::create(spec.getLoc());
+  OpBuilder builder = OpBuilder::atBlockEnd(result->getBody());
+  for (Operation &op : spec.getOps())
+    if (isa<flow::CollectionOp, steer::ModelOp>(op))
+      builder.clone(op);
+  SmallVector<Attribute> policies;
+  for (auto [index, site] : llvm::enumerate(sites)) {
+    auto collection =
+        result->lookupSymbol<flow::CollectionOp>(site.collection);
+    if (!collection)
+      return createStringError("there are no dictionaries '" + site.collection +
+                               "'");
+    // What is wrong at a site is told at the collection's place.
+    Location loc = collection.getLoc();
+    // Names in a spec have no dot, so these meet none of them.
+    std::string features = recordName(index) + ".features";
+    std::string policy = recordName(index) + ".policy";
+    auto whole = flow::WholeSiteAttr::get(
+        context, FlatSymbolRefAttr::get(collection.getSymNameAttr()), site.kind,
+        site.layer);
+    flow::FeaturesOp::create(builder, loc, builder.getStringAttr(features),
+                             builder.getArrayAttr({whole}), UnitAttr());
+    steer::PolicyOp::create(builder, loc, builder.getStringAttr(policy),
+                            steer::RecordAttr::get(context),
+                            FlatSymbolRefAttr::get(context, features),
+                            steer::LayersAttr(), steer::TokensAttr(),
+                            steer::ConditionAttrInterface(),
+                            FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
+    policies.push_back(FlatSymbolRefAttr::get(context, policy));
+  }
+  steer::PlanOp::create(builder, spec.getLoc(),
+                        builder.getStringAttr("record.plan"),
+                        builder.getArrayAttr(policies));
+  return std::move(result);
+}
+
+namespace {
+
+/// Keeps other processes from the same job.
+class JobLock {
+public:
+  static llvm::Expected<std::unique_ptr<JobLock>> take(std::string path) {
+    while (true) {
+      int fd = ::open(path.c_str(),
+                      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+      if (fd < 0)
+        return createStringError(
+            std::error_code(errno, std::generic_category()),
+            "cannot make '" + path + "'");
+      std::unique_ptr<JobLock> lock(new JobLock(path, fd));
+      if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        lock->isOwned = false;
+        return createStringError("'" + path +
+                                 "': another process is collecting these "
+                                 "activations; wait for it or end it");
+      }
+      // The last owner may have taken the name away in between.
+      struct stat locked, named;
+      if (::fstat(fd, &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+          locked.st_ino == named.st_ino && locked.st_dev == named.st_dev)
+        return std::move(lock);
+      lock->isOwned = false;
+    }
+  }
+  ~JobLock() {
+    if (isOwned)
+      ::unlink(path.c_str());
+    ::close(fd);
+  }
+
+private:
+  JobLock(std::string path, int fd) : path(std::move(path)), fd(fd) {}
+  std::string path;
+  int fd;
+  bool isOwned = true;
+};
+
+class Collection {
+public:
+  explicit Collection(const ActivationMatchingOptions &options)
+      : options(options),
+        compiler(*options.spec->getContext(), compilerOptions(options)) {}
+
+  llvm::Expected<CollectedActivations> run();
+
+private:
+  static CompilerOptions
+  compilerOptions(const ActivationMatchingOptions &options) {
+    CompilerOptions result;
+    result.model = options.model;
+    result.operators = options.operators;
+    result.progress = options.stage;
+    return result;
+  }
+  /// The hashes are compared elsewhere; the weights are not looked at twice.
+  OpenOptions opening() const {
+    OpenOptions result;
+    result.verify = false;
+    result.engine.operators = options.operators;
+    return result;
+  }
+  llvm::Error check() const;
+  llvm::Error compile();
+  llvm::Expected<std::string> makeKey();
+  llvm::Expected<Coactivations::Checkpoint> begin(StringRef key);
+  llvm::Error openRecorder(StringRef key);
+  llvm::Error stream(Coactivations::Checkpoint &state);
+  llvm::Error save(const Coactivations::Checkpoint &state) const;
+
+  void stage(StringRef text) const {
+    if (options.stage)
+      options.stage(text);
+  }
+  std::string checkpointPath(StringRef key) const {
+    return below(options.checkpoints, key + ".coactivations");
+  }
+
+  const ActivationMatchingOptions &options;
+  Compiler compiler;
+  /// Different sites, and which of them each of the options is.
+  std::vector<ActivationSite> sites;
+  std::vector<size_t> siteIndex;
+  /// Of `sites`.
+  std::vector<flow::DictionaryOp> dictionaries;
+  TokenWindows windows;
+  std::unique_ptr<Program> recorder;
+  std::unique_ptr<Engine> engine;
+};
+
+} // namespace
+
+llvm::Error Collection::check() const {
+  if (options.sites.empty())
+    return createStringError("there is no dictionary to read");
+  for (auto [index, pair] : llvm::enumerate(options.pairs))
+    for (size_t site : {pair.first, pair.second})
+      if (site >= options.sites.size())
+        return createStringError("pair " + Twine(index) + " names dictionary " +
+                                 Twine(site) + " of " +
+                                 Twine(options.sites.size()));
+  return llvm::Error::success();
+}
+
+/// Up to merged patches: sites are found and dictionaries opened.
+llvm::Error Collection::compile() {
+  for (const ActivationSite &site : options.sites) {
+    auto known = llvm::find(sites, site);
+    siteIndex.push_back(known - sites.begin());
+    if (known == sites.end())
+      sites.push_back(site);
+  }
+  auto spec = makeRecordingSpec(options.spec, sites);
+  if (!spec)
+    return spec.takeError();
+  if (failed(compiler.load(std::move(*spec), options.base)) ||
+      failed(compiler.steer()))
+    return createStringError(
+        "the dictionaries cannot be read from this model; the messages before "
+        "this one say why");
+  MLIRContext *context = options.spec->getContext();
+  for (const ActivationSite &site : sites) {
+    auto collection =
+        compiler.module().lookupSymbol<flow::CollectionOp>(site.collection);
+    auto name = collection.dictionaryName(
+        flow::SiteAttr::get(context, site.kind, site.layer));
+    dictionaries.push_back(
+        compiler.module().lookupSymbol<flow::DictionaryOp>(name));
+  }
+  return llvm::Error::success();
+}
+
+/// A hash of everything that a number of the result depends on.
+llvm::Expected<std::string> Collection::makeKey() {
+  auto archive = Archive::open(options.model);
+  if (!archive)
+    return archive.takeError();
+  auto modelHash = (*archive)->file()->sha256();
+  if (!modelHash)
+    return modelHash.takeError();
+  auto textHash = sha256OfFile(options.text);
+  if (!textHash)
+    return textHash.takeError();
+  flow::DictionaryStore store(compiler.module(), options.base, *archive);
+  llvm::json::Array siteList, pairList;
+  for (flow::DictionaryOp op : dictionaries) {
+    auto dictionary = store.open(op.getSymName());
+    if (!dictionary)
+      return dictionary.takeError();
+    auto hash = (*dictionary)->contentHash();
+    if (!hash)
+      return hash.takeError();
+    siteList.push_back(llvm::json::Object{
+        {"dictionary", *hash},
+        {"kind", fx::stringifySiteKind(op.getReads().getKind())},
+        {"layer", op.getReads().getLayer()}});
+  }
+  // The module paths of the sites decide where they are.
+  std::string siteMap;
+  for (auto model : compiler.module().getOps<steer::ModelOp>())
+    if (model.getSites())
+      llvm::raw_string_ostream(siteMap) << *model.getSites();
+  for (const auto &[first, second] : options.pairs)
+    pairList.push_back(llvm::json::Array{int64_t(siteIndex[first]),
+                                         int64_t(siteIndex[second])});
+  llvm::json::Array order;
+  for (size_t index : siteIndex)
+    order.push_back(int64_t(index));
+  return sha256(StringRef(printJSON(llvm::json::Object{
+      {"what", "weir coactivations 1"},
+      {"torch", TORCH_VERSION},
+      {"model", *modelHash},
+      {"sitePaths", siteMap},
+      {"dictionaries", std::move(siteList)},
+      {"sites", std::move(order)},
+      {"pairs", std::move(pairList)},
+      {"text", *textHash},
+      {"extension", llvm::sys::path::extension(options.text)},
+      {"context", windows.context()},
+      {"bos", options.windows.beginWithBos},
+      {"skipFirst", options.windows.skipFirst},
+      {"maxTokens", options.windows.maxTokens.value_or(-1)},
+      {"recordBytes", options.recordBytes}})));
+}
+
+/// Removes what a process that was killed while it wrote a checkpoint left. The
+/// lock is held, so nobody is writing it now.
+static void removeTemporaries(StringRef folder, StringRef key) {
+  std::error_code code;
+  for (fs::directory_iterator at(folder, code), end; at != end && !code;
+       at.increment(code)) {
+    StringRef name = llvm::sys::path::filename(at->path());
+    if (name.starts_with(("." + key + ".").str()))
+      removeAbandonedFile(at->path());
+  }
+}
+
+/// The checkpoint, or statistics without a token.
+llvm::Expected<Coactivations::Checkpoint> Collection::begin(StringRef key) {
+  std::vector<int64_t> features;
+  for (size_t index : siteIndex)
+    features.push_back(dictionaries[index].getFeatures());
+  auto fresh = Coactivations::make(features, options.pairs);
+  if (!fresh)
+    return fresh.takeError();
+  Coactivations::Checkpoint state{std::move(*fresh), key.str(), 0};
+  if (options.checkpoints.empty() || !fs::exists(checkpointPath(key)))
+    return std::move(state);
+
+  stage("reading the checkpoint");
+  auto loaded = Coactivations::load(checkpointPath(key));
+  if (!loaded)
+    return loaded.takeError();
+  int64_t tokens = 0;
+  const int64_t count = static_cast<int64_t>(windows.size());
+  for (int64_t at = 0; at < std::min(loaded->position, count); ++at)
+    tokens += windows.counted(at);
+  bool fits = loaded->key == key && loaded->position <= count &&
+              loaded->statistics.tokens() == tokens &&
+              loaded->statistics.pairs() == ArrayRef(options.pairs) &&
+              loaded->statistics.numDictionaries() == features.size();
+  for (size_t i = 0; fits && i < features.size(); ++i)
+    fits = loaded->statistics.features(i) == features[i];
+  if (!fits)
+    return createStringError("'" + checkpointPath(key) +
+                             "' is the checkpoint of another job; delete it to "
+                             "start anew");
+  return std::move(*loaded);
+}
+
+/// Writes the recording program, maps it, and takes its name away, so that
+/// nothing stays behind however this process ends.
+llvm::Error Collection::openRecorder(StringRef key) {
+  std::string folder;
+  if (options.checkpoints.empty()) {
+    SmallString<256> unique;
+    if (std::error_code code = fs::createUniqueDirectory("weir-record", unique))
+      return createStringError(code, "cannot make a temporary folder: " +
+                                         code.message());
+    folder = unique.str().str();
+  } else {
+    // The lock is held: what is there was left by a process that was killed.
+    folder = below(options.checkpoints, key + ".recorder");
+    if (llvm::Error error = removeArtefact(below(folder, "program")))
+      return error;
+    if (std::error_code code = fs::create_directories(folder))
+      return createStringError(code, "cannot make '" + folder +
+                                         "': " + code.message());
+  }
+  std::string path = below(folder, "program");
+  ScratchFolder outer(folder), inner(path);
+  llvm::scope_exit remove([&] {
+    llvm::consumeError(removeArtefact(path));
+    ::rmdir(folder.c_str());
+  });
+  if (failed(compiler.lower()) || failed(compiler.write(path)))
+    return createStringError(
+        "the program that records cannot be made; the messages before this one "
+        "say why");
+  stage("loading the program");
+  // It was written a moment ago; there is nothing to verify.
+  auto opened = Program::open(path, opening());
+  if (!opened)
+    return opened.takeError();
+  recorder = std::move(*opened);
+  std::vector<std::string> names;
+  for (size_t i = 0; i < sites.size(); ++i)
+    names.push_back(recordName(i));
+  auto made = ActivationStream::createEngine(*recorder, names);
+  if (!made)
+    return made.takeError();
+  engine = std::move(*made);
+  return llvm::Error::success();
+}
+
+llvm::Error Collection::save(const Coactivations::Checkpoint &state) const {
+  if (options.checkpoints.empty())
+    return llvm::Error::success();
+  return state.statistics.save(checkpointPath(state.key), state.key,
+                               state.position);
+}
+
+llvm::Error Collection::stream(Coactivations::Checkpoint &state) {
+  ActivationStreamOptions streamOptions;
+  for (size_t i = 0; i < sites.size(); ++i)
+    streamOptions.records.push_back(recordName(i));
+  streamOptions.recordBytes = options.recordBytes;
+  auto stream =
+      ActivationStream::create(*recorder, *engine, windows, streamOptions);
+  if (!stream)
+    return stream.takeError();
+  if (llvm::Error error = stream->seek(state.position))
+    return error;
+
+  const Clock::time_point start = Clock::now();
+  const int64_t before = state.statistics.tokens();
+  Clock::time_point lastSaved = start;
+  double saving = 0;
+  std::vector<matching::SparseActivations> activations(siteIndex.size());
+  while (!stream->atEnd()) {
+    auto batch = stream->read();
+    if (!batch)
+      return batch.takeError();
+    for (auto [index, rows] : llvm::zip(siteIndex, activations)) {
+      const SparseRecord &record = (*batch)->records[index];
+      rows = {record.starts, record.features, record.values};
+    }
+    if (llvm::Error error = state.statistics.add(activations))
+      return createStringError(
+          "windows " + Twine((*batch)->firstWindow) + " to " +
+          Twine((*batch)->firstWindow + (*batch)->windows - 1) + ": " +
+          llvm::toString(std::move(error)));
+    state.position = static_cast<int64_t>(stream->position());
+    if (options.progress) {
+      const int64_t tokens = state.statistics.tokens();
+      options.progress({tokens, windows.totalCounted(),
+                        (tokens - before) / secondsSince(start)});
+    }
+    const double waited = secondsSince(lastSaved);
+    if (stream->atEnd() ||
+        waited < std::max(options.checkpointSeconds, 10 * saving))
+      continue;
+    const Clock::time_point saveStart = Clock::now();
+    if (llvm::Error error = save(state))
+      return error;
+    saving = secondsSince(saveStart);
+    lastSaved = Clock::now();
+  }
+  return save(state);
+}
+
+llvm::Expected<CollectedActivations> Collection::run() {
+  if (llvm::Error error = check())
+    return std::move(error);
+  if (llvm::Error error = compile())
+    return std::move(error);
+  stage("reading the text");
+  // For its tokenizer; the weights are not looked at.
+  auto model = Program::open(options.model, opening());
+  if (!model)
+    return model.takeError();
+  auto read = TokenWindows::read(options.text, **model, options.windows);
+  if (!read)
+    return read.takeError();
+  windows = std::move(*read);
+  if (windows.totalCounted() > Coactivations::maxTokens)
+    return createStringError("'" + options.text + "' has " +
+                             Twine(windows.totalCounted()) +
+                             " tokens; give a limit of at most " +
+                             Twine(Coactivations::maxTokens));
+
+  stage("hashing the model and the dictionaries");
+  auto key = makeKey();
+  if (!key)
+    return key.takeError();
+  std::unique_ptr<JobLock> lock;
+  if (!options.checkpoints.empty()) {
+    if (std::error_code code = fs::create_directories(options.checkpoints))
+      return createStringError(code, "cannot make '" + options.checkpoints +
+                                         "': " + code.message());
+    auto taken = JobLock::take(below(options.checkpoints, *key + ".lock"));
+    if (!taken)
+      return taken.takeError();
+    lock = std::move(*taken);
+    removeTemporaries(options.checkpoints, *key);
+  }
+  auto state = begin(*key);
+  if (!state)
+    return state.takeError();
+  const int64_t resumed = state->statistics.tokens();
+  if (state->position < static_cast<int64_t>(windows.size())) {
+    if (llvm::Error error = openRecorder(*key))
+      return std::move(error);
+    stage("");
+    if (llvm::Error error = stream(*state))
+      return std::move(error);
+  }
+  return CollectedActivations{std::move(state->statistics), *key, resumed};
+}
+
+llvm::Expected<CollectedActivations>
+weir::collectCoactivations(const ActivationMatchingOptions &options) {
+  return Collection(options).run();
+}

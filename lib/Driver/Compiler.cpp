@@ -1,0 +1,407 @@
+//===- Compiler.cpp - From a spec to a steered program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/Compiler.h"
+
+#include "ProgramSize.h"
+
+#include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Driver/OutputFolder.h"
+#include "weir/Pipelines/Pipelines.h"
+#include "weir/Program/Fingerprint.h"
+#include "weir/Runtime/ProgramCheck.h"
+#include "weir/Spec/Locations.h"
+#include "weir/Spec/Spec.h"
+#include "weir/Spec/YAML.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Hashing.h"
+#include "weir/Support/Json.h"
+#include "weir/Target/PT2/PT2.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+#include <chrono>
+#include <sys/resource.h>
+
+using namespace mlir;
+using namespace weir;
+
+/// The symbol of the model's program. Names in a spec have no dot, so it can
+/// meet none of them.
+static constexpr StringLiteral programSymbol = "model.program";
+
+/// The files of an artefact, beside its manifest.
+static constexpr StringLiteral programFile = "program.pt2";
+static constexpr StringLiteral packageFile = "program.aot.pt2";
+static constexpr StringLiteral specFile = "spec.yaml";
+static constexpr StringLiteral reportFile = "report.md";
+
+void weir::registerCompilerDialects(DialectRegistry &registry) {
+  registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
+}
+
+Compiler::Compiler(MLIRContext &context, CompilerOptions options)
+    : context(context), options(std::move(options)) {
+  SmallString<256> folder(this->options.spec);
+  llvm::sys::path::remove_filename(folder);
+  base = folder.empty() ? "." : folder.str().str();
+}
+
+StringRef Compiler::specText() const {
+  return sourceMgr.getMemoryBuffer(sourceMgr.getMainFileID())->getBuffer();
+}
+
+InFlightDiagnostic Compiler::error() {
+  return emitError(UnknownLoc::get(&context));
+}
+
+std::string Compiler::pathBelow(StringRef base, StringRef path) {
+  if (llvm::sys::path::is_absolute(path))
+    return path.str();
+  SmallString<256> whole(base);
+  llvm::sys::path::append(whole, path);
+  return whole.str().str();
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+LogicalResult Compiler::load(bool withModel) {
+  progress("reading the spec");
+  auto file = InputFile::open(options.spec, spec::maxSpecBytes);
+  if (!file)
+    return error() << llvm::toString(file.takeError());
+  auto buffer = (*file)->buffer();
+  if (!buffer)
+    return error() << llvm::toString(buffer.takeError());
+  sourceMgr.AddNewSourceBuffer(std::move(*buffer), SMLoc());
+  moduleRef = importSpec(sourceMgr, &context);
+  if (!moduleRef)
+    return failure();
+  return withModel ? loadModel() : success();
+}
+
+LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec, StringRef folder) {
+  moduleRef = std::move(spec);
+  base = folder.str();
+  return loadModel();
+}
+
+LogicalResult Compiler::loadModel() {
+  std::string path = options.model;
+  Location where = UnknownLoc::get(&context);
+  if (path.empty())
+    for (auto model : moduleRef->getOps<steer::ModelOp>())
+      if (auto program = model.getProgram()) {
+        path = pathBelow(base, *program);
+        where = model.getLoc();
+      }
+  if (path.empty())
+    return error() << "the spec names no model: give `model: {program: …}` in "
+                      "it or --model";
+  progress("reading the model");
+  auto opened = Archive::open(path);
+  if (!opened)
+    return emitError(where) << llvm::toString(opened.takeError());
+  archive = *opened;
+  options.model = path;
+  OwningOpRef<ModuleOp> imported =
+      importPT2(*archive, &context, options.operators);
+  if (!imported)
+    return failure();
+  // What could not run is refused here, as the runner would.
+  auto steering = readSteering(*archive);
+  if (!steering)
+    return emitError(where) << path << ": "
+                            << llvm::toString(steering.takeError());
+  if (*steering)
+    return emitError(where) << path
+                            << ": the program was steered before; start from "
+                               "the exported model";
+  auto info = checkProgram(*archive, Manifest(), options.operators);
+  if (!info)
+    return emitError(where) << path << ": " << llvm::toString(info.takeError());
+  modelInfo = std::move(*info);
+  auto program = *imported->getOps<fx::ProgramOp>().begin();
+  program->remove();
+  program.setSymName(programSymbol);
+  // What is wrong with the program as a whole is the business of the line that
+  // names it, or that says where its sites are.
+  for (auto model : moduleRef->getOps<steer::ModelOp>())
+    program->setLoc(FusedLoc::get(
+        &context, {spec::locationOf(model, model.getSites() ? "sites" : "program"),
+                   program.getLoc()}));
+  moduleRef->push_back(program);
+  return success();
+}
+
+/// `sites` of the spec's model as the option of fx-find-sites.
+std::string Compiler::siteMap() {
+  std::string text;
+  for (auto model : module().getOps<steer::ModelOp>()) {
+    DictionaryAttr paths = model.getSitesAttr();
+    if (!paths)
+      continue;
+    for (NamedAttribute entry : paths) {
+      if (!text.empty())
+        text += ",";
+      text += (entry.getName().getValue() + "=" +
+               cast<StringAttr>(entry.getValue()).getValue())
+                  .str();
+    }
+  }
+  return text;
+}
+
+flow::MatchServices Compiler::matchServices() {
+  flow::MatchServices services;
+  services.progress = [this](int64_t done, int64_t total, StringRef next) {
+    if (done < total)
+      progress(("matching " + next + " (" + Twine(done + 1) + " of " +
+                Twine(total) + ")")
+                   .str());
+  };
+  services.activations = [this](ArrayRef<flow::PairOpInterface> pairs,
+                                ModuleOp) { return matchByActivations(pairs); };
+  services.means = [this](ArrayRef<flow::DictionaryOp> dictionaries,
+                          StringRef text, ModuleOp) {
+    return meanActivations(dictionaries, text);
+  };
+  return services;
+}
+
+LogicalResult Compiler::steer() {
+  progress("placing the policies");
+  PassManager passes(&context);
+  SteeringPipelineOptions pipeline;
+  pipeline.base = base;
+  pipeline.model = options.model;
+  pipeline.sites = siteMap();
+  pipeline.cache = options.cache;
+  pipeline.threads = options.threads;
+  buildSteeringPipeline(passes, pipeline, matchServices());
+  if (failed(passes.run(module())))
+    return failure();
+  steeringReport = collectReport(module());
+
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  int64_t output = program.getReturn().getValues().size();
+  // As a spec writes them: with several collections, each feature names its own.
+  bool qualified =
+      llvm::range_size(module().getOps<flow::CollectionOp>()) > 1;
+  program.walk([&](Operation *op) {
+    if (auto record = dyn_cast<steer::RecordOp>(op)) {
+      Manifest::Record entry;
+      entry.name = record.getName().str();
+      entry.output = output++;
+      for (auto feature :
+           record.getFeatures().getAsRange<flow::FeatureAttr>())
+        entry.features.push_back(
+            (qualified ? specName(feature.getCollection().getValue()).str() + ":"
+                       : std::string()) +
+            feature.str());
+      records.push_back(std::move(entry));
+    } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
+      sites.push_back(
+          {fx::stringifySiteKind(patch.getSite().getKind()).str(),
+           patch.getSite().getLayer()});
+    }
+  });
+  return success();
+}
+
+LogicalResult Compiler::lower() {
+  progress("lowering");
+  PassManager passes(&context);
+  buildAtenLoweringPipeline(passes);
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  size_t before = countCalls(program);
+  if (failed(passes.run(module())))
+    return failure();
+  return checkAddedCalls(program, before);
+}
+
+//===----------------------------------------------------------------------===//
+// Output
+//===----------------------------------------------------------------------===//
+
+/// Where the spec declares the dictionary that a constant is read from. The
+/// constant itself is shared by policies and stands in the model's graph.
+static Location declarationOf(fx::ConstantOp constant) {
+  Location place = constant.getLoc();
+  auto module = constant->getParentOfType<ModuleOp>();
+  constant.getValue().walk([&](FlatSymbolRefAttr name) {
+    auto dictionary = module.lookupSymbol<flow::DictionaryOp>(name);
+    if (!dictionary)
+      return WalkResult::advance();
+    place = dictionary.getLoc();
+    return WalkResult::interrupt();
+  });
+  return place;
+}
+
+LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
+  flow::DictionaryStore store(module(), base, archive);
+  auto bytesOf =
+      [&](fx::ConstantOp constant) -> FailureOr<std::vector<std::byte>> {
+    auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
+    if (!recipe)
+      return constant.emitError("is a constant that nobody can compute");
+    auto rows = recipe.evaluate(store);
+    if (!rows)
+      return emitError(declarationOf(constant))
+             << llvm::toString(rows.takeError());
+    auto type = cast<RankedTensorType>(constant.getType());
+    if (rows->size() != type.getNumElements())
+      return emitError(declarationOf(constant))
+             << "the dictionary's rows do not fit: " << rows->rows() << " x "
+             << rows->cols() << " numbers for " << type;
+    const auto *begin = reinterpret_cast<const std::byte *>(rows->data());
+    return std::vector<std::byte>(begin, begin + rows->size() * sizeof(float));
+  };
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  std::string text = printJSON(manifest.recordJSON());
+  AddedRecord record{Manifest::recordName.str(),
+                     {reinterpret_cast<const std::byte *>(text.data()),
+                      text.size()}};
+  return exportPT2(program, *archive, path, bytesOf, ExportForm::Plain,
+                   record);
+}
+
+LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
+  auto hash = [&](Manifest::File &file) -> LogicalResult {
+    auto written = InputFile::open(pathBelow(folder, file.path));
+    if (!written)
+      return error() << llvm::toString(written.takeError());
+    auto digest = (*written)->sha256();
+    if (!digest)
+      return error() << llvm::toString(digest.takeError());
+    file.sha256 = *digest;
+    file.bytes = static_cast<int64_t>((*written)->size());
+    return success();
+  };
+  manifest.program.path = programFile;
+  manifest.report = reportFile;
+  if (failed(hash(manifest.program)))
+    return failure();
+  if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
+    return success();
+  manifest.aot = Manifest::File{packageFile.str(), "", {}};
+  return hash(*manifest.aot);
+}
+
+FailureOr<Manifest> Compiler::describe() {
+  Manifest manifest;
+  if (sourceMgr.getNumBuffers() != 0)
+    manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
+  auto graph = graphHash(*archive);
+  if (!graph)
+    return error() << llvm::toString(graph.takeError());
+  manifest.model = Manifest::Model{modelInfo.model, modelInfo.family,
+                                   modelInfo.dtype, weightsHash(*archive),
+                                   std::move(*graph)};
+
+  flow::DictionaryStore store(module(), base, archive);
+  for (auto dictionary : module().getOps<flow::DictionaryOp>()) {
+    auto opened = store.open(dictionary.getSymName());
+    if (!opened)
+      return error() << llvm::toString(opened.takeError());
+    auto digest = (*opened)->contentHash();
+    if (!digest)
+      return error() << llvm::toString(digest.takeError());
+    manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
+  }
+  manifest.sites = sites;
+  manifest.inputs.push_back("prompt_length");
+  manifest.inputs.push_back("plan");
+  for (auto plan : module().getOps<steer::PlanOp>())
+    manifest.plans.push_back(specName(plan.getSymName()).str());
+  // A knob without a range takes any number of the input's type.
+  double widest = std::numeric_limits<float>::max();
+  for (auto knob : module().getOps<steer::KnobOp>()) {
+    Manifest::Knob entry;
+    entry.name = specName(knob.getSymName()).str();
+    entry.defaultValue = knob.getDefaultValue().convertToDouble();
+    entry.min = knob.getMin() ? knob.getMin()->convertToDouble() : -widest;
+    entry.max = knob.getMax() ? knob.getMax()->convertToDouble() : widest;
+    manifest.knobs.push_back(std::move(entry));
+  }
+  if (!manifest.knobs.empty())
+    manifest.inputs.push_back("knobs");
+  for (const Manifest::Record &record : records)
+    manifest.outputs.push_back(record.name);
+  manifest.records = records;
+  return manifest;
+}
+
+static std::string megabytes(int64_t bytes) {
+  return std::to_string(bytes / 1000000) + " MB";
+}
+
+LogicalResult
+Compiler::write(StringRef folder,
+                function_ref<LogicalResult(StringRef)> makePackage) {
+  auto start = std::chrono::steady_clock::now();
+  auto output = OutputFolder::create(folder);
+  if (!output)
+    return error() << llvm::toString(output.takeError());
+  StringRef scratch = (*output)->path();
+  // The spec is copied; the model would be gone.
+  if (llvm::Error e = (*output)->checkInput(options.model))
+    return error() << llvm::toString(std::move(e));
+
+  auto manifest = describe();
+  if (failed(manifest))
+    return failure();
+  progress("writing the program");
+  if (failed(writeProgram(pathBelow(scratch, programFile), *manifest)))
+    return failure();
+  if (manifest->spec)
+    if (llvm::Error e =
+            writeTextAtomically(pathBelow(scratch, specFile), specText()))
+      return error() << llvm::toString(std::move(e));
+  if (makePackage && failed(makePackage(scratch)))
+    return failure();
+
+  progress("writing the manifest");
+  if (failed(addFiles(*manifest, scratch)))
+    return failure();
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  std::string seconds;
+  llvm::raw_string_ostream(seconds) << llvm::format("%.1f s", took.count());
+  Measure measures[] = {
+      {"writing took", seconds},
+      {"peak resident memory, mapped weights included",
+       megabytes(int64_t(usage.ru_maxrss) * 1024)},
+      {"the model's file", megabytes([&] {
+         uint64_t size = 0;
+         (void)llvm::sys::fs::file_size(options.model, size);
+         return static_cast<int64_t>(size);
+       }())}};
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  printMarkdown(steeringReport, measures, os);
+  if (llvm::Error e = writeTextAtomically(pathBelow(scratch, reportFile), text))
+    return error() << llvm::toString(std::move(e));
+  if (llvm::Error e = manifest->write(scratch))
+    return error() << llvm::toString(std::move(e));
+  auto left = (*output)->publish();
+  if (!left)
+    return error() << llvm::toString(left.takeError());
+  if (!left->empty())
+    emitWarning(UnknownLoc::get(&context))
+        << "files were put into '" << folder
+        << "' while it was replaced; they are in '" << *left << "' now";
+  return success();
+}

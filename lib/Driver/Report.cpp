@@ -1,0 +1,241 @@
+//===- Report.cpp - What steering costs, site by site ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/Report.h"
+
+#include "weir/Spec/Spec.h"
+
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace weir;
+
+int64_t SteeringReport::bytesPerToken() const {
+  int64_t bytes = 0;
+  for (const SiteReport &site : sites)
+    bytes += site.bytesPerToken;
+  return bytes;
+}
+
+int64_t SteeringReport::operationsPerToken() const {
+  int64_t operations = 0;
+  for (const SiteReport &site : sites)
+    operations += site.operationsPerToken;
+  return operations;
+}
+
+/// The policies of an op. Their names are in its location; an op that was merged
+/// from several has several.
+static void collectPolicies(ModuleOp module, Location loc,
+                            llvm::SetVector<StringRef> &seen,
+                            std::vector<std::string> &policies) {
+  if (auto fused = dyn_cast<FusedLoc>(loc)) {
+    for (Location part : fused.getLocations())
+      collectPolicies(module, part, seen, policies);
+    return;
+  }
+  auto named = dyn_cast<NameLoc>(loc);
+  if (!named || !module.lookupSymbol<steer::PolicyOp>(named.getName()) ||
+      !seen.insert(named.getName()))
+    return;
+  std::string text = specName(named.getName()).str();
+  Location inner = named.getChildLoc();
+  if (auto fused = dyn_cast<FusedLoc>(inner);
+      fused && !fused.getLocations().empty())
+    inner = fused.getLocations().front();
+  if (auto file = inner->findInstanceOf<FileLineColRange>())
+    text += (" (" + llvm::sys::path::filename(file.getFilename()) + ":" +
+             Twine(file.getStartLine()) + ")")
+                .str();
+  policies.push_back(text);
+}
+
+static std::string countOf(int64_t count, StringRef what) {
+  return (Twine(count) + " " + what + (count == 1 ? "" : "s")).str();
+}
+
+/// A recipe in a few words.
+static std::string describe(Attribute rows) {
+  if (auto part = dyn_cast<flow::RowsAttr>(rows))
+    return countOf(part.getFeatures().size(), "row") + " (" +
+           flow::stringifyRowsPart(part.getPart()).str() + ") of " +
+           part.getDictionary().getValue().str();
+  if (auto sum = dyn_cast<flow::SumAttr>(rows))
+    return "one direction: the sum of " + describe(sum.getRows());
+  auto concat = dyn_cast<flow::ConcatAttr>(rows);
+  if (!concat)
+    return countOf(cast<flow::RecipeAttrInterface>(rows).getNumRows(), "row");
+  SmallVector<std::string> parts;
+  for (Attribute part : concat.getParts())
+    parts.push_back(describe(part));
+  return llvm::join(parts, ", ");
+}
+
+static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
+                              SteeringReport &report) {
+  SiteReport site;
+  site.name =
+      fx::siteName(patch.getSite().getKind(), patch.getSite().getLayer());
+  llvm::SetVector<StringRef> policies;
+  patch.walk([&](Operation *op) {
+    if (op != patch)
+      collectPolicies(module, op->getLoc(), policies, site.policies);
+    if (auto cost = dyn_cast<steer::CostOpInterface>(op)) {
+      site.bytesPerToken += cost.getBytesPerToken();
+      site.operationsPerToken += cost.getOperationsPerToken();
+    }
+    if (auto read = dyn_cast<steer::ReadOp>(op)) {
+      std::string text = countOf(read.getFeatures().size(), "feature") + " of " +
+                         read.getDictionary().str();
+      if (read.getActivation().getKind() == flow::ActivationKind::TopK) {
+        text += " (its whole encoder)";
+        report.notes.push_back(
+            "`" + read.getDictionary().str() + "` at " + site.name +
+            " is a TopK dictionary: who is in the top " +
+            std::to_string(read.getActivation().getTopK()) +
+            " depends on all of its " +
+            std::to_string(read.getDictionarySize()) +
+            " features, so its whole encoder is read for every token.");
+      }
+      site.reads.push_back(text);
+    } else if (auto write = dyn_cast<steer::WriteOp>(op)) {
+      for (Attribute rows : write.getRows())
+        site.writes.push_back(describe(rows));
+    } else if (auto project = dyn_cast<steer::ProjectOp>(op)) {
+      site.writes.push_back("out of " + describe(project.getRows()));
+    } else if (isa<steer::RescaleOp>(op)) {
+      site.writes.push_back("the norm");
+    } else if (auto record = dyn_cast<steer::RecordOp>(op)) {
+      site.writes.push_back("output " + record.getName().str());
+    }
+  });
+  return site;
+}
+
+static int64_t bytesOf(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || !tensor.hasStaticShape() ||
+      !tensor.getElementType().isIntOrFloat())
+    return 0;
+  return tensor.getNumElements() *
+         ((tensor.getElementTypeBitWidth() + 7) / 8);
+}
+
+/// Weights that a product uses are read whole for every token.
+static void collectModel(fx::ProgramOp program, SteeringReport &report) {
+  for (BlockArgument weight : program.getEntry().getArguments()) {
+    auto kind = program.getInput(weight.getArgNumber()).getKind();
+    if (kind != fx::InputKind::Parameter && kind != fx::InputKind::Buffer)
+      continue;
+    bool isProduct = llvm::any_of(weight.getUsers(), [](Operation *user) {
+      auto call = dyn_cast<fx::CallOp>(user);
+      return call && !call.getTarget().starts_with("aten.embedding") &&
+             !call.getTarget().contains("index_put");
+    });
+    if (kind == fx::InputKind::Buffer || !isProduct)
+      continue;
+    report.modelBytesPerToken += bytesOf(weight.getType());
+    auto type = cast<RankedTensorType>(weight.getType());
+    if (type.getRank() == 2)
+      report.modelOperationsPerToken += 2 * type.getNumElements();
+  }
+}
+
+SteeringReport weir::collectReport(ModuleOp module) {
+  SteeringReport report;
+  for (auto program : module.getOps<fx::ProgramOp>()) {
+    collectModel(program, report);
+    for (auto patch : program.getEntry().getOps<steer::PatchOp>())
+      report.sites.push_back(collectSite(module, patch, report));
+    // What is read for conditions of other sites, and for records at sites that
+    // nothing edits, stands in the program itself.
+    for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
+      SiteReport site;
+      auto dictionary =
+          module.lookupSymbol<flow::DictionaryOp>(read.getDictionary());
+      site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
+                                            dictionary.getReads().getLayer())
+                             : "elsewhere";
+      for (Operation *user : read->getUsers())
+        if (auto record = dyn_cast<steer::RecordOp>(user))
+          site.writes.push_back("output " + record.getName().str());
+      if (site.writes.empty())
+        site.writes.push_back("conditions");
+      llvm::SetVector<StringRef> policies;
+      collectPolicies(module, read.getLoc(), policies, site.policies);
+      site.reads.push_back(countOf(read.getFeatures().size(), "feature") +
+                           " of " + read.getDictionary().str());
+      site.bytesPerToken = read.getBytesPerToken();
+      site.operationsPerToken = read.getOperationsPerToken();
+      report.sites.push_back(std::move(site));
+    }
+  }
+  return report;
+}
+
+static std::string share(int64_t part, int64_t whole) {
+  if (whole == 0)
+    return "-";
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << llvm::format("%.3f %%", 100.0 * static_cast<double>(part) /
+                                    static_cast<double>(whole));
+  return text;
+}
+
+void weir::printMarkdown(const SteeringReport &report,
+                         ArrayRef<Measure> measures, raw_ostream &os) {
+  os << "# Steering report\n\n"
+     << "Added for one token, over the whole model: "
+     << report.bytesPerToken() << " bytes of weights read ("
+     << share(report.bytesPerToken(), report.modelBytesPerToken)
+     << " of the model's " << report.modelBytesPerToken << "), "
+     << report.operationsPerToken() << " floating-point operations ("
+     << share(report.operationsPerToken(), report.modelOperationsPerToken)
+     << " of " << report.modelOperationsPerToken << ").\n\n";
+  if (report.sites.empty())
+    os << "No site is edited.\n";
+  else
+    os << "| site | policies | reads | writes | bytes/token | share | "
+          "operations/token |\n|---|---|---|---|---:|---:|---:|\n";
+  for (const SiteReport &site : report.sites)
+    os << "| " << site.name << " | " << llvm::join(site.policies, "<br>")
+       << " | " << llvm::join(site.reads, "<br>") << " | "
+       << llvm::join(site.writes, "<br>") << " | " << site.bytesPerToken
+       << " | " << share(site.bytesPerToken, report.modelBytesPerToken) << " | "
+       << site.operationsPerToken << " |\n";
+  for (const std::string &note : report.notes)
+    os << "\n" << note << "\n";
+  if (!measures.empty()) {
+    os << "\n## The build\n\n| | |\n|---|---|\n";
+    for (const Measure &measure : measures)
+      os << "| " << measure.name << " | " << measure.value << " |\n";
+  }
+}
+
+llvm::json::Value weir::toJSON(const SteeringReport &report) {
+  llvm::json::Array sites;
+  for (const SiteReport &site : report.sites)
+    sites.push_back(llvm::json::Object{
+        {"site", site.name},
+        {"policies", llvm::json::Array(site.policies)},
+        {"reads", llvm::json::Array(site.reads)},
+        {"writes", llvm::json::Array(site.writes)},
+        {"bytes_per_token", site.bytesPerToken},
+        {"operations_per_token", site.operationsPerToken}});
+  return llvm::json::Object{
+      {"sites", std::move(sites)},
+      {"notes", llvm::json::Array(report.notes)},
+      {"bytes_per_token", report.bytesPerToken()},
+      {"operations_per_token", report.operationsPerToken()},
+      {"model_bytes_per_token", report.modelBytesPerToken},
+      {"model_operations_per_token", report.modelOperationsPerToken}};
+}
