@@ -192,8 +192,7 @@ static LogicalResult verifyOrder(Block &block) {
     if (!edit)
       continue;
     int next = static_cast<int>(edit.getStage());
-    if (next < stage ||
-        (next == stage && edit.getStage() != EditStage::Project))
+    if (next < stage || (next == stage && !edit.mayRepeat()))
       return op.emitOpError(
           "is out of order: a site writes, then projects, then rescales");
     stage = next;
@@ -434,6 +433,7 @@ LogicalResult ProjectOp::verify() {
 EditStage WriteOp::getStage() { return EditStage::Write; }
 EditStage ProjectOp::getStage() { return EditStage::Project; }
 EditStage RescaleOp::getStage() { return EditStage::Rescale; }
+bool ProjectOp::mayRepeat() { return true; }
 
 LogicalResult RescaleOp::verify() {
   return verifyFits(*this, getGate(), "gate", getInput());
