@@ -11,6 +11,7 @@
 #include "ProgramSize.h"
 
 #include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Dialect/Flow/Transforms/Recipes.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
@@ -249,31 +250,61 @@ static Location declarationOf(fx::ConstantOp constant) {
   return place;
 }
 
+namespace {
+
+/// Rows whose errors belong to the line that declares their dictionary.
+class Declared : public TensorSource {
+public:
+  Declared(std::shared_ptr<const TensorSource> rows, Location place)
+      : TensorSource(rows->dtype(), rows->shape()), rows(std::move(rows)),
+        place(place) {}
+
+  llvm::Error stream(Sink sink) const override {
+    // What the sink says is about the file that is written.
+    bool isWriting = false;
+    llvm::Error error = rows->stream([&](ArrayRef<std::byte> bytes) {
+      llvm::Error failed = sink(bytes);
+      isWriting = static_cast<bool>(failed);
+      return failed;
+    });
+    if (!error || isWriting)
+      return error;
+    emitError(place) << llvm::toString(std::move(error));
+    return llvm::make_error<ReportedError>();
+  }
+
+private:
+  std::shared_ptr<const TensorSource> rows;
+  Location place;
+};
+
+} // namespace
+
 LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
   flow::DictionaryStore store(module(), base, archive);
-  auto bytesOf =
-      [&](fx::ConstantOp constant) -> FailureOr<std::vector<std::byte>> {
+  auto sourceOf = [&](fx::ConstantOp constant)
+      -> FailureOr<std::shared_ptr<const TensorSource>> {
     auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
     if (!recipe)
       return constant.emitError("is a constant that nobody can compute");
-    auto rows = recipe.evaluate(store);
+    Location place = declarationOf(constant);
+    auto rows = flow::recipeTensor(recipe, store);
     if (!rows)
-      return emitError(declarationOf(constant))
-             << llvm::toString(rows.takeError());
+      return emitError(place) << llvm::toString(rows.takeError());
     auto type = cast<RankedTensorType>(constant.getType());
-    if (rows->size() != type.getNumElements())
-      return emitError(declarationOf(constant))
-             << "the dictionary's rows do not fit: " << rows->rows() << " x "
-             << rows->cols() << " numbers for " << type;
-    const auto *begin = reinterpret_cast<const std::byte *>(rows->data());
-    return std::vector<std::byte>(begin, begin + rows->size() * sizeof(float));
+    if ((*rows)->numBytes() != type.getNumElements() * sizeof(float))
+      return emitError(place)
+             << "the dictionary's rows do not fit: " << (*rows)->numBytes()
+             << " bytes for " << type;
+    return std::shared_ptr<const TensorSource>(
+        std::make_shared<Declared>(std::move(*rows), place));
   };
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   std::string text = printJSON(manifest.recordJSON());
   AddedRecord record{Manifest::recordName.str(),
                      {reinterpret_cast<const std::byte *>(text.data()),
                       text.size()}};
-  return exportPT2(program, *archive, path, bytesOf, ExportForm::Plain,
+  return exportPT2(program, *archive, path, sourceOf, ExportForm::Plain,
                    record);
 }
 
