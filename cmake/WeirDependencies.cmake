@@ -4,7 +4,10 @@
 
 find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
 
-find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS
+  /usr/lib/llvm-22/lib/cmake/mlir
+  # The part of these packages that bootstrap unpacks where they are not installed.
+  ${CMAKE_CURRENT_LIST_DIR}/../third_party-llvm/usr/lib/llvm-22/lib/cmake/mlir)
 list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 include(TableGen)
 include(AddLLVM)
