@@ -13,6 +13,7 @@ becomes of the file meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 class Opened:
     """program  as torch.export has it, without guards and without sample inputs
     info     extra/weir.json, None if the archive has none
-    extra    the texts of the records below extra/ that Weir reads, by name"""
+    extra    the texts of the records below extra/ that Weir reads, by name
+    handle   a descriptor of the archive's bytes, open inside `opening` only"""
 
     program: "ExportedProgram"
     info: dict | None
     extra: dict[str, str]
+    handle: int
 
 
 class _Copy:
@@ -118,8 +121,20 @@ def _check_targets(program: "ExportedProgram"):
             raise WeirError(f"node {node.name} calls {node.target}, which is no operator")
 
 
-def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True) -> Opened:
-    """Opens an archive. Needs weirc.
+def name_of(handle: int) -> str:
+    """What a child process that inherits `handle` has to open."""
+    return f"/proc/self/fd/{handle}"
+
+
+def load(path: str | os.PathLike, **options) -> Opened:
+    """Opens an archive as `opening` does."""
+    with opening(path, **options) as opened:
+        return opened
+
+
+@contextlib.contextmanager
+def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True):
+    """Opens an archive, an `Opened`, whose bytes other programs can be given while the block runs. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
     size    how many bytes it has to have, None for any
@@ -135,7 +150,7 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None
     try:
         if sha256 is not None and (found := hashlib.sha256(copy.bytes).hexdigest()) != sha256:
             raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")
-        name = f"/proc/self/fd/{copy.handle}"
+        name = name_of(copy.handle)
         try:
             vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None)
         except compiler.CompileError as error:
@@ -156,6 +171,6 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None
         except Exception as error:  # PyTorch has no common base for what a graph that does not fit raises
             raise WeirError(f"cannot load {path}: {first_line(error)}") from error
         _check_targets(program)
-        return Opened(program, info, vetted["extra"])
+        yield Opened(program, info, vetted["extra"], copy.handle)
     finally:
         copy.close()
