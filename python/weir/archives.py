@@ -17,13 +17,14 @@ import hashlib
 import json
 import mmap
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 from . import compiler
-from .errors import WeirError, first_line
+from .errors import WeirError, WeirWarning, first_line
 from .files import open_regular
 
 if TYPE_CHECKING:
@@ -118,12 +119,14 @@ def _check_targets(program: "ExportedProgram"):
             raise WeirError(f"node {node.name} calls {node.target}, which is no operator")
 
 
-def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True) -> Opened:
+def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True,
+         allow_operators: Sequence[str] = ()) -> Opened:
     """Opens an archive. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
     size    how many bytes it has to have, None for any
     verify  compare the archive's records with its own checksums where no `sha256` is given
+    allow_operators  operators that are not in the catalogue and that it may call; a warning says which it does
 
     Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
     custom objects, operators outside of ATen, or names and sizes that PyTorch would take for code.
@@ -137,10 +140,14 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None
             raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")
         name = f"/proc/self/fd/{copy.handle}"
         try:
-            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None)
+            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None,
+                                    allow_operator=list(allow_operators))
         except compiler.CompileError as error:
             said = str(error).removeprefix("error: ").replace(name, str(path))
             raise WeirError(f"cannot load {said}" if said.startswith(str(path)) else f"cannot load {path}: {said}") from error
+        for diagnostic in vetted["diagnostics"]:
+            if diagnostic["severity"] == "warning":
+                warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
         from torch._export.serde import schema
         from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 
