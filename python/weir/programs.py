@@ -15,15 +15,28 @@ from typing import TYPE_CHECKING, Mapping, Sequence
 
 from .errors import WeirError
 from .files import open_regular, read_text
+from .stats import EditStats, Records
 
 if TYPE_CHECKING:
     import torch
 
 UNSTEERED = "none"
+
+
+class _FirstPlan:
+    """What a row follows if nobody says which plan: the program's first one, as in weir-run. A program was built to be
+    steered, and one that is not would say nothing of it."""
+
+    def __repr__(self):
+        return "<the program's first plan>"
+
+
+FIRST_PLAN = _FirstPlan()
 _INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
 # What the manifest and the program's own record both say.
 _RECORD = "weir.steering.json"
-_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records")
+_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records",
+             "policies", "counts")
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,8 @@ class Program:
 
     plans    names, in the order of their indices
     knobs    name -> {"default", "min", "max"}
-    records  name -> the features it holds, in the order of its columns
+    records  name -> the features it holds, in the order of its columns; "gate:NAME" for the gate of a policy
+    stats    how many tokens were edited, if the program was built to count them
     info     extra/weir.json: sizes, largest batch and length, token ids, chat template
 
     Keys and values of earlier tokens are kept inside, a row of the cache for each row of a batch: a
@@ -51,6 +65,8 @@ class Program:
         self.plans: list[str] = manifest.get("plans", [])
         self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
                                        for knob in manifest.get("knobs", [])}
+        self.stats = EditStats(manifest)
+        self.module = self.stats.watching(module)
         self.records: dict[str, list[str]] = {record["name"]: record["features"] for record in manifest.get("records", [])}
 
     def _each(self, value, rows: int, what: str) -> list:
@@ -62,6 +78,8 @@ class Program:
         return [value] * rows
 
     def _plan(self, name: str | int | None) -> int:
+        if name is FIRST_PLAN:
+            return 0 if self.plans else -1
         if name is None or name == UNSTEERED or name == -1:
             return -1
         if name in self.plans:
@@ -104,12 +122,13 @@ class Program:
             raise WeirError(f"the program has room for {self.info['max_length']} tokens a row")
         return input_ids.long(), positions.long()
 
-    def __call__(self, input_ids, positions=None, *, plan=None, knobs=None, prompt_length=None) -> Output:
+    def __call__(self, input_ids, positions=None, *, plan=FIRST_PLAN, knobs=None, prompt_length=None) -> Output:
         """One forward pass.
 
         input_ids      [b, S] int64, or a list of b lists of ids (shorter ones are padded on the right)
         positions      [b, S] int64, -1 for padding; by default every row starts at 0
-        plan           a plan's name or index, None for no steering; or a list of b of these
+        plan           a plan's name or index, None or "none" for no steering, or a list of b of these; if it is not
+                       given, the program's first plan, as in weir-run
         knobs          {name: value}, defaults for the rest; or a list of b of these
         prompt_length  tokens of each row that are prompt: a number or a list of b. By default the
                        tokens given here, which holds for a prompt that is passed whole; a pass that
@@ -140,6 +159,7 @@ class Program:
         if isinstance(outputs, torch.Tensor):
             outputs = (outputs,)
         records = {record["name"]: outputs[record["output"]] for record in self.manifest.get("records", [])}
+        records = Records(records, self.manifest, plans)
         return Output(outputs[0], records)
 
 
@@ -248,11 +268,13 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     return manifest
 
 
-def load(path: str | Path, *, verify: bool = True) -> Program:
+def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str] = ()) -> Program:
     """Opens the folder that `weirc build` wrote, or an archive (.pt2): one that was only exported, or one from such a
     folder, which tells its plans, knobs and records itself.
 
-    verify   compare the program with the hash in its manifest, or an archive without one with its own checksums
+    verify           compare the program with the hash in its manifest, or an archive without one with its own checksums
+    allow_operators  operators such as "aten.fft_rfft.default" that the program may call although the catalogue lacks
+                     them: nobody checks what they do (docs/running.md)
 
     Nothing of the file runs while it is opened, whoever wrote it; see docs/untrusted.md.
     """
@@ -274,7 +296,8 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     named = manifest["program"] if verify and path.is_dir() else {}
     if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
         raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
-    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify)
+    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
+                           allow_operators=allow_operators)
     exported, info = opened.program, opened.info
     if info is None:
         raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")
