@@ -1,6 +1,6 @@
-# Everything Weir links against. MLIR, LLVM and LibTorch are taken as shared
-# libraries only: mixing in their static archives would register the same
-# command-line options and type ids twice.
+# Everything Weir links against. MLIR and LLVM are taken as static libraries only:
+# mixing in their shared ones would register the same command-line options and
+# type ids twice.
 
 find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
 

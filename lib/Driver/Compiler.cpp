@@ -24,6 +24,7 @@
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
 #include "weir/Target/PT2/PT2.h"
+#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
@@ -129,7 +130,10 @@ LogicalResult Compiler::loadModel() {
     return emitError(where) << path
                             << ": the program was steered before; start from "
                                "the exported model";
-  auto info = checkProgram(*archive, Manifest(), options.operators);
+  auto runtime = TorchRuntime::load();
+  if (!runtime)
+    return error() << llvm::toString(runtime.takeError());
+  auto info = runtime->checkProgram(*archive, Manifest(), options.operators);
   if (!info)
     return emitError(where) << path << ": " << llvm::toString(info.takeError());
   modelInfo = std::move(*info);
