@@ -27,6 +27,9 @@ struct Request {
   std::vector<std::pair<std::string, double>> knobs;
   std::optional<double> temperature, topP;
   std::optional<uint64_t> seed;
+  std::optional<int64_t> topK;
+  std::optional<double> repetitionPenalty, frequencyPenalty;
+  std::optional<std::vector<std::string>> stop;
 };
 
 /// One prompt a line; empty lines are skipped, a final carriage return dropped.
@@ -34,7 +37,8 @@ std::vector<Request> parsePromptLines(llvm::StringRef text);
 
 /// JSON Lines, one object a row:
 ///   {"prompt": "…", "plan": "default", "knobs": {"faith": 2.0},
-///    "temperature": 0.7, "top_p": 0.9, "seed": 1}
+///    "temperature": 0.7, "top_p": 0.9, "seed": 1, "top_k": 40,
+///    "repetition_penalty": 1.1, "frequency_penalty": 0.5, "stop": ["\n"]}
 /// "messages": [{"role": "user", "content": "…"}] may stand for the prompt, with
 /// "tools" beside it; a content may be a list of parts, and a message have other
 /// keys that the model's template reads.
