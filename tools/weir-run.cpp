@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 //
 // Exit codes: 0 done; 1 wrong usage or input (nothing ran); 2 a failure while
-// running or writing.
+// running or writing; 3 --assert-steered, and nothing was.
 //
 //===----------------------------------------------------------------------===//
 
@@ -94,10 +94,18 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                        "a plan, or one a row; 'none' is unsteered (default: "
                        "the program's first plan)")
       ->delimiter(',');
-  steering->add_option("--knob", options.knobs, "name=number; once for each knob")
+  steering->add_option("--knob", options.knobs,
+                       "name=number, or name=number,number,… with one a row; "
+                       "once for each knob")
       ->allow_extra_args(false);
   steering->add_option("--record", options.recordFile,
                        "where the program's records go (.npz)");
+  steering->add_flag("--stats", options.stats,
+                     "how many tokens each policy edited at each site, of a "
+                     "program built with --stats; with --json in its object");
+  steering->add_flag("--assert-steered", options.assertSteered,
+                     "end with 3 if a row's plan, which has something to edit, "
+                     "edited nothing, or if no row has such a plan");
 
   auto *sampling = app.add_option_group("Sampling");
   sampling->add_option("-n,--max-new-tokens", options.maxNewTokens)
@@ -151,7 +159,8 @@ int main(int argc, char **argv) {
   app.name("weir-run");
   app.set_version_flag("--version", "weir-run " WEIR_VERSION);
   app.footer("Exit codes: 0 done, 1 wrong usage or input, 2 a failure while "
-             "running.\nSee docs/running.md.");
+             "running,\n3 --assert-steered found nothing steered.\nSee "
+             "docs/running.md.");
   weir::RunOptions options;
   addOptions(app, options);
   try {

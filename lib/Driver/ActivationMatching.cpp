@@ -50,8 +50,14 @@ static std::string below(StringRef folder, const Twine &name) {
   return path.str().str();
 }
 
-static std::string recordName(size_t index) {
+static std::string policyName(size_t index) {
   return "s" + std::to_string(index);
+}
+
+/// What the program calls the record of a policy at its site.
+static std::string recordName(size_t index, const ActivationSite &site) {
+  return policyName(index) + "." + fx::stringifySiteKind(site.kind).str() + "." +
+         std::to_string(site.layer);
 }
 
 /// A spec with the given collections and one plan: record whole sites.
@@ -73,15 +79,15 @@ makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
     // What is wrong at a site is told at the collection's place.
     Location loc = collection.getLoc();
     // Names in a spec have no dot, so these meet none of them.
-    std::string features = recordName(index) + ".features";
-    std::string policy = recordName(index) + ".policy";
+    std::string features = policyName(index) + ".features";
+    std::string policy = policyName(index) + ".policy";
     auto whole = flow::WholeSiteAttr::get(
         context, FlatSymbolRefAttr::get(collection.getSymNameAttr()), site.kind,
         site.layer);
     flow::FeaturesOp::create(builder, loc, builder.getStringAttr(features),
                              builder.getArrayAttr({whole}), UnitAttr());
     steer::PolicyOp::create(builder, loc, builder.getStringAttr(policy),
-                            steer::RecordAttr::get(context),
+                            steer::RecordAttr::get(context, /*after=*/false),
                             FlatSymbolRefAttr::get(context, features),
                             steer::LayersAttr(), steer::TokensAttr(),
                             steer::ConditionAttrInterface(),
@@ -364,7 +370,7 @@ llvm::Error Collection::openRecorder(StringRef key) {
   recorder = std::move(*opened);
   std::vector<std::string> names;
   for (size_t i = 0; i < sites.size(); ++i)
-    names.push_back(recordName(i));
+    names.push_back(recordName(i, sites[i]));
   auto made = ActivationStream::createEngine(*recorder, names);
   if (!made)
     return made.takeError();
@@ -382,7 +388,7 @@ llvm::Error Collection::save(const Coactivations::Checkpoint &state) const {
 llvm::Error Collection::stream(Coactivations::Checkpoint &state) {
   ActivationStreamOptions streamOptions;
   for (size_t i = 0; i < sites.size(); ++i)
-    streamOptions.records.push_back(recordName(i));
+    streamOptions.records.push_back(recordName(i, sites[i]));
   streamOptions.recordBytes = options.recordBytes;
   auto stream =
       ActivationStream::create(*recorder, *engine, windows, streamOptions);

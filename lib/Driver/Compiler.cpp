@@ -9,6 +9,7 @@
 #include "weir/Driver/Compiler.h"
 
 #include "ProgramSize.h"
+#include "RowCheck.h"
 
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/OutputFolder.h"
@@ -188,8 +189,11 @@ LogicalResult Compiler::steer() {
   pipeline.sites = siteMap();
   pipeline.cache = options.cache;
   pipeline.threads = options.threads;
+  pipeline.count = options.count;
   buildSteeringPipeline(passes, pipeline, matchServices());
   if (failed(passes.run(module())))
+    return failure();
+  if (failed(checkRows(module(), base, archive)))
     return failure();
   steeringReport = collectReport(module());
 
@@ -209,7 +213,24 @@ LogicalResult Compiler::steer() {
             (qualified ? specName(feature.getCollection().getValue()).str() + ":"
                        : std::string()) +
             feature.str());
+      entry.policy = entry.name.substr(0, entry.name.find('.'));
+      outputNames.push_back(entry.name);
       records.push_back(std::move(entry));
+    } else if (auto gate = dyn_cast<steer::RecordGateOp>(op)) {
+      std::string name = gate.getName().str();
+      outputNames.push_back(name);
+      records.push_back(
+          {name, output++, {"gate:" + specName(gate.getOf()).str()}, name});
+    } else if (auto count = dyn_cast<steer::CountOp>(op)) {
+      Manifest::Count entry{
+          fx::stringifySiteKind(count.getSite().getKind()).str(),
+          count.getSite().getLayer(), output++, {}};
+      for (StringRef policy : count.getColumns())
+        entry.policies.push_back(policy.str());
+      // No record is called like this: names in a spec have no slash.
+      outputNames.push_back("edited/" + std::to_string(entry.layer) + "/" +
+                            entry.site);
+      counts.push_back(std::move(entry));
     } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
       sites.push_back(
           {fx::stringifySiteKind(patch.getSite().getKind()).str(),
@@ -337,9 +358,20 @@ FailureOr<Manifest> Compiler::describe() {
   }
   if (!manifest.knobs.empty())
     manifest.inputs.push_back("knobs");
-  for (const Manifest::Record &record : records)
-    manifest.outputs.push_back(record.name);
+  llvm::append_range(manifest.outputs, outputNames);
   manifest.records = records;
+  manifest.counts = counts;
+  for (auto policy : module().getOps<steer::PolicyOp>()) {
+    Manifest::Policy entry{specName(policy.getSymName()).str(),
+                           !policy.getAction().leavesValue(),
+                           {}};
+    auto name = FlatSymbolRefAttr::get(policy.getSymNameAttr());
+    for (auto plan : module().getOps<steer::PlanOp>())
+      if (llvm::is_contained(plan.getPolicies(), name))
+        entry.plans.push_back(specName(plan.getSymName()).str());
+    if (!entry.plans.empty())
+      manifest.policies.push_back(std::move(entry));
+  }
   return manifest;
 }
 

@@ -62,7 +62,7 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
   if (!document)
     return error() << program << ": " << llvm::toString(document.takeError());
   // The order of definitions, types, payloads, the signature, and the operators.
-  if (!importPT2(**archive, &context))
+  if (!importPT2(**archive, &context, operators))
     return failure();
   json::Object result;
   result["tensors"] = tensorsOf(**archive);

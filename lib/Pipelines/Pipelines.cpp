@@ -47,7 +47,9 @@ void weir::buildSteeringPipeline(OpPassManager &passes,
   resolve.base = options.base;
   resolve.model = options.model;
   passes.addPass(flow::createFlowResolvePass(resolve));
-  passes.addPass(steer::createSteerExpandPoliciesPass());
+  steer::SteerExpandPoliciesPassOptions expandPolicies;
+  expandPolicies.count = options.count;
+  passes.addPass(steer::createSteerExpandPoliciesPass(expandPolicies));
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());

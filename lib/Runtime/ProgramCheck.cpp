@@ -84,6 +84,13 @@ Error checkOutputs(ArrayRef<ProgramInput> outputs, const Manifest &description,
       return fail("record '{0}' has {1} columns, the manifest names {2} "
                   "features",
                   record.name, columns(record.output), record.features.size());
+  for (const Manifest::Count &count : description.counts)
+    if (columns(count.output) != -1 &&
+        columns(count.output) != static_cast<int64_t>(count.policies.size()))
+      return fail("the count of {0}/{1} has {2} columns, the manifest names {3} "
+                  "policies",
+                  count.layer, count.site, columns(count.output),
+                  count.policies.size());
   return Error::success();
 }
 

@@ -163,6 +163,8 @@ void forEachLine(StringRef text, function_ref<bool(size_t, StringRef)> body) {
     StringRef line;
     std::tie(line, text) = text.split('\n');
     line.consume_back("\r");
+    if (number == 1)
+      line.consume_front("\xEF\xBB\xBF"); // a byte order mark
     if (!line.trim().empty() && !body(number, line))
       return;
   }
@@ -172,8 +174,10 @@ void forEachLine(StringRef text, function_ref<bool(size_t, StringRef)> body) {
 
 std::vector<Request> parsePromptLines(StringRef text) {
   std::vector<Request> out;
-  forEachLine(text, [&](size_t, StringRef line) {
-    out.emplace_back().prompt = line.str();
+  forEachLine(text, [&](size_t number, StringRef line) {
+    Request &request = out.emplace_back();
+    request.prompt = line.str();
+    request.line = number;
     return true;
   });
   return out;
@@ -185,6 +189,7 @@ Expected<std::vector<Request>> parseRequests(StringRef text) {
   forEachLine(text, [&](size_t number, StringRef line) {
     Expected<Request> row = parseRow(line);
     if (row) {
+      row->line = number;
       out.push_back(std::move(*row));
       return true;
     }
@@ -197,15 +202,21 @@ Expected<std::vector<Request>> parseRequests(StringRef text) {
   return out;
 }
 
-Expected<std::pair<std::string, double>> parseKnobAssignment(StringRef text) {
-  auto [name, number] = text.split('=');
-  if (name.empty() || number.empty())
+Expected<KnobAssignment> parseKnobAssignment(StringRef text) {
+  auto [name, numbers] = text.split('=');
+  if (name.empty() || numbers.empty())
     return fail("'{0}' is not of the form name=number", text);
-  double value = 0;
-  if (number.getAsDouble(value) || !std::isfinite(value))
-    return fail("knob '{0}' cannot be '{1}': a finite number is needed", name,
-                number);
-  return std::make_pair(name.str(), value);
+  KnobAssignment out{name.str(), {}};
+  SmallVector<StringRef> parts;
+  numbers.split(parts, ',');
+  for (StringRef number : parts) {
+    double value = 0;
+    if (number.getAsDouble(value) || !std::isfinite(value))
+      return fail("knob '{0}' cannot be '{1}': a finite number is needed", name,
+                  number);
+    out.second.push_back(value);
+  }
+  return out;
 }
 
 } // namespace weir

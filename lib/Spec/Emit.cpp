@@ -87,10 +87,13 @@ private:
 
   flow::FeatureAttr feature(const FeatureRef &feature) const;
   Attribute selector(const Selector &selector) const;
-  FlatSymbolRefAttr features(StringRef name, Location location,
-                             ArrayRef<Lookup::Expanded> selectors);
+  void features(StringRef name, Location location,
+                ArrayRef<Lookup::Expanded> selectors);
   FlatSymbolRefAttr selection(const Selection &selection, const Policy &policy,
                               StringRef key);
+  /// The symbol of a selection.
+  FlatSymbolRefAttr symbolOf(const Selection &selection, const Policy &policy,
+                             StringRef key) const;
   steer::ScheduleAttrInterface schedule(const Strength &strength);
   steer::ActionAttrInterface action(const Policy &policy);
   steer::LayersAttr layers(const Layers &layers) const;
@@ -199,8 +202,8 @@ Attribute Emitter::selector(const Selector &selector) const {
   llvm_unreachable("expanded, or reported as not supported");
 }
 
-FlatSymbolRefAttr Emitter::features(StringRef name, Location location,
-                                    ArrayRef<Lookup::Expanded> selectors) {
+void Emitter::features(StringRef name, Location location,
+                       ArrayRef<Lookup::Expanded> selectors) {
   SmallVector<Attribute> attributes;
   SmallVector<Location> locations = {location};
   for (const Lookup::Expanded &expanded : selectors) {
@@ -210,17 +213,26 @@ FlatSymbolRefAttr Emitter::features(StringRef name, Location location,
   flow::FeaturesOp::create(builder, FusedLoc::get(context, locations),
                            builder.getStringAttr(name),
                            builder.getArrayAttr(attributes));
-  return FlatSymbolRefAttr::get(context, name);
 }
 
 /// A named list stands for itself; anything else becomes a list of its own.
 FlatSymbolRefAttr Emitter::selection(const Selection &selection,
                                      const Policy &policy, StringRef key) {
+  FlatSymbolRefAttr name = symbolOf(selection, policy, key);
+  if (const Selector &first = selection.selectors.front();
+      selection.selectors.size() > 1 || first.kind != Selector::Kind::Named)
+    features(name.getValue(), at(selection.range), lookup.expand(selection));
+  return name;
+}
+
+FlatSymbolRefAttr Emitter::symbolOf(const Selection &selection,
+                                    const Policy &policy,
+                                    StringRef key) const {
   const Selector &first = selection.selectors.front();
   if (selection.selectors.size() == 1 && first.kind == Selector::Kind::Named)
     return symbol(lookup.features.find(first.name.value));
-  return features((policy.name.value + "." + key).str(), at(selection.range),
-                  lookup.expand(selection));
+  return FlatSymbolRefAttr::get(context,
+                                (policy.name.value + "." + key).str());
 }
 
 //===----------------------------------------------------------------------===//
@@ -266,7 +278,10 @@ steer::ActionAttrInterface Emitter::action(const Policy &policy) {
   case Action::ProjectOut:
     return steer::ProjectOutAttr::get(context);
   case Action::Record:
-    return steer::RecordAttr::get(context);
+    if (policy.gate)
+      return steer::RecordGateAttr::get(
+          context, symbol(lookup.policies.find(policy.gate->value)));
+    return steer::RecordAttr::get(context, policy.after && policy.after->value);
   case Action::Substitute:
     break;
   }
@@ -463,8 +478,9 @@ void Emitter::emitKnob(const Knob &knob) {
 }
 
 void Emitter::emitPolicy(const Policy &policy) {
-  SmallVector<Part> parts = {{"on", policy.on.range},
-                             {"do", policy.action->range}};
+  SmallVector<Part> parts = {
+      {"on", policy.gate ? policy.gate->range : policy.on.range},
+      {"do", policy.action->range}};
   if (!policy.to.selectors.empty())
     parts.push_back({"to", policy.to.range});
   if (policy.strength)
@@ -480,7 +496,13 @@ void Emitter::emitPolicy(const Policy &policy) {
   if (policy.times)
     parts.push_back({"times", policy.times->range});
 
-  FlatSymbolRefAttr on = selection(policy.on, policy, "on");
+  FlatSymbolRefAttr on;
+  if (policy.gate) {
+    const Policy &of = *lookup.policies.find(policy.gate->value);
+    on = symbolOf(of.on, of, "on");
+  } else {
+    on = selection(policy.on, policy, "on");
+  }
   steer::ActionAttrInterface action = this->action(policy);
   steer::PolicyOp::create(
       builder, at(policy.name.range, parts),

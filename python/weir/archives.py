@@ -18,13 +18,14 @@ import hashlib
 import json
 import mmap
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 from . import compiler
-from .errors import WeirError, first_line
+from .errors import WeirError, WeirWarning, first_line
 from .files import open_regular
 
 if TYPE_CHECKING:
@@ -135,12 +136,14 @@ def load(path: str | os.PathLike, **options) -> Opened:
 
 
 @contextlib.contextmanager
-def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True):
+def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True,
+            allow_operators: Sequence[str] = ()):
     """Opens an archive, an `Opened`, whose bytes other programs can be given while the block runs. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
     size    how many bytes it has to have, None for any
     verify  compare the archive's records with its own checksums where no `sha256` is given
+    allow_operators  operators that are not in the catalogue and that it may call; a warning says which it does
 
     Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
     custom objects, operators outside of ATen, or names and sizes that PyTorch would take for code.
@@ -154,10 +157,14 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
             raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")
         name = name_of(copy.handle)
         try:
-            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None)
+            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None,
+                                    allow_operator=list(allow_operators))
         except compiler.CompileError as error:
             said = str(error).removeprefix("error: ").replace(name, str(path))
             raise WeirError(f"cannot load {said}" if said.startswith(str(path)) else f"cannot load {path}: {said}") from error
+        for diagnostic in vetted["diagnostics"]:
+            if diagnostic["severity"] == "warning":
+                warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
         from torch._export.serde import schema
         from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 

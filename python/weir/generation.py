@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable, Mapping
 
 from . import sampling
 from .errors import WeirError
+from .stats import Records
 
 if TYPE_CHECKING:
     import torch
@@ -172,7 +173,8 @@ def generate(program, prompts: list[list[int]], plans: list[int], columns: list[
             text = shorter
         result.append(Generated(text, row.tokens, row.prompt, row.finish, program.plan_name(row.plan),
                                 dict(zip(program.knobs, row.knobs)), row.sampling.seed,
-                                {name: torch.cat(parts) for name, parts in row.records.items()}))
+                                Records({name: torch.cat(parts) for name, parts in row.records.items()},
+                                        program.manifest, [row.plan])))
     return result
 
 

@@ -19,16 +19,29 @@ from .errors import WeirError, first_line
 from .files import open_regular, read_text
 from .generation import Generated
 from .sampling import Sampling
+from .stats import EditStats, Records
 
 if TYPE_CHECKING:
     import tokenizers
     import torch
 
 UNSTEERED = "none"
+
+
+class _FirstPlan:
+    """What a row follows if nobody says which plan: the program's first one, as in weir-run. A program was built to be
+    steered, and one that is not would say nothing of it."""
+
+    def __repr__(self):
+        return "<the program's first plan>"
+
+
+FIRST_PLAN = _FirstPlan()
 _INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
 # What the manifest and the program's own record both say.
 _RECORD = "weir.steering.json"
-_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records")
+_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records",
+             "policies", "counts")
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +90,8 @@ class Program:
 
     plans    names, in the order of their indices
     knobs    name -> {"default", "min", "max"}
-    records  name -> the features it holds, in the order of its columns
+    records  name -> the features it holds, in the order of its columns; "gate:NAME" for the gate of a policy
+    stats    how many tokens were edited, if the program was built to count them
     info     extra/weir.json: sizes, largest batch and length, token ids, chat template
 
     Wherever a method takes rows, they are texts, or token ids in lists or a tensor; one text and one list of ids are one
@@ -94,6 +108,8 @@ class Program:
         self.plans: list[str] = manifest.get("plans", [])
         self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
                                        for knob in manifest.get("knobs", [])}
+        self.stats = EditStats(manifest)
+        self.module = self.stats.watching(module)
         self.records: dict[str, list[str]] = {record["name"]: record["features"] for record in manifest.get("records", [])}
 
     def __repr__(self):
@@ -195,6 +211,8 @@ class Program:
         return [value] * rows
 
     def _plan(self, name: str | int | None) -> int:
+        if name is FIRST_PLAN:
+            return 0 if self.plans else -1
         if name is None or name == UNSTEERED or name == -1:
             return -1
         if name in self.plans:
@@ -260,12 +278,13 @@ class Program:
             outputs = self.module(*inputs)
         return (outputs,) if isinstance(outputs, torch.Tensor) else tuple(outputs)
 
-    def __call__(self, input_ids, positions=None, *, plan=None, knobs=None, prompt_length=None) -> Output:
+    def __call__(self, input_ids, positions=None, *, plan=FIRST_PLAN, knobs=None, prompt_length=None) -> Output:
         """One forward pass over b rows; more than the program's batch are several.
 
         input_ids      texts, lists of ids (shorter ones are padded on the right), or [b, S] int64, -1 for padding
         positions      [b, S] int64, -1 for padding; by default every row starts at 0
-        plan           a plan's name or index, None for no steering; or a list of b of these
+        plan           a plan's name or index, None or "none" for no steering, or a list of b of these; if it is not
+                       given, the program's first plan, as in weir-run
         knobs          {name: value}, defaults for the rest; or a list of b of these
         prompt_length  tokens of each row that are prompt: a number or a list of b. By default the
                        tokens given here, which holds for a prompt that is passed whole; a pass that
@@ -293,9 +312,10 @@ class Program:
         # Without a copy where there is one pass.
         outputs = passes[0] if len(passes) == 1 else [torch.cat(pieces) for pieces in zip(*passes)]
         records = {record["name"]: outputs[record["output"]] for record in self.manifest.get("records", [])}
+        records = Records(records, self.manifest, plans)
         return Output(outputs[0], records, input_ids.masked_fill(positions < 0, -1), self.records)
 
-    def generate(self, prompts, *, plan=None, knobs=None, max_new_tokens: int = 128, temperature=0.0, top_p=1.0, top_k=0,
+    def generate(self, prompts, *, plan=FIRST_PLAN, knobs=None, max_new_tokens: int = 128, temperature=0.0, top_p=1.0, top_k=0,
                  repetition_penalty=1.0, frequency_penalty=0.0, stop: str | Sequence[str] = (), seed=0,
                  ignore_eos: bool = False, record: bool = False, on_token=None) -> list[Generated]:
         """Goes on with prompts, as `weir-run` does: the same tokens for the same options and seed, as far as the logits
@@ -326,7 +346,7 @@ class Program:
         return generation.generate(self, rows, plans, columns, options, max_new_tokens=max_new_tokens, stop=stop,
                                    ignore_eos=ignore_eos, record=record, on_token=on_token)
 
-    def loss(self, texts, *, plan=None, knobs=None, prompt_length=None) -> "torch.Tensor":
+    def loss(self, texts, *, plan=FIRST_PLAN, knobs=None, prompt_length=None) -> "torch.Tensor":
         """[b] float64: for each row the mean of -log p(token | tokens before it), in nats, over all tokens but the first.
         With `prompt_length`, a number or a list of b, over those behind the prompt; the program is told as well.
         """
@@ -438,11 +458,13 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     return manifest
 
 
-def load(path: str | Path, *, verify: bool = True) -> Program:
+def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str] = ()) -> Program:
     """Opens the folder that `weirc build` wrote, or an archive (.pt2): one that was only exported, or one from such a
     folder, which tells its plans, knobs and records itself.
 
-    verify   compare the program with the hash in its manifest, or an archive without one with its own checksums
+    verify           compare the program with the hash in its manifest, or an archive without one with its own checksums
+    allow_operators  operators such as "aten.fft_rfft.default" that the program may call although the catalogue lacks
+                     them: nobody checks what they do (docs/running.md)
 
     Nothing of the file runs while it is opened, whoever wrote it; see docs/untrusted.md.
     """
@@ -464,7 +486,8 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     named = manifest["program"] if verify and path.is_dir() else {}
     if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
         raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
-    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify)
+    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
+                           allow_operators=allow_operators)
     exported, info = opened.program, opened.info
     if info is None:
         raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")

@@ -90,9 +90,11 @@ def test_records_are_those_of_weir_run(folder, program):
     for index, row in enumerate(got):
         tokens = row.prompt + row.tokens
         assert want["input_ids"][index, :len(tokens)].tolist() == tokens
-        assert row.records["watch"].shape == (len(tokens), 2)
-        assert numpy.array_equal(want["watch"][index, :len(tokens)], row.records["watch"].numpy())
-    assert got[0].records["watch"].any() and not program.generate("a", max_new_tokens=1)[0].records
+        assert row.records["watch.res.1"].shape == (len(tokens), 2)
+        assert numpy.array_equal(want["watch.res.1"][index, :len(tokens)], row.records["watch.res.1"].numpy())
+    assert got[0].records["watch.res.1"].any() and not program.generate("a", max_new_tokens=1)[0].records
+    with pytest.warns(weir.errors.WeirWarning, match="no row follows a plan that records"):
+        assert not program.generate("a", plan=None, record=True, max_new_tokens=1)[0].records["watch.res.1"].any()
 
 
 @torch.no_grad()
@@ -161,12 +163,12 @@ def test_more_rows_than_the_batch_are_split(program):
     texts = ["the", "a", "in an\n", "é", "thin", "er", "t"]
     plans = ["pushed", None, "watched", "pushed", None, "pushed", "pushed"]
     whole = program(texts, plan=plans)
-    assert whole.logits.shape[0] == whole.records["watch"].shape[0] == 7
+    assert whole.logits.shape[0] == whole.records["watch.res.1"].shape[0] == 7
     for index, text in enumerate(texts):
         alone = program(text, plan=plans[index])
         length = alone.ids.shape[1]
         torch.testing.assert_close(whole.logits[index, :length], alone.logits[0], rtol=0, atol=1e-4)
-        torch.testing.assert_close(whole.feature("1/res/1")[index, :length], alone.records["watch"][0, :, 1], rtol=0, atol=1e-4)
+        torch.testing.assert_close(whole.feature("1/res/1")[index, :length], alone.records["watch.res.1"][0, :, 1], rtol=0, atol=1e-4)
     program(texts)
     with pytest.raises(weir.WeirError, match="more rows than the program keeps, so no text can go on"):
         program(torch.tensor([[5]]), torch.tensor([[3]]), prompt_length=4)
@@ -201,10 +203,10 @@ def test_losses_are_those_of_transformers(model, program):
 def test_what_a_program_and_an_output_say(program):
     assert repr(program).splitlines() == [
         "<weir.Program tiny-letters (llama, f32): 3 layers, 267 tokens in the vocabulary, up to 3 rows of 40 at once",
-        "  plans: pushed, watched", "  knobs: force = 1 (0..8)", "  records: watch (1/res/0, 1/res/1)>"]
+        "  plans: pushed, watched", "  knobs: force = 1 (0..8)", "  records: watch.res.1 (1/res/0, 1/res/1)>"]
     output = program(["the", "a"])
-    assert repr(output) == "<weir.Output: logits of 2 rows of 2 tokens, 267 each, watch (2 features)>"
-    assert output.feature("1/res/0", "watch").shape == (2, 2)
+    assert repr(output) == "<weir.Output: logits of 2 rows of 2 tokens, 267 each, watch.res.1 (2 features)>"
+    assert output.feature("1/res/0", "watch.res.1").shape == (2, 2)
     with pytest.raises(weir.WeirError, match="no record has 1/res/7; they have 1/res/0, 1/res/1"):
         output.feature("1/res/7")
 

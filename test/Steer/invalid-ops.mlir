@@ -276,6 +276,22 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 // -----
 
+fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
+  // expected-error @below {{names 1 policies for 2 edits}}
+  steer.count %f, %g as ["a"] at <res, 1> in %g : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x?x1xi1>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%g: tensor<?x?x1xi1> = #fx.input<user_input>) {
+  // expected-error @below {{counts no edit}}
+  "steer.count"(%g) <{policies = [], site = #flow.site<res, 1>}> : (tensor<?x?x1xi1>) -> ()
+  fx.return []
+}
+
+// -----
+
 fx.program @main(%s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects features, got 3 : i64}}
   steer.record %s as "r" [3] : tensor<?x?x1xf32>

@@ -138,3 +138,51 @@ fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_inpu
   } : !x
   fx.return %y : !x as [#fx.output<user_output>]
 }
+
+// A feature that a condition and a record of its site read, and that a patch
+// there edits: one read before all of them.
+// CHECK-LABEL: fx.program @across(
+// CHECK: %[[F:.*]] = steer.read %x of @d [4, 2] {{.*}} -> tensor<?x?x2xf32>
+// CHECK-NEXT: %[[C:.*]] = steer.pick %[[F]] [0] :
+// CHECK-NEXT: steer.compare %[[C]]
+// CHECK: steer.patch
+// CHECK-NOT: steer.read
+// CHECK: %[[E:.*]] = steer.pick %[[F]] [1] :
+// CHECK: steer.set_to %[[E]]
+// CHECK-NOT: steer.read
+// CHECK: fx.return
+fx.program @across(%x: !x = #fx.input<user_input>) {
+  %c = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
+  %g = steer.compare %c above 0.5 : !s -> tensor<?x?x1xi1>
+  %y = steer.patch %x at <res, 0> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [2] activation <relu> size 16 : !x -> !s
+    %v = steer.set_to %f [0.0] : !s
+    %e = steer.delta %f to %v where %g : tensor<?x?x1xi1> : !s
+    %w = steer.write %h, %e along [#flow.rows<decoder of @d[2]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  %r = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
+  steer.record %r as "r" [#flow.feature<@s, res, 0, 4>] : !s
+  fx.return %y : !x as [#fx.output<user_output>]
+}
+
+// What is read behind a patch is another value.
+// CHECK-LABEL: fx.program @behind(
+// CHECK: steer.read %{{.*}} of @d [4]
+// CHECK: steer.read %{{.*}} of @d [4]
+// CHECK-NOT: steer.pick
+// CHECK: fx.return
+fx.program @behind(%x: !x = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 0> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
+    %v = steer.set_to %f [0.0] : !s
+    %e = steer.delta %f to %v : !s
+    %w = steer.write %h, %e along [#flow.rows<decoder of @d[4]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  %r = steer.read %y of @d [4] activation <relu> size 16 : !x -> !s
+  steer.record %r as "r" [#flow.feature<@s, res, 0, 4>] : !s
+  fx.return %y : !x as [#fx.output<user_output>]
+}

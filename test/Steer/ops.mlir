@@ -77,6 +77,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     %strength = steer.strength 8.0 times %knob : !k where %any : !g -> !s
     // CHECK: steer.record %[[CLAMP]] as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %[[ALL]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
     steer.record %clamp as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %all : !g : !f
+    // CHECK: steer.count %[[DELTA]], %[[PLANS]] as ["a", "b"] at <res, 3> in %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x1x1xi1>
+    steer.count %delta, %plans as ["a", "b"] at <res, 3> in %tokens : !g : !f, !r
     // CHECK: %[[W:.*]] = steer.write %[[H]], %[[DELTA]], %[[STRENGTH]] along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x1xf32>
     %w = steer.write %h, %delta, %strength along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : !x, !f, !s
     // CHECK: %[[P:.*]] = steer.project %[[W]] out of [#flow.basis<#flow.rows<decoder of @d[1, 3]>>] where %[[PLANS]] : tensor<?x1x1xi1> : tensor<?x?x8xf32>
@@ -87,6 +89,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     steer.yield %r : !x
   } : !x
   // CHECK: } : tensor<?x?x8xf32>
+  // CHECK: steer.record_gate %[[ALL]] of @calm as "gate" where %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x1xi1>
+  steer.record_gate %all of @calm as "gate" where %tokens : !g : !g
   // CHECK: steer.patch %half at <mlp, 0> {
   %z = steer.patch %half at <mlp, 0> {
   ^bb0(%h: tensor<?x?x8xbf16>):

@@ -43,7 +43,7 @@ steer.plan @default [@quiet, @watch, @first, @second]
 // STEER-NOT: steer.read
 // STEER: %[[W:.*]] = steer.pick %[[F]] [1]
 // STEER-NOT: steer.read
-// STEER: steer.record %[[W]] as "watch"
+// STEER: steer.record %[[W]] as "watch.res.0"
 // STEER: steer.write %{{.*}} along [#flow.rows<decoder of @sae.res.0[1, 2]>, #flow.sum<[2.000000e+00, 3.000000e+00, 3.000000e+00] * #flow.concat<[#flow.rows<decoder of @sae.res.0[2]>, #flow.rows<decoder of @sae.res.0[1, 2]>]>>]
 // ATEN-LABEL: fx.program @main
 // ATEN-DAG: fx.constant #flow.rows<encoder of @sae.res.0[1, 2]> -> tensor<2x4xf32>

@@ -35,6 +35,10 @@ steer.policy @transfer #steer.transfer<@g> on @f preserve_norm
 steer.policy @project #steer.project_out on @f
 // CHECK: @record #steer.record on @f
 steer.policy @record #steer.record on @f
+// CHECK: @behind #steer.record<after = true> on @f
+steer.policy @behind #steer.record<after = true> on @f
+// CHECK: @gate #steer.record_gate<@record> on @f
+steer.policy @gate #steer.record_gate<@record> on @f
 
 // CHECK: @all #steer.ablate on @f tokens <>
 steer.policy @all #steer.ablate on @f tokens <>

@@ -39,6 +39,8 @@ struct CompilerOptions {
   int threads = 0;
   /// Features of a match that are computed and kept together.
   int64_t unitRows = 16384;
+  /// Whether the program also says which tokens it edits, for weir-run --stats.
+  bool count = false;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };
@@ -130,6 +132,8 @@ private:
   ModelInfo modelInfo;
   SteeringReport steeringReport;
   std::vector<Manifest::Record> records;
+  std::vector<Manifest::Count> counts;
+  std::vector<std::string> outputNames; ///< of both, in the program's order
   std::vector<Manifest::Site> sites;
 };
 

@@ -9,6 +9,8 @@
 #ifndef WEIR_DRIVER_VETJOB_H
 #define WEIR_DRIVER_VETJOB_H
 
+#include "weir/Operators/Operators.h"
+
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Support/LLVM.h"
 
@@ -24,6 +26,8 @@ struct VetJob {
   std::string program;
   /// Compare each record with its checksum. Reads all weights.
   bool verify = true;
+  /// What the program may call.
+  OperatorPolicy operators;
 
   /// Diagnostics say what is refused. Otherwise
   ///   "document"  the graph, as `plainModel` copies it

@@ -43,6 +43,8 @@ struct RunOptions {
   std::vector<std::string> plans;
   std::vector<std::string> knobs;
   std::string recordFile;
+  bool stats = false;         ///< tell which tokens were edited
+  bool assertSteered = false; ///< fail if a plan that edits edited none
 
   int64_t maxNewTokens = 128;
   double temperature = 0;

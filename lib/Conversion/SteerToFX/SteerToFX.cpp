@@ -431,4 +431,5 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
                LowerClampTo, LowerSum, LowerDelta, LowerStrength, LowerWrite,
                LowerProject, LowerRescale, LowerRecord>(patterns.getContext());
   populateGateToFXPatterns(patterns);
+  populateOutputToFXPatterns(patterns);
 }

@@ -9,6 +9,7 @@
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/STLExtras.h"
 
 #include <tuple>
@@ -108,9 +109,21 @@ private:
       diag.attachNote(matching.getLoc()) << "the match";
       return diag;
     }
+    constexpr size_t shown = 16;
+    std::string names;
     for (const Candidate &candidate :
-         ArrayRef(candidates).take_front(linked.getCount()))
+         ArrayRef(candidates).take_front(linked.getCount())) {
       found.push_back(candidate.feature);
+      if (found.size() <= shown)
+        names += (names.empty() ? "" : ", ") + candidate.feature.str();
+    }
+    if (found.size() > shown)
+      names += " and " + std::to_string(found.size() - shown) + " more";
+    remark::passed(loc, remark::RemarkOpts::name("FollowedFeatures")
+                            .category(getArgument()))
+        << ("the " + stringifySide(linked.getSide()) + " of " +
+            linked.getOf().str() + " are " + names)
+               .str();
     return success();
   }
 

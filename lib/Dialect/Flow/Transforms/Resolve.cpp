@@ -12,6 +12,7 @@
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -128,6 +129,10 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
         failedAny = true;
         continue;
       }
+      if (!isa<FeatureAttr>(attribute))
+        remark::passed(loc, remark::RemarkOpts::name("SelectedFeatures")
+                                .category(getArgument()))
+            << "selects " + listOf(site, indices);
       for (int64_t index : indices)
         repeats |= !resolved.insert(
             FeatureAttr::get(&getContext(), collection, site.getKind(),
@@ -140,6 +145,20 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
         ArrayAttr::get(&getContext(), resolved.getArrayRef()));
     features.setHadRepeats(repeats);
     return success();
+  }
+
+  /// "10/res/5, 10/res/9 and 62 more".
+  static std::string listOf(SiteAttr site, ArrayRef<int64_t> indices) {
+    constexpr size_t shown = 16;
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    llvm::interleaveComma(indices.take_front(shown), os, [&](int64_t index) {
+      os << site.getLayer() << "/" << fx::stringifySiteKind(site.getKind())
+         << "/" << index;
+    });
+    if (indices.size() > shown)
+      os << " and " << indices.size() - shown << " more";
+    return text;
   }
 
   /// Features that an op names by themselves, such as those of a condition.

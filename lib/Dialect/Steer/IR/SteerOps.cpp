@@ -10,6 +10,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -420,6 +421,22 @@ LogicalResult RecordOp::verify() {
     if (!isa<flow::FeatureAttr>(feature))
       return emitOpError("expects features, got ") << feature;
   return success();
+}
+
+LogicalResult CountOp::verify() {
+  if (getEdits().empty())
+    return emitOpError("counts no edit");
+  if (getPolicies().size() != getEdits().size())
+    return emitOpError("names ") << getPolicies().size() << " policies for "
+                                 << getEdits().size() << " edits";
+  return success();
+}
+
+SmallVector<StringRef> CountOp::getColumns() {
+  llvm::SetVector<StringRef> columns;
+  for (auto name : getPolicies().getAsValueRange<StringAttr>())
+    columns.insert(name);
+  return columns.takeVector();
 }
 
 //===----------------------------------------------------------------------===//

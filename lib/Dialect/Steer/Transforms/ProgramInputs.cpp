@@ -91,6 +91,15 @@ Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
   });
 }
 
+Value ProgramInputs::tokens(Location loc) {
+  auto all =
+      TokensAttr::get(builder.getContext(), TokenSet::All, {}, -1, -1, 0);
+  return once(all, [&](OpBuilder &b) -> Value {
+    return TokensOp::create(b, loc, gateType(true), positions, promptLength,
+                            all);
+  });
+}
+
 Value ProgramInputs::knob(Location loc, int64_t index) {
   return once(builder.getI64IntegerAttr(index), [&](OpBuilder &b) -> Value {
     return KnobValueOp::create(

@@ -111,8 +111,27 @@ def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
     at the site, whatever dictionaries they are of.
   }];
 }
-def Steer_RecordAttr : Steer_Action<"Record", "record", ["leavesValue"]> {
+def Steer_RecordAttr
+    : Steer_Action<"Record", "record", ["leavesValue", "readsAfterEdits"]> {
   let summary = "an extra output: the activations";
+  let description = [{
+    Those before the edits of the site that the dictionary reads, or with `after`
+    those behind all of them, which is what the rest of the model gets.
+  }];
+  let parameters = (ins DefaultValuedParameter<"bool", "false">:$after);
+  let assemblyFormat = "(`<` `after` `=` $after^ `>`)?";
+}
+def Steer_RecordGateAttr
+    : Steer_Action<"RecordGate", "record_gate",
+        ["leavesValue", "getRecordedPolicy"]> {
+  let summary = "an extra output: where another policy acts";
+  let description = [{
+    1 at the tokens at which the plan, the tokens and the condition of a policy
+    hold, else 0. It reads no feature, so that its own policy's `on` says nothing;
+    it is that of the other one.
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$policy);
+  let assemblyFormat = "`<` $policy `>`";
 }
 
 //===----------------------------------------------------------------------===//

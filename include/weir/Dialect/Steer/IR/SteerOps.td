@@ -394,6 +394,53 @@ def Steer_RecordOp : Steer_Op<"record"> {
   let hasVerifier = 1;
 }
 
+def Steer_RecordGateOp : Steer_Op<"record_gate"> {
+  let summary = "a policy's gate as an extra output of the program";
+  let description = [{
+    1 where the gate [batch, sequence, 1] of the policy `of` holds, else 0, as f32.
+    Rows outside of the record's own gate are zero.
+
+    ```mlir
+    steer.record_gate %calm of @calm as "watch" where %own : tensor<?x?x1xi1>
+        : tensor<?x?x1xi1>
+    ```
+  }];
+  let arguments = (ins Steer_Gate:$input, FlatSymbolRefAttr:$of, StrAttr:$name,
+                       Optional<Steer_Gate>:$gate);
+  let assemblyFormat = [{
+    $input `of` $of `as` $name (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+}
+
+def Steer_CountOp : Steer_Op<"count"> {
+  let summary = "which tokens policies edit, as an extra output of the program";
+  let description = [{
+    An output [batch, sequence, policies] of f32: a column for each policy, in the
+    order in which they are first named, with 1 at the tokens that it edits at
+    this site and 0 elsewhere. A token is edited where a coefficient is not zero:
+    an addition whose knob is 0 edits nothing, and neither does the ablation of
+    a feature that is off. A gate stands for an edit that has no coefficient, such
+    as a projection. `tokens` leaves out padding.
+
+    ```mlir
+    steer.count %c, %g as ["calm", "clear"] at <res, 12>
+        in %tokens : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x1x1xi1>
+    ```
+  }];
+  let arguments = (ins
+    Variadic<AnyTypeOf<[Steer_Activations, Steer_Gate]>>:$edits,
+    Steer_Gate:$tokens, StrArrayAttr:$policies, Flow_SiteAttr:$site);
+  let assemblyFormat = [{
+    $edits `as` $policies `at` $site `in` $tokens `:` type($tokens) attr-dict
+    `:` type($edits)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The policy of each column.
+    ::llvm::SmallVector<::llvm::StringRef> getColumns();
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Gates and knobs
 //===----------------------------------------------------------------------===//
