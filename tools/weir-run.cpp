@@ -62,7 +62,8 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
   text->add_option("--prompts", options.promptsFile,
                    "a batch: one prompt a line, or .jsonl with "
                    "prompt or messages, tools, plan, knobs, "
-                   "temperature, top_p and seed a row; a row's own plan wins");
+                   "temperature, top_p, top_k, repetition_penalty, "
+                   "frequency_penalty, stop and seed a row; a row's own wins");
   text->add_flag("--chat", options.chat,
                  "each prompt is a user's message of a conversation");
   text->add_option("--system", options.system,
@@ -120,6 +121,26 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                        "probability")
       ->transform(weir::numberIn<double>(0, 1))
       ->capture_default_str();
+  sampling->add_option("--top-k", options.topK,
+                       "sample from this many most likely tokens; 0 is all")
+      ->transform(weir::numberIn<int64_t>(0))
+      ->capture_default_str();
+  sampling->add_option("--repetition-penalty", options.repetitionPenalty,
+                       "above 1, tokens of the prompt and the new text are less "
+                       "likely: their logits are divided by it where they are "
+                       "above 0, and multiplied elsewhere")
+      ->transform(weir::numberIn<double>(0))
+      ->capture_default_str();
+  sampling->add_option("--frequency-penalty", options.frequencyPenalty,
+                       "taken from a token's logit for each time that it is in "
+                       "the new text")
+      ->transform(
+          weir::numberIn<double>(std::numeric_limits<double>::lowest()))
+      ->capture_default_str();
+  sampling->add_option("--stop", options.stop,
+                       "end a text where this comes, which is left out; "
+                       "repeatable")
+      ->allow_extra_args(false);
   sampling->add_option("--seed", options.seed, "row r of a batch uses seed + r")
       ->transform(weir::numberIn<uint64_t>(0))
       ->capture_default_str();

@@ -80,5 +80,17 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
                                 bytes->size()));
   }
   result["extra"] = std::move(extra);
+  json::Object texts;
+  for (StringRef name : {StringRef("extra/tokenizer.json")}) {
+    if (!llvm::is_contained((*archive)->records(), name))
+      continue;
+    llvm::Expected<ArrayRef<std::byte>> bytes = (*archive)->record(name);
+    if (!bytes)
+      return error() << llvm::toString(bytes.takeError());
+    texts[name.drop_front(StringRef("extra/").size()).str()] = json::Object{
+        {"begin", bytes->data() - (*archive)->bytes().data()},
+        {"bytes", static_cast<int64_t>(bytes->size())}};
+  }
+  result["texts"] = std::move(texts);
   return result;
 }

@@ -51,6 +51,8 @@ StringRef nameOf(FinishReason reason) {
   switch (reason) {
   case FinishReason::EndOfSequence:
     return "eos";
+  case FinishReason::Stop:
+    return "stop";
   case FinishReason::MaxNewTokens:
     return "max_new_tokens";
   case FinishReason::MaxLength:
@@ -131,10 +133,8 @@ Error Generator::check(const GenerationRow &row) const {
     if (id < 0 || id >= model.vocabularySize)
       return fail("token {0} is outside the vocabulary of {1}", id,
                   model.vocabularySize);
-  const SamplingOptions &sampling = row.sampling;
-  if (!(sampling.temperature >= 0) || !(sampling.topP > 0) ||
-      !(sampling.topP <= 1))
-    return fail("temperature has to be 0 or more and top-p in (0, 1]");
+  if (Error error = row.sampling.check())
+    return error;
   return checkSettings({0, row.plan, row.knobs});
 }
 
@@ -229,7 +229,8 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     at::Tensor last = logits.select(0, index).select(0, count - 1).contiguous();
     Expected<int64_t> token = sampleToken(
         ArrayRef(last.const_data_ptr<float>(), last.numel()),
-        row.request->sampling, row.result->tokens.size());
+        row.request->sampling, row.result->tokens.size(),
+        {row.request->prompt, row.result->tokens});
     if (!token)
       return fail("row {0}, token {1}: {2}", batch.firstRow + index,
                   row.result->tokens.size(), toString(token.takeError()));
@@ -240,6 +241,10 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     row.done = true;
     if (is_contained(batch.options->endOfSequence, *token))
       row.result->finish = FinishReason::EndOfSequence;
+    else if (batch.options->isStopped &&
+             batch.options->isStopped(batch.firstRow + index,
+                                      row.result->tokens))
+      row.result->finish = FinishReason::Stop;
     else if (static_cast<int64_t>(row.result->tokens.size()) >=
              batch.options->maxNewTokens)
       row.result->finish = FinishReason::MaxNewTokens;

@@ -13,6 +13,8 @@
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
+#include "llvm/ADT/StringSwitch.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -66,6 +68,23 @@ Error readKnobs(const json::Value &value, Request &out) {
   return Error::success();
 }
 
+/// A text, or a list of texts.
+Error readStop(const json::Value &value, Request &out) {
+  out.stop.emplace();
+  if (std::optional<StringRef> text = value.getAsString())
+    out.stop->push_back(text->str());
+  const json::Array *list = value.getAsArray();
+  if (!list && out.stop->empty())
+    return fail("\"stop\" must be a text or a list of texts");
+  for (const json::Value &element : list ? *list : json::Array()) {
+    std::optional<StringRef> text = element.getAsString();
+    if (!text)
+      return fail("\"stop\" must be a text or a list of texts");
+    out.stop->push_back(text->str());
+  }
+  return Error::success();
+}
+
 Error readKey(StringRef key, const json::Value &value, Request &out) {
   if (key == "messages")
     return checkMessages(value);
@@ -84,20 +103,33 @@ Error readKey(StringRef key, const json::Value &value, Request &out) {
       out.prompt = text->str();
     return Error::success();
   }
-  if (key == "temperature" || key == "top_p") {
-    std::optional<double> number = value.getAsNumber();
-    if (!number)
-      return fail("\"{0}\" must be a number", key);
-    (key == "top_p" ? out.topP : out.temperature) = *number;
-    return Error::success();
+  if (std::optional<double> Request::*place =
+          StringSwitch<std::optional<double> Request::*>(key)
+              .Case("temperature", &Request::temperature)
+              .Case("top_p", &Request::topP)
+              .Case("repetition_penalty", &Request::repetitionPenalty)
+              .Case("frequency_penalty", &Request::frequencyPenalty)
+              .Default(nullptr)) {
+    out.*place = value.getAsNumber();
+    return out.*place ? Error::success()
+                      : fail("\"{0}\" must be a number", key);
   }
+  if (key == "top_k") {
+    out.topK = value.getAsInteger();
+    return out.topK && *out.topK >= 0
+               ? Error::success()
+               : fail("\"top_k\" must be a non-negative integer");
+  }
+  if (key == "stop")
+    return readStop(value, out);
   if (key == "seed") {
     out.seed = value.getAsUINT64();
     return out.seed ? Error::success()
                     : fail("\"seed\" must be a non-negative integer");
   }
   return fail("\"{0}\" is not known; rows have prompt or messages, tools, plan, knobs, "
-              "temperature, top_p and seed",
+              "temperature, top_p, top_k, repetition_penalty, "
+              "frequency_penalty, stop and seed",
               key);
 }
 

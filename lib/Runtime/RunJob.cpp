@@ -14,6 +14,7 @@
 #include "weir/Runtime/EditStats.h"
 #include "weir/Runtime/Generator.h"
 #include "weir/Runtime/Requests.h"
+#include "weir/Runtime/StopStrings.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
@@ -45,6 +46,7 @@ struct Row {
   std::string text; ///< of the prompt, after the chat template
   std::string plan;
   GenerationRow generation;
+  StopStrings stops;
 };
 
 TensorView viewOf(const at::Tensor &tensor) {
@@ -83,6 +85,9 @@ private:
   Error prepareForward();
   Error runForward();
   Error runGeneration();
+  Expected<std::string> textOf(size_t index,
+                               const GeneratedRow &result) const;
+  void show(TextStream &stream, std::optional<int64_t> token);
   Error writeRecords(const Generation &generation) const;
   void printText(const Generation &generation);
   Error printJSON(const Generation &generation);
@@ -103,6 +108,8 @@ private:
   std::vector<Row> rows;
   at::Tensor ids;
   std::vector<RowSettings> settings;
+  std::string streamed; ///< text of the row that is shown as it comes
+  size_t shown = 0;     ///< bytes of it
   std::optional<EditStats> stats; ///< if they are asked for
 };
 
@@ -136,6 +143,8 @@ Error Job::checkOptions() const {
                 "file");
   if (options.topP <= 0)
     return fail("--top-p has to be above 0");
+  if (options.repetitionPenalty <= 0)
+    return fail("--repetition-penalty has to be above 0");
   auto hasExtension = [](StringRef path, StringRef extension) {
     return path.empty() || sys::path::extension(path) == extension;
   };
@@ -336,6 +345,16 @@ Error Job::prepareRow(size_t index, Row &row) const {
       request.temperature.value_or(options.temperature);
   generation.sampling.topP = request.topP.value_or(options.topP);
   generation.sampling.seed = request.seed.value_or(options.seed + index);
+  generation.sampling.topK = request.topK.value_or(options.topK);
+  generation.sampling.repetitionPenalty =
+      request.repetitionPenalty.value_or(options.repetitionPenalty);
+  generation.sampling.frequencyPenalty =
+      request.frequencyPenalty.value_or(options.frequencyPenalty);
+  Expected<StopStrings> stops =
+      StopStrings::make(request.stop.value_or(options.stop));
+  if (!stops)
+    return stops.takeError();
+  row.stops = std::move(*stops);
   return Error::success();
 }
 
@@ -506,12 +525,41 @@ Error Job::writeRecords(const Generation &generation) const {
   return writeNpz(options.recordFile, tensors);
 }
 
+/// What a row says, up to the stop string that ended it.
+Expected<std::string> Job::textOf(size_t index,
+                                  const GeneratedRow &result) const {
+  Expected<std::string> text = tokenizer->decode(result.tokens);
+  if (!text)
+    return text;
+  return rows[index].stops.before(*text).str();
+}
+
+/// Writes what a new token adds to the text, but no part of a stop string; the
+/// rest when there is no more token.
+void Job::show(TextStream &stream, std::optional<int64_t> token) {
+  if (token) {
+    Expected<std::string> text = stream.push(*token);
+    if (text)
+      streamed += *text;
+    else
+      consumeError(text.takeError());
+  } else {
+    streamed += stream.finish();
+  }
+  const StopStrings &stops = rows.front().stops;
+  StringRef text = stops.before(streamed);
+  if (token && text.size() == streamed.size())
+    text = text.drop_back(stops.undecided(text));
+  out << text.drop_front(std::min(shown, text.size()));
+  shown = std::max(shown, text.size());
+  out.flush();
+}
+
 void Job::printText(const Generation &generation) {
   for (auto [index, row] : enumerate(rows)) {
     if (rows.size() > 1)
       out << "--- " << index << " " << row.plan << "\n";
-    Expected<std::string> text =
-        tokenizer->decode(generation.rows[index].tokens);
+    Expected<std::string> text = textOf(index, generation.rows[index]);
     if (text)
       out << *text << "\n";
     else
@@ -527,7 +575,7 @@ Error Job::printJSON(const Generation &generation) {
   json::Array list;
   for (auto [index, row] : enumerate(rows)) {
     const GeneratedRow &result = generation.rows[index];
-    Expected<std::string> text = tokenizer->decode(result.tokens);
+    Expected<std::string> text = textOf(index, result);
     if (!text)
       return text.takeError();
     json::Object knobs;
@@ -586,18 +634,26 @@ Error Job::runGeneration() {
   for (const Row &row : rows)
     requests.push_back(row.generation);
 
+  if (any_of(rows, [](const Row &row) { return !row.stops.empty(); }))
+    generation.isStopped = [&](size_t index, ArrayRef<int64_t> tokens) {
+      const StopStrings &stops = rows[index].stops;
+      if (stops.empty())
+        return false;
+      Expected<std::string> text = tokenizer->decode(tokens);
+      if (!text) {
+        consumeError(text.takeError());
+        return false;
+      }
+      return stops.find(*text) != StringRef::npos;
+    };
+
   TextStream stream(*tokenizer);
   size_t tokens = 0;
   bool progress = rows.size() > 1 && !options.quiet && err.is_displayed();
   generation.onToken = [&](size_t, int64_t token) {
     ++tokens;
     if (streams()) {
-      Expected<std::string> text = stream.push(token);
-      if (text)
-        out << *text;
-      else
-        consumeError(text.takeError());
-      out.flush();
+      show(stream, token);
     } else if (progress) {
       err << "\r" << tokens << " tokens";
       err.flush();
@@ -607,8 +663,10 @@ Error Job::runGeneration() {
   Expected<Generation> result = generator.generate(requests, generation);
   if (progress)
     err << "\r";
-  if (streams())
-    out << stream.finish() << "\n";
+  if (streams()) {
+    show(stream, std::nullopt);
+    out << "\n";
+  }
   if (!result)
     return result.takeError();
   if (stats)

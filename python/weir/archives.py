@@ -38,11 +38,13 @@ class Opened:
     """program  as torch.export has it, without guards and without sample inputs
     info     extra/weir.json, None if the archive has none
     extra    the texts of the records below extra/ that Weir reads, by name
+    texts    the bytes of those that may be long, by name: tokenizer.json
     handle   a descriptor of the archive's bytes, open inside `opening` only"""
 
     program: "ExportedProgram"
     info: dict | None
     extra: dict[str, str]
+    texts: dict[str, bytes]
     handle: int
 
 
@@ -178,6 +180,7 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
         except Exception as error:  # PyTorch has no common base for what a graph that does not fit raises
             raise WeirError(f"cannot load {path}: {first_line(error)}") from error
         _check_targets(program)
-        yield Opened(program, info, vetted["extra"], copy.handle)
+        texts = {key: copy.bytes[place["begin"]:place["begin"] + place["bytes"]] for key, place in vetted["texts"].items()}
+        yield Opened(program, info, vetted["extra"], texts, copy.handle)
     finally:
         copy.close()

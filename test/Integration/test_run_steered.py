@@ -198,6 +198,8 @@ def test_one_file_of_the_folder_is_opened_with_its_manifest(folder):
     (("-p", "b", "--chat-template", "short"), "--chat-template needs --chat"),
     (("-p", "b", "--chat", "--continue"), "--continue needs --prompts with a .jsonl file"),
     (("-p", "b", "--temperature", "1", "--top-p", "0"), "--top-p has to be above 0"),
+    (("-p", "b", "--repetition-penalty", "0"), "--repetition-penalty has to be above 0"),
+    (("-p", "b", "--stop", ""), "row 0: a stop string has at least one character"),
 ])
 def test_bad_input(folder, options, reason):
     assert reason in run(folder, *options, code=1).stderr

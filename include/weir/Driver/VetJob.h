@@ -37,6 +37,8 @@ struct VetJob {
   ///               in the file the record lies that holds it}
   ///   "extra"     by name: the texts of weir.json and of the record of what was
   ///               steered, as far as they are there
+  ///   "texts"     by name: where in the file tokenizer.json lies ("begin" and
+  ///               "bytes"), if it is there; it may be long
   ///   "operators" by name: how often the graph calls it
   mlir::FailureOr<llvm::json::Object> run(mlir::MLIRContext &context) const;
 };

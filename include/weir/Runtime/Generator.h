@@ -39,13 +39,16 @@ struct GenerationRow {
   SamplingOptions sampling;
 };
 
-enum class FinishReason { EndOfSequence, MaxNewTokens, MaxLength };
+enum class FinishReason { EndOfSequence, Stop, MaxNewTokens, MaxLength };
 llvm::StringRef nameOf(FinishReason reason);
 
 struct GenerationOptions {
   int64_t maxNewTokens = 128;
   /// Ids after which a row is done; the id itself is its last token.
   std::vector<int64_t> endOfSequence;
+  /// Asked after each new token, if it is set, with all new tokens of a row;
+  /// true ends the row.
+  std::function<bool(size_t row, llvm::ArrayRef<int64_t> tokens)> isStopped;
   /// Keep the program's records. The last token of a row is then fed as well, so
   /// that prompt and generated tokens all have values.
   bool record = false;

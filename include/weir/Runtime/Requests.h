@@ -27,6 +27,9 @@ struct Request {
   std::vector<std::pair<std::string, double>> knobs;
   std::optional<double> temperature, topP;
   std::optional<uint64_t> seed;
+  std::optional<int64_t> topK;
+  std::optional<double> repetitionPenalty, frequencyPenalty;
+  std::optional<std::vector<std::string>> stop;
   size_t line = 0; ///< of its file, from 1; 0 for a prompt of the command line
 };
 
@@ -36,7 +39,8 @@ std::vector<Request> parsePromptLines(llvm::StringRef text);
 
 /// JSON Lines, one object a row:
 ///   {"prompt": "…", "plan": "default", "knobs": {"faith": 2.0},
-///    "temperature": 0.7, "top_p": 0.9, "seed": 1}
+///    "temperature": 0.7, "top_p": 0.9, "seed": 1, "top_k": 40,
+///    "repetition_penalty": 1.1, "frequency_penalty": 0.5, "stop": ["\n"]}
 /// "messages": [{"role": "user", "content": "…"}] may stand for the prompt, with
 /// "tools" beside it; a content may be a list of parts, and a message have other
 /// keys that the model's template reads.

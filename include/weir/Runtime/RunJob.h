@@ -50,6 +50,10 @@ struct RunOptions {
   double temperature = 0;
   double topP = 1;
   uint64_t seed = 0;
+  int64_t topK = 0;
+  double repetitionPenalty = 1;
+  double frequencyPenalty = 0;
+  std::vector<std::string> stop;
   bool ignoreEndOfSequence = false;
 
   bool json = false;

@@ -63,6 +63,24 @@ TEST(Requests, JsonLines) {
   EXPECT_EQ(rows[1].topP, 0.9);
 }
 
+TEST(Requests, SamplingByRow) {
+  auto rows = valueOf(parseRequests(
+      R"({"prompt": "a", "top_k": 3, "repetition_penalty": 1.5, "frequency_penalty": -1, "stop": "x"})"
+      "\n"
+      R"({"prompt": "a", "stop": ["x", "\n"]})"));
+  EXPECT_EQ(rows[0].topK, 3);
+  EXPECT_EQ(rows[0].repetitionPenalty, 1.5);
+  EXPECT_EQ(rows[0].frequencyPenalty, -1);
+  EXPECT_EQ(rows[0].stop, std::vector<std::string>{"x"});
+  EXPECT_EQ(rows[1].stop, (std::vector<std::string>{"x", "\n"}));
+  EXPECT_FALSE(rows[1].topK.has_value());
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "top_k": 1.5})"), "\"top_k\" must be");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "top_k": -1})"), "\"top_k\" must be");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "frequency_penalty": "1"})"), "must be a number");
+  for (const char *bad : {R"({"prompt": "a", "stop": 1})", R"({"prompt": "a", "stop": ["a", 1]})"})
+    EXPECT_ERROR(parseRequests(bad), "\"stop\" must be a text or a list of texts");
+}
+
 TEST(Requests, ErrorsNameTheLine) {
   EXPECT_ERROR(parseRequests("{\"prompt\": \"a\"}\n{"), "line 2: ");
   EXPECT_ERROR(parseRequests("[1]"), "line 1: a row is a JSON object");
