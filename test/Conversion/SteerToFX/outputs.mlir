@@ -13,7 +13,7 @@
 
 // CHECK-LABEL: fx.program @gate(
 // CHECK: %[[A:.*]] = fx.call pure @aten.logical_and.default(self: %g, other: %o)
-// CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.to.dtype(self: %[[A]], dtype: f32)
+// CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.to.dtype(self: %[[A]], dtype: dtype<f32>)
 // CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
 fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>, %o: !g = #fx.input<user_input>) {
   steer.record_gate %g of @calm as "gate" where %o : !g : !g
@@ -28,9 +28,9 @@ fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>,
 // CHECK-NEXT: %[[C:.*]] = fx.call pure @aten.ne.Scalar(self: %k, other: 0.000000e+00) : (tensor<?x1x1xf32>) -> tensor<?x1x1xi1>
 // CHECK-NEXT: %[[D:.*]] = fx.call pure @aten.logical_or.default(self: %[[B]], other: %[[C]])
 // CHECK-NEXT: %[[E:.*]] = fx.call pure @aten.logical_and.default(self: %[[D]], other: %t)
-// CHECK-NEXT: %[[P:.*]] = fx.call pure @aten.to.dtype(self: %[[E]], dtype: f32)
+// CHECK-NEXT: %[[P:.*]] = fx.call pure @aten.to.dtype(self: %[[E]], dtype: dtype<f32>)
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.logical_and.default(self: %r, other: %t) : (tensor<?x1x1xi1>, tensor<?x?x1xi1>) -> tensor<?x?x1xi1>
-// CHECK-NEXT: %[[Q:.*]] = fx.call pure @aten.to.dtype(self: %[[F]], dtype: f32)
+// CHECK-NEXT: %[[Q:.*]] = fx.call pure @aten.to.dtype(self: %[[F]], dtype: dtype<f32>)
 // CHECK-NEXT: %[[H:.*]] = fx.call pure @aten.cat.default(tensors: [%[[P]], %[[Q]]], dim: -1) : (tensor<?x?x1xf32>, tensor<?x?x1xf32>) -> tensor<?x?x2xf32>
 // CHECK-NEXT: fx.return %x, %[[H]]
 fx.program @count(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %k: !k = #fx.input<user_input>, %r: !r = #fx.input<user_input>, %t: !g = #fx.input<user_input>) {
