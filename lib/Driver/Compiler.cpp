@@ -192,30 +192,6 @@ LogicalResult Compiler::steer() {
   if (failed(passes.run(module())))
     return failure();
   steeringReport = collectReport(module());
-
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  int64_t output = program.getReturn().getValues().size();
-  // As a spec writes them: with several collections, each feature names its own.
-  bool qualified =
-      llvm::range_size(module().getOps<flow::CollectionOp>()) > 1;
-  program.walk([&](Operation *op) {
-    if (auto record = dyn_cast<steer::RecordOp>(op)) {
-      Manifest::Record entry;
-      entry.name = record.getName().str();
-      entry.output = output++;
-      for (auto feature :
-           record.getFeatures().getAsRange<flow::FeatureAttr>())
-        entry.features.push_back(
-            (qualified ? specName(feature.getCollection().getValue()).str() + ":"
-                       : std::string()) +
-            feature.str());
-      records.push_back(std::move(entry));
-    } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
-      sites.push_back(
-          {fx::stringifySiteKind(patch.getSite().getKind()).str(),
-           patch.getSite().getLayer()});
-    }
-  });
   return success();
 }
 
@@ -299,8 +275,48 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
   return hash(*manifest.aot);
 }
 
+/// What the program takes and gives, and where it was edited: all of it stands
+/// in the program.
+static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) {
+  if (program.getEdited())
+    for (auto site : program.getEdited()->getAsRange<fx::EditedAttr>())
+      manifest.sites.push_back(
+          {fx::stringifySiteKind(site.getKind()).str(), site.getLayer()});
+  manifest.inputs.clear();
+  for (fx::InputRole role : program.getInputRoles())
+    manifest.inputs.push_back(fx::stringifyInputRole(role).str());
+
+  // As a spec writes them: with several collections, each feature names its own.
+  auto module = program->getParentOfType<ModuleOp>();
+  bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
+  manifest.outputs.clear();
+  for (auto [index, output] : llvm::enumerate(program.getUserOutputs())) {
+    auto record = dyn_cast_if_present<fx::RecordAttr>(output.getRole());
+    if (!record && !isa_and_present<fx::LogitsAttr>(output.getRole()))
+      return program.emitError()
+             << "output " << index
+             << " of the program is neither the logits nor a record";
+    manifest.outputs.push_back(record ? record.getName().str() : "logits");
+    if (!record)
+      continue;
+    Manifest::Record entry;
+    entry.name = record.getName().str();
+    entry.output = index;
+    for (auto feature : record.getColumns().getAsRange<flow::FeatureAttr>())
+      entry.features.push_back(
+          (qualified ? specName(feature.getCollection().getValue()).str() + ":"
+                     : std::string()) +
+          feature.str());
+    manifest.records.push_back(std::move(entry));
+  }
+  return success();
+}
+
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
+  if (failed(describeProgram(
+          module().lookupSymbol<fx::ProgramOp>(programSymbol), manifest)))
+    return failure();
   if (sourceMgr.getNumBuffers() != 0)
     manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
   auto graph = graphHash(*archive);
@@ -320,9 +336,6 @@ FailureOr<Manifest> Compiler::describe() {
       return error() << llvm::toString(digest.takeError());
     manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
   }
-  manifest.sites = sites;
-  manifest.inputs.push_back("prompt_length");
-  manifest.inputs.push_back("plan");
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
   // A knob without a range takes any number of the input's type.
@@ -335,11 +348,6 @@ FailureOr<Manifest> Compiler::describe() {
     entry.max = knob.getMax() ? knob.getMax()->convertToDouble() : widest;
     manifest.knobs.push_back(std::move(entry));
   }
-  if (!manifest.knobs.empty())
-    manifest.inputs.push_back("knobs");
-  for (const Manifest::Record &record : records)
-    manifest.outputs.push_back(record.name);
-  manifest.records = records;
   return manifest;
 }
 

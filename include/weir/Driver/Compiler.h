@@ -129,8 +129,6 @@ private:
   std::shared_ptr<Archive> archive;
   ModelInfo modelInfo;
   SteeringReport steeringReport;
-  std::vector<Manifest::Record> records;
-  std::vector<Manifest::Site> sites;
 };
 
 /// Registers everything a compilation needs in a context.

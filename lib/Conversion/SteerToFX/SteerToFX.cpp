@@ -351,7 +351,10 @@ struct LowerRecord : OpConversionPattern<RecordOp> {
     AtenBuilder aten(rewriter, op.getLoc());
     Value kept = aten.keepWhere(adaptor.getGate(), adaptor.getInput());
     auto program = op->getParentOfType<fx::ProgramOp>();
-    rewriter.modifyOpInPlace(program, [&] { program.addUserOutput(kept); });
+    auto role = fx::RecordAttr::get(op.getContext(), op.getNameAttr(),
+                                    op.getFeaturesAttr());
+    rewriter.modifyOpInPlace(program,
+                             [&] { program.addUserOutput(kept, role); });
     rewriter.eraseOp(op);
     return success();
   }
@@ -418,6 +421,7 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
       Value result = patch.getYield().getValue();
       for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
         op.moveBefore(patch);
+      program.addEdited(patch.getSite().getKind(), patch.getSite().getLayer());
       patch.getResult().replaceAllUsesWith(result);
       patch.erase();
     }

@@ -123,7 +123,7 @@ def Steer_PlanOp : Steer_Op<"plan", [Symbol]> {
 //===----------------------------------------------------------------------===//
 
 def Steer_PatchOp : Steer_Op<"patch", [
-    SingleBlock, AllTypesMatch<["input", "result"]>]> {
+    SingleBlock, RecursiveMemoryEffects, AllTypesMatch<["input", "result"]>]> {
   let summary = "the new value of a site";
   let description = [{
     The region computes the site's new value from its value, which is the block
