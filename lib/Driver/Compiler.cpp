@@ -201,47 +201,6 @@ LogicalResult Compiler::steer() {
   if (failed(checkRows(module(), base, archive)))
     return failure();
   steeringReport = collectReport(module());
-
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  int64_t output = program.getReturn().getValues().size();
-  // As a spec writes them: with several collections, each feature names its own.
-  bool qualified =
-      llvm::range_size(module().getOps<flow::CollectionOp>()) > 1;
-  program.walk([&](Operation *op) {
-    if (auto record = dyn_cast<steer::RecordOp>(op)) {
-      Manifest::Record entry;
-      entry.name = record.getName().str();
-      entry.output = output++;
-      for (auto feature :
-           record.getFeatures().getAsRange<flow::FeatureAttr>())
-        entry.features.push_back(
-            (qualified ? specName(feature.getCollection().getValue()).str() + ":"
-                       : std::string()) +
-            feature.str());
-      entry.policy = entry.name.substr(0, entry.name.find('.'));
-      outputNames.push_back(entry.name);
-      records.push_back(std::move(entry));
-    } else if (auto gate = dyn_cast<steer::RecordGateOp>(op)) {
-      std::string name = gate.getName().str();
-      outputNames.push_back(name);
-      records.push_back(
-          {name, output++, {"gate:" + specName(gate.getOf()).str()}, name});
-    } else if (auto count = dyn_cast<steer::CountOp>(op)) {
-      Manifest::Count entry{
-          fx::stringifySiteKind(count.getSite().getKind()).str(),
-          count.getSite().getLayer(), output++, {}};
-      for (StringRef policy : count.getColumns())
-        entry.policies.push_back(policy.str());
-      // No record is called like this: names in a spec have no slash.
-      outputNames.push_back("edited/" + std::to_string(entry.layer) + "/" +
-                            entry.site);
-      counts.push_back(std::move(entry));
-    } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
-      sites.push_back(
-          {fx::stringifySiteKind(patch.getSite().getKind()).str(),
-           patch.getSite().getLayer()});
-    }
-  });
   return success();
 }
 
@@ -355,8 +314,64 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
   return hash(*manifest.aot);
 }
 
+/// What the program takes and gives, and where it was edited: all of it stands
+/// in the program.
+static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) {
+  if (program.getEdited())
+    for (auto site : program.getEdited()->getAsRange<fx::EditedAttr>())
+      manifest.sites.push_back(
+          {fx::stringifySiteKind(site.getKind()).str(), site.getLayer()});
+  manifest.inputs.clear();
+  for (fx::InputRole role : program.getInputRoles())
+    manifest.inputs.push_back(fx::stringifyInputRole(role).str());
+
+  // As a spec writes them: with several collections, each feature names its own.
+  auto module = program->getParentOfType<ModuleOp>();
+  bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
+  manifest.outputs.clear();
+  for (auto [index, output] : llvm::enumerate(program.getUserOutputs())) {
+    Attribute role = output.getRole();
+    if (isa_and_present<fx::LogitsAttr>(role)) {
+      manifest.outputs.push_back("logits");
+    } else if (auto record = dyn_cast_if_present<fx::RecordAttr>(role)) {
+      Manifest::Record entry;
+      entry.name = record.getName().str();
+      entry.output = index;
+      for (Attribute column : record.getColumns())
+        if (auto gate = dyn_cast<FlatSymbolRefAttr>(column))
+          entry.features.push_back("gate:" + specName(gate.getValue()).str());
+        else if (auto feature = cast<flow::FeatureAttr>(column))
+          entry.features.push_back(
+              (qualified ? specName(feature.getCollection().getValue()).str() +
+                               ":"
+                         : std::string()) +
+              feature.str());
+      entry.policy = entry.name.substr(0, entry.name.find('.'));
+      manifest.outputs.push_back(entry.name);
+      manifest.records.push_back(std::move(entry));
+    } else if (auto count = dyn_cast_if_present<fx::CountAttr>(role)) {
+      Manifest::Count entry{fx::stringifySiteKind(count.getKind()).str(),
+                            count.getLayer(), static_cast<int64_t>(index), {}};
+      for (StringRef policy : count.getPolicies().getAsValueRange<StringAttr>())
+        entry.policies.push_back(policy.str());
+      // No record is called like this: names in a spec have no slash.
+      manifest.outputs.push_back("edited/" + std::to_string(entry.layer) + "/" +
+                                 entry.site);
+      manifest.counts.push_back(std::move(entry));
+    } else {
+      return program.emitError()
+             << "output " << index
+             << " of the program is neither the logits nor a record";
+    }
+  }
+  return success();
+}
+
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
+  if (failed(describeProgram(
+          module().lookupSymbol<fx::ProgramOp>(programSymbol), manifest)))
+    return failure();
   if (sourceMgr.getNumBuffers() != 0)
     manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
   auto graph = graphHash(*archive);
@@ -376,9 +391,6 @@ FailureOr<Manifest> Compiler::describe() {
       return error() << llvm::toString(digest.takeError());
     manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
   }
-  manifest.sites = sites;
-  manifest.inputs.push_back("prompt_length");
-  manifest.inputs.push_back("plan");
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
   // A knob without a range takes any number of the input's type.
@@ -391,11 +403,6 @@ FailureOr<Manifest> Compiler::describe() {
     entry.max = knob.getMax() ? knob.getMax()->convertToDouble() : widest;
     manifest.knobs.push_back(std::move(entry));
   }
-  if (!manifest.knobs.empty())
-    manifest.inputs.push_back("knobs");
-  llvm::append_range(manifest.outputs, outputNames);
-  manifest.records = records;
-  manifest.counts = counts;
   llvm::DenseMap<Attribute, std::vector<std::string>> plansOf;
   for (auto plan : module().getOps<steer::PlanOp>())
     for (Attribute policy : plan.getPolicies())

@@ -84,6 +84,7 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
   program.addPass(fx::createFXStripSites());
   program.addPass(createCSEPass());
   program.addPass(createCanonicalizerPass());
+  program.addPass(fx::createFXDCE());
 }
 
 void weir::registerPipelines() {

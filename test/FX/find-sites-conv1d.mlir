@@ -20,7 +20,7 @@
 #transformer_h_0_mlp_c_proj = #fx.stack<"k." "" : "Model", "k.transformer.h.0.mlp.c_proj" "transformer.h.0.mlp.c_proj" : "c_proj">
 
 // CHECK-LABEL: fx.program @main
-// CHECK: weights = {layers = [{down = #fx.weight<"model"::"down">, transposed, up = #fx.weight<"model"::"up">}]}
+// CHECK: weights = #fx.weights<layers = [<up = <"model"::"up">, down = <"model"::"down">, in_out>]>
 fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %up: !w = #fx.input<parameter "model"::"up">,
                  %down: !w = #fx.input<parameter "model"::"down">,

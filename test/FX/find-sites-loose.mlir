@@ -23,7 +23,7 @@
 #last = #fx.stack<"k." "" : "Model", "k.model.layers.0.mlp.last" "model.layers.0.mlp.last" : "last">
 
 // The product that holds gate and neurons is neither.
-// CHECK: weights = {layers = [{down = #fx.weight<"model"::"last">}], unembedding = #fx.weight<"model"::"embed">}
+// CHECK: weights = #fx.weights<unembedding = <"model"::"embed">, layers = [<down = <"model"::"last">>]>
 fx.program @main(
     %embed: !w = #fx.input<parameter "model"::"embed">,
     %o: !w = #fx.input<parameter "model"::"o">,

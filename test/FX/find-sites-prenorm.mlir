@@ -36,7 +36,7 @@
 #wrap_model_layers_1_dropout = #fx.stack<"k." "" : "Model", "k.wrap.model.layers.1.dropout" "wrap.model.layers.1.dropout" : "dropout">
 
 // CHECK-LABEL: fx.program @main
-// CHECK: weights = {layers = [{down = #fx.weight<"model"::"down.0">, gate = #fx.weight<"model"::"gate.0">, up = #fx.weight<"model"::"up.0">}, {down = #fx.weight<"model"::"down.1">, gate = #fx.weight<"model"::"gate.1">, up = #fx.weight<"model"::"up.1">}], unembedding = #fx.weight<"model"::"embed">}
+// CHECK: weights = #fx.weights<unembedding = <"model"::"embed">, layers = [<up = <"model"::"up.0">, gate = <"model"::"gate.0">, down = <"model"::"down.0">>, <up = <"model"::"up.1">, gate = <"model"::"gate.1">, down = <"model"::"down.1">>]>
 fx.program @main(
     %embed: !w = #fx.input<parameter "model"::"embed">,
     %o0: !w = #fx.input<parameter "model"::"o.0">,

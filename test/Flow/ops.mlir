@@ -23,8 +23,8 @@ flow.collection @words <unembedding> sites [#fx.site_kind<res>] layers 0 to 29
 
 // CHECK: flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12> features 1536 width 576 activation <jumprelu>{{$}}
 flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12> features 1536 width 576 activation <jumprelu>
-// CHECK: flow.dictionary @sae.mlp.12 {{.*}} activation <topk, 32> normalization <constant_norm> hash "9f"
-flow.dictionary @sae.mlp.12 of @sae at <mlp, 12> reads <mlp, 12> features 1536 width 576 activation <topk, 32> normalization <constant_norm> hash "9f"
+// CHECK: flow.dictionary @sae.mlp.12 {{.*}} activation <topk, 32> normalization <constant_norm>
+flow.dictionary @sae.mlp.12 of @sae at <mlp, 12> reads <mlp, 12> features 1536 width 576 activation <topk, 32> normalization <constant_norm>
 // CHECK: flow.dictionary @sae.res.13 {{.*}} activation <gated> normalization <layer_norm>
 flow.dictionary @sae.res.13 of @sae at <res, 13> reads <res, 13> features 1536 width 576 activation <gated> normalization <layer_norm>
 // CHECK: flow.dictionary @sae.res.14 {{.*}} activation <relu>

@@ -6,9 +6,9 @@
 
 // Gates and knobs are made once, at the top, whoever uses them.
 // CHECK-LABEL: fx.program @main
-// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %knobs: tensor<?x2xf32> = #fx.input<user_input>) {
+// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input, role = prompt_length>,
+// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input, role = plan>,
+// CHECK-NEXT: %knobs: tensor<?x2xf32> = #fx.input<user_input, role = knobs>) {
 // CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0, 1] : tensor<?xi64>
 // CHECK-NEXT: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = last>
 // CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>

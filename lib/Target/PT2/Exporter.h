@@ -79,8 +79,7 @@ private:
 
   llvm::json::Array inputs, inputSpecs, outputs, outputSpecs, nodes;
   llvm::json::Object tensorValues, symIntValues, symFloatValues, symBoolValues;
-  llvm::json::Object constantInputs;     ///< placeholder names to specs
-  llvm::json::Array constantArguments;   ///< their placeholders
+  llvm::json::Array constantArguments; ///< placeholders of constants
   llvm::json::Array constantSpecs;
   std::string rootStack; ///< of calls that have no module stack
 };

@@ -96,7 +96,7 @@ fx.program @rescale_always(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<us
 // An output after those that the program has.
 // CHECK-LABEL: fx.program @record(
 // CHECK: %[[A:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %f, other: 0.000000e+00)
-// CHECK-NEXT: fx.return %x, %[[A]], %s : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
+// CHECK-NEXT: fx.return %x, %[[A]], %s : {{.*}} as [#fx.output<user_output>, #fx.output<user_output, role = #fx.record<"first", [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>]>>, #fx.output<user_output, role = #fx.record<"second", [#flow.feature<@sae, res, 0, 1>]>>]
 fx.program @record(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %s: !s = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
   steer.record %f as "first" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] where %g : !g : !f
   steer.record %s as "second" [#flow.feature<@sae, res, 0, 1>] : !s

@@ -108,13 +108,11 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     I64Attr:$width,
     Flow_ActivationAttr:$activation,
     DefaultValuedAttr<Flow_NormalizationAttr,
-        "::weir::flow::Normalization::None">:$normalization,
-    OptionalAttr<StrAttr>:$hash);
+        "::weir::flow::Normalization::None">:$normalization);
   let assemblyFormat = [{
     $sym_name `of` $collection `at` $site `reads` $reads
     `features` $features `width` $width
-    `activation` $activation (`normalization` $normalization^)?
-    (`hash` $hash^)? attr-dict
+    `activation` $activation (`normalization` $normalization^)? attr-dict
   }];
   let hasVerifier = 1;
 }
