@@ -270,7 +270,7 @@ fx.program @main(%double: tensor<?x?x8xf64> = #fx.input<user_input>) {
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{names 1 features for 2 columns}}
-  steer.record %f as "r" [#flow.feature<@sae, res, 1, 4>] : tensor<?x?x2xf32>
+  steer.record %f as "r" [#flow.feature<@sae:1/res/4>] : tensor<?x?x2xf32>
   fx.return []
 }
 

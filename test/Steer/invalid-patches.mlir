@@ -6,7 +6,7 @@
 
 // A read after a write.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -21,7 +21,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A read after a project.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %w = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -36,7 +36,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A read after a rescale.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %w = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -51,7 +51,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A write after a projection.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %p = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -66,7 +66,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A write after a norm.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -81,7 +81,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A projection after a norm.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -96,7 +96,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two norms.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
@@ -110,7 +110,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two writes.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %p = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -125,7 +125,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Several projections are fine.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -141,7 +141,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two edits of feature 2, without gates.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -163,7 +163,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
   %j = steer.in_plans %plan [1, 2] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -185,7 +185,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
   %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -205,7 +205,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0] : tensor<?xi64> -> tensor<?x1x1xi1>
   %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -228,7 +228,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 2] : tensor<?xi64> -> tensor<?x1x1xi1>
   %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -250,7 +250,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 
 // The same index of another dictionary: fine.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %e = steer.read %h of @other [2, 4] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
@@ -268,7 +268,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Columns are followed to their features.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
@@ -288,7 +288,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // One edit with a feature in two columns.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [2, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
@@ -304,7 +304,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects one block argument of the site's type}}
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0:
     steer.yield %x : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
@@ -315,7 +315,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %z: tensor<?x?x4xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects to yield a value of the site's type}}
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     steer.yield %z : tensor<?x?x4xf32>
   } : tensor<?x?x8xf32>

@@ -21,12 +21,12 @@
 // CHECK: steer.record %[[A]] as "a"
 // CHECK: steer.record %[[B]] as "b"
 fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.read %h of @d [4, 2] activation <relu> size 16 : !x -> !f
     %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x -> !f
-    steer.record %a as "a" [#flow.feature<@s, res, 0, 4>, #flow.feature<@s, res, 0, 2>] : !f
-    steer.record %b as "b" [#flow.feature<@s, res, 0, 7>, #flow.feature<@s, res, 0, 4>] : !f
+    steer.record %a as "a" [#flow.feature<@s:0/res/4>, #flow.feature<@s:0/res/2>] : !f
+    steer.record %b as "b" [#flow.feature<@s:0/res/7>, #flow.feature<@s:0/res/4>] : !f
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[4, 2]>] : !x, !f
     steer.yield %w : !x
   } : !x
@@ -41,7 +41,7 @@ fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 // CHECK-NOT: steer.pick
 // CHECK: fx.return
 fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
     %b = steer.read %h of @e [4] activation <relu> size 16 : !x -> !s
@@ -59,7 +59,7 @@ fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_
 // CHECK-NEXT: steer.write %{{.*}}, %[[S]] along [#flow.sum<[8.000000e+00, 6.000000e+00, -3.000000e+00, 5.000000e-01] * #flow.concat<[#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2, 3]>, #flow.rows<unit_decoder of @d[4]>]>>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>
 // CHECK: fx.return
 fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 times %k : !k where %g : !r -> !k
     %b = steer.strength 3.0 times %k : !k where %g : !r -> !k
@@ -78,7 +78,7 @@ fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_in
 // CHECK: steer.strength 4.000000e+00 -> tensor<?x1x1xf32>
 // CHECK: steer.write %{{.*}}, %[[A]], %[[B]], %[[C]], %{{.*}} along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>]
 fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 where %g : !r -> !k
     %b = steer.strength 3.0 where %o : !r -> !k
@@ -96,7 +96,7 @@ fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<u
 // CHECK: %[[S:.*]] = steer.strength 1.000000e+00 where %g
 // CHECK: steer.write %{{.*}}, %[[S]], %[[D]] along [#flow.sum<[8.000000e+00, 3.000000e+00] * #flow.concat<[#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>]>>, #flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>, tensor<?x?x1xf32>
 fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 where %g : !r -> !k
     %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
@@ -115,7 +115,7 @@ fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user
 // CHECK: %[[S:.*]] = steer.strength 3.000000e+00 where %g
 // CHECK: steer.write %{{.*}}, %[[S]] along [#flow.rows<decoder of @d[2]>] :
 fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 0.0 where %o : !r -> !k
     %b = steer.strength 3.0 where %g : !r -> !k
@@ -130,7 +130,7 @@ fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 // CHECK-NOT: steer.
 // CHECK: fx.return %x :
 fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 0.0 where %o : !r -> !k
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[1]>] : !x, !k

@@ -47,9 +47,9 @@ fx.program @main(%x: !x = #fx.input<user_input>,
   %any = steer.any %all, %tokens : !g, !g -> !g
   // CHECK: %[[KNOB:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32> -> tensor<?x1x1xf32>
   %knob = steer.knob_value %knobs 1 : tensor<?x2xf32> -> !k
-  // CHECK: steer.patch %x at <res, 3> {
+  // CHECK: steer.patch %x at <3/res> {
   // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor<?x?x8xf32>):
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: !x):
     // CHECK: %[[F:.*]] = steer.read %[[H]] of @d [4, 2] activation <jumprelu> normalization <layer_norm> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
     %f = steer.read %h of @d [4, 2] activation <jumprelu> normalization <layer_norm> size 16 : !x -> !f
@@ -75,8 +75,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     %bare = steer.delta %n to %pick : !s
     // CHECK: %[[STRENGTH:.*]] = steer.strength 8.000000e+00 times %[[KNOB]] : tensor<?x1x1xf32> where %[[ANY]] : tensor<?x?x1xi1> -> tensor<?x?x1xf32>
     %strength = steer.strength 8.0 times %knob : !k where %any : !g -> !s
-    // CHECK: steer.record %[[CLAMP]] as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %[[ALL]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
-    steer.record %clamp as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %all : !g : !f
+    // CHECK: steer.record %[[CLAMP]] as "name" [#flow.feature<@sae:3/res/4>, #flow.feature<@sae:3/res/2>] where %[[ALL]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
+    steer.record %clamp as "name" [#flow.feature<@sae:3/res/4>, #flow.feature<@sae:3/res/2>] where %all : !g : !f
     // CHECK: %[[W:.*]] = steer.write %[[H]], %[[DELTA]], %[[STRENGTH]] along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x1xf32>
     %w = steer.write %h, %delta, %strength along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : !x, !f, !s
     // CHECK: %[[P:.*]] = steer.project %[[W]] out of [#flow.basis<#flow.rows<decoder of @d[1, 3]>>] where %[[PLANS]] : tensor<?x1x1xi1> : tensor<?x?x8xf32>
@@ -87,8 +87,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     steer.yield %r : !x
   } : !x
   // CHECK: } : tensor<?x?x8xf32>
-  // CHECK: steer.patch %half at <mlp, 0> {
-  %z = steer.patch %half at <mlp, 0> {
+  // CHECK: steer.patch %half at <0/mlp> {
+  %z = steer.patch %half at <0/mlp> {
   ^bb0(%h: tensor<?x?x8xbf16>):
     // CHECK: steer.yield %{{.*}} : tensor<?x?x8xbf16>
     steer.yield %h : tensor<?x?x8xbf16>

@@ -9,12 +9,12 @@
 // CHECK-NOT: remark
 // CHECK: fx.program @main
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <mlp, 3> {
+  %y = steer.patch %x at <3/mlp> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>
     steer.yield %w : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
-  %z = steer.patch %y at <res, 3> {
+  %z = steer.patch %y at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[5]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>
     steer.yield %w : tensor<?x?x8xf32>

@@ -95,7 +95,7 @@ fx.program @rescale_always(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<us
 // CHECK: %[[A:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %f, other: 0.000000e+00)
 // CHECK-NEXT: fx.return %x, %[[A]], %s : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
 fx.program @record(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %s: !s = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  steer.record %f as "first" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] where %g : !g : !f
-  steer.record %s as "second" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %f as "first" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] where %g : !g : !f
+  steer.record %s as "second" [#flow.feature<@sae:0/res/1>] : !s
   fx.return %x : !x as [#fx.output<user_output>]
 }
