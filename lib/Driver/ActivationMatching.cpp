@@ -77,17 +77,16 @@ makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
     // What is wrong at a site is told at the collection's place.
     Location loc = collection.getLoc();
     // Names in a spec have no dot, so these meet none of them.
-    std::string features = policyName(index) + ".features";
     std::string policy = policyName(index) + ".policy";
     auto whole = flow::WholeSiteAttr::get(
         context, FlatSymbolRefAttr::get(collection.getSymNameAttr()), site.kind,
         site.layer);
-    flow::FeaturesOp::create(builder, loc, builder.getStringAttr(features),
-                             builder.getArrayAttr({whole}), UnitAttr());
+    auto features = flow::SelectOp::create(
+        builder, loc, builder.getArrayAttr({whole}), UnitAttr());
     steer::PolicyOp::create(builder, loc, builder.getStringAttr(policy),
                             steer::RecordAttr::get(context, /*after=*/false),
-                            FlatSymbolRefAttr::get(context, features),
-                            steer::LayersAttr(), steer::TokensAttr(),
+                            features, Value(), steer::LayersAttr(),
+                            steer::TokensAttr(),
                             steer::ConditionAttrInterface(),
                             FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
     policies.push_back(FlatSymbolRefAttr::get(context, policy));

@@ -34,6 +34,6 @@ fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>,
 // CHECK-NEXT: %[[H:.*]] = fx.call pure @aten.cat.default(tensors: [%[[P]], %[[Q]]], dim: -1) : (tensor<?x?x1xf32>, tensor<?x?x1xf32>) -> tensor<?x?x2xf32>
 // CHECK-NEXT: fx.return %x, %[[H]]
 fx.program @count(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %k: !k = #fx.input<user_input>, %r: !r = #fx.input<user_input>, %t: !g = #fx.input<user_input>) {
-  steer.count %f, %r, %k as ["push", "clear", "push"] at <res, 3> in %t : !g : !f, !r, !k
+  steer.count %f, %r, %k as ["push", "clear", "push"] at <3/res> in %t : !g : !f, !r, !k
   fx.return %x : !x as [#fx.output<user_output>]
 }

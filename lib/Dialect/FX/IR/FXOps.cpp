@@ -262,6 +262,9 @@ LogicalResult ReturnOp::verify() {
     if (record)
       return emitOpError() << "returns two records '"
                            << record.getName().getValue() << "'";
+    if (auto count = dyn_cast<CountAttr>(role))
+      return emitOpError() << "returns two counts of "
+                           << siteName(count.getKind(), count.getLayer());
     return emitOpError("returns the logits twice");
   }
   return success();

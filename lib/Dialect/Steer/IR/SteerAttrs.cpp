@@ -144,7 +144,7 @@ LogicalResult AblateAttr::emit(PatchEmitter &patch) const {
 
 StringRef TransferAttr::getKeyword() const { return "transfer"; }
 bool TransferAttr::isAbsolute() const { return true; }
-FlatSymbolRefAttr TransferAttr::getTarget() const { return getTo(); }
+bool TransferAttr::hasTarget() const { return true; }
 LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   if (!f)

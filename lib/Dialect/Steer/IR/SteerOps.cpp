@@ -89,6 +89,10 @@ LogicalResult KnobOp::verify() {
 }
 
 LogicalResult PolicyOp::verify() {
+  if (getAction().hasTarget() != static_cast<bool>(getTo()))
+    return emitOpError(getTo() ? "has features to give to, which no '"
+                               : "has no features to give to, which a '")
+           << getAction().getKeyword() << "' takes";
   if (getLayers() && getLayers()->getKind() != LayersKind::Own &&
       !getAction().canWriteElsewhere())
     return emitOpError("cannot write '")
@@ -97,7 +101,7 @@ LogicalResult PolicyOp::verify() {
               "live at their own";
   // A transfer always edits both ends: what is taken from one has to arrive.
   if (getOnlyActive() &&
-      (!getAction().isAbsolute() || getAction().getTarget()))
+      (!getAction().isAbsolute() || getTo()))
     return emitOpError("takes only_active with an action that edits features "
                        "one by one, not with '")
            << getAction().getKeyword() << "'";

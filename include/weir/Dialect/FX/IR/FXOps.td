@@ -259,7 +259,7 @@ def FX_SiteOp : FX_Op<"site", [Pure, AllTypesMatch<["input", "result"]>]> {
     `neuron` that of the MLP's last projection.
 
     ```mlir
-    %y = fx.site res 12 of %x : tensor<?x?x576xf32, #fx.dims<s72 = 2, s18 = 3>>
+    %y = fx.site 12/res of %x : tensor<?x?x576xf32, #fx.dims<s72 = 2, s18 = 3>>
     ```
   }];
   let arguments = (ins FX_SiteKindAttr:$kind, I64Attr:$layer,

@@ -94,15 +94,13 @@ def Steer_AblateAttr : Steer_Action<"Ablate", "ablate", ["isAbsolute"]> {
   let summary = "f := 0";
 }
 def Steer_TransferAttr
-    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "getTarget"]> {
+    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "hasTarget"]> {
   let summary = "v_b := f_b + f_a, v_a := 0";
   let description = [{
-    Pairs the policy's features a with the target's features b in order; the two
-    sets have the same number of features. A feature a may live at the site of b
+    Pairs the policy's features a with its target's features b in order; the two
+    lists have the same number of features. A feature a may live at the site of b
     or at an earlier one.
   }];
-  let parameters = (ins "::mlir::FlatSymbolRefAttr":$to);
-  let assemblyFormat = "`<` $to `>`";
 }
 def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
   let summary = "x - Q^T Q x";

@@ -49,10 +49,10 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{
-        A second set of features that the action writes (the target of a
-        transfer), or null.
+        True for actions that write a second list of features: the target of a
+        transfer.
       }],
-      "::mlir::FlatSymbolRefAttr", "getTarget", (ins), [{}], [{ return {}; }]>,
+      "bool", "hasTarget", (ins), [{}], [{ return false; }]>,
   ];
 }
 
