@@ -8,6 +8,7 @@
 
 #include "weir/InitAllDialects.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/ToolProcess.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
@@ -16,7 +17,7 @@
 #include "llvm/Support/SourceMgr.h"
 
 /// What the server opens a file with when an editor asks for bytecode as text.
-/// It takes this definition instead of that of MLIR's shared library, which
+/// It takes this definition instead of that of MLIR's library, which
 /// waits for named pipes and reads devices without end.
 mlir::LogicalResult mlir::parseSourceFile(llvm::StringRef filename,
                                           Block *block,
@@ -42,6 +43,7 @@ mlir::LogicalResult mlir::parseSourceFile(llvm::StringRef filename,
 #include "llvm/Support/raw_ostream.h"
 
 int main(int argc, char **argv) {
+  weir::beginTool("weir-lsp-server");
   llvm::cl::SetVersionPrinter([](llvm::raw_ostream &os) {
     os << "weir-lsp-server " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
   });

@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 //
 // Exit codes: 0 done; 1 wrong usage or input (nothing ran); 2 a failure while
-// running or writing.
+// running or writing; 3 --assert-steered, and nothing was.
 //
 //===----------------------------------------------------------------------===//
 
@@ -15,6 +15,7 @@
 
 #include "weir/Runtime/RunJob.h"
 #include "weir/Support/ToolProcess.h"
+#include "weir/Torch/TorchRuntime.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -61,7 +62,8 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
   text->add_option("--prompts", options.promptsFile,
                    "a batch: one prompt a line, or .jsonl with "
                    "prompt or messages, tools, plan, knobs, "
-                   "temperature, top_p and seed a row; a row's own plan wins");
+                   "temperature, top_p, top_k, repetition_penalty, "
+                   "frequency_penalty, stop and seed a row; a row's own wins");
   text->add_flag("--chat", options.chat,
                  "each prompt is a user's message of a conversation");
   text->add_option("--system", options.system,
@@ -93,10 +95,18 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                        "a plan, or one a row; 'none' is unsteered (default: "
                        "the program's first plan)")
       ->delimiter(',');
-  steering->add_option("--knob", options.knobs, "name=number; once for each knob")
+  steering->add_option("--knob", options.knobs,
+                       "name=number, or name=number,number,… with one a row; "
+                       "once for each knob")
       ->allow_extra_args(false);
   steering->add_option("--record", options.recordFile,
                        "where the program's records go (.npz)");
+  steering->add_flag("--stats", options.stats,
+                     "how many tokens each policy edited at each site, of a "
+                     "program built with --stats; with --json in its object");
+  steering->add_flag("--assert-steered", options.assertSteered,
+                     "end with 3 if a row's plan, which has something to edit, "
+                     "edited nothing, or if no row has such a plan");
 
   auto *sampling = app.add_option_group("Sampling");
   sampling->add_option("-n,--max-new-tokens", options.maxNewTokens)
@@ -111,6 +121,26 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                        "probability")
       ->transform(weir::numberIn<double>(0, 1))
       ->capture_default_str();
+  sampling->add_option("--top-k", options.topK,
+                       "sample from this many most likely tokens; 0 is all")
+      ->transform(weir::numberIn<int64_t>(0))
+      ->capture_default_str();
+  sampling->add_option("--repetition-penalty", options.repetitionPenalty,
+                       "above 1, tokens of the prompt and the new text are less "
+                       "likely: their logits are divided by it where they are "
+                       "above 0, and multiplied elsewhere")
+      ->transform(weir::numberIn<double>(0))
+      ->capture_default_str();
+  sampling->add_option("--frequency-penalty", options.frequencyPenalty,
+                       "taken from a token's logit for each time that it is in "
+                       "the new text")
+      ->transform(
+          weir::numberIn<double>(std::numeric_limits<double>::lowest()))
+      ->capture_default_str();
+  sampling->add_option("--stop", options.stop,
+                       "end a text where this comes, which is left out; "
+                       "repeatable")
+      ->allow_extra_args(false);
   sampling->add_option("--seed", options.seed, "row r of a batch uses seed + r")
       ->transform(weir::numberIn<uint64_t>(0))
       ->capture_default_str();
@@ -130,7 +160,8 @@ int main(int argc, char **argv) {
   app.name("weir-run");
   app.set_version_flag("--version", "weir-run " WEIR_VERSION);
   app.footer("Exit codes: 0 done, 1 wrong usage or input, 2 a failure while "
-             "running.\nSee docs/running.md.");
+             "running,\n3 --assert-steered found nothing steered.\nSee "
+             "docs/running.md.");
   weir::RunOptions options;
   addOptions(app, options);
   try {
@@ -138,5 +169,10 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 1;
   }
-  return weir::runJob(options, llvm::outs(), llvm::errs());
+  auto runtime = weir::TorchRuntime::load();
+  if (!runtime) {
+    llvm::errs() << "weir-run: " << llvm::toString(runtime.takeError()) << "\n";
+    return 2;
+  }
+  return runtime->runJob("weir-run", options, llvm::outs(), llvm::errs());
 }

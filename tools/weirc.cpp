@@ -18,9 +18,11 @@
 #include "weir/Driver/CacheJob.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Driver/DiagnosticList.h"
+#include "weir/Driver/MatchChains.h"
 #include "weir/Driver/PythonTool.h"
 #include "weir/Driver/VetJob.h"
 #include "weir/Runtime/ChatJob.h"
+#include "weir/Spec/Source.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/StandardInput.h"
@@ -48,6 +50,7 @@ struct Options {
   std::vector<std::string> exports;
   bool listParts = false;
   std::string part;
+  std::vector<std::string> followed;
 };
 
 /// A line that is rewritten on a terminal and not there in a pipe.
@@ -102,6 +105,16 @@ int runMatch(const Options &options, Compiler &compiler,
       llvm::errs() << "weirc: " << llvm::toString(std::move(e)) << "\n";
       return 1;
     }
+  std::vector<FollowedFeature> followed;
+  for (const std::string &text : options.followed) {
+    auto feature = FollowedFeature::parse(text);
+    if (!feature) {
+      llvm::errs() << "weirc: --follow: " << llvm::toString(feature.takeError())
+                   << "\n";
+      return 1;
+    }
+    followed.push_back(std::move(*feature));
+  }
   // Dictionaries of files can be matched without their model.
   if (failed(compiler.load(/*withModel=*/false)))
     return finish(options, diagnostics, false);
@@ -122,10 +135,27 @@ int runMatch(const Options &options, Compiler &compiler,
           << llvm::toString(std::move(e));
       return finish(options, diagnostics, false);
     }
-  if (options.json)
-    return finish(options, diagnostics, true, report.toJSON());
+  std::vector<MatchChain> chains;
+  for (const FollowedFeature &feature : followed) {
+    auto found = followFeature(feature, report, compiler.module());
+    if (!found) {
+      emitError(UnknownLoc::get(compiler.module().getContext()))
+          << "--follow: " << llvm::toString(found.takeError());
+      return finish(options, diagnostics, false);
+    }
+    llvm::append_range(chains, *found);
+  }
+  if (options.json) {
+    llvm::json::Object result = report.toJSON();
+    if (!followed.empty())
+      result["chains"] = toJSON(chains);
+    return finish(options, diagnostics, true, std::move(result));
+  }
   showProgress("");
-  report.print(llvm::outs());
+  if (followed.empty())
+    report.print(llvm::outs());
+  else
+    printChains(chains, llvm::outs());
   return finish(options, diagnostics, true);
 }
 
@@ -150,8 +180,10 @@ int run(const Options &options, StringRef command, char *argv0) {
     return 1;
   }
   if (options.remarks) {
-    // A kind of remark without a filter of its own is dropped.
-    remark::RemarkCategories all{".*", ".*", ".*", ".*", ".*"};
+    // A kind of remark without a filter of its own is dropped. What is done at
+    // each site stands in the report, so that lowering says nothing here.
+    std::string told = "^(flow-.*|steer.*)$";
+    remark::RemarkCategories all{told, told, told, told, told};
     if (failed(remark::enableOptimizationRemarks(
             context, nullptr,
             std::make_unique<remark::RemarkEmittingPolicyAll>(), all,
@@ -169,18 +201,25 @@ int run(const Options &options, StringRef command, char *argv0) {
     return finish(options, diagnostics, true);
   if (failed(compiler.steer()))
     return finish(options, diagnostics, false);
-  if (options.printIR)
-    compiler.module().print(llvm::outs(),
-                            OpPrintingFlags().elideLargeElementsAttrs());
   if (command == "check")
     return finish(options, diagnostics, true);
   if (command == "explain") {
+    std::string ir;
+    if (options.printIR) {
+      llvm::raw_string_ostream os(ir);
+      compiler.module().print(os, OpPrintingFlags().elideLargeElementsAttrs());
+    }
     if (!options.json) {
       showProgress("");
-      printMarkdown(compiler.report(), {}, llvm::outs());
+      // The module has standard output for itself, for weir-opt to read.
+      llvm::outs() << ir;
+      printMarkdown(compiler.report(), {},
+                    options.printIR ? llvm::errs() : llvm::outs());
     }
-    return finish(options, diagnostics, true,
-                  llvm::json::Object{{"report", toJSON(compiler.report())}});
+    llvm::json::Object result{{"report", toJSON(compiler.report())}};
+    if (options.printIR)
+      result["ir"] = std::move(ir);
+    return finish(options, diagnostics, true, std::move(result));
   }
 
   auto makePackage = [&](StringRef folder) -> LogicalResult {
@@ -201,7 +240,12 @@ int run(const Options &options, StringRef command, char *argv0) {
                       : llvm::json::Object{});
 }
 
-int runVet(const Options &options, const VetJob &job) {
+int runVet(const Options &options, VetJob job) {
+  if (llvm::Error e = job.operators.allowAll(options.allowedOperators)) {
+    llvm::errs() << "weirc: --allow-operator: " << llvm::toString(std::move(e))
+                 << "\n";
+    return 1;
+  }
   DialectRegistry registry;
   registerCompilerDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -293,6 +337,36 @@ CLI::App *addCacheCommands(CLI::App &app, CacheOptions &options) {
   return cache;
 }
 
+bool isUnknownCommand(const CLI::App &app, StringRef word) {
+  return !word.starts_with("-") &&
+         llvm::none_of(app.get_subcommands({}), [&](const CLI::App *command) {
+           return command->get_name() == word;
+         });
+}
+
+/// Says which option of the command a word is likely to mean that is none.
+void suggestOption(const CLI::App &app, int argc, char **argv) {
+  if (argc < 2)
+    return;
+  for (const CLI::App *command : app.get_subcommands({})) {
+    if (command->get_name() != argv[1])
+      continue;
+    std::vector<std::string> options;
+    for (const CLI::Option *option : command->get_options({}))
+      for (const std::string &name : option->get_lnames())
+        options.push_back("--" + name);
+    std::vector<StringRef> names(options.begin(), options.end());
+    for (int i = 2; i < argc; ++i) {
+      StringRef word = StringRef(argv[i]).split('=').first;
+      if (!word.starts_with("--") || llvm::is_contained(names, word))
+        continue;
+      if (StringRef near = spec::nearest(word, names); !near.empty())
+        llvm::errs() << "There is no option '" << word << "'; did you mean '"
+                     << near << "'?\n";
+    }
+  }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -324,20 +398,26 @@ int main(int argc, char **argv) {
                      "does; repeatable")
         ->allow_extra_args(false);
     command->add_flag("--remarks", options.remarks,
-                      "say what was optimised and why");
+                      "say which features selectors chose, which matches were "
+                      "computed, and what is not used");
   };
   auto *check = app.add_subcommand("check", "Read a spec and report errors");
   addCommon(check, false);
   auto *explain = app.add_subcommand(
       "explain", "Print what would be done at each site, and what it costs");
   addCommon(explain, true);
-  explain->add_flag("--ir", options.printIR, "print the patches as MLIR first");
+  explain->add_flag("--ir", options.printIR,
+                    "print the program with its patches as MLIR, for weir-opt; "
+                    "the report goes to standard error");
   auto *build = app.add_subcommand("build", "Compile a spec into a program");
   addCommon(build, true);
   build->add_option("-o,--output", options.output,
                     "the folder to make: program.pt2, manifest.json, spec.yaml, "
                     "report.md, with --engine aot program.aot.pt2")
       ->required();
+  build->add_flag("--stats", options.compiler.count,
+                  "let the program say which tokens each policy edits, for "
+                  "weir-run --stats and --assert-steered");
   build
       ->add_option("--engine", options.engine,
                    "aot makes an AOTInductor package as well (needs Python)")
@@ -355,6 +435,12 @@ int main(int argc, char **argv) {
                     "features that are matched and kept together")
       ->transform(numberIn<int64_t>(1, mostItems))
       ->capture_default_str();
+  match
+      ->add_option("--follow", options.followed,
+                   "print the features before and behind this one, such as "
+                   "12/res/411, each the most similar to the one next to it; "
+                   "repeatable")
+      ->allow_extra_args(false);
   auto *parts = match->add_flag(
       "--parts", options.listParts,
       "list the parts that can be computed by themselves, anywhere");
@@ -383,6 +469,12 @@ int main(int argc, char **argv) {
       ->required();
   vetting->add_flag("!--no-verify", vet.verify,
                     "do not compare records with their checksums");
+  vetting
+      ->add_option("--allow-operator", options.allowedOperators,
+                   "let the program call this operator, such as "
+                   "aten.fft_rfft.default, although nobody checks what it does; "
+                   "repeatable")
+      ->allow_extra_args(false);
   vetting->add_flag("--json", options.json,
                     "print what PyTorch may have of it, and all messages, as "
                     "JSON");
@@ -401,7 +493,21 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
-    return app.exit(e) == 0 ? 0 : 1;
+    if (argc > 1 && isUnknownCommand(app, argv[1])) {
+      std::vector<std::string> names;
+      for (const CLI::App *command : std::as_const(app).get_subcommands({}))
+        names.push_back(command->get_name());
+      llvm::errs() << "weirc: unknown command '" << argv[1] << "'"
+                   << spec::suggest(argv[1],
+                                    std::vector<StringRef>(names.begin(),
+                                                           names.end()),
+                                    "there is")
+                   << "\n";
+      return 1;
+    }
+    int code = app.exit(e);
+    suggestOption(app, argc, argv);
+    return code == 0 ? 0 : 1;
   }
   if (schema->parsed()) {
     llvm::outs() << spec::schema();

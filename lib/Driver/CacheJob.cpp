@@ -12,6 +12,7 @@
 
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Chrono.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -92,8 +93,43 @@ static void printJSON(llvm::json::Object object, llvm::raw_ostream &os) {
   os << llvm::formatv("{0:2}", llvm::json::Value(std::move(object))) << "\n";
 }
 
+/// The folder, which looking at a cache does not make: `isThere` is false where
+/// there is no default one yet. One that was named has to be there.
+static llvm::Expected<std::string> existingFolder(StringRef named,
+                                                  bool &isThere) {
+  std::string path = named.str();
+  if (path.empty()) {
+    auto folder = ResultCache::defaultFolder();
+    if (!folder)
+      return folder.takeError();
+    path = std::move(*folder);
+  }
+  isThere = llvm::sys::fs::exists(path);
+  if (!isThere && !named.empty())
+    return llvm::createStringError("there is no cache at '" + path +
+                                   "': it is made when matches are computed");
+  return path;
+}
+
+llvm::Error CacheJob::nothingYet(StringRef path, llvm::raw_ostream &os) const {
+  if (json)
+    printJSON(llvm::json::Object{{"folder", path},
+                                 {"entries", llvm::json::Array()},
+                                 {"bytes", 0}},
+              os);
+  else
+    os << "0 entries: there is no cache at " << path << " yet\n";
+  return llvm::Error::success();
+}
+
 llvm::Error CacheJob::list(llvm::raw_ostream &os) const {
-  auto cache = ResultCache::open(folder);
+  bool isThere = false;
+  auto path = existingFolder(folder, isThere);
+  if (!path)
+    return path.takeError();
+  if (!isThere)
+    return nothingYet(*path, os);
+  auto cache = ResultCache::open(*path);
   if (!cache)
     return cache.takeError();
   auto entries = cache->list();
@@ -127,7 +163,13 @@ llvm::Error CacheJob::list(llvm::raw_ostream &os) const {
 
 llvm::Error CacheJob::verify(bool remove, int64_t &damaged,
                              llvm::raw_ostream &os) const {
-  auto cache = ResultCache::open(folder);
+  bool isThere = false;
+  auto path = existingFolder(folder, isThere);
+  if (!path)
+    return path.takeError();
+  if (!isThere)
+    return nothingYet(*path, os);
+  auto cache = ResultCache::open(*path);
   if (!cache)
     return cache.takeError();
   auto entries = cache->list();
@@ -164,7 +206,13 @@ llvm::Error CacheJob::verify(bool remove, int64_t &damaged,
 llvm::Error CacheJob::collect(std::optional<uint64_t> maxBytes,
                               std::optional<std::chrono::seconds> unusedFor,
                               llvm::raw_ostream &os) const {
-  auto cache = ResultCache::open(folder);
+  bool isThere = false;
+  auto path = existingFolder(folder, isThere);
+  if (!path)
+    return path.takeError();
+  if (!isThere)
+    return nothingYet(*path, os);
+  auto cache = ResultCache::open(*path);
   if (!cache)
     return cache.takeError();
   ResultCache::CollectOptions options;

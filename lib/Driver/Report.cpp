@@ -8,6 +8,7 @@
 
 #include "weir/Driver/Report.h"
 
+#include "weir/Dialect/FX/IR/CallCost.h"
 #include "weir/Spec/Spec.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -115,9 +116,64 @@ static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
       site.writes.push_back("the norm");
     } else if (auto record = dyn_cast<steer::RecordOp>(op)) {
       site.writes.push_back("output " + record.getName().str());
+    } else if (isa<steer::CountOp>(op)) {
+      site.writes.push_back("the tokens that are edited, as an output");
     }
   });
   return site;
+}
+
+/// What a read beside all patches is for.
+static void collectUses(Operation *read, std::vector<std::string> &uses) {
+  auto add = [&](const Twine &use) {
+    if (std::string text = use.str(); !llvm::is_contained(uses, text))
+      uses.push_back(text);
+  };
+  for (Operation *user : read->getUsers()) {
+    if (isa<steer::PickOp>(user))
+      collectUses(user, uses);
+    else if (auto record = dyn_cast<steer::RecordOp>(user))
+      add("output " + record.getName());
+    else if (isa<steer::CompareOp>(user))
+      add("conditions");
+    else if (auto patch = user->getParentOfType<steer::PatchOp>())
+      add("edits of " + fx::siteName(patch.getSite().getKind(),
+                                     patch.getSite().getLayer()));
+  }
+}
+
+/// The features of each policy, which selectors may have chosen.
+static void collectFeatures(ModuleOp module, SteeringReport &report) {
+  llvm::DenseSet<Attribute> inPlans;
+  for (auto plan : module.getOps<steer::PlanOp>())
+    inPlans.insert(plan.getPolicies().begin(), plan.getPolicies().end());
+  bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
+  for (auto policy : module.getOps<steer::PolicyOp>()) {
+    if (!inPlans.contains(FlatSymbolRefAttr::get(policy.getSymNameAttr())) ||
+        policy.getAction().getRecordedPolicy())
+      continue;
+    PolicyReport entry{specName(policy.getSymName()).str(), {}, 0};
+    for (FlatSymbolRefAttr set :
+         {policy.getOnAttr(), policy.getAction().getTarget()}) {
+      auto features =
+          set ? module.lookupSymbol<flow::FeaturesOp>(set) : flow::FeaturesOp();
+      if (!features)
+        continue;
+      entry.count += features.getSelectors().size();
+      for (auto feature :
+           features.getSelectors().getAsRange<flow::FeatureAttr>()) {
+        if (static_cast<int64_t>(entry.features.size()) ==
+            PolicyReport::mostNamed)
+          break;
+        entry.features.push_back(
+            (qualified
+                 ? specName(feature.getCollection().getValue()).str() + ":"
+                 : std::string()) +
+            feature.str());
+      }
+    }
+    report.policies.push_back(std::move(entry));
+  }
 }
 
 static int64_t bytesOf(Type type) {
@@ -129,18 +185,23 @@ static int64_t bytesOf(Type type) {
          ((tensor.getElementTypeBitWidth() + 7) / 8);
 }
 
+/// Is a weight read whole for every token? A table gives the rows of the token.
+static bool isReadWhole(Value weight) {
+  return llvm::any_of(weight.getUses(), [](OpOperand &use) {
+    auto call = dyn_cast<fx::CallOp>(use.getOwner());
+    const OperatorInfo *info = call ? call.getOperatorInfo() : nullptr;
+    if (info && info->effect == OperatorEffect::View)
+      return llvm::any_of(call.getResults(), isReadWhole);
+    return call && fx::readsWhole(call, use);
+  });
+}
+
 /// Weights that a product uses are read whole for every token.
 static void collectModel(fx::ProgramOp program, SteeringReport &report) {
   for (BlockArgument weight : program.getEntry().getArguments()) {
-    auto kind = program.getInput(weight.getArgNumber()).getKind();
-    if (kind != fx::InputKind::Parameter && kind != fx::InputKind::Buffer)
-      continue;
-    bool isProduct = llvm::any_of(weight.getUsers(), [](Operation *user) {
-      auto call = dyn_cast<fx::CallOp>(user);
-      return call && !call.getTarget().starts_with("aten.embedding") &&
-             !call.getTarget().contains("index_put");
-    });
-    if (kind == fx::InputKind::Buffer || !isProduct)
+    if (program.getInput(weight.getArgNumber()).getKind() !=
+            fx::InputKind::Parameter ||
+        !isReadWhole(weight))
       continue;
     report.modelBytesPerToken += bytesOf(weight.getType());
     auto type = cast<RankedTensorType>(weight.getType());
@@ -164,12 +225,8 @@ SteeringReport weir::collectReport(ModuleOp module) {
       site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
                                             dictionary.getReads().getLayer())
                              : "elsewhere";
-      for (Operation *user : read->getUsers())
-        if (auto record = dyn_cast<steer::RecordOp>(user))
-          site.writes.push_back("output " + record.getName().str());
-      if (site.writes.empty())
-        site.writes.push_back("conditions");
       llvm::SetVector<StringRef> policies;
+      collectUses(read, site.writes);
       collectPolicies(module, read.getLoc(), policies, site.policies);
       site.reads.push_back(countOf(read.getFeatures().size(), "feature") +
                            " of " + read.getDictionary().str());
@@ -177,7 +234,12 @@ SteeringReport weir::collectReport(ModuleOp module) {
       site.operationsPerToken = read.getOperationsPerToken();
       report.sites.push_back(std::move(site));
     }
+    for (auto gate : program.getEntry().getOps<steer::RecordGateOp>())
+      report.notes.push_back("The output `" + gate.getName().str() +
+                             "` is 1 where `" + specName(gate.getOf()).str() +
+                             "` acts.");
   }
+  collectFeatures(module, report);
   return report;
 }
 
@@ -214,6 +276,14 @@ void weir::printMarkdown(const SteeringReport &report,
        << site.operationsPerToken << " |\n";
   for (const std::string &note : report.notes)
     os << "\n" << note << "\n";
+  if (!report.policies.empty())
+    os << "\n| policy | features |\n|---|---|\n";
+  for (const PolicyReport &policy : report.policies) {
+    os << "| " << policy.name << " | " << llvm::join(policy.features, ", ");
+    if (policy.count > PolicyReport::mostNamed)
+      os << " and " << policy.count - PolicyReport::mostNamed << " more";
+    os << " |\n";
+  }
   if (!measures.empty()) {
     os << "\n## The build\n\n| | |\n|---|---|\n";
     for (const Measure &measure : measures)
@@ -231,8 +301,15 @@ llvm::json::Value weir::toJSON(const SteeringReport &report) {
         {"writes", llvm::json::Array(site.writes)},
         {"bytes_per_token", site.bytesPerToken},
         {"operations_per_token", site.operationsPerToken}});
+  llvm::json::Array policies;
+  for (const PolicyReport &policy : report.policies)
+    policies.push_back(
+        llvm::json::Object{{"policy", policy.name},
+                           {"count", policy.count},
+                           {"features", llvm::json::Array(policy.features)}});
   return llvm::json::Object{
       {"sites", std::move(sites)},
+      {"policies", std::move(policies)},
       {"notes", llvm::json::Array(report.notes)},
       {"bytes_per_token", report.bytesPerToken()},
       {"operations_per_token", report.operationsPerToken()},

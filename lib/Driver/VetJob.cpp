@@ -62,7 +62,7 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
   if (!document)
     return error() << program << ": " << llvm::toString(document.takeError());
   // The order of definitions, types, payloads, the signature, and the operators.
-  if (!importPT2(**archive, &context))
+  if (!importPT2(**archive, &context, operators))
     return failure();
   json::Object result;
   result["tensors"] = tensorsOf(**archive);
@@ -80,5 +80,17 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
                                 bytes->size()));
   }
   result["extra"] = std::move(extra);
+  json::Object texts;
+  for (StringRef name : {StringRef("extra/tokenizer.json")}) {
+    if (!llvm::is_contained((*archive)->records(), name))
+      continue;
+    llvm::Expected<ArrayRef<std::byte>> bytes = (*archive)->record(name);
+    if (!bytes)
+      return error() << llvm::toString(bytes.takeError());
+    texts[name.drop_front(StringRef("extra/").size()).str()] = json::Object{
+        {"begin", bytes->data() - (*archive)->bytes().data()},
+        {"bytes", static_cast<int64_t>(bytes->size())}};
+  }
+  result["texts"] = std::move(texts);
   return result;
 }

@@ -47,7 +47,9 @@ void weir::buildSteeringPipeline(OpPassManager &passes,
   resolve.base = options.base;
   resolve.model = options.model;
   passes.addPass(flow::createFlowResolvePass(resolve));
-  passes.addPass(steer::createSteerExpandPoliciesPass());
+  steer::SteerExpandPoliciesPassOptions expandPolicies;
+  expandPolicies.count = options.count;
+  passes.addPass(steer::createSteerExpandPoliciesPass(expandPolicies));
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());
@@ -82,6 +84,7 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
   program.addPass(fx::createFXStripSites());
   program.addPass(createCSEPass());
   program.addPass(createCanonicalizerPass());
+  program.addPass(fx::createFXDCE());
 }
 
 void weir::registerPipelines() {

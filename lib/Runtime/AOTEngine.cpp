@@ -12,15 +12,59 @@
 #include "weir/Support/Files.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
+#include <cstdlib>
+
 using namespace llvm;
 
 namespace weir {
 namespace {
+
+/// A folder of this process alone, in which LibTorch unpacks a package. It makes
+/// one of its own there, which it leaves where the package cannot be loaded.
+class UnpackingFolder {
+public:
+  static Expected<std::unique_ptr<UnpackingFolder>> make() {
+    std::unique_ptr<UnpackingFolder> out(new UnpackingFolder);
+    if (std::error_code code =
+            sys::fs::createUniqueDirectory("weir-package", out->path))
+      return fail("cannot make a temporary folder: {0}", code.message());
+    return out;
+  }
+  ~UnpackingFolder() {
+    if (!path.empty())
+      sys::fs::remove_directories(path);
+  }
+
+  /// While it lasts, temporary files go into the folder.
+  class Scope {
+  public:
+    explicit Scope(const UnpackingFolder &folder) {
+      if (const char *value = std::getenv("TMPDIR"))
+        before = value;
+      ::setenv("TMPDIR", folder.path.c_str(), /*overwrite=*/1);
+    }
+    ~Scope() {
+      if (before)
+        ::setenv("TMPDIR", before->c_str(), /*overwrite=*/1);
+      else
+        ::unsetenv("TMPDIR");
+    }
+
+  private:
+    std::optional<std::string> before;
+  };
+
+private:
+  UnpackingFolder() = default;
+  mutable SmallString<128> path;
+  friend class Scope;
+};
 
 class AOTEngine final : public Engine {
 public:
@@ -39,6 +83,7 @@ private:
   std::shared_ptr<MappedTensors> tensors;
   std::vector<ProgramInput> declared;
   size_t outputs = 0;
+  std::unique_ptr<UnpackingFolder> folder; ///< outlives the loader
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader;
 };
 
@@ -87,6 +132,11 @@ AOTEngine::create(const InputFile &package, std::shared_ptr<Archive> archive) {
     return tensors.takeError();
   out->tensors = std::move(*tensors);
   out->archive = std::move(archive);
+  Expected<std::unique_ptr<UnpackingFolder>> folder = UnpackingFolder::make();
+  if (!folder)
+    return folder.takeError();
+  out->folder = std::move(*folder);
+  UnpackingFolder::Scope scope(*out->folder);
   // The loader takes a name only. This one stands for the open file, whose hash
   // was compared.
   out->loader = std::make_unique<torch::inductor::AOTIModelPackageLoader>(

@@ -30,12 +30,29 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// Adds the columns of [S, policies], which are 0 and 1, to their sums.
+void addEdited(const at::Tensor &tokens, std::vector<int64_t> &sums) {
+  at::Tensor added = tokens.sum(0, /*keepdim=*/false, at::kDouble);
+  for (auto [column, sum] : enumerate(sums))
+    sum += static_cast<int64_t>(added[column].item<double>());
+}
+
+/// None so far.
+EditedTokens nothingEdited(const Manifest &manifest) {
+  EditedTokens edited;
+  for (const Manifest::Count &count : manifest.counts)
+    edited.emplace_back(count.policies.size(), 0);
+  return edited;
+}
+
 } // namespace
 
 StringRef nameOf(FinishReason reason) {
   switch (reason) {
   case FinishReason::EndOfSequence:
     return "eos";
+  case FinishReason::Stop:
+    return "stop";
   case FinishReason::MaxNewTokens:
     return "max_new_tokens";
   case FinishReason::MaxLength:
@@ -116,10 +133,8 @@ Error Generator::check(const GenerationRow &row) const {
     if (id < 0 || id >= model.vocabularySize)
       return fail("token {0} is outside the vocabulary of {1}", id,
                   model.vocabularySize);
-  const SamplingOptions &sampling = row.sampling;
-  if (!(sampling.temperature >= 0) || !(sampling.topP > 0) ||
-      !(sampling.topP <= 1))
-    return fail("temperature has to be 0 or more and top-p in (0, 1]");
+  if (Error error = row.sampling.check())
+    return error;
   return checkSettings({0, row.plan, row.knobs});
 }
 
@@ -138,16 +153,33 @@ Generator::call(const at::Tensor &ids, const at::Tensor &positions,
       logits.size(0) != rows || logits.size(1) != ids.size(1))
     return fail("the program's first output is no [{0}, {1}, V] f32 tensor",
                 rows, ids.size(1));
-  for (const Manifest::Record &record : manifest.records) {
-    if (record.output >= static_cast<int64_t>(outputs->size()))
-      return fail("the program has no output for record '{0}'", record.name);
-    const at::Tensor &values = (*outputs)[record.output];
-    if (values.scalar_type() != at::kFloat || values.dim() != 3 ||
-        values.size(0) != rows || values.size(1) != ids.size(1))
-      return fail("record '{0}' is no [{1}, {2}, k] f32 tensor", record.name,
-                  rows, ids.size(1));
+  for (const Manifest::Record &record : manifest.records)
+    if (Error error = checkOutput(*outputs, record.output, ids,
+                                  "record '" + record.name + "'"))
+      return std::move(error);
+  for (const Manifest::Count &count : manifest.counts) {
+    std::string what = formatv("the count of {0}/{1}", count.layer, count.site);
+    if (Error error = checkOutput(*outputs, count.output, ids, what))
+      return std::move(error);
+    if ((*outputs)[count.output].size(2) !=
+        static_cast<int64_t>(count.policies.size()))
+      return fail("{0} has another number of policies than the manifest", what);
   }
   return outputs;
+}
+
+/// An output beside the logits, for each token.
+Error Generator::checkOutput(ArrayRef<at::Tensor> outputs, int64_t output,
+                             const at::Tensor &ids,
+                             const std::string &what) const {
+  if (output >= static_cast<int64_t>(outputs.size()))
+    return fail("the program has no output for {0}", what);
+  const at::Tensor &values = outputs[output];
+  if (values.scalar_type() != at::kFloat || values.dim() != 3 ||
+      values.size(0) != ids.size(0) || values.size(1) != ids.size(1))
+    return fail("{0} is no [{1}, {2}, k] f32 tensor", what, ids.size(0),
+                ids.size(1));
+  return Error::success();
 }
 
 /// One pass over [b, S] tokens: keeps the records of all that are no padding,
@@ -166,6 +198,11 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
       out.recordWidths[index] = recorded.back().size(2);
     }
 
+  std::vector<at::Tensor> edited;
+  if (batch.options->count)
+    for (const Manifest::Count &count : manifest.counts)
+      edited.push_back((*outputs)[count.output]);
+
   int64_t steps = ids.size(1);
   at::Tensor logits = outputs->front();
   const int64_t *position = positions.const_data_ptr<int64_t>();
@@ -177,6 +214,9 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     if (count == 0)
       continue;
     row.fed += count;
+    row.result->seen += count;
+    for (auto [site, values] : enumerate(edited))
+      addEdited(values[index].narrow(0, 0, count), row.result->edited[site]);
     for (auto [record, values] : enumerate(recorded)) {
       int64_t width = values.size(2);
       const float *data =
@@ -189,7 +229,8 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     at::Tensor last = logits.select(0, index).select(0, count - 1).contiguous();
     Expected<int64_t> token = sampleToken(
         ArrayRef(last.const_data_ptr<float>(), last.numel()),
-        row.request->sampling, row.result->tokens.size());
+        row.request->sampling, row.result->tokens.size(),
+        {row.request->prompt, row.result->tokens});
     if (!token)
       return fail("row {0}, token {1}: {2}", batch.firstRow + index,
                   row.result->tokens.size(), toString(token.takeError()));
@@ -200,6 +241,10 @@ Error Generator::feed(Batch &batch, const at::Tensor &ids,
     row.done = true;
     if (is_contained(batch.options->endOfSequence, *token))
       row.result->finish = FinishReason::EndOfSequence;
+    else if (batch.options->isStopped &&
+             batch.options->isStopped(batch.firstRow + index,
+                                      row.result->tokens))
+      row.result->finish = FinishReason::Stop;
     else if (static_cast<int64_t>(row.result->tokens.size()) >=
              batch.options->maxNewTokens)
       row.result->finish = FinishReason::MaxNewTokens;
@@ -288,6 +333,8 @@ Error Generator::generateBatch(ArrayRef<GenerationRow> rows, size_t firstRow,
   for (auto [index, row] : enumerate(rows)) {
     GeneratedRow &result = out.rows[firstRow + index];
     result.records.resize(out.recordWidths.size());
+    if (options.count)
+      result.edited = nothingEdited(manifest);
     batch.rows.push_back({&row, &result});
     batch.settings.push_back(
         {static_cast<int64_t>(row.prompt.size()), row.plan, row.knobs});
@@ -359,11 +406,16 @@ Error Generator::checkForward(const at::Tensor &ids,
 
 /// The outputs of some rows, put together from one pass over the first
 /// `prefill` positions and one for each of the others; 0 at padding. The first
-/// is the logits, the others are the records.
+/// is the logits, the others are the records and, behind them, the counts.
 Expected<std::vector<at::Tensor>>
 Generator::forwardRows(const at::Tensor &ids, const at::Tensor &positions,
                        ArrayRef<RowSettings> settings, int64_t prefill) {
-  std::vector<std::vector<at::Tensor>> parts(1 + manifest.records.size());
+  std::vector<int64_t> extra;
+  for (const Manifest::Record &record : manifest.records)
+    extra.push_back(record.output);
+  for (const Manifest::Count &count : manifest.counts)
+    extra.push_back(count.output);
+  std::vector<std::vector<at::Tensor>> parts(1 + extra.size());
   for (int64_t at = 0; at < ids.size(1);) {
     int64_t steps = at == 0 ? prefill : 1;
     at::Tensor where = positions.narrow(1, at, steps).contiguous();
@@ -374,9 +426,8 @@ Generator::forwardRows(const at::Tensor &ids, const at::Tensor &positions,
     at::Tensor unused = where.lt(0).unsqueeze(2);
     // A copy: the next pass may overwrite what an output shares.
     parts[0].push_back(outputs->front().masked_fill(unused, 0));
-    for (auto [index, record] : enumerate(manifest.records))
-      parts[1 + index].push_back(
-          (*outputs)[record.output].masked_fill(unused, 0));
+    for (auto [index, output] : enumerate(extra))
+      parts[1 + index].push_back((*outputs)[output].masked_fill(unused, 0));
     at += steps;
   }
   std::vector<at::Tensor> out;
@@ -399,7 +450,9 @@ Generator::forward(const at::Tensor &ids, ArrayRef<RowSettings> settings,
     at::Tensor positions = at::arange(ids.size(1), at::kLong)
                                .expand(ids.sizes())
                                .masked_fill(padding, -1);
-    std::vector<std::vector<at::Tensor>> parts(1 + manifest.records.size());
+    size_t records = manifest.records.size();
+    std::vector<std::vector<at::Tensor>> parts(1 + records +
+                                               manifest.counts.size());
     for (int64_t first = 0; first < ids.size(0); first += model.maxBatch) {
       int64_t rows = std::min(model.maxBatch, ids.size(0) - first);
       Expected<std::vector<at::Tensor>> outputs = forwardRows(
@@ -413,8 +466,15 @@ Generator::forward(const at::Tensor &ids, ArrayRef<RowSettings> settings,
     }
     Logits out;
     out.logits = at::cat(parts[0]);
-    for (const std::vector<at::Tensor> &part : drop_begin(parts))
+    for (const std::vector<at::Tensor> &part :
+         ArrayRef(parts).slice(1, records))
       out.records.push_back(at::cat(part));
+    out.edited.assign(ids.size(0), nothingEdited(manifest));
+    for (auto [site, part] : enumerate(ArrayRef(parts).drop_front(1 + records))) {
+      at::Tensor tokens = at::cat(part);
+      for (auto [row, edited] : enumerate(out.edited))
+        addEdited(tokens[row], edited[site]);
+    }
     return out;
   } catch (const std::exception &exception) {
     return fail("{0}", messageOf(exception));

@@ -58,6 +58,13 @@ public:
     return 0;
   }
 
+  bool boolean(StringRef key) {
+    if (std::optional<bool> value = members.getBoolean(key))
+      return *value;
+    report(key, "true or false");
+    return false;
+  }
+
   std::vector<std::string> strings(StringRef key) {
     std::vector<std::string> out;
     const json::Array *array = members.getArray(key);
@@ -299,6 +306,39 @@ Error Manifest::checkSteering() const {
     if (site.layer < 0 || site.site.empty())
       return fail("\"sites\" has an entry without a name or with a negative "
                   "layer");
+  return checkPolicies();
+}
+
+Error Manifest::checkPolicies() const {
+  if (Error error = checkUnique(policies, "policies", [](const Policy &entry) {
+        return StringRef(entry.name);
+      }))
+    return error;
+  StringSet<> knownPlans, known;
+  for (const std::string &plan : plans)
+    knownPlans.insert(plan);
+  for (const Policy &policy : policies)
+    known.insert(policy.name);
+  auto isKnown = [&](StringRef name) { return known.contains(name); };
+  for (const Policy &policy : policies)
+    for (const std::string &plan : policy.plans)
+      if (!knownPlans.contains(plan))
+        return fail("policy '{0}' is in the plan '{1}', which there is not",
+                    policy.name, plan);
+  for (const Record &record : records)
+    if (!record.policy.empty() && !isKnown(record.policy))
+      return fail("record '{0}' is of the policy '{1}', which there is not",
+                  record.name, record.policy);
+  for (const Count &count : counts) {
+    if (count.site.empty() || count.layer < 0 || count.output < 1 ||
+        count.output >= static_cast<int64_t>(outputs.size()))
+      return fail("\"counts\" has an entry without a site or an output of the "
+                  "program");
+    for (const std::string &policy : count.policies)
+      if (!isKnown(policy))
+        return fail("\"counts\" names the policy '{0}', which there is not",
+                    policy);
+  }
   return Error::success();
 }
 
@@ -351,7 +391,16 @@ Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
   });
   reader.objects("records", [&](Reader &entry) {
     out.records.push_back({entry.string("name"), entry.integer("output"),
-                           entry.strings("features")});
+                           entry.strings("features"),
+                           entry.has("policy") ? entry.string("policy") : ""});
+  });
+  reader.objects("policies", [&](Reader &entry) {
+    out.policies.push_back({entry.string("name"), entry.boolean("edits"),
+                            entry.strings("plans")});
+  });
+  reader.objects("counts", [&](Reader &entry) {
+    out.counts.push_back({entry.string("site"), entry.integer("layer"),
+                          entry.integer("output"), entry.strings("policies")});
   });
   out.plans = reader.strings("plans");
   out.inputs = reader.strings("inputs");
@@ -426,10 +475,26 @@ json::Object Manifest::recordJSON() const {
   out["inputs"] = json::Array(inputs);
   out["outputs"] = json::Array(outputs);
   out["records"] = list(records, [](const Record &entry) {
-    return json::Object{{"name", entry.name},
+    json::Object record{{"name", entry.name},
                         {"output", entry.output},
                         {"features", json::Array(entry.features)}};
+    if (!entry.policy.empty())
+      record["policy"] = entry.policy;
+    return record;
   });
+  if (!policies.empty())
+    out["policies"] = list(policies, [](const Policy &entry) {
+      return json::Object{{"name", entry.name},
+                          {"edits", entry.edits},
+                          {"plans", json::Array(entry.plans)}};
+    });
+  if (!counts.empty())
+    out["counts"] = list(counts, [](const Count &entry) {
+      return json::Object{{"site", entry.site},
+                          {"layer", entry.layer},
+                          {"output", entry.output},
+                          {"policies", json::Array(entry.policies)}};
+    });
   return out;
 }
 
@@ -469,6 +534,17 @@ Expected<int64_t> Manifest::planIndex(StringRef name) const {
                 name, listOf(plans), unsteered);
   return it - plans.begin();
 }
+
+bool Manifest::planHas(int64_t plan, bool edits) const {
+  if (plan < 0 || plan >= static_cast<int64_t>(plans.size()))
+    return false;
+  return policies.empty() || any_of(policies, [&](const Policy &policy) {
+           return policy.edits == edits && is_contained(policy.plans, plans[plan]);
+         });
+}
+
+bool Manifest::planEdits(int64_t plan) const { return planHas(plan, true); }
+bool Manifest::planRecords(int64_t plan) const { return planHas(plan, false); }
 
 Expected<size_t> Manifest::knobIndex(StringRef name) const {
   for (auto [index, knob] : enumerate(knobs))

@@ -80,7 +80,10 @@ Expected<std::shared_ptr<InputFile>> Program::openFiles(StringRef folder,
     return program;
   SmallString<128> spec(folder);
   sys::path::append(spec, description.spec->path);
-  if (sys::fs::exists(spec))
+  // A link that leads nowhere is there.
+  sys::fs::file_status status;
+  (void)sys::fs::status(spec, status, /*follow=*/false);
+  if (status.type() != sys::fs::file_type::file_not_found)
     if (Error error =
             openNamed(folder, *description.spec, verify, largestSpec)
                 .takeError())

@@ -13,6 +13,8 @@
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
+#include "llvm/ADT/StringSwitch.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -66,6 +68,23 @@ Error readKnobs(const json::Value &value, Request &out) {
   return Error::success();
 }
 
+/// A text, or a list of texts.
+Error readStop(const json::Value &value, Request &out) {
+  out.stop.emplace();
+  if (std::optional<StringRef> text = value.getAsString())
+    out.stop->push_back(text->str());
+  const json::Array *list = value.getAsArray();
+  if (!list && out.stop->empty())
+    return fail("\"stop\" must be a text or a list of texts");
+  for (const json::Value &element : list ? *list : json::Array()) {
+    std::optional<StringRef> text = element.getAsString();
+    if (!text)
+      return fail("\"stop\" must be a text or a list of texts");
+    out.stop->push_back(text->str());
+  }
+  return Error::success();
+}
+
 Error readKey(StringRef key, const json::Value &value, Request &out) {
   if (key == "messages")
     return checkMessages(value);
@@ -84,20 +103,33 @@ Error readKey(StringRef key, const json::Value &value, Request &out) {
       out.prompt = text->str();
     return Error::success();
   }
-  if (key == "temperature" || key == "top_p") {
-    std::optional<double> number = value.getAsNumber();
-    if (!number)
-      return fail("\"{0}\" must be a number", key);
-    (key == "top_p" ? out.topP : out.temperature) = *number;
-    return Error::success();
+  if (std::optional<double> Request::*place =
+          StringSwitch<std::optional<double> Request::*>(key)
+              .Case("temperature", &Request::temperature)
+              .Case("top_p", &Request::topP)
+              .Case("repetition_penalty", &Request::repetitionPenalty)
+              .Case("frequency_penalty", &Request::frequencyPenalty)
+              .Default(nullptr)) {
+    out.*place = value.getAsNumber();
+    return out.*place ? Error::success()
+                      : fail("\"{0}\" must be a number", key);
   }
+  if (key == "top_k") {
+    out.topK = value.getAsInteger();
+    return out.topK && *out.topK >= 0
+               ? Error::success()
+               : fail("\"top_k\" must be a non-negative integer");
+  }
+  if (key == "stop")
+    return readStop(value, out);
   if (key == "seed") {
     out.seed = value.getAsUINT64();
     return out.seed ? Error::success()
                     : fail("\"seed\" must be a non-negative integer");
   }
   return fail("\"{0}\" is not known; rows have prompt or messages, tools, plan, knobs, "
-              "temperature, top_p and seed",
+              "temperature, top_p, top_k, repetition_penalty, "
+              "frequency_penalty, stop and seed",
               key);
 }
 
@@ -131,6 +163,8 @@ void forEachLine(StringRef text, function_ref<bool(size_t, StringRef)> body) {
     StringRef line;
     std::tie(line, text) = text.split('\n');
     line.consume_back("\r");
+    if (number == 1)
+      line.consume_front("\xEF\xBB\xBF"); // a byte order mark
     if (!line.trim().empty() && !body(number, line))
       return;
   }
@@ -140,8 +174,10 @@ void forEachLine(StringRef text, function_ref<bool(size_t, StringRef)> body) {
 
 std::vector<Request> parsePromptLines(StringRef text) {
   std::vector<Request> out;
-  forEachLine(text, [&](size_t, StringRef line) {
-    out.emplace_back().prompt = line.str();
+  forEachLine(text, [&](size_t number, StringRef line) {
+    Request &request = out.emplace_back();
+    request.prompt = line.str();
+    request.line = number;
     return true;
   });
   return out;
@@ -153,6 +189,7 @@ Expected<std::vector<Request>> parseRequests(StringRef text) {
   forEachLine(text, [&](size_t number, StringRef line) {
     Expected<Request> row = parseRow(line);
     if (row) {
+      row->line = number;
       out.push_back(std::move(*row));
       return true;
     }
@@ -165,15 +202,21 @@ Expected<std::vector<Request>> parseRequests(StringRef text) {
   return out;
 }
 
-Expected<std::pair<std::string, double>> parseKnobAssignment(StringRef text) {
-  auto [name, number] = text.split('=');
-  if (name.empty() || number.empty())
+Expected<KnobAssignment> parseKnobAssignment(StringRef text) {
+  auto [name, numbers] = text.split('=');
+  if (name.empty() || numbers.empty())
     return fail("'{0}' is not of the form name=number", text);
-  double value = 0;
-  if (number.getAsDouble(value) || !std::isfinite(value))
-    return fail("knob '{0}' cannot be '{1}': a finite number is needed", name,
-                number);
-  return std::make_pair(name.str(), value);
+  KnobAssignment out{name.str(), {}};
+  SmallVector<StringRef> parts;
+  numbers.split(parts, ',');
+  for (StringRef number : parts) {
+    double value = 0;
+    if (number.getAsDouble(value) || !std::isfinite(value))
+      return fail("knob '{0}' cannot be '{1}': a finite number is needed", name,
+                  number);
+    out.second.push_back(value);
+  }
+  return out;
 }
 
 } // namespace weir

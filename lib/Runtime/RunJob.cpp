@@ -11,12 +11,15 @@
 #include "Support.h"
 
 #include "weir/Program/TensorWriter.h"
+#include "weir/Runtime/EditStats.h"
 #include "weir/Runtime/Generator.h"
 #include "weir/Runtime/Requests.h"
+#include "weir/Runtime/StopStrings.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
@@ -33,7 +36,9 @@ using namespace llvm;
 namespace weir {
 namespace {
 
-enum ExitCode { done = 0, badInput = 1, failed = 2 };
+enum ExitCode { done = 0, badInput = 1, failed = 2, notSteered = 3 };
+
+constexpr StringLiteral tokenizerRecord = "extra/tokenizer.json";
 
 /// One row, ready to be generated.
 struct Row {
@@ -41,6 +46,7 @@ struct Row {
   std::string text; ///< of the prompt, after the chat template
   std::string plan;
   GenerationRow generation;
+  StopStrings stops;
 };
 
 TensorView viewOf(const at::Tensor &tensor) {
@@ -67,18 +73,28 @@ private:
   Expected<std::vector<Request>> readRequests() const;
   Error prepareRows();
   Error prepareRow(size_t index, Row &row) const;
+  /// Where each row has a plan or a knob of its own, empty lines would shift
+  /// them.
+  Error checkLines(ArrayRef<Request> requests) const;
   Expected<std::vector<float>>
-  knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const;
+  knobValues(size_t row, size_t rows,
+             ArrayRef<std::pair<std::string, double>> ofRow) const;
   Expected<std::pair<std::string, int64_t>>
   planOf(size_t row, size_t rows, const std::optional<std::string> &own) const;
 
   Error prepareForward();
   Error runForward();
   Error runGeneration();
+  Expected<std::string> textOf(size_t index,
+                               const GeneratedRow &result) const;
+  void show(TextStream &stream, std::optional<int64_t> token);
   Error writeRecords(const Generation &generation) const;
   void printText(const Generation &generation);
   Error printJSON(const Generation &generation);
+  /// Warns of rows whose records hold nothing but zeros.
+  void warnOfRecords(ArrayRef<int64_t> plans);
   void printTiming(const GenerationTiming &timing);
+  bool countsEdits() const { return options.stats || options.assertSteered; }
   bool streams() const {
     return !options.json && rows.size() == 1 && out.is_displayed();
   }
@@ -88,10 +104,13 @@ private:
   std::unique_ptr<Program> program;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Engine> engine;
-  std::vector<std::pair<std::string, double>> commonKnobs;
+  std::vector<KnobAssignment> commonKnobs;
   std::vector<Row> rows;
   at::Tensor ids;
   std::vector<RowSettings> settings;
+  std::string streamed; ///< text of the row that is shown as it comes
+  size_t shown = 0;     ///< bytes of it
+  std::optional<EditStats> stats; ///< if they are asked for
 };
 
 Error Job::checkOptions() const {
@@ -100,16 +119,19 @@ Error Job::checkOptions() const {
   if (sources != 1)
     return fail("give one of --prompt, --prompts and --ids");
   bool forward = !options.idsFile.empty();
-  if (forward && options.logitsFile.empty() && options.recordFile.empty())
-    return fail("--ids needs --logits or --record");
+  if (forward && options.logitsFile.empty() && options.recordFile.empty() &&
+      !countsEdits())
+    return fail("--ids needs --logits, --record, --stats or --assert-steered");
   if (!forward && !options.logitsFile.empty())
     return fail("--logits needs --ids");
   if (!forward && !options.promptLengths.empty())
     return fail("--prompt-length needs --ids");
   if (!forward && options.prefill)
     return fail("--prefill needs --ids");
-  if (forward && (options.chat || options.json))
-    return fail("--chat and --json do not go with --ids");
+  if (forward && options.chat)
+    return fail("--chat does not go with --ids");
+  if (forward && options.json && !options.stats)
+    return fail("--json goes with --ids only where there are --stats to print");
   if (!options.system.empty() && !options.chat)
     return fail("--system needs --chat");
   bool fromMessages = sys::path::extension(options.promptsFile) == ".jsonl";
@@ -121,6 +143,8 @@ Error Job::checkOptions() const {
                 "file");
   if (options.topP <= 0)
     return fail("--top-p has to be above 0");
+  if (options.repetitionPenalty <= 0)
+    return fail("--repetition-penalty has to be above 0");
   auto hasExtension = [](StringRef path, StringRef extension) {
     return path.empty() || sys::path::extension(path) == extension;
   };
@@ -140,7 +164,7 @@ Error Job::checkOptions() const {
 
 Error Job::open() {
   for (const std::string &text : options.knobs) {
-    Expected<std::pair<std::string, double>> knob = parseKnobAssignment(text);
+    Expected<KnobAssignment> knob = parseKnobAssignment(text);
     if (!knob)
       return fail("--knob: {0}", toString(knob.takeError()));
     if (any_of(commonKnobs, [&](const auto &other) {
@@ -165,6 +189,12 @@ Error Job::open() {
     err << "weir-run: warning: " << warning << "\n";
   if (!options.recordFile.empty() && program->manifest().records.empty())
     return fail("--record: the program records nothing");
+  if (countsEdits()) {
+    if (Error error = EditStats::check(program->manifest()))
+      return fail("{0}: {1}", options.stats ? "--stats" : "--assert-steered",
+                  toString(std::move(error)));
+    stats.emplace(program->manifest());
+  }
   return Error::success();
 }
 
@@ -183,7 +213,8 @@ Error Job::createEngine() {
 }
 
 Expected<std::vector<float>>
-Job::knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const {
+Job::knobValues(size_t row, size_t count,
+                ArrayRef<std::pair<std::string, double>> ofRow) const {
   const Manifest &manifest = program->manifest();
   std::vector<float> values;
   for (const Manifest::Knob &knob : manifest.knobs)
@@ -200,9 +231,14 @@ Job::knobValues(ArrayRef<std::pair<std::string, double>> ofRow) const {
     values[*index] = static_cast<float>(knob.second);
     return Error::success();
   };
-  for (const auto &knob : commonKnobs)
-    if (Error error = set(knob))
+  for (const auto &[name, numbers] : commonKnobs) {
+    if (numbers.size() > 1 && numbers.size() != count)
+      return fail("--knob gives {0} values of '{1}' for {2} rows",
+                  numbers.size(), name, count);
+    if (Error error =
+            set({name, numbers.size() > 1 ? numbers[row] : numbers.front()}))
       return std::move(error);
+  }
   for (const auto &knob : ofRow)
     if (Error error = set(knob))
       return std::move(error);
@@ -300,7 +336,8 @@ Error Job::prepareRow(size_t index, Row &row) const {
   if (!plan)
     return plan.takeError();
   std::tie(row.plan, generation.plan) = std::move(*plan);
-  Expected<std::vector<float>> knobs = knobValues(request.knobs);
+  Expected<std::vector<float>> knobs =
+      knobValues(index, rows.size(), request.knobs);
   if (!knobs)
     return knobs.takeError();
   generation.knobs = std::move(*knobs);
@@ -308,10 +345,37 @@ Error Job::prepareRow(size_t index, Row &row) const {
       request.temperature.value_or(options.temperature);
   generation.sampling.topP = request.topP.value_or(options.topP);
   generation.sampling.seed = request.seed.value_or(options.seed + index);
+  generation.sampling.topK = request.topK.value_or(options.topK);
+  generation.sampling.repetitionPenalty =
+      request.repetitionPenalty.value_or(options.repetitionPenalty);
+  generation.sampling.frequencyPenalty =
+      request.frequencyPenalty.value_or(options.frequencyPenalty);
+  Expected<StopStrings> stops =
+      StopStrings::make(request.stop.value_or(options.stop));
+  if (!stops)
+    return stops.takeError();
+  row.stops = std::move(*stops);
+  return Error::success();
+}
+
+Error Job::checkLines(ArrayRef<Request> requests) const {
+  bool byRow = options.plans.size() > 1 ||
+               any_of(commonKnobs, [](const KnobAssignment &knob) {
+                 return knob.second.size() > 1;
+               });
+  for (auto [index, request] : enumerate(requests))
+    if (byRow && request.line > index + 1)
+      return fail("{0}: line {1} is empty; with a plan or a knob for each row "
+                  "every line has to be one",
+                  options.promptsFile, index + 1);
   return Error::success();
 }
 
 Error Job::prepareRows() {
+  if (!is_contained(program->archive().records(), tokenizerRecord))
+    return fail("{0}: the program has no tokenizer, so that it cannot read a "
+                "text; give token ids with --ids",
+                options.program);
   Expected<std::unique_ptr<Tokenizer>> loaded = program->loadTokenizer();
   if (!loaded)
     return loaded.takeError();
@@ -319,6 +383,8 @@ Error Job::prepareRows() {
   Expected<std::vector<Request>> requests = readRequests();
   if (!requests)
     return requests.takeError();
+  if (Error error = checkLines(*requests))
+    return error;
   for (Request &request : *requests)
     rows.emplace_back().request = std::move(request);
   Generator generator(program->manifest(), program->model(), *engine);
@@ -327,9 +393,29 @@ Error Job::prepareRows() {
     if (!error)
       error = generator.check(row.generation);
     if (error)
-      return fail("row {0}: {1}", index, toString(std::move(error)));
+      return row.request.line > index + 1
+                 ? fail("row {0} (line {1}): {2}", index, row.request.line,
+                        toString(std::move(error)))
+                 : fail("row {0}: {1}", index, toString(std::move(error)));
   }
+  std::vector<int64_t> plans;
+  for (const Row &row : rows)
+    plans.push_back(row.generation.plan);
+  warnOfRecords(plans);
   return Error::success();
+}
+
+void Job::warnOfRecords(ArrayRef<int64_t> plans) {
+  if (options.recordFile.empty())
+    return;
+  std::vector<std::string> empty;
+  for (auto [row, plan] : enumerate(plans))
+    if (!program->manifest().planRecords(plan))
+      empty.push_back(std::to_string(row));
+  if (!empty.empty())
+    err << "weir-run: warning: --record: the plan of row"
+        << (empty.size() > 1 ? "s " : " ") << join(empty, ", ")
+        << " records nothing, so that the values are zeros\n";
 }
 
 Error Job::prepareForward() {
@@ -351,9 +437,7 @@ Error Job::prepareForward() {
   size_t given = options.promptLengths.size();
   if (given > 1 && given != static_cast<size_t>(count))
     return fail("--prompt-length has {0} numbers for {1} rows", given, count);
-  Expected<std::vector<float>> knobs = knobValues({});
-  if (!knobs)
-    return knobs.takeError();
+  std::vector<int64_t> plans;
   const int64_t *id = ids.const_data_ptr<int64_t>();
   for (int64_t row = 0; row < count; ++row) {
     RowSettings &entry = settings.emplace_back();
@@ -368,8 +452,13 @@ Error Job::prepareForward() {
     if (!plan)
       return plan.takeError();
     entry.plan = plan->second;
-    entry.knobs = *knobs;
+    plans.push_back(plan->second);
+    Expected<std::vector<float>> knobs = knobValues(row, count, {});
+    if (!knobs)
+      return knobs.takeError();
+    entry.knobs = std::move(*knobs);
   }
+  warnOfRecords(plans);
   return Generator(program->manifest(), program->model(), *engine)
       .checkForward(ids, settings);
 }
@@ -384,6 +473,18 @@ Error Job::runForward() {
     if (Error error = writeNpy(options.logitsFile,
                                viewOf(result->logits.contiguous())))
       return error;
+  if (stats) {
+    at::Tensor seen = ids.ge(0).sum(1);
+    for (auto [row, edited] : enumerate(result->edited))
+      stats->add(settings[row].plan, seen[row].item<int64_t>(),
+                 std::move(edited));
+    if (options.stats && options.json)
+      out << formatv("{0:2}", json::Value(json::Object{
+                                  {"weir", 1}, {"stats", stats->toJSON()}}))
+          << "\n";
+    else if (options.stats)
+      stats->print(err);
+  }
   if (options.recordFile.empty())
     return Error::success();
   std::vector<NamedTensor> tensors;
@@ -424,12 +525,41 @@ Error Job::writeRecords(const Generation &generation) const {
   return writeNpz(options.recordFile, tensors);
 }
 
+/// What a row says, up to the stop string that ended it.
+Expected<std::string> Job::textOf(size_t index,
+                                  const GeneratedRow &result) const {
+  Expected<std::string> text = tokenizer->decode(result.tokens);
+  if (!text)
+    return text;
+  return rows[index].stops.before(*text).str();
+}
+
+/// Writes what a new token adds to the text, but no part of a stop string; the
+/// rest when there is no more token.
+void Job::show(TextStream &stream, std::optional<int64_t> token) {
+  if (token) {
+    Expected<std::string> text = stream.push(*token);
+    if (text)
+      streamed += *text;
+    else
+      consumeError(text.takeError());
+  } else {
+    streamed += stream.finish();
+  }
+  const StopStrings &stops = rows.front().stops;
+  StringRef text = stops.before(streamed);
+  if (token && text.size() == streamed.size())
+    text = text.drop_back(stops.undecided(text));
+  out << text.drop_front(std::min(shown, text.size()));
+  shown = std::max(shown, text.size());
+  out.flush();
+}
+
 void Job::printText(const Generation &generation) {
   for (auto [index, row] : enumerate(rows)) {
     if (rows.size() > 1)
       out << "--- " << index << " " << row.plan << "\n";
-    Expected<std::string> text =
-        tokenizer->decode(generation.rows[index].tokens);
+    Expected<std::string> text = textOf(index, generation.rows[index]);
     if (text)
       out << *text << "\n";
     else
@@ -445,7 +575,7 @@ Error Job::printJSON(const Generation &generation) {
   json::Array list;
   for (auto [index, row] : enumerate(rows)) {
     const GeneratedRow &result = generation.rows[index];
-    Expected<std::string> text = tokenizer->decode(result.tokens);
+    Expected<std::string> text = textOf(index, result);
     if (!text)
       return text.takeError();
     json::Object knobs;
@@ -468,7 +598,7 @@ Error Job::printJSON(const Generation &generation) {
                         {"seconds", seconds},
                         {"tokens_per_second", perSecond(tokens, seconds)}};
   };
-  json::Value value = json::Object{
+  json::Object value{
       {"weir", 1},
       {"model", program->model().model},
       {"engine", engine->name()},
@@ -476,7 +606,9 @@ Error Job::printJSON(const Generation &generation) {
       {"rows", std::move(list)},
       {"prefill", phase(timing.prefillTokens, timing.prefillSeconds)},
       {"decode", phase(timing.decodeTokens, timing.decodeSeconds)}};
-  out << formatv("{0:2}", value) << "\n";
+  if (options.stats)
+    value["stats"] = stats->toJSON();
+  out << formatv("{0:2}", json::Value(std::move(value))) << "\n";
   return Error::success();
 }
 
@@ -495,11 +627,25 @@ Error Job::runGeneration() {
   GenerationOptions generation;
   generation.maxNewTokens = options.maxNewTokens;
   generation.record = !options.recordFile.empty();
+  generation.count = countsEdits();
   if (!options.ignoreEndOfSequence)
     generation.endOfSequence = program->model().eos;
   std::vector<GenerationRow> requests;
   for (const Row &row : rows)
     requests.push_back(row.generation);
+
+  if (any_of(rows, [](const Row &row) { return !row.stops.empty(); }))
+    generation.isStopped = [&](size_t index, ArrayRef<int64_t> tokens) {
+      const StopStrings &stops = rows[index].stops;
+      if (stops.empty())
+        return false;
+      Expected<std::string> text = tokenizer->decode(tokens);
+      if (!text) {
+        consumeError(text.takeError());
+        return false;
+      }
+      return stops.find(*text) != StringRef::npos;
+    };
 
   TextStream stream(*tokenizer);
   size_t tokens = 0;
@@ -507,12 +653,7 @@ Error Job::runGeneration() {
   generation.onToken = [&](size_t, int64_t token) {
     ++tokens;
     if (streams()) {
-      Expected<std::string> text = stream.push(token);
-      if (text)
-        out << *text;
-      else
-        consumeError(text.takeError());
-      out.flush();
+      show(stream, token);
     } else if (progress) {
       err << "\r" << tokens << " tokens";
       err.flush();
@@ -522,10 +663,16 @@ Error Job::runGeneration() {
   Expected<Generation> result = generator.generate(requests, generation);
   if (progress)
     err << "\r";
-  if (streams())
-    out << stream.finish() << "\n";
+  if (streams()) {
+    show(stream, std::nullopt);
+    out << "\n";
+  }
   if (!result)
     return result.takeError();
+  if (stats)
+    for (auto [row, generated] : zip(rows, result->rows))
+      stats->add(row.generation.plan, generated.seen,
+                 std::move(generated.edited));
   if (options.json) {
     if (Error error = printJSON(*result))
       return error;
@@ -533,6 +680,8 @@ Error Job::runGeneration() {
     printText(*result);
   }
   out.flush();
+  if (options.stats && !options.json)
+    stats->print(err);
   if (!options.quiet)
     printTiming(result->timing);
   if (generation.record)
@@ -562,6 +711,9 @@ int Job::run() {
     return report(fail("cannot write to standard output: {0}", code.message()),
                   failed);
   }
+  if (options.assertSteered)
+    if (Error error = stats->assertSteered())
+      return report(std::move(error), notSteered);
   return done;
 }
 

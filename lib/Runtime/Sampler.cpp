@@ -10,6 +10,9 @@
 
 #include "Support.h"
 
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -44,16 +47,29 @@ int64_t pick(ArrayRef<double> weights, ArrayRef<int64_t> order, double u) {
   return last;
 }
 
-/// The most likely tokens whose weights reach `part` of the total. Sorting
-/// more than the head of the distribution is rarely needed.
-void keepTop(ArrayRef<double> weights, std::vector<int64_t> &order,
-             double part) {
-  auto before = [&](int64_t a, int64_t b) {
+/// Orders ids by their weights, the largest first.
+auto likelier(ArrayRef<double> weights) {
+  return [weights](int64_t a, int64_t b) {
     return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
   };
+}
+
+/// The `count` most likely tokens, in that order.
+void keepMostLikely(ArrayRef<double> weights, std::vector<int64_t> &order,
+                    size_t count) {
+  std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                    likelier(weights));
+  order.resize(count);
+}
+
+/// The most likely of the tokens in `order` whose weights reach `part` of the
+/// total. Sorting more than the head of the distribution is rarely needed.
+void keepTop(ArrayRef<double> weights, std::vector<int64_t> &order,
+             double part) {
+  auto before = likelier(weights);
   double total = 0;
-  for (double weight : weights)
-    total += weight;
+  for (int64_t id : order)
+    total += weights[id];
   double sum = 0;
   size_t sorted = 0;
   for (size_t chunk = 128; sorted < order.size(); chunk *= 4) {
@@ -78,10 +94,56 @@ double uniformAt(uint64_t seed, uint64_t step) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
+Error SamplingOptions::check() const {
+  if (!(temperature >= 0) || !(topP > 0) || !(topP <= 1))
+    return fail("temperature has to be 0 or more and top-p in (0, 1]");
+  if (topK < 0)
+    return fail("top-k is a number of tokens, or 0 for all");
+  if (!(repetitionPenalty > 0) || !std::isfinite(repetitionPenalty))
+    return fail("the repetition penalty has to be above 0");
+  if (!std::isfinite(frequencyPenalty))
+    return fail("the frequency penalty has to be a finite number");
+  return Error::success();
+}
+
+void penalize(MutableArrayRef<float> logits, const SamplingOptions &options,
+              const TokensBefore &before) {
+  auto isToken = [&](int64_t id) {
+    return id >= 0 && id < static_cast<int64_t>(logits.size());
+  };
+  if (options.repetitionPenalty != 1) {
+    const float penalty = static_cast<float>(options.repetitionPenalty);
+    DenseSet<int64_t> seen;
+    for (ArrayRef<int64_t> ids : {before.prompt, before.generated})
+      for (int64_t id : ids)
+        if (isToken(id) && seen.insert(id).second)
+          logits[id] =
+              logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty;
+  }
+  if (options.frequencyPenalty != 0) {
+    DenseMap<int64_t, int64_t> counts;
+    for (int64_t id : before.generated)
+      if (isToken(id))
+        ++counts[id];
+    for (auto [id, count] : counts) {
+      const float less = static_cast<float>(options.frequencyPenalty) *
+                         static_cast<float>(count);
+      logits[id] -= less;
+    }
+  }
+}
+
 Expected<int64_t> sampleToken(ArrayRef<float> logits,
-                              const SamplingOptions &options, uint64_t step) {
+                              const SamplingOptions &options, uint64_t step,
+                              const TokensBefore &before) {
   if (logits.empty())
     return fail("there are no logits");
+  std::vector<float> penalized;
+  if (options.repetitionPenalty != 1 || options.frequencyPenalty != 0) {
+    penalized.assign(logits.begin(), logits.end());
+    penalize(penalized, options, before);
+    logits = penalized;
+  }
   size_t best = 0;
   for (auto [id, logit] : enumerate(logits)) {
     if (std::isnan(logit) || logit == INFINITY)
@@ -101,6 +163,8 @@ Expected<int64_t> sampleToken(ArrayRef<float> logits,
     weight = std::exp((logit - largest) / options.temperature);
   std::vector<int64_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
+  if (options.topK > 0 && options.topK < static_cast<int64_t>(order.size()))
+    keepMostLikely(weights, order, options.topK);
   if (options.topP < 1)
     keepTop(weights, order, options.topP);
   return pick(weights, order, uniformAt(options.seed, step));

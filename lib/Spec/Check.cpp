@@ -286,6 +286,7 @@ void Checker::checkPolicy(const Policy &policy) {
     refer(lookup.matches, *policy.match, "match", "matches");
   checkTransfer(policy);
   checkStrength(policy);
+  checkGate(policy);
   if (policy.when) {
     std::optional<Place> earliest;
     for (const Selection *selection : {&policy.on, &policy.to})
@@ -337,6 +338,39 @@ void Checker::checkCondition(const Condition &condition, const Policy &policy,
                  ", which is computed before this feature; a condition "
                  "reads the same site or an earlier one")
       .note(policy.on.range, "what the policy acts on");
+}
+
+/// A recorded gate. It makes no use of its policy, which acts in plans or not.
+void Checker::checkGate(const Policy &policy) {
+  if (!policy.gate)
+    return;
+  bool wasUsed = used.contains(lookup.policies.find(policy.gate->value));
+  const Policy *of = refer(lookup.policies, *policy.gate, "policy", "policies");
+  if (!of)
+    return;
+  if (!wasUsed)
+    used.erase(of);
+  if (of->gate) {
+    reporter
+        .error(policy.gate->range, "the policy " + inQuotes(of->name.value) +
+                                       " records a gate itself; name the one "
+                                       "whose gate is meant")
+        .note(of->gate->range, "the gate that it records");
+    return;
+  }
+  bool together = llvm::any_of(spec.plans, [&](const Plan &plan) {
+    auto has = [&](const Policy &wanted) {
+      return llvm::any_of(plan.policies, [&](const Name &name) {
+        return name.value == wanted.name.value;
+      });
+    };
+    return has(policy) && has(*of);
+  });
+  if (!together)
+    reporter.warning(policy.gate->range,
+                     "no plan has both " + inQuotes(policy.name.value) +
+                         " and " + inQuotes(of->name.value) +
+                         ": this gate is always 0");
 }
 
 void Checker::checkTransfer(const Policy &policy) {

@@ -40,6 +40,7 @@ private:
   void checkSelection(const Selection &selection);
   void checkRepeats(const Selection &selection);
   void checkPolicy(const Policy &policy);
+  void checkGate(const Policy &policy);
   void checkTransfer(const Policy &policy);
   void checkStrength(const Policy &policy);
   void checkCondition(const Condition &condition, const Policy &policy,

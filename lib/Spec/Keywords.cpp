@@ -37,7 +37,7 @@ KEYS(graphKeys, "a graph", "from", "match", "layers", "keep")
 KEYS(knobKeys, "a knob", "default", "range")
 KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
      "value", "factor", "min", "max", "to", "only_active", "times", "norm",
-     "match", "form", "quantile", "tokens", "when")
+     "match", "form", "quantile", "after", "gate", "tokens", "when")
 KEYS(strengthKeys, "a strength", "value", "schedule", "times", "rate", "last",
      "center", "width")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
@@ -77,6 +77,7 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   static constexpr StringRef transfer[] = {"to", "norm"};
   static constexpr StringRef projectOut[] = {"norm"};
   static constexpr StringRef substitute[] = {"match", "form", "quantile"};
+  static constexpr StringRef record[] = {"after", "gate"};
   switch (action) {
   case Action::Add:
     return add;
@@ -95,7 +96,7 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   case Action::Substitute:
     return substitute;
   case Action::Record:
-    return {};
+    return record;
   }
   llvm_unreachable("covered");
 }

@@ -23,11 +23,15 @@ void SpecParser::policy(const YamlEntry &entry) {
   MapReader map(reporter, entry.value, policyKeys());
   if (!map)
     return;
-  if (const YamlNode *node = map.require("on", entry.key.range))
-    policy.on = selection(*node, "'on'", Place::Policy);
+  // A gate is that of another policy, which has the features.
+  const YamlNode *on =
+      map.get("gate") ? map.get("on") : map.require("on", entry.key.range);
+  if (on)
+    policy.on = selection(*on, "'on'", Place::Policy);
   if (const YamlNode *node = map.require("do", entry.key.range))
     policy.action = values.choice<Action>(*node, "action", actionNames());
   belongs(map, entry.value, policy);
+  recording(map, policy);
   numbers(map, policy);
   clamp(map, policy);
   substitution(map, policy);
@@ -116,6 +120,24 @@ void SpecParser::clamp(const MapReader &map, Policy &policy) {
       !map.isMisspelt("min") && !map.isMisspelt("max"))
     reporter.error(policy.action->range,
                    "'clamp' needs the key 'min', the key 'max' or both");
+}
+
+/// `after` and `gate` of a record.
+void SpecParser::recording(const MapReader &map, Policy &policy) {
+  if (const YamlEntry *after = map.entry("after"))
+    if (auto value = values.boolean(after->value, "'after'"))
+      policy.after = Marked<bool>{*value, after->key.range};
+  const YamlEntry *gate = map.entry("gate");
+  if (!gate)
+    return;
+  policy.gate = values.reference(gate->value, "'gate'");
+  for (StringRef other : {"on", "after"})
+    if (const YamlEntry *entry = map.entry(other))
+      reporter
+          .error(entry->key.range,
+                 "'" + other + "' cannot stand beside 'gate', which records "
+                               "where a policy acts and reads no feature")
+          .note(gate->key.range, "'gate' is given here");
 }
 
 void SpecParser::substitution(const MapReader &map, Policy &policy) {

@@ -200,8 +200,11 @@ std::optional<Marked<size_t>> ValueReader::word(const YamlNode &node,
   if (found != words.end())
     return Marked<size_t>{static_cast<size_t>(found - words.begin()),
                           node.range};
+  // What is not supported yet is no help to anybody.
+  llvm::SmallVector<StringRef> offered(words);
+  llvm::erase(offered, nameOf(Action::Substitute));
   reporter.error(node.range, "unknown " + what + " " + inQuotes(node.text) +
-                                 suggest(node.text, words));
+                                 suggest(node.text, offered));
   return std::nullopt;
 }
 
@@ -454,11 +457,20 @@ MapReader::MapReader(Reporter &reporter, const YamlNode &node, Keys keys)
   for (const YamlEntry &entry : node.entries) {
     if (reporter.isFull())
       break;
-    if (!llvm::is_contained(keys.keys, entry.key.value))
+    if (isOnInYAML11(entry.key.value))
+      reporter.error(entry.key.range,
+                     "unknown key 'true' in " + keys.what +
+                         ": to YAML 1.1, and so to PyYAML, 'on' is true; write "
+                         "\"on\" in quotes");
+    else if (!llvm::is_contained(keys.keys, entry.key.value))
       reporter.error(entry.key.range,
                      "unknown key " + inQuotes(entry.key.value) + " in " +
                          keys.what + suggest(entry.key.value, keys.keys));
   }
+}
+
+bool MapReader::isOnInYAML11(StringRef key) const {
+  return key == "true" && llvm::is_contained(keys.keys, "on");
 }
 
 const YamlEntry *MapReader::entry(StringRef key) const {
@@ -475,6 +487,8 @@ const YamlNode *MapReader::get(StringRef key) const {
 
 bool MapReader::isMisspelt(StringRef key) const {
   return llvm::any_of(map->entries, [&](const YamlEntry &entry) {
+    if (isOnInYAML11(entry.key.value))
+      return key == "on";
     return !llvm::is_contained(keys.keys, entry.key.value) &&
            nearest(entry.key.value, keys.keys) == key;
   });

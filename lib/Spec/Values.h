@@ -97,6 +97,9 @@ public:
   const YamlNode *require(llvm::StringRef key, SourceRange where) const;
 
 private:
+  /// Whether a key is what a tool of YAML 1.1 writes for 'on'.
+  bool isOnInYAML11(llvm::StringRef key) const;
+
   Reporter &reporter;
   Keys keys;
   const YamlNode *map = nullptr;

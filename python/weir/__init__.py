@@ -5,7 +5,9 @@
     weir.export.export("smollm2", "smollm2.pt2")       a Hugging Face model becomes a program
     weir.compile("spec.yaml", "steered")               weirc puts the plans of a spec into it
     program = weir.load("steered")                     and this runs it
-    program([[1, 4093, 198]], plan="default", knobs={"faith": 2}).logits
+    program.generate(["I think"], plan="default", knobs={"faith": 2})
+    program("I think", plan="default").logits          one forward pass; also of token ids
+    program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
@@ -17,6 +19,7 @@ __version__ = "0.1.0"  # as in CMakeLists.txt
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .matches import match
+from .generation import Generated
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]

@@ -67,8 +67,7 @@ def _aot(arguments) -> int:
     from . import aot
 
     show = _progress(sys.stderr)
-    show(f"compiling {arguments.program} with AOTInductor")
-    show(f"wrote {aot.package(arguments.program, arguments.output)}")
+    show(f"wrote {aot.package(arguments.program, arguments.output, progress=show)}")
     return 0
 
 
@@ -176,8 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "aot",
         help="compile a program (.pt2) with AOTInductor for weir-run --engine aot",
-        description="Compiles a torch.export archive with AOTInductor for this machine's processor. The package holds code "
-        "only; the runner gives it the weights of the archive. Needs a C++ compiler.")
+        description="Compiles a torch.export archive with AOTInductor for this machine's processor, and compares the package "
+        "with the reference engine of weir-run, for one row and as many as there may be and one token and as many as there "
+        "may be, before it is kept. The package holds code only; the runner gives it the weights of the archive. Needs a C++ "
+        "compiler and weir-run.")
     command.add_argument("program", metavar="PROGRAM", help="the archive, such as model.pt2; for a folder of weirc build use weirc build --engine aot")
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
     command.set_defaults(run=_aot)

@@ -13,17 +13,19 @@ becomes of the file meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 from . import compiler
-from .errors import WeirError, first_line
+from .errors import WeirError, WeirWarning, first_line
 from .files import open_regular
 
 if TYPE_CHECKING:
@@ -35,11 +37,15 @@ if TYPE_CHECKING:
 class Opened:
     """program  as torch.export has it, without guards and without sample inputs
     info     extra/weir.json, None if the archive has none
-    extra    the texts of the records below extra/ that Weir reads, by name"""
+    extra    the texts of the records below extra/ that Weir reads, by name
+    texts    the bytes of those that may be long, by name: tokenizer.json
+    handle   a descriptor of the archive's bytes, open inside `opening` only"""
 
     program: "ExportedProgram"
     info: dict | None
     extra: dict[str, str]
+    texts: dict[str, bytes]
+    handle: int
 
 
 class _Copy:
@@ -118,12 +124,26 @@ def _check_targets(program: "ExportedProgram"):
             raise WeirError(f"node {node.name} calls {node.target}, which is no operator")
 
 
-def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True) -> Opened:
-    """Opens an archive. Needs weirc.
+def name_of(handle: int) -> str:
+    """What a child process that inherits `handle` has to open."""
+    return f"/proc/self/fd/{handle}"
+
+
+def load(path: str | os.PathLike, **options) -> Opened:
+    """Opens an archive as `opening` does."""
+    with opening(path, **options) as opened:
+        return opened
+
+
+@contextlib.contextmanager
+def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True,
+            allow_operators: Sequence[str] = ()):
+    """Opens an archive, an `Opened`, whose bytes other programs can be given while the block runs. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
     size    how many bytes it has to have, None for any
     verify  compare the archive's records with its own checksums where no `sha256` is given
+    allow_operators  operators that are not in the catalogue and that it may call; a warning says which it does
 
     Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
     custom objects, operators outside of ATen, or names and sizes that PyTorch would take for code.
@@ -135,12 +155,16 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None
     try:
         if sha256 is not None and (found := hashlib.sha256(copy.bytes).hexdigest()) != sha256:
             raise WeirError(f"{path}: its SHA-256 is {found}, the manifest says {sha256}")
-        name = f"/proc/self/fd/{copy.handle}"
+        name = name_of(copy.handle)
         try:
-            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None)
+            vetted = compiler.weirc("vet", name, pass_fds=(copy.handle,), no_verify=not verify or sha256 is not None,
+                                    allow_operator=list(allow_operators))
         except compiler.CompileError as error:
             said = str(error).removeprefix("error: ").replace(name, str(path))
             raise WeirError(f"cannot load {said}" if said.startswith(str(path)) else f"cannot load {path}: {said}") from error
+        for diagnostic in vetted["diagnostics"]:
+            if diagnostic["severity"] == "warning":
+                warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
         from torch._export.serde import schema
         from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 
@@ -156,6 +180,7 @@ def load(path: str | os.PathLike, *, sha256: str | None = None, size: int | None
         except Exception as error:  # PyTorch has no common base for what a graph that does not fit raises
             raise WeirError(f"cannot load {path}: {first_line(error)}") from error
         _check_targets(program)
-        return Opened(program, info, vetted["extra"])
+        texts = {key: copy.bytes[place["begin"]:place["begin"] + place["bytes"]] for key, place in vetted["texts"].items()}
+        yield Opened(program, info, vetted["extra"], texts, copy.handle)
     finally:
         copy.close()

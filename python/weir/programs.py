@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import numbers
@@ -11,27 +12,77 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Mapping, Sequence
+from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 
-from .errors import WeirError
+from . import generation
+from .errors import WeirError, first_line
 from .files import open_regular, read_text
+from .generation import Generated
+from .sampling import Sampling
+from .stats import EditStats, Records
 
 if TYPE_CHECKING:
+    import tokenizers
     import torch
 
 UNSTEERED = "none"
+
+
+class _FirstPlan:
+    """What a row follows if nobody says which plan: the program's first one, as in weir-run. A program was built to be
+    steered, and one that is not would say nothing of it."""
+
+    def __repr__(self):
+        return "<the program's first plan>"
+
+
+FIRST_PLAN = _FirstPlan()
 _INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
 # What the manifest and the program's own record both say.
 _RECORD = "weir.steering.json"
-_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records")
+_STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records",
+             "policies", "counts")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Output:
-    """logits [b, S, V] float32 and, by name, what record policies wrote: each [b, S, features] float32."""
+    """What a program says of a batch.
+
+    logits    [b, S, V] float32
+    records   by name, what record policies wrote: each [b, S, features] float32
+    ids       [b, S] int64, the tokens; -1 at padding, where logits and records mean nothing
+    features  by a record's name, what its columns are
+    """
 
     logits: "torch.Tensor"
     records: dict[str, "torch.Tensor"]
+    ids: "torch.Tensor"
+    features: dict[str, list[str]]
+
+    def feature(self, name: str, record: str | None = None) -> "torch.Tensor":
+        """[b, S]: a recorded feature, such as "12/res/411". `record` says which, where several have it.
+
+        Raises WeirError where none has it, or several.
+        """
+        found = [key for key, names in self.features.items() if name in names and record in (None, key)]
+        if len(found) != 1:
+            known = sorted({feature for names in self.features.values() for feature in names})
+            raise WeirError(f"{name} is in the records {', '.join(found)}: name one of them" if found else
+                            f"no record has {name}; they have {_shortened(known) or 'nothing'}")
+        return self.records[found[0]][..., self.features[found[0]].index(name)]
+
+    def __repr__(self):
+        rows, length, vocabulary = self.logits.shape
+        recorded = "".join(f", {name} ({_count(len(self.features[name]), 'feature')})" for name in self.records)
+        return f"<weir.Output: logits of {_count(rows, 'row')} of {_count(length, 'token')}, {vocabulary} each{recorded}>"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _shortened(names: list[str], most: int = 8) -> str:
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 class Program:
@@ -39,19 +90,117 @@ class Program:
 
     plans    names, in the order of their indices
     knobs    name -> {"default", "min", "max"}
-    records  name -> the features it holds, in the order of its columns
+    records  name -> the features it holds, in the order of its columns; "gate:NAME" for the gate of a policy
+    stats    how many tokens were edited, if the program was built to count them
     info     extra/weir.json: sizes, largest batch and length, token ids, chat template
+
+    Wherever a method takes rows, they are texts, or token ids in lists or a tensor; one text and one list of ids are one
+    row. More rows than the program's batch go through it one batch after another.
 
     Keys and values of earlier tokens are kept inside, a row of the cache for each row of a batch: a
     text begins at position 0 and goes on where it stopped.
     """
 
-    def __init__(self, module, manifest: dict, info: dict):
+    def __init__(self, module, manifest: dict, info: dict, tokenizer: bytes | None = None):
         self.module, self.manifest, self.info = module, manifest, info
+        self._tokenizer_json = tokenizer
+        self._in_cache = True  # what goes on with a text finds it there
         self.plans: list[str] = manifest.get("plans", [])
         self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
                                        for knob in manifest.get("knobs", [])}
+        self.stats = EditStats(manifest)
+        self.module = self.stats.watching(module)
         self.records: dict[str, list[str]] = {record["name"]: record["features"] for record in manifest.get("records", [])}
+
+    def __repr__(self):
+        info = self.info
+        sizes = [f"{info[key]} {what}" for key, what in (("layers", "layers"), ("vocab_size", "tokens in the vocabulary"))
+                 if key in info]
+        kind = ", ".join(str(info[key]) for key in ("family", "dtype") if key in info)
+        lines = [f"<weir.Program {info.get('model', 'without a name')}{f' ({kind})' if kind else ''}: "
+                 + ", ".join([*sizes, f"up to {_count(info['max_batch'], 'row')} of {info['max_length']} at once"]),
+                 f"  plans: {_shortened(self.plans) or 'none, it is not steered'}"]
+        if self.knobs:
+            lines.append("  knobs: " + _shortened([f"{name} = {knob['default']:g} ({knob['min']:g}..{knob['max']:g})"
+                                                   for name, knob in self.knobs.items()]))
+        if self.records:
+            lines.append("  records: " + _shortened([f"{name} ({_shortened(features, 4)})"
+                                                     for name, features in self.records.items()]))
+        return "\n".join(lines) + ">"
+
+    @property
+    def has_tokenizer(self) -> bool:
+        return self._tokenizer_json is not None
+
+    @functools.cached_property
+    def tokenizer(self) -> "tokenizers.Tokenizer":
+        """The model's tokenizer, of Hugging Face's library `tokenizers`. Raises WeirError if the program has none."""
+        import tokenizers
+
+        if self._tokenizer_json is None:
+            raise WeirError("the program has no tokenizer: give token ids")
+        try:
+            return tokenizers.Tokenizer.from_str(self._tokenizer_json.decode("utf-8"))
+        except Exception as error:  # what the library raises has no type of its own
+            raise WeirError(f"the program's tokenizer cannot be read: {first_line(error)}") from error
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, with those that the tokenizer puts around it, as weir-run has them."""
+        return self.tokenizer.encode(text).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, without special tokens."""
+        return self.tokenizer.decode(list(ids))
+
+    def plan_name(self, index: int) -> str:
+        return UNSTEERED if index < 0 else self.plans[index]
+
+    def _row(self, row, index: int) -> list[int]:
+        """One row: a text, or ids."""
+        if isinstance(row, str):
+            ids = self.encode(row)
+            if not ids:
+                raise WeirError(f"row {index}, {row!r}, has no token")
+            return ids
+        ids = list(row)
+        for token in ids:
+            if isinstance(token, bool) or not isinstance(token, numbers.Integral):
+                raise WeirError(f"row {index} holds {token!r}; rows are texts, or lists of token ids")
+        if not ids:
+            raise WeirError(f"row {index} has no token")
+        self._check_ids(ids, index)
+        return [int(token) for token in ids]
+
+    def _check_ids(self, ids, index: int):
+        vocabulary = self.info.get("vocab_size")
+        for token in ids:
+            if token < 0 or (vocabulary is not None and token >= vocabulary):
+                raise WeirError(f"row {index}: token {token} is outside the vocabulary of {vocabulary}")
+
+    def _rows(self, rows) -> list[list[int]]:
+        """Rows as lists of ids."""
+        if hasattr(rows, "tolist"):  # a tensor, or an array
+            rows = self._without_padding(rows.tolist())
+        if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
+            if not isinstance(rows, str):
+                raise WeirError(f"{rows!r} is no batch; give a text, token ids, or a list of these")
+            rows = [rows]
+        rows = list(rows)
+        if rows and all(isinstance(token, numbers.Number) for token in rows):
+            rows = [rows]
+        if not rows:
+            raise WeirError("there is no row")
+        for index, row in enumerate(rows):
+            if isinstance(row, bytes) or not isinstance(row, Iterable):
+                raise WeirError(f"row {index} is {row!r}; rows are texts, or lists of token ids")
+        return [self._row(row.tolist() if hasattr(row, "tolist") else row, index) for index, row in enumerate(rows)]
+
+    @staticmethod
+    def _without_padding(rows):
+        """Rows of a tensor without the -1 at their ends."""
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            return rows
+        return [row[:row.index(-1)] if -1 in row and set(row[row.index(-1):]) == {-1} else row for row in rows]
 
     def _each(self, value, rows: int, what: str) -> list:
         """`value` for every row: itself, or one element for each."""
@@ -62,6 +211,8 @@ class Program:
         return [value] * rows
 
     def _plan(self, name: str | int | None) -> int:
+        if name is FIRST_PLAN:
+            return 0 if self.plans else -1
         if name is None or name == UNSTEERED or name == -1:
             return -1
         if name in self.plans:
@@ -82,34 +233,58 @@ class Program:
             raise WeirError(f"there is no knob {next(iter(values))!r}; the program has {', '.join(self.knobs) or 'none'}")
         return row
 
-    def _tokens(self, input_ids, positions):
+    def _tokens(self, inputs, positions):
         """Tensors [b, S] int64 of ids and positions; without positions rows are texts from their start."""
         import torch
 
-        if not isinstance(input_ids, torch.Tensor):
-            longest = max((len(row) for row in input_ids), default=0)
+        if positions is None or not isinstance(inputs, torch.Tensor):
+            given = self._rows(inputs)
+            longest = max(map(len, given))
+            inputs = torch.tensor([[*row, *[0] * (longest - len(row))] for row in given])
             if positions is None:
-                positions = torch.tensor([[*range(len(row)), *[-1] * (longest - len(row))] for row in input_ids])
-            input_ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in input_ids])
-        if positions is None:
-            positions = torch.arange(input_ids.shape[-1]).expand(input_ids.shape).contiguous()
+                positions = torch.tensor([[*range(len(row)), *[-1] * (longest - len(row))] for row in given])
+        input_ids, positions = inputs, torch.as_tensor(positions)
         if input_ids.dim() != 2 or input_ids.shape != positions.shape or 0 in input_ids.shape:
             raise WeirError(f"input_ids {list(input_ids.shape)} and positions {list(positions.shape)} must be [b, S], the same")
+        for name, tensor in (("input_ids", input_ids), ("positions", positions)):
+            if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+                raise WeirError(f"{name} are {tensor.dtype}; they must be integers")
         rows, length = input_ids.shape
-        if rows > self.info["max_batch"]:
-            raise WeirError(f"{rows} rows; the program takes at most {self.info['max_batch']}")
         if positions.min() < -1:
             raise WeirError(f"a position is {positions.min()}; positions begin at 0, and -1 is padding")
+        for row in range(rows):
+            self._check_ids(input_ids[row][positions[row] >= 0].tolist(), row)
+        if (positions[:, 0] > 0).any():
+            if rows > self.info["max_batch"]:
+                raise WeirError(f"{rows} rows that go on with texts; the program keeps {self.info['max_batch']}")
+            if not self._in_cache:
+                raise WeirError("the batch before this one had more rows than the program keeps, so no text can go on: begin "
+                                "it at position 0")
         if length > self.info["max_length"] or positions.max() >= self.info["max_length"]:
             raise WeirError(f"the program has room for {self.info['max_length']} tokens a row")
         return input_ids.long(), positions.long()
 
-    def __call__(self, input_ids, positions=None, *, plan=None, knobs=None, prompt_length=None) -> Output:
-        """One forward pass.
+    def _run(self, input_ids, positions, lengths: list[int], plans: list[int], columns: list[list[float]]) -> tuple:
+        """All outputs of one pass over at most one batch."""
+        import torch
 
-        input_ids      [b, S] int64, or a list of b lists of ids (shorter ones are padded on the right)
+        takes = self.manifest["inputs"]
+        inputs = [input_ids, positions]
+        if "plan" in takes:
+            inputs += [torch.tensor(lengths), torch.tensor(plans)]
+        if "knobs" in takes:
+            inputs.append(torch.tensor(columns, dtype=torch.float32))
+        with torch.no_grad():
+            outputs = self.module(*inputs)
+        return (outputs,) if isinstance(outputs, torch.Tensor) else tuple(outputs)
+
+    def __call__(self, input_ids, positions=None, *, plan=FIRST_PLAN, knobs=None, prompt_length=None) -> Output:
+        """One forward pass over b rows; more than the program's batch are several.
+
+        input_ids      texts, lists of ids (shorter ones are padded on the right), or [b, S] int64, -1 for padding
         positions      [b, S] int64, -1 for padding; by default every row starts at 0
-        plan           a plan's name or index, None for no steering; or a list of b of these
+        plan           a plan's name or index, None or "none" for no steering, or a list of b of these; if it is not
+                       given, the program's first plan, as in weir-run
         knobs          {name: value}, defaults for the rest; or a list of b of these
         prompt_length  tokens of each row that are prompt: a number or a list of b. By default the
                        tokens given here, which holds for a prompt that is passed whole; a pass that
@@ -118,12 +293,10 @@ class Program:
         import torch
 
         input_ids, positions = self._tokens(input_ids, positions)
-        rows = input_ids.shape[0]
-        takes = self.manifest["inputs"]
+        rows, lengths = input_ids.shape[0], [0] * input_ids.shape[0]
         plans = [self._plan(name) for name in self._each(plan, rows, "plans")]
         columns = [self._knobs(values) for values in self._each(knobs, rows, "sets of knobs")]
-        inputs = [input_ids, positions]
-        if "plan" in takes:
+        if "plan" in self.manifest["inputs"]:
             if prompt_length is None:
                 if (positions[:, 0] > 0).any():
                     raise WeirError("prompt_length is needed where a row does not start at position 0")
@@ -132,15 +305,52 @@ class Program:
             for length in lengths:
                 if isinstance(length, bool) or not isinstance(length, numbers.Integral) or not 0 <= length <= self.info["max_length"]:
                     raise WeirError(f"prompt_length is {length!r}; it is a number of tokens up to {self.info['max_length']}")
-            inputs += [torch.tensor(lengths), torch.tensor(plans)]
-        if "knobs" in takes:
-            inputs.append(torch.tensor(columns, dtype=torch.float32))
-        with torch.no_grad():
-            outputs = self.module(*inputs)
-        if isinstance(outputs, torch.Tensor):
-            outputs = (outputs,)
+        batch = self.info["max_batch"]
+        self._in_cache = rows <= batch
+        parts = [slice(first, first + batch) for first in range(0, rows, batch)]
+        passes = [self._run(input_ids[part], positions[part], lengths[part], plans[part], columns[part]) for part in parts]
+        # Without a copy where there is one pass.
+        outputs = passes[0] if len(passes) == 1 else [torch.cat(pieces) for pieces in zip(*passes)]
         records = {record["name"]: outputs[record["output"]] for record in self.manifest.get("records", [])}
-        return Output(outputs[0], records)
+        records = Records(records, self.manifest, plans)
+        return Output(outputs[0], records, input_ids.masked_fill(positions < 0, -1), self.records)
+
+    def generate(self, prompts, *, plan=FIRST_PLAN, knobs=None, max_new_tokens: int = 128, temperature=0.0, top_p=1.0, top_k=0,
+                 repetition_penalty=1.0, frequency_penalty=0.0, stop: str | Sequence[str] = (), seed=0,
+                 ignore_eos: bool = False, record: bool = False, on_token=None) -> list[Generated]:
+        """Goes on with prompts, as `weir-run` does: the same tokens for the same options and seed, as far as the logits
+        are the same. Gives a Generated for each row, whose `str` is its text.
+
+        prompts             texts or ids
+        plan, knobs         as in a forward pass
+        max_new_tokens      at most so many
+        temperature, top_p, top_k, repetition_penalty, frequency_penalty
+                            see weir.sampling.Sampling; each is a number or a list with one for each row
+        stop                texts that end a row where they come; they are left out of its text
+        seed                row r uses seed + r; or a list of seeds
+        ignore_eos          do not stop at an end-of-sequence token
+        record              keep the records, prompt and new tokens
+        on_token            called with a row and its new token, as soon as it is known
+        """
+        rows = self._rows(prompts)
+        count = len(rows)
+        plans = [self._plan(name) for name in self._each(plan, count, "plans")]
+        columns = [self._knobs(values) for values in self._each(knobs, count, "sets of knobs")]
+        if isinstance(seed, numbers.Integral) and not isinstance(seed, bool):
+            seed = [int(seed) + row for row in range(count)]
+        given = dict(temperature=temperature, top_p=top_p, top_k=top_k, repetition_penalty=repetition_penalty,
+                     frequency_penalty=frequency_penalty, seed=seed)
+        by_row = {name: self._each(value, count, f"values of {name}") for name, value in given.items()}
+        options = [Sampling(**{name: values[row] for name, values in by_row.items()}) for row in range(count)]
+        self._in_cache = False
+        return generation.generate(self, rows, plans, columns, options, max_new_tokens=max_new_tokens, stop=stop,
+                                   ignore_eos=ignore_eos, record=record, on_token=on_token)
+
+    def loss(self, texts, *, plan=FIRST_PLAN, knobs=None, prompt_length=None) -> "torch.Tensor":
+        """[b] float64: for each row the mean of -log p(token | tokens before it), in nats, over all tokens but the first.
+        With `prompt_length`, a number or a list of b, over those behind the prompt; the program is told as well.
+        """
+        return generation.loss(self, self._rows(texts), plan, knobs, prompt_length)
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
@@ -248,11 +458,13 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     return manifest
 
 
-def load(path: str | Path, *, verify: bool = True) -> Program:
+def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str] = ()) -> Program:
     """Opens the folder that `weirc build` wrote, or an archive (.pt2): one that was only exported, or one from such a
     folder, which tells its plans, knobs and records itself.
 
-    verify   compare the program with the hash in its manifest, or an archive without one with its own checksums
+    verify           compare the program with the hash in its manifest, or an archive without one with its own checksums
+    allow_operators  operators such as "aten.fft_rfft.default" that the program may call although the catalogue lacks
+                     them: nobody checks what they do (docs/running.md)
 
     Nothing of the file runs while it is opened, whoever wrote it; see docs/untrusted.md.
     """
@@ -274,7 +486,8 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     named = manifest["program"] if verify and path.is_dir() else {}
     if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
         raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
-    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify)
+    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
+                           allow_operators=allow_operators)
     exported, info = opened.program, opened.info
     if info is None:
         raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")
@@ -282,4 +495,4 @@ def load(path: str | Path, *, verify: bool = True) -> Program:
     takes = list(exported.graph_signature.user_inputs)
     if takes != manifest["inputs"]:
         raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected")
-    return Program(exported.module(), manifest, info)
+    return Program(exported.module(), manifest, info, opened.texts.get("tokenizer.json"))

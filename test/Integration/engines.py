@@ -29,20 +29,27 @@ def call(tool: str, *arguments, spec: Path | None = None) -> str:
 class Built:
     """A compiled spec. Batches are specs.Batch."""
 
-    def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference"):
+    def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False):
         self.spec, self.folder = spec, folder
-        call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, spec=spec)
+        call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
+             spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
         self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}
         parse = hooks.Spec(spec, None).parse
-        self.columns = [[(record["name"].split(".")[0], parse(feature)) for feature in record["features"]]
-                        for record in self.manifest["records"]]
+        self.columns = [[(record["policy"], feature if feature.startswith("gate:") else parse(feature))
+                         for feature in record["features"]] for record in self.manifest["records"]]
+        self.counts = self.manifest.get("counts", [])
 
     def _by_feature(self, records, row: int) -> dict:
         """One row's records [S] by (policy, feature), as the reference has them."""
         return {column: torch.as_tensor(record[row, :, index])
                 for record, columns in zip(records, self.columns) for index, column in enumerate(columns)}
+
+    def _edited(self, outputs, row: int) -> dict:
+        """Which tokens [S] of a row are edited, by policy and site."""
+        return {(policy, (count["layer"], count["site"])): outputs[count["output"]][row, :, column] != 0
+                for count in self.counts for column, policy in enumerate(count["policies"])}
 
     def run(self, batch, engine: str = "reference", prefill: int | None = None):
         """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row). With
@@ -51,12 +58,14 @@ class Built:
         ids, logits, records = (self.folder.with_name(f"{self.folder.name}-{name}")
                                 for name in ("ids.npy", "logits.npy", "records.npz"))
         numpy.save(ids, batch.padded().numpy())
-        call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
+        said = call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
              "--prompt-length", ",".join(map(str, batch.prompt_lengths)),
              "--plan", ",".join(plan or "none" for plan in batch.plans),
              *(f"--knob={name}={value}" for name, value in batch.knobs[0].items()),
              *(("--record", records) if self.columns else ()), *(("--prefill", prefill) if prefill else ()),
-             spec=self.spec)
+             *(("--stats", "--json") if self.counts else ()), spec=self.spec)
+        if self.counts:
+            self.stats = json.loads(said)["stats"]["edited"]
         arrays = numpy.load(records) if self.columns else {}
         read = [arrays[record["name"]] for record in self.manifest["records"]]
         return torch.from_numpy(numpy.load(logits)), [self._by_feature(read, row) for row in range(len(batch.ids))]
@@ -83,4 +92,6 @@ class Built:
         positions = torch.where(ids < 0, -1, torch.arange(start, start + ids.shape[1]))
         outputs = self.module(ids.clamp(min=0), positions, *self.settings(batch))
         outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
-        return outputs[0], [self._by_feature(outputs[1:], row) for row in range(len(batch.ids))]
+        self.edited = [self._edited(outputs, row) for row in range(len(batch.ids))]
+        records = [outputs[record["output"]] for record in self.manifest["records"]]
+        return outputs[0], [self._by_feature(records, row) for row in range(len(batch.ids))]

@@ -205,7 +205,7 @@ class Spec:
         """Every (layer, kind) that any policy reads or writes."""
         found = set()
         for name, policy in self.policies.items():
-            features = self.features(name, "on") + (self.features(name, "to") if "to" in policy else [])
+            features = [feature for key in ("on", "to") if key in policy for feature in self.features(name, key)]
             found |= {feature.at for feature in features + self.conditions(policy.get("when"))}
             if policy["do"] == "add":
                 found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
@@ -231,7 +231,9 @@ def in_scope(tokens, positions: torch.Tensor, prompt_length: int) -> torch.Tenso
 @dataclass
 class Result:
     logits: torch.Tensor  # [S, V]
-    records: dict[tuple[str, Feature], torch.Tensor] = field(default_factory=dict)  # [S] each
+    # [S] each; a gate stands as "gate:NAME" in place of a feature
+    records: dict[tuple[str, Feature | str], torch.Tensor] = field(default_factory=dict)
+    edited: dict[tuple[str, tuple[int, str]], torch.Tensor] = field(default_factory=dict)  # [S] each, by policy and site
     doubtful: int = 0  # logits and records of tokens from here on may not be compared
 
 
@@ -245,6 +247,8 @@ class _Row:
         self.scope = {name: in_scope(policy.get("tokens"), positions, prompt_length)
                       for name, policy in self.policies.items()}
         self.seen: dict[tuple[int, str], torch.Tensor] = {}  # values before any edit at their site
+        self.left: dict[tuple[int, str], torch.Tensor] = {}  # and after all of them
+        self.edited: dict[tuple[str, tuple[int, str]], torch.Tensor] = {}
         self.records: dict[tuple[str, Feature], torch.Tensor] = {}
         self.doubt = torch.zeros(length, dtype=torch.bool)
 
@@ -254,9 +258,9 @@ class _Row:
         self.seen[layer, kind] = x
         return self._edited(layer, kind, x).to(value.dtype).unsqueeze(0)
 
-    def _read(self, feature: Feature, where: torch.Tensor) -> torch.Tensor:
+    def _read(self, feature: Feature, where: torch.Tensor, after: bool = False) -> torch.Tensor:
         """A feature's activation [S]; it matters at the tokens `where`."""
-        dictionary, x = self.spec.of(feature), self.seen[feature.at]
+        dictionary, x = self.spec.of(feature), (self.left if after else self.seen)[feature.at]
         self.doubt |= where & dictionary.jumps(x)[:, feature.index]
         return dictionary.encode(x)[:, feature.index]
 
@@ -298,6 +302,11 @@ class _Row:
         assert policy["do"] == "ablate"
         return torch.zeros_like(f)
 
+    def _edits(self, name: str, layer: int, kind: str, where: torch.Tensor):
+        """A policy changes something at a site, at the tokens `where`."""
+        at = name, (layer, kind)
+        self.edited[at] = self.edited.get(at, torch.zeros_like(where)) | where
+
     def _absolute(self, layer: int, kind: str) -> list[tuple[Feature, torch.Tensor]]:
         """What features at this site become: (feature, v [S]), NaN where a feature stays what it is."""
         changes = []
@@ -319,9 +328,11 @@ class _Row:
                         where = gate & active[:, feature.index]
                     new = torch.zeros_like(f) if policy["do"] == "transfer" else self._new_value(name, f)
                     changes.append((feature, new.where(where, torch.nan)))
+                    self._edits(name, layer, kind, where & (new != f))
                 if to and to[index].at == (layer, kind):
                     total = self._read(to[index], gate) + self._read(feature, gate)
                     changes.append((to[index], total.where(gate, torch.nan)))
+                    self._edits(name, layer, kind, gate & (self._read(feature, gate) != 0))
         assert len({feature for feature, _ in changes}) == len(changes), "two absolute writes on one feature"
         return changes
 
@@ -349,21 +360,26 @@ class _Row:
                     row = row / row.norm()
                 strength = self.spec.strength(name, layer) * self._times(name)
                 new += torch.where(self._gate(name).unsqueeze(1), strength * row, 0.0)
+                self._edits(name, layer, kind, self._gate(name) & (torch.tensor(strength, dtype=torch.float32) != 0))
         # Projections, in the order written.
         for name, policy in self.policies.items():
+            if policy["do"] != "project_out":
+                continue
             here = [feature for feature in self.spec.features(name, "on") if feature.at == (layer, kind)]
-            if policy["do"] != "project_out" or not here:
+            if not here:
                 continue
             rows = torch.stack([self.spec.of(feature).rows[feature.index] for feature in here])
             _, spread, basis = torch.linalg.svd(torch.nn.functional.normalize(rows, dim=1), full_matrices=False)
             basis = basis[spread > 1e-5]
             new = torch.where(self._gate(name).unsqueeze(1), new - new @ basis.T @ basis, new)
+            self._edits(name, layer, kind, self._gate(name))
         # Norms.
         for name, policy in self.policies.items():
             if policy.get("norm") == "preserve" and (layer, kind) in self._written(name):
                 length = new.norm(dim=1, keepdim=True)
                 kept = new * x.norm(dim=1, keepdim=True) / torch.where(length > 0, length, 1.0)
                 new = torch.where(self._gate(name).unsqueeze(1), kept, new)
+        self.left[layer, kind] = new
         self._record(layer, kind)
         return new
 
@@ -375,11 +391,20 @@ class _Row:
 
     def _record(self, layer: int, kind: str):
         for name, policy in self.policies.items():
-            if policy["do"] == "record":
+            if policy["do"] == "record" and "on" in policy:
                 for feature in self.spec.features(name, "on"):
                     if feature.at == (layer, kind):
                         gate = self._gate(name)
-                        self.records[name, feature] = self._read(feature, gate).where(gate, 0.0)
+                        read = self._read(feature, gate, policy.get("after", False))
+                        self.records[name, feature] = read.where(gate, 0.0)
+
+    def record_gates(self):
+        """Where other policies of the plan act; of one that is not in it, nowhere. All sites have been seen."""
+        for name, policy in self.policies.items():
+            if of := policy.get("gate"):
+                own = self._gate(name)
+                acts = self._gate(of) if of in self.policies else torch.zeros_like(own)
+                self.records[name, f"gate:{of}"] = (own & acts).double()
 
 
 class Reference:
@@ -398,5 +423,6 @@ class Reference:
         wanted = self.spec.sites() if plan is not None else ()
         with hooked(self.model, self.model.config, wanted, row):
             logits = self.model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits[0].float()
+        row.record_gates()
         doubtful = int(row.doubt.nonzero()[0]) if row.doubt.any() else length
-        return Result(logits, row.records, doubtful)
+        return Result(logits, row.records, row.edited, doubtful)

@@ -250,12 +250,21 @@ class _Drawing:
             policy["only_active"] = True
         if action != "record" and self.one_in(4):
             policy["norm"] = "preserve"
+        if action == "record" and self.one_in(2):
+            policy["after"] = self.draw(st.booleans())
         if self.one_in(2):
             policy["tokens"] = _tokens(self.draw)
         if self.one_in(3):
             condition = self.condition(min(changed))
             if condition:
                 policy["when"] = condition
+        return policy
+
+    def gate(self, policies) -> dict:
+        """A record of where another policy acts, within a scope of its own."""
+        policy = {"do": "record", "gate": self.draw(st.sampled_from(sorted(policies)))}
+        if self.one_in(3):
+            policy["tokens"] = _tokens(self.draw)
         return policy
 
     def batch(self, plans) -> Batch:
@@ -281,6 +290,8 @@ def cases(draw, shape: Shape) -> Case:
         if drawing.one_in(2):
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
+    if drawing.one_in(2):
+        policies["gate"] = drawing.gate(policies)
     names = draw(st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=3, unique=True))
     plans = {name: draw(st.lists(st.sampled_from(sorted(policies)), max_size=6, unique=True)) for name in names}
     plans[names[0]] = plans[names[0]] or sorted(policies)

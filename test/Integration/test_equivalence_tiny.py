@@ -31,7 +31,7 @@ def prepared(case: specs.Case, tiny, folder: Path):
     path = case.write(folder, tiny.sizes)
     spec = hooks.Spec(path, tiny.model)
     path.write_text(specs.text({**spec.data, "plans": specs.without_conflicts(spec)}))
-    return hooks.Reference(path, tiny.model), Built(path, tiny.archive, folder / "program")
+    return hooks.Reference(path, tiny.model), Built(path, tiny.archive, folder / "program", stats=case.seed % 2 == 0)
 
 
 def with_knobs_of_row_0(batch: specs.Batch) -> specs.Batch:
@@ -63,6 +63,24 @@ def check_runners_agree(program, case):
         assert torch.equal(ours[row, : len(ids)], theirs[row, : len(ids)])
         for column, values in our_records[row].items():
             assert torch.equal(values[: len(ids)], their_records[row][column][: len(ids)])
+
+
+def check_counts(program, reference, case):
+    """Which tokens each policy edits at each site, and weir-run's sums of them."""
+    batch = with_knobs_of_row_0(case.batches[0])
+    program.run(batch)
+    program.run_in_python(batch)
+    for row, want in enumerate(references(reference, batch)):
+        for at, edited in program.edited[row].items():
+            length = want.doubtful
+            expected = want.edited.get(at, torch.zeros(len(batch.ids[row]), dtype=torch.bool))
+            assert torch.equal(edited[:length], expected[:length]), f"{at[0]} at {at[1]}"
+            assert not edited[len(batch.ids[row]):].any(), "padding is no token"
+        assert all(at in program.edited[row] for at, edited in want.edited.items() if edited[:want.doubtful].any())
+    for entry in program.stats:
+        layer, _, site = entry["site"].partition("/")
+        assert entry["rows"] == [int(edited[entry["policy"], (int(layer), site)].sum()) for edited in program.edited]
+        assert entry["tokens"] == sum(entry["rows"])
 
 
 def check_rows_alone(program, reference, case):
@@ -100,6 +118,8 @@ def test_random_specs(family, tiny):
                 check_runners_agree(program, case)
                 check_rows_alone(program, reference, case)
                 check_decoding(program, reference, case)
+                if program.counts:
+                    check_counts(program, reference, case)
             except AssertionError as error:
                 error.add_note(specs.text(reference.spec.data))
                 raise

@@ -68,7 +68,7 @@ def hooked(row: int, strength: float, rows: torch.Tensor):
 def test_what_the_program_says_of_itself(program):
     assert program.plans == ["both", "silent"]
     assert program.knobs == {"faith": {"default": 1.0, "min": 0.0, "max": 8.0}}
-    assert list(program.records) == ["watch"] and len(program.records["watch"]) == 2
+    assert list(program.records) == ["watch.res.1"] and len(program.records["watch.res.1"]) == 2
     assert program.info["max_batch"] == families.MAX_BATCH
 
 
@@ -88,7 +88,7 @@ def test_plans_and_knobs_by_name_against_a_hook(program, rows, plan, knobs, stre
         coefficients = before @ rows[[0, 2]].T / rows[[0, 2]].square().sum(1)
         if steered[row] is None:
             coefficients = torch.zeros_like(coefficients)
-        torch.testing.assert_close(got.records["watch"][row, :length], coefficients, rtol=0, atol=1e-4)
+        torch.testing.assert_close(got.records["watch.res.1"][row, :length], coefficients, rtol=0, atol=1e-4)
 
 
 def test_token_by_token_as_in_one_pass(program):
@@ -105,7 +105,7 @@ def test_token_by_token_as_in_one_pass(program):
 
 def test_an_unsteered_batch_is_the_model_bit_for_bit(program):
     plain = weir.load(families.exported("llama"))
-    assert torch.equal(program(IDS).logits, plain(IDS).logits)
+    assert torch.equal(program(IDS, plan=None).logits, plain(IDS).logits)
 
 
 def test_a_refused_spec_names_its_place(tmp_path):

@@ -150,6 +150,28 @@ def test_text_plans_knobs_and_records(folder, tmp_path, engine):
         assert watch[:, 1].tolist() == [1.0] * arrays["prompt_length"][row] + [0.0] * (5 - arrays["prompt_length"][row])
 
 
+def test_a_knob_and_a_plan_for_each_row(folder, tmp_path):
+    rows = tmp_path / "rows.txt"
+    rows.write_bytes(b"\xef\xbb\xbfb\nbc\n\n")  # as editors of Windows write it, with an empty line at the end
+    done = run(folder, "--prompts", rows, "-n", 1, "--plan", "second,none", "--knob", "faith=2,8", "--knob", "sky=1", "--json")
+    out = json.loads(done.stdout)["rows"]
+    assert [row["prompt"] for row in out] == ["b", "bc"] and [row["plan"] for row in out] == ["second", "none"]
+    assert [row["knobs"] for row in out] == [{"faith": 2, "sky": 1}, {"faith": 8, "sky": 1}]
+    assert "--knob gives 3 values of 'faith' for 2 rows" in run(folder, "--prompts", rows, "--knob", "faith=1,2,3", code=1).stderr
+    assert "row 1: knob 'faith' is 9; its range is 0..8" in run(folder, "--prompts", rows, "--knob", "faith=1,9", code=1).stderr
+
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "b"}\n\n{"prompt": "bc", "knobs": {"faith": 3}}\n')
+    done = run(folder, "--prompts", tmp_path / "rows.jsonl", "-n", 1, "--knob", "faith=2", "--json")
+    assert [row["knobs"]["faith"] for row in json.loads(done.stdout)["rows"]] == [2, 3]
+    for options in (("--plan", "second,none"), ("--knob", "faith=2,8")):
+        said = run(folder, "--prompts", tmp_path / "rows.jsonl", *options, code=1).stderr
+        assert f"{tmp_path}/rows.jsonl: line 2 is empty; with a plan or a knob for each row every line has to be one" in said
+    said = run(folder, "--prompts", tmp_path / "rows.jsonl", "--knob", "sky=9", code=1).stderr
+    assert "row 0: knob 'sky' is 9" in said
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "b"}\n\n{"prompt": "bc", "plan": "third"}\n')
+    assert "row 1 (line 3): there is no plan 'third'" in run(folder, "--prompts", tmp_path / "rows.jsonl", code=1).stderr
+
+
 def test_the_engine_is_chosen_by_what_is_there(folder):
     out = json.loads(run(folder, "-p", "b", "-n", 1, "--json").stdout)
     assert out["engine"] == "aot"
@@ -176,6 +198,8 @@ def test_one_file_of_the_folder_is_opened_with_its_manifest(folder):
     (("-p", "b", "--chat-template", "short"), "--chat-template needs --chat"),
     (("-p", "b", "--chat", "--continue"), "--continue needs --prompts with a .jsonl file"),
     (("-p", "b", "--temperature", "1", "--top-p", "0"), "--top-p has to be above 0"),
+    (("-p", "b", "--repetition-penalty", "0"), "--repetition-penalty has to be above 0"),
+    (("-p", "b", "--stop", ""), "row 0: a stop string has at least one character"),
 ])
 def test_bad_input(folder, options, reason):
     assert reason in run(folder, *options, code=1).stderr

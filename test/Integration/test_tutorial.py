@@ -39,7 +39,7 @@ def test_matching_is_strict():
 
 
 def test_the_tutorial_works(tmp_path):
-    env = dict(os.environ, WEIR_SOURCE=str(ROOT), OMP_NUM_THREADS="1",
+    env = dict(os.environ, OMP_NUM_THREADS="1",
                PYTHONPATH=str(ROOT / "python"),
                PATH=os.pathsep.join([str(BUILD / "bin"),
                                      str(Path(sys.executable).parent),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import families
 import pytest
@@ -54,8 +55,8 @@ def test_a_package_takes_its_weights_from_the_archive_and_any_batch_and_length(a
 class Package:
     """Stands in for a package: the program, until it is asked for what it gets wrong."""
 
-    def __init__(self, program, wrong):
-        self.module, self.wrong = program.module(), wrong
+    def __init__(self, program, wrong=lambda logits: logits):
+        self.module, self.wrong, self.sizes = program.module(), wrong, []
 
     def get_constant_fqns(self):
         return []
@@ -64,7 +65,18 @@ class Package:
         assert constants == {}
 
     def __call__(self, ids, positions):
+        self.sizes.append(tuple(ids.shape))
         return self.wrong(self.module(ids, positions).clone())
+
+
+@pytest.fixture
+def stands_in(monkeypatch):
+    """Sets what stands in for the package that AOTInductor would make."""
+    def use(package):
+        monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", lambda program, package_path, **options: None)
+        monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda stream: package)
+
+    return use
 
 
 def shifted(rows, length):
@@ -77,21 +89,85 @@ def shifted(rows, length):
 
 
 @pytest.mark.parametrize("rows, length", [(1, 1), (1, families.MAX_LENGTH), (ROWS, 1), (ROWS, families.MAX_LENGTH)])
-def test_a_package_that_is_wrong_somewhere_is_not_kept(archive, rows, length, tmp_path, monkeypatch, capsys):
+def test_a_package_that_is_wrong_somewhere_is_not_kept(archive, rows, length, tmp_path, stands_in, capsys):
     program = archives.load(archive).program
-    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", lambda program, package_path, **options: None)
-    monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda stream: Package(program, shifted(rows, length)))
+    stands_in(Package(program, shifted(rows, length)))
     output = tmp_path / "x.aot.pt2"
     output.write_text("an older one")
     assert main(["aot", str(archive), "-o", str(output)]) == 1
     assert f"on {rows} rows of {length} tokens it has a relative error of" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.aot.pt2"] and output.read_text() == "an older one"
-    monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda stream: Package(program, lambda logits: logits))
-    assert main(["aot", str(archive), "-o", str(output)]) == 0
-    monkeypatch.setattr(torch._inductor, "aoti_load_package", lambda stream: Package(program, lambda logits: logits[:, :1]))
-    if length > 1:
-        assert main(["aot", str(archive), "-o", str(output)]) == 1
-        assert "it has sizes" in capsys.readouterr().err
+
+
+def test_a_package_that_is_right_is_kept_and_was_asked_for_each_size(archive, tmp_path, stands_in, capsys):
+    program, longest = archives.load(archive).program, families.MAX_LENGTH
+    stands_in(good := Package(program))
+    assert main(["aot", str(archive), "-o", str(tmp_path / "x.aot.pt2")]) == 0
+    # After each text its last token alone, from the cache.
+    assert good.sizes == [(1, 1), (1, longest), (1, 1), (ROWS, 1), (ROWS, longest), (ROWS, 1)]
+    stands_in(Package(program, lambda logits: logits[:, :1]))
+    assert main(["aot", str(archive), "-o", str(tmp_path / "x.aot.pt2")]) == 1
+    assert "it has sizes" in capsys.readouterr().err
+
+
+def test_a_package_that_forgets_what_came_before_is_not_kept(archive, tmp_path, stands_in):
+    program = archives.load(archive).program
+    class Forgetful(Package):
+        def __call__(self, ids, positions):
+            return super().__call__(ids, torch.where(positions < 0, -1, positions - positions[:, :1].clamp(min=0)))
+
+    stands_in(Forgetful(program))
+    with pytest.raises(weir.WeirError, match=f"on 1 rows of {families.MAX_LENGTH} tokens it has a relative error of"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def other_reference(tmp_path_factory, monkeypatch):
+    """Puts a script in weir-run's place; what the real one writes can be changed by it, or it ends with an error."""
+    folder = tmp_path_factory.mktemp("build")
+    (folder / "bin").mkdir()
+    real = {name: weir.tool(name) for name in ("weirc", "weir-run")}
+    (folder / "bin" / "weirc").symlink_to(real["weirc"])
+
+    def use(script: str):
+        (folder / "bin" / "weir-run").write_text(
+            f"#!{sys.executable}\nimport subprocess, sys\nimport numpy\nreal = {str(real['weir-run'])!r}\n"
+            "value = lambda option: sys.argv[sys.argv.index(option) + 1]\n" + script)
+        (folder / "bin" / "weir-run").chmod(0o755)
+        monkeypatch.setenv("WEIR_BUILD", str(folder))
+
+    return use
+
+
+def test_what_a_package_is_compared_with_is_weir_run(archive, tmp_path, stands_in, other_reference):
+    stands_in(Package(archives.load(archive).program))
+    other_reference("assert value('--engine') == 'reference'\n"
+                    "subprocess.run([real, *sys.argv[1:]], check=True, close_fds=False)\n"
+                    "numpy.save(value('--logits'), 1.01 * numpy.load(value('--logits')))\n")
+    with pytest.raises(weir.WeirError, match=r"on 1 rows of 1 tokens it has a relative error of 0\.0099 .* not kept"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
+    other_reference("sys.exit('weir-run: error: it cannot be run')\n")
+    with pytest.raises(weir.WeirError, match="cannot be compared with the reference engine: weir-run: error: it cannot"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
+    (weir.tool("weir-run")).unlink()
+    with pytest.raises(weir.WeirError, match="no bin/weir-run"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_memory_is_short_fewer_tokens_are_compared(archive, tmp_path, stands_in, other_reference):
+    longest = families.MAX_LENGTH
+    stands_in(good := Package(archives.load(archive).program))
+    refuse = "if numpy.load(value('--ids')).size > {}: sys.exit(subprocess.run([real, *sys.argv[1:], '--max-memory', '1'], " \
+             "close_fds=False).returncode)\nsys.exit(subprocess.run([real, *sys.argv[1:]], close_fds=False).returncode)\n"
+    other_reference(refuse.format(longest))
+    with pytest.warns(weir.errors.WeirWarning, match=f"on {ROWS} rows of {longest // 2} tokens only: for {longest} there"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
+    assert good.sizes[-2:] == [(ROWS, longest // 2), (ROWS, 1)]
+    other_reference(refuse.format(0))
+    with pytest.raises(weir.WeirError, match="not enough memory to run 1 rows of 1 tokens"):
+        aot.package(archive, tmp_path / "x.aot.pt2")
 
 
 def test_a_program_that_was_traced_with_its_largest_batch_is_refused(tmp_path):

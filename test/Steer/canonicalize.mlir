@@ -4,7 +4,7 @@
 // RUN: weir-opt %s --canonicalize | FileCheck %s
 // One pattern a function: what folds, and what looks like it but does not.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -17,7 +17,7 @@ flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activa
 // CHECK-NEXT: %x: tensor
 // CHECK-NEXT: fx.return %x :
 fx.program @empty_patch(%x: !x = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     steer.yield %h : !x
   } : !x
@@ -31,10 +31,10 @@ fx.program @empty_patch(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: steer.record %[[F]] as "r"
 // CHECK-NEXT: fx.return %x :
 fx.program @recording_patch(%x: !x = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %f = steer.read %h of @d [1] activation <relu> size 16 : !x
-    steer.record %f as "r" [#flow.feature<@sae, res, 0, 1>] : !s
+    steer.record %f as "r" [#flow.feature<@sae:0/res/1>] : !s
     steer.yield %h : !x
   } : !x
   fx.return %y : !x as [#fx.output<user_output>]
@@ -44,7 +44,7 @@ fx.program @recording_patch(%x: !x = #fx.input<user_input>) {
 // CHECK: steer.patch %x
 // CHECK: steer.write
 fx.program @editing_patch(%x: !x = #fx.input<user_input>, %c: !s = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %w = steer.write %h, %c along [#flow.rows<decoder of @d[1]>] : !x, !s
     steer.yield %w : !x
@@ -60,7 +60,7 @@ fx.program @pick_all(%f: !f = #fx.input<user_input>) {
   %p = steer.pick %f [0, 1] : !f
   %q = steer.pick %p [1] : !f
   %g = steer.compare %q above 1.0 : !s
-  steer.record %p as "all" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] where %g : !g : !f
+  steer.record %p as "all" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] where %g : !g : !f
   fx.return []
 }
 
@@ -69,7 +69,7 @@ fx.program @pick_all(%f: !f = #fx.input<user_input>) {
 // CHECK: steer.record %[[P]]
 fx.program @pick_swapped(%f: !f = #fx.input<user_input>) {
   %p = steer.pick %f [1, 0] : !f
-  steer.record %p as "swapped" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
+  steer.record %p as "swapped" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] : !f
   fx.return []
 }
 
@@ -79,7 +79,7 @@ fx.program @pick_swapped(%f: !f = #fx.input<user_input>) {
 fx.program @pick_of_pick(%f: tensor<?x?x5xf32> = #fx.input<user_input>) {
   %p = steer.pick %f [3, 0, 4] : tensor<?x?x5xf32>
   %q = steer.pick %p [2, 0] : tensor<?x?x3xf32>
-  steer.record %q as "picked" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
+  steer.record %q as "picked" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] : !f
   fx.return []
 }
 
@@ -91,11 +91,11 @@ fx.program @pick_of_pick(%f: tensor<?x?x5xf32> = #fx.input<user_input>) {
 // CHECK: steer.record %[[TWO]] as "two"
 fx.program @scale_by_one(%s: !s = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %one = steer.scale_by %s [1.0] : !s
-  steer.record %one as "one" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %one as "one" [#flow.feature<@sae:0/res/1>] : !s
   %knob = steer.scale_by %s [1.0] times %k : !k : !s
-  steer.record %knob as "knob" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %knob as "knob" [#flow.feature<@sae:0/res/1>] : !s
   %two = steer.scale_by %s [2.0] : !s
-  steer.record %two as "two" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %two as "two" [#flow.feature<@sae:0/res/1>] : !s
   fx.return []
 }
 
@@ -105,9 +105,9 @@ fx.program @scale_by_one(%s: !s = #fx.input<user_input>, %k: !k = #fx.input<user
 // CHECK: steer.record %[[V]] as "mixed"
 fx.program @scale_each(%f: !f = #fx.input<user_input>) {
   %ones = steer.scale_by %f [1.0, 1.0] : !f
-  steer.record %ones as "ones" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
+  steer.record %ones as "ones" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] : !f
   %mixed = steer.scale_by %f [1.0, 2.0] : !f
-  steer.record %mixed as "mixed" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
+  steer.record %mixed as "mixed" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] : !f
   fx.return []
 }
 
@@ -121,13 +121,13 @@ fx.program @scale_each(%f: !f = #fx.input<user_input>) {
 // CHECK: steer.record %[[B]] as "wrong side"
 fx.program @clamp_to_nothing(%s: !s = #fx.input<user_input>) {
   %both = steer.clamp_to %s min 0xFFF0000000000000 max 0x7FF0000000000000 : !s
-  steer.record %both as "both" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %both as "both" [#flow.feature<@sae:0/res/1>] : !s
   %low = steer.clamp_to %s min 0xFFF0000000000000 : !s
-  steer.record %low as "low" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %low as "low" [#flow.feature<@sae:0/res/1>] : !s
   %half = steer.clamp_to %s min 0.0 max 0x7FF0000000000000 : !s
-  steer.record %half as "half" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %half as "half" [#flow.feature<@sae:0/res/1>] : !s
   %wrong = steer.clamp_to %s max 0xFFF0000000000000 : !s
-  steer.record %wrong as "wrong side" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %wrong as "wrong side" [#flow.feature<@sae:0/res/1>] : !s
   fx.return []
 }
 
@@ -159,7 +159,7 @@ fx.program @write_zeros(%x: !x = #fx.input<user_input>, %s: !s = #fx.input<user_
 // CHECK-NOT: steer.
 // CHECK: fx.return %x :
 fx.program @nothing_left(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %f = steer.read %h of @d [1] activation <relu> size 16 : !x
     %v = steer.scale_by %f [1.0] : !s
@@ -207,7 +207,7 @@ fx.program @join_two(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_inp
 // CHECK-NOT: steer.
 // CHECK: fx.return %x :
 fx.program @dead_patch(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %f = steer.read %h of @d [1] activation <relu> size 16 : !x
     %v = steer.set_to %f [0.0] : !s
@@ -223,10 +223,10 @@ fx.program @dead_patch(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_i
 // CHECK: steer.patch
 // CHECK: steer.record
 fx.program @dead_recording_patch(%x: !x = #fx.input<user_input>, %c: !s = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %f = steer.read %h of @d [1] activation <relu> size 16 : !x
-    steer.record %f as "r" [#flow.feature<@sae, res, 0, 1>] : !s
+    steer.record %f as "r" [#flow.feature<@sae:0/res/1>] : !s
     %w = steer.write %h, %c along [#flow.rows<decoder of @d[1]>] : !x, !s
     steer.yield %w : !x
   } : !x

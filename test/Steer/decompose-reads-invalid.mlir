@@ -4,7 +4,7 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-decompose-reads))' -verify-diagnostics
 // Encoders are in f32.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 
 fx.program @main(%x: tensor<?x?x8xbf16> = #fx.input<user_input>) {
   // expected-error @below {{reads a value that is not in f32; steer-widen-patches comes first}}

@@ -4,12 +4,12 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-decompose-reads))' | FileCheck %s
 // A read becomes what it does: normalise, encode, activate.
 
-flow.dictionary @linear of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity>
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @jump of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu> normalization <constant_norm>
-flow.dictionary @gates of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <gated> normalization <layer_norm>
-flow.dictionary @largest of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 3>
-flow.dictionary @neurons of @sae at <mlp, 0> reads <neuron, 0> features 8 width 8 activation <identity>
+flow.dictionary @linear of @sae at <0/res> reads <0/res> features 16 width 8 activation <identity>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @jump of @sae at <0/res> reads <0/res> features 16 width 8 activation <jumprelu> normalization <constant_norm>
+flow.dictionary @gates of @sae at <0/res> reads <0/res> features 16 width 8 activation <gated> normalization <layer_norm>
+flow.dictionary @largest of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk, 3>
+flow.dictionary @neurons of @sae at <0/mlp> reads <0/neuron> features 8 width 8 activation <identity>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -80,7 +80,7 @@ fx.program @gather(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[F:.*]] = steer.activate %[[Z]] <relu> of @d [4] : tensor<4x1xf32>
 // CHECK-NEXT: steer.write %[[H]], %[[F]]
 fx.program @patch(%x: tensor<4x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: tensor<4x8xf32>):
     %f = steer.read %h of @d [4] activation <relu> size 16 : tensor<4x8xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4]>] : tensor<4x8xf32>, tensor<4x1xf32>

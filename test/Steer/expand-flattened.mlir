@@ -13,7 +13,7 @@
 // CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0] flattened : tensor<?xi64>
 // CHECK-NEXT: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = generated> : tensor<?xi64>, tensor<?xi64>
 // CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1xi1>, tensor<?x1xi1>
-// CHECK: steer.patch %e at <res, 0>
+// CHECK: steer.patch %e at <0/res>
 // CHECK: %[[F:.*]] = steer.read %{{.*}} of @sae.res.0 [5] {{.*}} : tensor<?x8xf32>
 // CHECK: %[[WHEN:.*]] = steer.compare %{{.*}} above 5.000000e-01 : tensor<?x1xf32>
 // CHECK: %[[ALL:.*]] = steer.all %[[G]], %[[WHEN]] : tensor<?x1xi1>, tensor<?x1xi1>
@@ -22,11 +22,11 @@
 // CHECK: %[[W:.*]] = steer.write %{{.*}}, %[[D]] along {{.*}} : tensor<?x8xf32>, tensor<?x1xf32>
 // CHECK: steer.rescale %[[W]] like %{{.*}} where %[[ALL]] : tensor<?x1xi1> : tensor<?x8xf32>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 0
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 steer.knob @k default 1.0
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
-steer.policy @p #steer.scale<2.0> on @f tokens <set = generated> when #steer.when<feature = <@sae, res, 0, 6>, above = 0.5> times @k preserve_norm
-steer.policy @r #steer.record on @f
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+steer.policy @p #steer.scale<2.0> on %f tokens <set = generated> when #steer.when<feature = <@sae:0/res/6>, above = 0.5> times @k preserve_norm
+steer.policy @r #steer.record on %f
 steer.plan @a [@p, @r]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?xi64> = #fx.input<user_input>, %positions: tensor<?xi64> = #fx.input<user_input>) {

@@ -5,7 +5,7 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s --check-prefix=ATEN '--implicit-check-not== steer.'
 // Tokens that are flattened have one dimension in front of the features.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 steer.plan @a []
 steer.plan @b []
 steer.knob @k default 1.0
@@ -33,8 +33,8 @@ fx.program @main(%x: !x = #fx.input<user_input>, %positions: !n = #fx.input<user
   // ATEN-NEXT: %[[K:.*]] = fx.call pure @aten.select.int(self: %knobs, dim: 1, index: 0)
   // ATEN-NEXT: %[[KNOB:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[K]], dim: 1) : (tensor<?xf32>) -> tensor<?x1xf32>
   %knob = steer.knob_value %knobs 0 flattened : tensor<?x1xf32>
-  // CHECK: steer.patch %x at <res, 0> {
-  %y = steer.patch %x at <res, 0> {
+  // CHECK: steer.patch %x at <0/res> {
+  %y = steer.patch %x at <0/res> {
   // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor<?x8xf32>):
   ^bb0(%h: !x):
     // CHECK-NEXT: %[[F:.*]] = steer.read %[[H]] of @d [4, 2] activation <relu> size 16 : tensor<?x8xf32>

@@ -281,7 +281,23 @@ fx.program @main(%double: tensor<?x?x8xf64> = #fx.input<user_input>) {
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{names 1 features for 2 columns}}
-  steer.record %f as "r" [#flow.feature<@sae, res, 1, 4>] : tensor<?x?x2xf32>
+  steer.record %f as "r" [#flow.feature<@sae:1/res/4>] : tensor<?x?x2xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
+  // expected-error @below {{names 1 policies for 2 edits}}
+  steer.count %f, %g as ["a"] at <1/res> in %g : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x?x1xi1>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%g: tensor<?x?x1xi1> = #fx.input<user_input>) {
+  // expected-error @below {{counts no edit}}
+  "steer.count"(%g) <{policies = [], site = #flow.site<res, 1>}> : (tensor<?x?x1xi1>) -> ()
   fx.return []
 }
 

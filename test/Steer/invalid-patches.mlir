@@ -6,7 +6,7 @@
 
 // A read after a write.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -21,7 +21,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A read after a project.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -36,7 +36,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A read after a rescale.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -51,7 +51,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A write after a projection.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -66,7 +66,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A write after a norm.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -81,7 +81,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A projection after a norm.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
@@ -96,7 +96,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two norms.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
@@ -110,7 +110,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two writes.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -124,9 +124,9 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 // -----
 
 // Several projections are fine.
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -142,7 +142,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Two edits of feature 2, without gates.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -164,7 +164,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
   %j = steer.in_plans %plan [1, 2] : tensor<?xi64>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -183,14 +183,14 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // In plans of their own: fine.
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 8 activation <relu>
 steer.plan @a []
 steer.plan @b []
 steer.plan @c []
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
   %j = steer.in_plans %plan [2] : tensor<?xi64>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -207,14 +207,14 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // Conjunctions are looked through: fine.
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 8 activation <relu>
 steer.plan @a []
 steer.plan @b []
 steer.plan @c []
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0] : tensor<?xi64>
   %j = steer.in_plans %plan [2] : tensor<?xi64>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -237,7 +237,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   %i = steer.in_plans %plan [0, 2] : tensor<?xi64>
   %j = steer.in_plans %plan [2] : tensor<?xi64>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -258,10 +258,10 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // The same index of another dictionary: fine.
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
-flow.dictionary @other of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 8 activation <relu>
+flow.dictionary @other of @sae at <3/res> reads <3/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %e = steer.read %h of @other [2, 4] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -279,7 +279,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // Columns are followed to their features.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
@@ -299,7 +299,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // One edit with a feature in two columns.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [2, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
@@ -315,7 +315,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects one block argument of the site's type}}
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0:
     steer.yield %x : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
@@ -326,7 +326,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %z: tensor<?x?x4xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects to yield a value of the site's type}}
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     steer.yield %z : tensor<?x?x4xf32>
   } : tensor<?x?x8xf32>
@@ -344,7 +344,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // A norm that is taken of an edited value.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
     %p = steer.project %w out of [#flow.basis<#flow.rows<decoder of @d[2]>>] : tensor<?x?x8xf32>
@@ -359,7 +359,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 
 // A scale of an edited value.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
     // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
@@ -373,7 +373,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 
 // Rounding and widening hide no edit, nor do the steps of a read.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
     %n = steer.round %w to bf16 : tensor<?x?x8xf32>
@@ -390,7 +390,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 // Two edits of a feature whose reads are decomposed; of a TopK dictionary, whose
 // activations are picked from all.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %z = steer.encode %h of @d [] size 16 : tensor<?x?x8xf32>
     %all = steer.activate %z <topk, 3> of @d [] : tensor<?x?x16xf32>
@@ -419,7 +419,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
   %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
   %j = steer.in_plans %plan [2] : tensor<?xi64>
   %k = steer.in_plans %plan [1] : tensor<?xi64>
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: tensor<?x?x8xf32>):
     %f = steer.read %h of @d [2] activation <relu> size 16 : tensor<?x?x8xf32>
     %v = steer.set_to %f [0.0] : tensor<?x?x1xf32>

@@ -17,12 +17,12 @@ steer.plan @a [@k]
 // -----
 
 // expected-error @below {{there is no knob @k}}
-steer.policy @p #steer.set<1.0> on @f times @k
+steer.policy @p #steer.set<1.0> on %f times @k
 
 // -----
 
 // expected-error @below {{there is no knob @p}}
-steer.policy @p #steer.set<1.0> on @f times @p
+steer.policy @p #steer.set<1.0> on %f times @p
 
 // -----
 
@@ -43,7 +43,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 4 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 4 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a size of 16, but @d has 4 features}}
   %0 = steer.read %x of @d [4] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -52,7 +52,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x9xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a value of width 9, but @d encodes 8}}
   %0 = steer.read %x of @d [4] activation <relu> size 16 : tensor<?x?x9xf32>
@@ -61,7 +61,7 @@ fx.program @main(%x: tensor<?x?x9xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <jumprelu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{does not encode as @d does: activation #flow.activation<jumprelu>, normalization none}}
   %0 = steer.read %x of @d [4] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -70,7 +70,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu> normalization <layer_norm>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu> normalization <layer_norm>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{does not encode as @d does: activation #flow.activation<relu>, normalization layer_norm}}
   %0 = steer.read %x of @d [4] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -88,7 +88,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 // -----
 
 // Recipes are looked through.
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{there is no dictionary @e}}
   %0 = steer.write %x, %s along [#flow.sum<[1.0, 2.0] * #flow.concat<[#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @e[4]>]>>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
@@ -97,7 +97,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{uses feature 16 of @d, which has 16}}
   %0 = steer.write %x, %s along [#flow.rows<decoder of @d[16]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
@@ -106,7 +106,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x9xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a value of width 9, but rows of @d have 8 numbers}}
   %0 = steer.write %x, %s along [#flow.rows<decoder of @d[1]>] : tensor<?x?x9xf32>, tensor<?x?x1xf32>
@@ -123,7 +123,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x9xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a value of width 9, but rows of @d have 8 numbers}}
   %0 = steer.project %x out of [#flow.basis<#flow.rows<decoder of @d[4]>>] : tensor<?x?x9xf32>

@@ -214,7 +214,7 @@ fx.program @main(%x: tensor<3x?x8xf32> = #fx.input<user_input>, %z: tensor<3x?x8
 
 fx.program @main(%f: tensor<3x?x1xf32> = #fx.input<user_input>, %g: tensor<4x1x1xi1> = #fx.input<user_input>) {
   // expected-error @below {{has a gate of type 'tensor<4x1x1xi1>' that does not fit the tokens of 'tensor<3x?x1xf32>'}}
-  steer.record %f as "r" [#flow.feature<@sae, res, 1, 4>] where %g : tensor<4x1x1xi1> : tensor<3x?x1xf32>
+  steer.record %f as "r" [#flow.feature<@sae:1/res/4>] where %g : tensor<4x1x1xi1> : tensor<3x?x1xf32>
   fx.return []
 }
 

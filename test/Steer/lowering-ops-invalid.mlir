@@ -109,7 +109,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 4 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 4 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a size of 16, but @d has 4 features}}
   %0 = steer.encode %x of @d [1] size 16 : tensor<?x?x8xf32>
@@ -118,7 +118,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x9xf32> = #fx.input<user_input>) {
   // expected-error @below {{has a value of width 9, but @d encodes 8}}
   %0 = steer.encode %x of @d [1] size 16 : tensor<?x?x9xf32>
@@ -167,7 +167,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{uses feature 16 of @d, which has 16}}
   %0 = steer.activate %f <relu> of @d [1, 16] : tensor<?x?x2xf32>
@@ -176,7 +176,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 1>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk, 1>
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{has 2 columns for the 16 features of @d}}
   %0 = steer.activate %f <topk, 1> of @d [] : tensor<?x?x2xf32>
@@ -185,7 +185,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <jumprelu>
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{does not activate as @d does: #flow.activation<jumprelu>}}
   %0 = steer.activate %f <relu> of @d [1, 2] : tensor<?x?x2xf32>

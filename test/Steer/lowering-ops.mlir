@@ -7,11 +7,11 @@
 // RUN: weir-opt %s --canonicalize | FileCheck %s --check-prefix=FOLDED
 // The operations that patches are lowered by: printed and read again, and folded.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
-flow.dictionary @r of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @linear of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity>
-flow.dictionary @gates of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <gated>
-flow.dictionary @largest of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 3>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <jumprelu>
+flow.dictionary @r of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @linear of @sae at <0/res> reads <0/res> features 16 width 8 activation <identity>
+flow.dictionary @gates of @sae at <0/res> reads <0/res> features 16 width 8 activation <gated>
+flow.dictionary @largest of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk, 3>
 
 !x = tensor<?x?x8xf32>
 !b = tensor<?x?x8xbf16>

@@ -4,8 +4,8 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-merge))' | FileCheck %s
 // What the edits of a site have in common is made once.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @e of @sae at <mlp, 0> reads <mlp, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @e of @sae at <0/mlp> reads <0/mlp> features 16 width 8 activation <relu>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -24,12 +24,12 @@ flow.dictionary @e of @sae at <mlp, 0> reads <mlp, 0> features 16 width 8 activa
 // CHECK: steer.record %[[A]] as "a"
 // CHECK: steer.record %[[B]] as "b"
 fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.read %h of @d [4, 2] activation <relu> size 16 : !x
     %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x
-    steer.record %a as "a" [#flow.feature<@s, res, 0, 4>, #flow.feature<@s, res, 0, 2>] : !f
-    steer.record %b as "b" [#flow.feature<@s, res, 0, 7>, #flow.feature<@s, res, 0, 4>] : !f
+    steer.record %a as "a" [#flow.feature<@s:0/res/4>, #flow.feature<@s:0/res/2>] : !f
+    steer.record %b as "b" [#flow.feature<@s:0/res/7>, #flow.feature<@s:0/res/4>] : !f
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[4, 2]>] : !x, !f
     steer.yield %w : !x
   } : !x
@@ -44,7 +44,7 @@ fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 // CHECK-NOT: steer.pick
 // CHECK: fx.return
 fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.read %h of @d [4] activation <relu> size 16 : !x
     %b = steer.read %h of @e [4] activation <relu> size 16 : !x
@@ -62,7 +62,7 @@ fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_
 // CHECK-NEXT: steer.write %{{.*}}, %[[S]] along [#flow.sum<[8.000000e+00, 6.000000e+00, -3.000000e+00, 5.000000e-01] * #flow.concat<[#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2, 3]>, #flow.rows<unit_decoder of @d[4]>]>>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>
 // CHECK: fx.return
 fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 times %k : !k where %g : !r
     %b = steer.strength 3.0 times %k : !k where %g : !r
@@ -81,7 +81,7 @@ fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_in
 // CHECK: %[[E:.*]] = steer.strength 4.000000e+00{{$}}
 // CHECK: steer.write %{{.*}}, %[[A]], %[[B]], %[[C]], %[[E]] along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>, tensor<?x1x1xf32>, tensor<?x1x1xf32>, tensor<1xf32>
 fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 where %g : !r
     %b = steer.strength 3.0 where %o : !r
@@ -99,7 +99,7 @@ fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<u
 // CHECK: %[[S:.*]] = steer.strength 1.000000e+00 where %g
 // CHECK: steer.write %{{.*}}, %[[S]], %[[D]] along [#flow.sum<[8.000000e+00, 3.000000e+00] * #flow.concat<[#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>]>>, #flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>, tensor<?x?x1xf32>
 fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 8.0 where %g : !r
     %f = steer.read %h of @d [4] activation <relu> size 16 : !x
@@ -118,7 +118,7 @@ fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user
 // CHECK: %[[S:.*]] = steer.strength 3.000000e+00 where %g
 // CHECK: steer.write %{{.*}}, %[[S]] along [#flow.rows<decoder of @d[2]>] :
 fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 0.0 where %o : !r
     %b = steer.strength 3.0 where %g : !r
@@ -133,11 +133,59 @@ fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 // CHECK-NOT: steer.
 // CHECK: fx.return %x :
 fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
     %a = steer.strength 0.0 where %o : !r
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[1]>] : !x, !k
     steer.yield %w : !x
   } : !x
+  fx.return %y : !x as [#fx.output<user_output>]
+}
+
+// A feature that a condition and a record of its site read, and that a patch
+// there edits: one read before all of them.
+// CHECK-LABEL: fx.program @across(
+// CHECK: %[[F:.*]] = steer.read %x of @d [4, 2] {{.*}} -> tensor<?x?x2xf32>
+// CHECK-NEXT: %[[C:.*]] = steer.pick %[[F]] [0] :
+// CHECK-NEXT: steer.compare %[[C]]
+// CHECK: steer.patch
+// CHECK-NOT: steer.read
+// CHECK: %[[E:.*]] = steer.pick %[[F]] [1] :
+// CHECK: steer.set_to %[[E]]
+// CHECK-NOT: steer.read
+// CHECK: fx.return
+fx.program @across(%x: !x = #fx.input<user_input>) {
+  %c = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
+  %g = steer.compare %c above 0.5 : !s -> tensor<?x?x1xi1>
+  %y = steer.patch %x at <0/res> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [2] activation <relu> size 16 : !x -> !s
+    %v = steer.set_to %f [0.0] : !s
+    %e = steer.delta %f to %v where %g : tensor<?x?x1xi1> : !s
+    %w = steer.write %h, %e along [#flow.rows<decoder of @d[2]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  %r = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
+  steer.record %r as "r" [#flow.feature<@s:0/res/4>] : !s
+  fx.return %y : !x as [#fx.output<user_output>]
+}
+
+// What is read behind a patch is another value.
+// CHECK-LABEL: fx.program @behind(
+// CHECK: steer.read %{{.*}} of @d [4]
+// CHECK: steer.read %{{.*}} of @d [4]
+// CHECK-NOT: steer.pick
+// CHECK: fx.return
+fx.program @behind(%x: !x = #fx.input<user_input>) {
+  %y = steer.patch %x at <0/res> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
+    %v = steer.set_to %f [0.0] : !s
+    %e = steer.delta %f to %v : !s
+    %w = steer.write %h, %e along [#flow.rows<decoder of @d[4]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  %r = steer.read %y of @d [4] activation <relu> size 16 : !x -> !s
+  steer.record %r as "r" [#flow.feature<@s:0/res/4>] : !s
   fx.return %y : !x as [#fx.output<user_output>]
 }

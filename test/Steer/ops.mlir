@@ -18,8 +18,8 @@ steer.knob @faith default 1.0 range 0.0 to 8.0
 // CHECK: steer.knob @free default -5.000000e-01{{$}}
 steer.knob @free default -0.5
 
-steer.policy @p #steer.ablate on @f
-steer.policy @q #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
+steer.policy @q #steer.ablate on %f
 
 // CHECK: steer.plan @default [@p, @q]
 steer.plan @default [@p, @q]
@@ -28,8 +28,8 @@ steer.plan @plain []
 // CHECK: steer.plan @other [@q]
 steer.plan @other [@q]
 
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <jumprelu> normalization <layer_norm>
-flow.dictionary @n of @neurons at <mlp, 3> reads <neuron, 3> features 8 width 8 activation <identity>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 8 activation <jumprelu> normalization <layer_norm>
+flow.dictionary @n of @neurons at <3/mlp> reads <3/neuron> features 8 width 8 activation <identity>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -55,9 +55,9 @@ fx.program @main(%x: !x = #fx.input<user_input>,
   %any = steer.any %all, %tokens : !g, !g
   // CHECK: %[[KNOB:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32>
   %knob = steer.knob_value %knobs 1 : tensor<?x2xf32>
-  // CHECK: steer.patch %x at <res, 3> {
+  // CHECK: steer.patch %x at <3/res> {
   // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor<?x?x8xf32>):
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: !x):
     // CHECK: %[[F:.*]] = steer.read %[[H]] of @d [4, 2] activation <jumprelu> normalization <layer_norm> size 16 : tensor<?x?x8xf32>
     %f = steer.read %h of @d [4, 2] activation <jumprelu> normalization <layer_norm> size 16 : !x
@@ -83,8 +83,10 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     %bare = steer.delta %n to %pick : !s
     // CHECK: %[[STRENGTH:.*]] = steer.strength 8.000000e+00 times %[[KNOB]] : tensor<?x1x1xf32> where %[[ANY]] : tensor<?x?x1xi1>
     %strength = steer.strength 8.0 times %knob : !k where %any : !g
-    // CHECK: steer.record %[[CLAMP]] as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %[[ALL]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
-    steer.record %clamp as "name" [#flow.feature<@sae, res, 3, 4>, #flow.feature<@sae, res, 3, 2>] where %all : !g : !f
+    // CHECK: steer.record %[[CLAMP]] as "name" [#flow.feature<@sae:3/res/4>, #flow.feature<@sae:3/res/2>] where %[[ALL]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
+    steer.record %clamp as "name" [#flow.feature<@sae:3/res/4>, #flow.feature<@sae:3/res/2>] where %all : !g : !f
+    // CHECK: steer.count %[[DELTA]], %[[PLANS]] as ["a", "b"] at <3/res> in %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x1x1xi1>
+    steer.count %delta, %plans as ["a", "b"] at <3/res> in %tokens : !g : !f, !r
     // CHECK: %[[W:.*]] = steer.write %[[H]], %[[DELTA]], %[[STRENGTH]] along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x1xf32>
     %w = steer.write %h, %delta, %strength along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @d[1]>] : !x, !f, !s
     // CHECK: %[[P:.*]] = steer.project %[[W]] out of [#flow.basis<#flow.rows<decoder of @d[1, 3]>>] where %[[PLANS]] : tensor<?x1x1xi1> : tensor<?x?x8xf32>
@@ -95,8 +97,10 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     steer.yield %r : !x
   } : !x
   // CHECK: } : tensor<?x?x8xf32>
-  // CHECK: steer.patch %half at <mlp, 0> {
-  %z = steer.patch %half at <mlp, 0> {
+  // CHECK: steer.record_gate %[[ALL]] of @calm as "gate" where %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x1xi1>
+  steer.record_gate %all of @calm as "gate" where %tokens : !g : !g
+  // CHECK: steer.patch %half at <0/mlp> {
+  %z = steer.patch %half at <0/mlp> {
   ^bb0(%h: tensor<?x?x8xbf16>):
     // CHECK: steer.yield %{{.*}} : tensor<?x?x8xbf16>
     steer.yield %h : tensor<?x?x8xbf16>

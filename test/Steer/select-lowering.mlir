@@ -11,17 +11,17 @@
 // CHECK: remark: [Passed] LoweredToAten | Category:lowering | Remark="site 3/att is lowered to aten operators; the site reads 0 bytes of rows and makes 0 operations a token"
 // CHECK-NOT: remark
 // CHECK: fx.program @main
-// CHECK: steer.patch %x at <mlp, 3> lowering <aten> {
-// CHECK: steer.patch %{{.*}} at <res, 3> lowering <aten> {
-// CHECK: steer.patch %{{.*}} at <att, 3> lowering <aten> {
+// CHECK: steer.patch %x at <3/mlp> lowering <aten> {
+// CHECK: steer.patch %{{.*}} at <3/res> lowering <aten> {
+// CHECK: steer.patch %{{.*}} at <3/att> lowering <aten> {
 
-flow.dictionary @d of @sae at <mlp, 3> reads <mlp, 3> features 16 width 8 activation <relu>
-steer.policy @less #steer.scale<0.5> on @f
-steer.policy @more #steer.add<#steer.constant<1.0>> on @f
+flow.dictionary @d of @sae at <3/mlp> reads <3/mlp> features 16 width 8 activation <relu>
+steer.policy @less #steer.scale<0.5> on %f
+steer.policy @more #steer.add<#steer.constant<1.0>> on %f
 !x = tensor<?x?x8xf32>
 !s = tensor<?x?x1xf32>
 fx.program @main(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <mlp, 3> {
+  %y = steer.patch %x at <3/mlp> {
   ^bb0(%h: !x):
     %f = steer.read %h of @d [4] activation <relu> size 16 : !x loc(#merged)
     %v = steer.scale_by %f [0.5] : !s loc(#less)
@@ -31,13 +31,13 @@ fx.program @main(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.inp
     %r = steer.project %w out of [#flow.basis<#flow.rows<decoder of @d[6]>>] : !x loc(#more)
     steer.yield %r : !x
   } : !x
-  %z = steer.patch %y at <res, 3> {
+  %z = steer.patch %y at <3/res> {
   ^bb0(%h: !x):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[5]>] : !x, tensor<?x1x1xf32>
     steer.yield %w : !x
   } : !x
   // What was chosen before stays.
-  %u = steer.patch %z at <att, 3> lowering <aten> {
+  %u = steer.patch %z at <3/att> lowering <aten> {
   ^bb0(%h: !x):
     steer.yield %h : !x
   } : !x

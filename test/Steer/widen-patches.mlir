@@ -5,7 +5,7 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-widen-patches))' | FileCheck %s
 // A site of a narrow type is edited in f32, and rounded once.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu> normalization <layer_norm>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu> normalization <layer_norm>
 
 !x = tensor<?x?x8xf32>
 !b = tensor<?x?x8xbf16>
@@ -26,7 +26,7 @@ flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activa
 // CHECK-NEXT: %[[Y:.*]] = steer.round %[[R]] to bf16 : tensor<?x?x8xf32>
 // CHECK-NEXT: steer.yield %[[Y]] : tensor<?x?x8xbf16>
 fx.program @edited(%x: !b = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !b):
     %f = steer.read %h of @d [4] activation <relu> normalization <layer_norm> size 16 : !b
     %n = steer.input_scale %h <layer_norm> : !b
@@ -47,7 +47,7 @@ fx.program @edited(%x: !b = #fx.input<user_input>) {
 // CHECK-NEXT: %[[Y:.*]] = steer.round %[[W]] to f16 : tensor<4x8xf32>
 // CHECK-NEXT: steer.yield %[[Y]] : tensor<4x8xf16>
 fx.program @half(%x: !h = #fx.input<user_input>, %c: tensor<1x1xf32> = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !h):
     %w = steer.write %h, %c along [#flow.rows<decoder of @d[4]>] : !h, tensor<1x1xf32>
     steer.yield %w : !h
@@ -69,7 +69,7 @@ fx.program @half(%x: !h = #fx.input<user_input>, %c: tensor<1x1xf32> = #fx.input
 fx.program @elsewhere(%x: !b = #fx.input<user_input>, %z: !b = #fx.input<user_input>) {
   %e = steer.read %z of @d [1] activation <relu> normalization <layer_norm> size 16 : !b
   %i = steer.read %z of @d [2] activation <relu> normalization <layer_norm> size 16 : !b
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !b):
     %f = steer.read %z of @d [3] activation <relu> normalization <layer_norm> size 16 : !b
     %w = steer.write %h, %f, %e, %i along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[5]>, #flow.rows<decoder of @d[6]>] : !b, !s, !s, !s
@@ -89,13 +89,13 @@ fx.program @elsewhere(%x: !b = #fx.input<user_input>, %z: !b = #fx.input<user_in
 // CHECK-NOT: steer.round
 // CHECK: fx.return
 fx.program @recorded(%x: !b = #fx.input<user_input>, %z: !x = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 0> {
+  %y = steer.patch %x at <0/res> {
   ^bb0(%h: !b):
     %f = steer.read %h of @d [3] activation <relu> normalization <layer_norm> size 16 : !b
-    steer.record %f as "r" [#flow.feature<@sae, res, 0, 3>] : !s
+    steer.record %f as "r" [#flow.feature<@sae:0/res/3>] : !s
     steer.yield %h : !b
   } : !b
-  %u = steer.patch %z at <res, 1> {
+  %u = steer.patch %z at <1/res> {
   ^bb0(%h: !x):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[4]>] : !x, !k
     steer.yield %w : !x

@@ -20,7 +20,8 @@
 namespace weir {
 
 /// What `weirc cache ls`, `gc` and `verify` do. Each writes lines for people, or
-/// one JSON object.
+/// one JSON object. None makes the folder: one that is named has to be there, a
+/// default one that is not there yet is empty.
 struct CacheJob {
   std::string folder; ///< empty for the default
   bool json = false;
@@ -35,6 +36,9 @@ struct CacheJob {
   llvm::Error collect(std::optional<uint64_t> maxBytes,
                       std::optional<std::chrono::seconds> unusedFor,
                       llvm::raw_ostream &os) const;
+
+private:
+  llvm::Error nothingYet(llvm::StringRef path, llvm::raw_ostream &os) const;
 };
 
 /// "10G", "512M", "0": a number of bytes with an optional K, M, G or T (powers

@@ -39,6 +39,8 @@ struct CompilerOptions {
   int threads = 0;
   /// Features of a match that are computed and kept together.
   int64_t unitRows = 16384;
+  /// Whether the program also says which tokens it edits, for weir-run --stats.
+  bool count = false;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };
@@ -129,8 +131,6 @@ private:
   std::shared_ptr<Archive> archive;
   ModelInfo modelInfo;
   SteeringReport steeringReport;
-  std::vector<Manifest::Record> records;
-  std::vector<Manifest::Site> sites;
 };
 
 /// Registers everything a compilation needs in a context.

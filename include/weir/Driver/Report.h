@@ -29,8 +29,17 @@ struct SiteReport {
   int64_t bytesPerToken = 0;      ///< weights read, f32
 };
 
+/// The features that a policy's selectors chose.
+struct PolicyReport {
+  static constexpr int64_t mostNamed = 64;
+  std::string name;
+  std::vector<std::string> features; ///< "12/res/411", at most mostNamed
+  int64_t count = 0;                 ///< of all of them
+};
+
 struct SteeringReport {
   std::vector<SiteReport> sites;
+  std::vector<PolicyReport> policies; ///< those that are in plans
   /// What the model itself reads and computes for one token: all weights that
   /// products use, once (embeddings are looked up, a row a token).
   int64_t modelBytesPerToken = 0;

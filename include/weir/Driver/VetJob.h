@@ -9,6 +9,8 @@
 #ifndef WEIR_DRIVER_VETJOB_H
 #define WEIR_DRIVER_VETJOB_H
 
+#include "weir/Operators/Operators.h"
+
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Support/LLVM.h"
 
@@ -24,6 +26,8 @@ struct VetJob {
   std::string program;
   /// Compare each record with its checksum. Reads all weights.
   bool verify = true;
+  /// What the program may call.
+  OperatorPolicy operators;
 
   /// Diagnostics say what is refused. Otherwise
   ///   "document"  the graph, as `plainModel` copies it
@@ -33,6 +37,8 @@ struct VetJob {
   ///               in the file the record lies that holds it}
   ///   "extra"     by name: the texts of weir.json and of the record of what was
   ///               steered, as far as they are there
+  ///   "texts"     by name: where in the file tokenizer.json lies ("begin" and
+  ///               "bytes"), if it is there; it may be long
   ///   "operators" by name: how often the graph calls it
   mlir::FailureOr<llvm::json::Object> run(mlir::MLIRContext &context) const;
 };

@@ -41,6 +41,10 @@ struct SteeringPipelineOptions
   Option<int> threads{*this, "threads",
                       llvm::cl::desc("Threads that matching may use; 0: all"),
                       llvm::cl::init(0)};
+  Option<bool> count{
+      *this, "count",
+      llvm::cl::desc("Make the tokens that are edited outputs of the program"),
+      llvm::cl::init(false)};
 };
 
 /// find sites ▶ expand matchings ▶ match ▶ follow ▶ resolve ▶ expand policies ▶
@@ -80,7 +84,8 @@ void buildMatchingPipeline(mlir::OpPassManager &passes,
                            const MatchingPipelineOptions &options,
                            flow::MatchServices services = {});
 
-/// Merged patches ▶ aten calls, without any mark left.
+/// Merged patches ▶ aten calls, without any mark left and without what nothing
+/// reads.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
 
 /// --weir-steer, --weir-match and --weir-lower-to-aten.

@@ -9,6 +9,7 @@
 #ifndef WEIR_RUNTIME_GENERATOR_H
 #define WEIR_RUNTIME_GENERATOR_H
 
+#include "weir/Runtime/EditStats.h"
 #include "weir/Runtime/Engine.h"
 #include "weir/Runtime/Program.h"
 #include "weir/Runtime/Sampler.h"
@@ -38,16 +39,21 @@ struct GenerationRow {
   SamplingOptions sampling;
 };
 
-enum class FinishReason { EndOfSequence, MaxNewTokens, MaxLength };
+enum class FinishReason { EndOfSequence, Stop, MaxNewTokens, MaxLength };
 llvm::StringRef nameOf(FinishReason reason);
 
 struct GenerationOptions {
   int64_t maxNewTokens = 128;
   /// Ids after which a row is done; the id itself is its last token.
   std::vector<int64_t> endOfSequence;
+  /// Asked after each new token, if it is set, with all new tokens of a row;
+  /// true ends the row.
+  std::function<bool(size_t row, llvm::ArrayRef<int64_t> tokens)> isStopped;
   /// Keep the program's records. The last token of a row is then fed as well, so
   /// that prompt and generated tokens all have values.
   bool record = false;
+  /// Count the tokens that are edited, of those that go through the program.
+  bool count = false;
   /// The prefill goes through the program in pieces whose logits stay below this
   /// (a vocabulary of 262,144 makes 1 MiB of logits a token).
   int64_t prefillLogitBytes = 256 << 20;
@@ -60,6 +66,8 @@ struct GeneratedRow {
   FinishReason finish = FinishReason::MaxNewTokens;
   /// One a record of the manifest: values [tokens seen, width], row-major.
   std::vector<std::vector<float>> records;
+  int64_t seen = 0;    ///< tokens that went through the program
+  EditedTokens edited; ///< of them, if they were to be counted
 };
 
 /// Tokens that went through the program and the wall time this took. The first
@@ -93,6 +101,8 @@ public:
     at::Tensor logits; ///< [b, S, V] f32, 0 at padding
     /// One a record: [b, S, width] f32, 0 at padding.
     std::vector<at::Tensor> records;
+    /// One a row: its tokens that were edited.
+    std::vector<EditedTokens> edited;
   };
   /// The logits of whole rows. `ids` is [b, S] i64, -1 padding on the right; one
   /// settings a row. The first `prefill` tokens of all rows go through the
@@ -120,6 +130,8 @@ private:
   llvm::Expected<std::vector<at::Tensor>>
   forwardRows(const at::Tensor &ids, const at::Tensor &positions,
               llvm::ArrayRef<RowSettings> settings, int64_t prefill);
+  llvm::Error checkOutput(llvm::ArrayRef<at::Tensor> outputs, int64_t output,
+                          const at::Tensor &ids, const std::string &what) const;
   llvm::Expected<std::vector<at::Tensor>>
   call(const at::Tensor &ids, const at::Tensor &positions,
        llvm::ArrayRef<RowSettings> settings);

@@ -76,11 +76,28 @@ struct Manifest {
     std::string weights;             ///< weightsHash of the model's archive
     std::string graph;               ///< graphHash of the model's archive
   };
-  /// An extra output [b, S, features] f32 with activations.
+  /// An extra output [b, S, features] f32 with activations, or [b, S, 1] with
+  /// the gate of a policy, whose one feature is then `gate:NAME`.
   struct Record {
     std::string name;
     int64_t output = 0; ///< index into the program's outputs
     std::vector<std::string> features;
+    std::string policy = {}; ///< that records; none in what older versions built
+  };
+  /// What a spec calls a policy, without those that are in no plan. A program
+  /// that was built by an older version has none.
+  struct Policy {
+    std::string name;
+    bool edits = false; ///< false for one that only records
+    std::vector<std::string> plans;
+  };
+  /// An extra output [b, S, policies] f32, 1 at the tokens that a policy edits at
+  /// a site, of a program that was built to count them.
+  struct Count {
+    std::string site;
+    int64_t layer = 0;
+    int64_t output = 0; ///< index into the program's outputs
+    std::vector<std::string> policies;
   };
 
   File program;
@@ -95,6 +112,8 @@ struct Manifest {
   std::vector<std::string> inputs = {"input_ids", "positions"};
   std::vector<std::string> outputs = {"logits"};
   std::vector<Record> records;
+  std::vector<Policy> policies;
+  std::vector<Count> counts;
 
   /// The name of the file in its folder.
   static constexpr llvm::StringLiteral fileName = "manifest.json";
@@ -130,11 +149,17 @@ struct Manifest {
 
   /// Index of a plan (`none` gives -1); an error that lists the plans otherwise.
   llvm::Expected<int64_t> planIndex(llvm::StringRef name) const;
+  /// Whether a plan, by its index, has a policy that edits, or one that records;
+  /// false for no plan. True for every plan where nothing is known of policies.
+  bool planEdits(int64_t plan) const;
+  bool planRecords(int64_t plan) const;
   /// Column of a knob; an error that lists the knobs otherwise.
   llvm::Expected<size_t> knobIndex(llvm::StringRef name) const;
 
 private:
   llvm::Error checkSteering() const;
+  llvm::Error checkPolicies() const;
+  bool planHas(int64_t plan, bool edits) const;
   static llvm::Expected<Manifest> parse(llvm::StringRef text, bool isRecord);
 };
 

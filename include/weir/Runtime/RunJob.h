@@ -43,11 +43,17 @@ struct RunOptions {
   std::vector<std::string> plans;
   std::vector<std::string> knobs;
   std::string recordFile;
+  bool stats = false;         ///< tell which tokens were edited
+  bool assertSteered = false; ///< fail if a plan that edits edited none
 
   int64_t maxNewTokens = 128;
   double temperature = 0;
   double topP = 1;
   uint64_t seed = 0;
+  int64_t topK = 0;
+  double repetitionPenalty = 1;
+  double frequencyPenalty = 0;
+  std::vector<std::string> stop;
   bool ignoreEndOfSequence = false;
 
   bool json = false;

@@ -267,6 +267,8 @@ struct Policy {
   std::optional<Layers> layers;
   std::optional<Tokens> tokens;
   std::optional<Condition> when;
+  std::optional<Name> gate;  ///< record: of this policy, in place of features
+  std::optional<Marked<bool>> after; ///< record
   std::optional<Name> match; ///< substitute
   SubstituteForm form = SubstituteForm::Permutation;
   std::optional<Number> quantile;

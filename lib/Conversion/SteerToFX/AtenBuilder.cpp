@@ -195,6 +195,11 @@ Value AtenBuilder::std(Value x, int64_t correction) {
                  {"keepdim", true}});
 }
 
+Value AtenBuilder::any(Value x) {
+  return reduce("aten.any.dim", x,
+                {{"self", x}, {"dim", -1}, {"keepdim", true}});
+}
+
 Value AtenBuilder::keepTopK(Value x, int64_t k) {
   auto type = fx::withLastSize(typeOf(x), k);
   auto top = fx::CallOp::create(

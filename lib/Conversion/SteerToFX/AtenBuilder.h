@@ -29,7 +29,7 @@ public:
   /// x.to(dtype); x itself where it has the type.
   mlir::Value to(mlir::Value x, mlir::Type element);
 
-  /// `which` of eq, lt, le, gt, ge.
+  /// `which` of eq, ne, lt, le, gt, ge.
   mlir::Value compare(llvm::StringRef which, mlir::Value x, mlir::Value y);
   mlir::Value compare(llvm::StringRef which, mlir::Value x, int64_t y);
   mlir::Value compare(llvm::StringRef which, mlir::Value x, double y);
@@ -63,6 +63,8 @@ public:
   mlir::Value mean(mlir::Value x);
   /// Population (correction 0) or sample (1) standard deviation, as `norm`.
   mlir::Value std(mlir::Value x, int64_t correction);
+  /// Whether any of the last dimension, which stays with size 1, holds.
+  mlir::Value any(mlir::Value x);
   /// relu of the k largest numbers of the last dimension, 0 elsewhere.
   mlir::Value keepTopK(mlir::Value x, int64_t k);
   /// x broadcast to the shape of `like`, as a view.

@@ -142,6 +142,10 @@ struct LowerPatch : OpConversionPattern<PatchOp> {
                   ConversionPatternRewriter &rewriter) const override {
     if (op.getLowering().value_or(Lowering::Aten) != Lowering::Aten)
       return rewriter.notifyMatchFailure(op, "is not lowered to aten");
+    auto program = op->getParentOfType<fx::ProgramOp>();
+    rewriter.modifyOpInPlace(program, [&] {
+      program.addEdited(op.getSite().getKind(), op.getSite().getLayer());
+    });
     YieldOp yield = op.getYield();
     rewriter.inlineBlockBefore(&op.getBody().front(), op, adaptor.getInput());
     rewriter.replaceOp(op, yield.getValue());
@@ -270,7 +274,10 @@ struct LowerRecord : OpConversionPattern<RecordOp> {
     AtenBuilder aten(rewriter, op.getLoc());
     Value kept = aten.keepWhere(adaptor.getGate(), adaptor.getInput());
     auto program = op->getParentOfType<fx::ProgramOp>();
-    rewriter.modifyOpInPlace(program, [&] { program.addUserOutput(kept); });
+    auto role = fx::RecordAttr::get(op.getContext(), op.getNameAttr(),
+                                    op.getFeaturesAttr());
+    rewriter.modifyOpInPlace(program,
+                             [&] { program.addUserOutput(kept, role); });
     rewriter.eraseOp(op);
     return success();
   }
@@ -299,4 +306,5 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
                LowerProject, LowerRescale, LowerRecord>(patterns.getContext());
   populateReadToFXPatterns(patterns);
   populateGateToFXPatterns(patterns);
+  populateOutputToFXPatterns(patterns);
 }

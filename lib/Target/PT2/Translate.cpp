@@ -24,21 +24,26 @@ using namespace weir;
 
 static LogicalResult exportToStream(Operation *op, StringRef archivePath,
                                     raw_ostream &output) {
+  // The operation is a whole program: a message that shows it is megabytes long.
+  auto error = [&] { return emitError(UnknownLoc::get(op->getContext())); };
+  if (archivePath.empty())
+    return error() << "--export-pt2 needs --archive, the archive with the "
+                      "program's weights";
+  if (output.is_displayed())
+    return error() << "--export-pt2 writes an archive, which is nothing for a "
+                      "terminal: give a file with -o";
   fx::ProgramOp program;
   op->walk([&](fx::ProgramOp found) { program = found; });
   if (!program)
-    return op->emitError("there is no fx.program to export");
-  if (archivePath.empty())
-    return op->emitError("--export-pt2 needs --archive, the archive with the "
-                         "program's weights");
+    return error() << "there is no fx.program to export";
   llvm::Expected<std::shared_ptr<Archive>> archive = Archive::open(archivePath);
   if (!archive)
-    return op->emitError(llvm::toString(archive.takeError()));
+    return error() << llvm::toString(archive.takeError());
   // The driver hands out a stream, the writer of archives needs a file.
   llvm::SmallString<128> temporary;
   if (std::error_code code = llvm::sys::fs::createTemporaryFile(
           "weir-translate", "pt2", temporary))
-    return op->emitError(code.message());
+    return error() << code.message();
   llvm::sys::RemoveFileOnSignal(temporary);
   llvm::scope_exit remove([&] {
     llvm::sys::fs::remove(temporary);
@@ -49,7 +54,7 @@ static LogicalResult exportToStream(Operation *op, StringRef archivePath,
   llvm::Expected<std::shared_ptr<FileMapping>> file =
       FileMapping::open(temporary);
   if (!file)
-    return op->emitError(llvm::toString(file.takeError()));
+    return error() << llvm::toString(file.takeError());
   output << (*file)->text();
   return success();
 }

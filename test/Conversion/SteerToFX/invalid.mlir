@@ -5,7 +5,7 @@
 // What earlier passes have to do is not done here.
 
 // Reads are decomposed first.
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{failed to legalize operation 'steer.read'}}
   %0 = steer.read %x of @d [4] activation <relu> size 16 : tensor<?x?x8xf32>
@@ -15,7 +15,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 // -----
 
 // Values are widened first.
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xbf16> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{failed to legalize operation 'steer.write'}}
   %0 = steer.write %x, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xbf16>, tensor<?x?x1xf32>
@@ -24,7 +24,7 @@ fx.program @main(%x: tensor<?x?x8xbf16> = #fx.input<user_input>, %s: tensor<?x?x
 
 // -----
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xbf16> = #fx.input<user_input>) {
   // expected-error @below {{failed to legalize operation 'steer.project'}}
   %0 = steer.project %x out of [#flow.basis<#flow.rows<decoder of @d[4]>>] : tensor<?x?x8xbf16>

@@ -4,14 +4,14 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // Reading: the encoder rows that are named, then the activation.
 
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @linear of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity>
-flow.dictionary @jump of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
-flow.dictionary @gates of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <gated>
-flow.dictionary @largest of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 3>
-flow.dictionary @unit of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity> normalization <constant_norm>
-flow.dictionary @normed of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity> normalization <layer_norm>
-flow.dictionary @neurons of @sae at <mlp, 0> reads <neuron, 0> features 8 width 8 activation <identity>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @linear of @sae at <0/res> reads <0/res> features 16 width 8 activation <identity>
+flow.dictionary @jump of @sae at <0/res> reads <0/res> features 16 width 8 activation <jumprelu>
+flow.dictionary @gates of @sae at <0/res> reads <0/res> features 16 width 8 activation <gated>
+flow.dictionary @largest of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk, 3>
+flow.dictionary @unit of @sae at <0/res> reads <0/res> features 16 width 8 activation <identity> normalization <constant_norm>
+flow.dictionary @normed of @sae at <0/res> reads <0/res> features 16 width 8 activation <identity> normalization <layer_norm>
+flow.dictionary @neurons of @sae at <0/mlp> reads <0/neuron> features 8 width 8 activation <identity>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>

@@ -98,8 +98,8 @@ def check(case, steered, lowered):
 
     assert len(recorded) == len(got) - 1
     for (label, features), values in zip(recorded, got[1:]):
-        columns = [(c, k, int(l), int(i)) for c, k, l, i in re.findall(
-            r"@(\w+), (\w+), (\d+), (\d+)", features)]
+        columns = [(c, k, int(l), int(i)) for c, l, k, i in re.findall(
+            r"@(\w+):(\d+)/(\w+)/(\d+)", features)]
         assert len(columns) == values.shape[-1]
         for b, s in numpy.ndindex(*POSITIONS.shape):
             for j, feature in enumerate(columns):

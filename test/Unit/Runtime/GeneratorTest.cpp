@@ -165,6 +165,30 @@ TEST_F(GeneratorTest, FinishedRowsAtTheEndAreLeftOut) {
   EXPECT_EQ(calls, (std::vector<FakeEngine::Call>{{2, 2}, {1, 1}, {1, 1}}));
 }
 
+TEST_F(GeneratorTest, WhatWasSaidMayEndARow) {
+  GenerationOptions options = count(5);
+  options.isStopped = [](size_t row, ArrayRef<int64_t> tokens) {
+    return row == 0 && tokens.size() == 2 && tokens[0] == 3;
+  };
+  Generation out =
+      generate(unsteered, {{{1, 2}, -1, {}, {}}, {{1, 2}, -1, {}, {}}}, options);
+  EXPECT_EQ(out.rows[0].tokens, Tokens({3, 6}));
+  EXPECT_EQ(out.rows[0].finish, FinishReason::Stop);
+  EXPECT_EQ(nameOf(out.rows[0].finish), "stop");
+  EXPECT_EQ(out.rows[1].tokens.size(), 5u);
+}
+
+TEST_F(GeneratorTest, ASampleSeesItsPromptAndItsTokens) {
+  SamplingOptions sampling;
+  // The most likely token has the logit 5, the others 0. After 0 that is 0.
+  sampling.frequencyPenalty = 6;
+  Generation out = generate(unsteered, {{{0}, -1, {}, sampling}}, count(3));
+  EXPECT_EQ(out.rows[0].tokens, Tokens({0, 1, 2}));
+  sampling.frequencyPenalty = 4;
+  out = generate(unsteered, {{{0}, -1, {}, sampling}}, count(3));
+  EXPECT_EQ(out.rows[0].tokens, Tokens({0, 0, 1}));
+}
+
 TEST_F(GeneratorTest, StopsWhereTheCacheEnds) {
   Generation out = generate(unsteered, {{Tokens(10, 1), -1, {}, {}}}, count(50));
   // Positions 10 and 11 are fed; the token after that needs no place.

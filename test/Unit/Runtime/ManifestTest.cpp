@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Runtime/EditStats.h"
 #include "weir/Runtime/Manifest.h"
 
 #include "Expect.h"
@@ -39,8 +40,10 @@ Manifest steered() {
   out.plans = {"default", "plain"};
   out.knobs = {{"faith", 1, 0, 8}, {"science", -0.5, -1, 1}};
   out.inputs = {"input_ids", "positions", "prompt_length", "plan", "knobs"};
-  out.outputs = {"logits", "watch"};
-  out.records = {{"watch", 1, {"12/res/411", "12/res/53"}}};
+  out.outputs = {"logits", "watch", "edited/12/res"};
+  out.records = {{"watch", 1, {"12/res/411", "12/res/53"}, "watch"}};
+  out.policies = {{"calm", true, {"default"}}, {"watch", false, {"plain"}}};
+  out.counts = {{"res", 12, 2, {"calm"}}};
   return out;
 }
 
@@ -116,8 +119,68 @@ TEST(Manifest, ComparesEveryKeyWithTheRecord) {
   differs("\"records[0].features[1]\" is \"12/res/54\" in the manifest and "
           "\"12/res/53\" in the program",
           [](Manifest &m) { m.records[0].features[1] = "12/res/54"; });
+  differs("\"policies[0].plans\" has 0 entries in the manifest and 1 in the "
+          "program",
+          [](Manifest &m) { m.policies[0].plans.clear(); });
+  differs("\"counts\" is only in the program",
+          [](Manifest &m) { m.counts.clear(); });
   differs("\"spec\" is only in the program",
           [](Manifest &m) { m.spec.reset(); });
+}
+
+TEST(Manifest, KnowsWhatPlansDo) {
+  Manifest manifest = steered();
+  EXPECT_TRUE(manifest.planEdits(0));
+  EXPECT_FALSE(manifest.planRecords(0));
+  EXPECT_FALSE(manifest.planEdits(1));
+  EXPECT_TRUE(manifest.planRecords(1));
+  EXPECT_FALSE(manifest.planEdits(-1) || manifest.planRecords(-1));
+  // Older versions did not say.
+  manifest.policies.clear();
+  manifest.counts.clear();
+  manifest.records[0].policy.clear();
+  EXPECT_OK(manifest.check());
+  EXPECT_TRUE(manifest.planEdits(1) && manifest.planRecords(0));
+  EXPECT_FALSE(manifest.planEdits(-1));
+}
+
+// What a run edited, of which every number was put in.
+TEST(EditStats, SumsByPolicyAndSiteAndTellsIdlePlans) {
+  Manifest manifest = steered();
+  manifest.policies.push_back({"push", true, {"default"}});
+  manifest.counts = {{"res", 12, 2, {"calm", "push"}}, {"mlp", 3, 2, {"calm"}}};
+  EXPECT_OK(EditStats::check(manifest));
+  EditStats stats(manifest);
+  stats.add(0, 10, {{4, 0}, {1}});
+  stats.add(-1, 7, {{0, 0}, {0}});
+  stats.add(1, 5, {{0, 0}, {0}}); // has nothing to edit
+  EXPECT_OK(stats.assertSteered());
+  std::string text;
+  raw_string_ostream os(text);
+  stats.print(os);
+  EXPECT_EQ(text, "edited, of 22 tokens:\n"
+                  "policy  site      tokens\n"
+                  "calm    12/res         4\n"
+                  "push    12/res         0\n"
+                  "calm    3/mlp          1\n");
+  EXPECT_EQ(formatv("{0}", stats.toJSON()).str(),
+            R"({"edited":[{"policy":"calm","rows":[4,0,0],"site":"12/res","tokens":4},)"
+            R"({"policy":"push","rows":[0,0,0],"site":"12/res","tokens":0},)"
+            R"({"policy":"calm","rows":[1,0,0],"site":"3/mlp","tokens":1}],"tokens":[10,7,5]})");
+  stats.add(0, 3, {{0, 0}, {0}});
+  EXPECT_ERROR(stats.assertSteered(),
+               "not steered: row 3: the plan 'default' edited none of 3 tokens");
+
+  EditStats plain(manifest);
+  plain.add(-1, 7, {{0, 0}, {0}});
+  plain.add(1, 7, {{0, 0}, {0}});
+  EXPECT_ERROR(plain.assertSteered(), "no row follows a plan that edits");
+
+  manifest.counts.clear();
+  EXPECT_ERROR(EditStats::check(manifest), "weirc build --stats");
+  manifest.policies = {{"watch", false, {"plain"}}};
+  EXPECT_ERROR(EditStats::check(manifest), "edits nothing");
+  EXPECT_ERROR(EditStats::check(Manifest()), "edits nothing");
 }
 
 TEST(Manifest, UnsteeredProgramsHaveTwoInputs) {
@@ -177,10 +240,18 @@ TEST(Manifest, ChecksWhatItIsTold) {
   expect("takes input_ids, positions, prompt_length, plan",
          [](Manifest &m) { m.knobs.clear(); });
   expect("must be logits", [](Manifest &m) { m.outputs[0] = "hidden"; });
-  expect("names output 2; the program has 2",
-         [](Manifest &m) { m.records[0].output = 2; });
+  expect("names output 3; the program has 3",
+         [](Manifest &m) { m.records[0].output = 3; });
   expect("names output 0", [](Manifest &m) { m.records[0].output = 0; });
   expect("negative layer", [](Manifest &m) { m.sites[0].layer = -1; });
+  expect("policy 'calm' is in the plan 'other'",
+         [](Manifest &m) { m.policies[0].plans = {"other"}; });
+  expect("record 'watch' is of the policy 'seen'",
+         [](Manifest &m) { m.records[0].policy = "seen"; });
+  expect("\"counts\" names the policy 'push'",
+         [](Manifest &m) { m.counts[0].policies = {"push"}; });
+  expect("\"counts\" has an entry without a site or an output",
+         [](Manifest &m) { m.counts[0].output = 3; });
 }
 
 TEST(Manifest, ErrorsNameTheKey) {

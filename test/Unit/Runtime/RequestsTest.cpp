@@ -25,6 +25,25 @@ TEST(Requests, PromptsByLine) {
   EXPECT_TRUE(parsePromptLines("\n\n").empty());
 }
 
+// Windows' editors begin a file with one. Elsewhere it is a character.
+TEST(Requests, ByteOrderMark) {
+  EXPECT_EQ(parsePromptLines("\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo")[0].prompt,
+            "one");
+  EXPECT_EQ(parsePromptLines("one\n\xEF\xBB\xBFtwo")[1].prompt,
+            "\xEF\xBB\xBFtwo");
+  EXPECT_TRUE(parsePromptLines("\xEF\xBB\xBF\n").empty());
+  EXPECT_EQ(valueOf(parseRequests("\xEF\xBB\xBF{\"prompt\": \"a\"}"))[0].prompt,
+            "a");
+}
+
+TEST(Requests, RowsKnowTheirLines) {
+  std::vector<Request> prompts = parsePromptLines("one\n\n \ntwo\n");
+  EXPECT_EQ(prompts[0].line, 1u);
+  EXPECT_EQ(prompts[1].line, 4u);
+  auto rows = valueOf(parseRequests("\n{\"prompt\": \"a\"}\n"));
+  EXPECT_EQ(rows[0].line, 2u);
+}
+
 TEST(Requests, JsonLines) {
   auto rows = valueOf(parseRequests(
       R"({"prompt": "a\nb \ud840\udc00", "plan": "p", "knobs": {"y": 2, "x": 0.5}, "seed": 18446744073709551615})"
@@ -42,6 +61,24 @@ TEST(Requests, JsonLines) {
             R"([{"role":"system","content":"s"},{"role":"user","content":"u"}])");
   EXPECT_EQ(rows[1].temperature, 0.5);
   EXPECT_EQ(rows[1].topP, 0.9);
+}
+
+TEST(Requests, SamplingByRow) {
+  auto rows = valueOf(parseRequests(
+      R"({"prompt": "a", "top_k": 3, "repetition_penalty": 1.5, "frequency_penalty": -1, "stop": "x"})"
+      "\n"
+      R"({"prompt": "a", "stop": ["x", "\n"]})"));
+  EXPECT_EQ(rows[0].topK, 3);
+  EXPECT_EQ(rows[0].repetitionPenalty, 1.5);
+  EXPECT_EQ(rows[0].frequencyPenalty, -1);
+  EXPECT_EQ(rows[0].stop, std::vector<std::string>{"x"});
+  EXPECT_EQ(rows[1].stop, (std::vector<std::string>{"x", "\n"}));
+  EXPECT_FALSE(rows[1].topK.has_value());
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "top_k": 1.5})"), "\"top_k\" must be");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "top_k": -1})"), "\"top_k\" must be");
+  EXPECT_ERROR(parseRequests(R"({"prompt": "a", "frequency_penalty": "1"})"), "must be a number");
+  for (const char *bad : {R"({"prompt": "a", "stop": 1})", R"({"prompt": "a", "stop": ["a", 1]})"})
+    EXPECT_ERROR(parseRequests(bad), "\"stop\" must be a text or a list of texts");
 }
 
 TEST(Requests, ErrorsNameTheLine) {
@@ -83,11 +120,14 @@ TEST(Requests, MessagesStayAsWritten) {
 
 TEST(Requests, KnobAssignments) {
   EXPECT_EQ(valueOf(parseKnobAssignment("faith=-2.5e1")),
-            std::make_pair(std::string("faith"), -25.0));
+            KnobAssignment("faith", {-25}));
+  EXPECT_EQ(valueOf(parseKnobAssignment("faith=8,16,-2")),
+            KnobAssignment("faith", {8, 16, -2}));
   for (const char *bad : {"faith", "faith=", "=1", ""})
     EXPECT_ERROR(parseKnobAssignment(bad), "not of the form name=number");
   for (const char *bad : {"faith=x", "faith=1x", "faith=nan", "faith=-inf",
-                          "faith=1e400", "faith=1=2"})
+                          "faith=1e400", "faith=1=2", "faith=1,", "faith=,1",
+                          "faith=1,nan", "faith=1 ,2"})
     EXPECT_ERROR(parseKnobAssignment(bad), "a finite number is needed");
 }
 

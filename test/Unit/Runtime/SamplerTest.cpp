@@ -16,6 +16,7 @@
 
 using namespace weir;
 using namespace weir::test;
+using llvm::ArrayRef;
 
 namespace {
 
@@ -99,6 +100,52 @@ TEST(Sampler, TopPKeepsTheSmallestSetThatReachesIt) {
   EXPECT_EQ(seen[3], 0);
   seen = frequencies(logits, {1, 0.95, 1});
   EXPECT_GT(seen[0], 0);
+}
+
+TEST(Sampler, TopKKeepsTheMostLikely) {
+  float two = std::log(2.0f);
+  std::vector<float> logits = {0, 2 * two, two, two}; // 1 : 4 : 2 : 2
+  EXPECT_NEAR(frequencies(logits, {1, 1, 1, 1})[1], 1, 1e-9);
+  // Of two equals the first stays.
+  auto seen = frequencies(logits, {1, 1, 1, 2});
+  EXPECT_NEAR(seen[1], 4 / 6.0, 0.012);
+  EXPECT_NEAR(seen[2], 2 / 6.0, 0.012);
+  EXPECT_EQ(frequencies(logits, {1, 1, 1, 0}), frequencies(logits, {1, 1, 1, 4}));
+  EXPECT_EQ(frequencies(logits, {1, 1, 1, 0}), frequencies(logits, {1, 1, 1, 99}));
+  // top-p is a part of what top-k leaves: 4/6 reach 0.66, but not 0.67.
+  EXPECT_NEAR(frequencies(logits, {1, 0.66, 1, 2})[1], 1, 1e-9);
+  EXPECT_GT(frequencies(logits, {1, 0.67, 1, 2})[2], 0);
+}
+
+TEST(Sampler, PenaltiesAreThoseOfTheDescription) {
+  SamplingOptions options;
+  options.repetitionPenalty = 2;
+  options.frequencyPenalty = 0.5;
+  const std::vector<int64_t> prompt = {0, 1, 1, 77}, generated = {2, 2, 0};
+  std::vector<float> logits = {4, -1, 3, 5};
+  penalize(logits, options, {prompt, generated});
+  EXPECT_EQ(logits, (std::vector<float>{1.5, -2, 0.5, 5}));
+  EXPECT_EQ(valueOf(sampleToken(std::vector<float>{4, 3.5}, options, 0,
+                                {{}, ArrayRef<int64_t>{0}})),
+            1);
+  EXPECT_EQ(valueOf(sampleToken(std::vector<float>{4, 3.5}, options, 0)), 0);
+}
+
+TEST(Sampler, OptionsOutOfTheirRangeAreErrors) {
+  auto with = [](auto change) {
+    SamplingOptions options;
+    change(options);
+    return options.check();
+  };
+  EXPECT_OK(with([](SamplingOptions &) {}));
+  EXPECT_ERROR(with([](SamplingOptions &o) { o.topK = -1; }), "top-k");
+  for (double bad : {0.0, -1.0, double(NAN), double(INFINITY)})
+    EXPECT_ERROR(with([&](SamplingOptions &o) { o.repetitionPenalty = bad; }),
+                 "the repetition penalty has to be above 0");
+  EXPECT_ERROR(with([](SamplingOptions &o) { o.frequencyPenalty = NAN; }),
+               "the frequency penalty");
+  EXPECT_ERROR(with([](SamplingOptions &o) { o.temperature = NAN; }),
+               "temperature");
 }
 
 RC_GTEST_PROP(Sampler, TopPAgreesWithSortingEverything, ()) {

@@ -50,9 +50,10 @@ policies:
   off: {on: sae:14/res/3, do: ablate, tokens: {positions: [1, 4]}}
   move: {on: sae:11/res/5, to: sae:12/res/6, do: transfer}
   remove: {on: sae:15/res/6, do: project_out, tokens: generated}
-  watch: {on: sae:16/res/6, do: record}
+  watch: {on: sae:16/res/6, do: record, after: true}
+  acts: {gate: off, do: record}
 plans:
-  default: [push, line, bell, pin, flip, bound, off, move, remove, watch]
+  default: [push, line, bell, pin, flip, bound, off, move, remove, watch, acts]
   plain: []
 )";
 

@@ -144,7 +144,7 @@ LogicalResult AblateAttr::emit(PatchEmitter &patch) const {
 
 StringRef TransferAttr::getKeyword() const { return "transfer"; }
 bool TransferAttr::isAbsolute() const { return true; }
-FlatSymbolRefAttr TransferAttr::getTarget() const { return getTo(); }
+bool TransferAttr::hasTarget() const { return true; }
 LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   if (!f)
@@ -169,12 +169,23 @@ LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
 
 StringRef RecordAttr::getKeyword() const { return "record"; }
 bool RecordAttr::leavesValue() const { return true; }
+bool RecordAttr::readsAfterEdits() const { return getAfter(); }
 LogicalResult RecordAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   if (!f)
     return failure();
   patch.record(f);
   return success();
+}
+
+StringRef RecordGateAttr::getKeyword() const { return "record_gate"; }
+bool RecordGateAttr::leavesValue() const { return true; }
+FlatSymbolRefAttr RecordGateAttr::getRecordedPolicy() const {
+  return getPolicy();
+}
+LogicalResult RecordGateAttr::emit(PatchEmitter &) const {
+  // A gate is no patch's: see getRecordedPolicy.
+  return failure();
 }
 
 //===----------------------------------------------------------------------===//

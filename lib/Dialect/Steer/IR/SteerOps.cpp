@@ -12,6 +12,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -88,6 +89,10 @@ LogicalResult KnobOp::verify() {
 }
 
 LogicalResult PolicyOp::verify() {
+  if (getAction().hasTarget() != static_cast<bool>(getTo()))
+    return emitOpError(getTo() ? "has features to give to, which no '"
+                               : "has no features to give to, which a '")
+           << getAction().getKeyword() << "' takes";
   if (getLayers() && getLayers()->getKind() != LayersKind::Own &&
       !getAction().canWriteElsewhere())
     return emitOpError("cannot write '")
@@ -96,7 +101,7 @@ LogicalResult PolicyOp::verify() {
               "live at their own";
   // A transfer always edits both ends: what is taken from one has to arrive.
   if (getOnlyActive() &&
-      (!getAction().isAbsolute() || getAction().getTarget()))
+      (!getAction().isAbsolute() || getTo()))
     return emitOpError("takes only_active with an action that edits features "
                        "one by one, not with '")
            << getAction().getKeyword() << "'";
@@ -452,6 +457,22 @@ LogicalResult RecordOp::verify() {
     if (!isa<flow::FeatureAttr>(feature))
       return emitOpError("expects features, got ") << feature;
   return verifyFits(*this, getGate(), "gate", getInput());
+}
+
+LogicalResult CountOp::verify() {
+  if (getEdits().empty())
+    return emitOpError("counts no edit");
+  if (getPolicies().size() != getEdits().size())
+    return emitOpError("names ") << getPolicies().size() << " policies for "
+                                 << getEdits().size() << " edits";
+  return success();
+}
+
+SmallVector<StringRef> CountOp::getColumns() {
+  llvm::SetVector<StringRef> columns;
+  for (auto name : getPolicies().getAsValueRange<StringAttr>())
+    columns.insert(name);
+  return columns.takeVector();
 }
 
 //===----------------------------------------------------------------------===//

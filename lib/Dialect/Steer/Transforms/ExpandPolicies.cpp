@@ -8,6 +8,7 @@
 
 #include "Placement.h"
 #include "ProgramInputs.h"
+#include "RecordGates.h"
 
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
@@ -45,6 +46,9 @@ struct Expansion {
   llvm::DenseMap<std::pair<Operation *, Attribute>, unsigned> placesAtSite;
   /// Activations that conditions read at other sites.
   llvm::DenseMap<Attribute, Value> conditionReads;
+  /// What sites have become after their edits, as far as there are any.
+  llvm::DenseMap<flow::SiteAttr, Value> edited;
+  bool count = false; ///< tokens that are edited become outputs
   SmallVector<PlanOp> planOps;
   size_t projectionsOfPlans = 0; ///< written once for each plan
 };
@@ -62,20 +66,6 @@ flow::DictionaryOp dictionaryOf(ModuleOp module, flow::FeatureAttr feature) {
 
 std::string nameOf(flow::SiteAttr site) {
   return fx::siteName(site.getKind(), site.getLayer());
-}
-
-Value createRead(OpBuilder &builder, Location loc, Value value,
-                 flow::DictionaryOp dictionary, ArrayRef<int64_t> features) {
-  auto type = cast<RankedTensorType>(value.getType());
-  auto result = fx::withLastSize(
-      fx::withElementType(type, builder.getF32Type()), features.size());
-  bool gather = dictionary.getReads().getKind() == fx::SiteKind::Neuron;
-  return ReadOp::create(
-      builder, loc, result, value,
-      FlatSymbolRefAttr::get(dictionary.getSymNameAttr()),
-      builder.getDenseI64ArrayAttr(features), dictionary.getActivationAttr(),
-      dictionary.getNormalizationAttr(), dictionary.getFeaturesAttr(),
-      gather ? builder.getUnitAttr() : UnitAttr());
 }
 
 /// Builds the patch of one site.
@@ -105,8 +95,13 @@ public:
   SmallVector<Attribute> rows;
   SmallVector<Projection> projections;
   llvm::SetVector<Value> normGates;
+  /// Coefficients and gates of the edits, by policy, to be counted.
+  SmallVector<std::pair<StringAttr, Value>> counted;
+  /// What looks at the site when all edits are made.
+  SmallVector<Placement *> behind;
 
 private:
+  void countEdits();
   LogicalResult emitProjections(Value &value);
   void project(Value &value, const Projection &projection,
                ArrayRef<int64_t> plans);
@@ -115,10 +110,12 @@ private:
 /// One policy at one site, as its action and condition see it.
 class Emission : public PatchEmitter, public ConditionEmitter {
 public:
-  Emission(SiteBuilder &site, Placement &placement)
+  /// `behind`: not in the patch, but after it.
+  Emission(SiteBuilder &site, Placement &placement, bool behind = false)
       : site(site), expansion(site.expansion), placement(placement),
         where(NameLoc::get(placement.policy.getSymNameAttr(),
-                           placement.policy.getLoc())) {}
+                           placement.policy.getLoc())),
+        behind(behind) {}
 
   OpBuilder &builder() override { return site.builder; }
   Location loc() override { return where; }
@@ -150,6 +147,8 @@ public:
     site.coefficients.push_back(
         DeltaOp::create(builder(), where, from.getType(), from, to, gate(),
                         scale, policy().getOnlyActive()));
+    site.counted.push_back(
+        {policy().getSymNameAttr(), site.coefficients.back()});
     site.rows.push_back(rowsOf(flow::RowsPart::Decoder));
   }
 
@@ -164,6 +163,8 @@ public:
     site.coefficients.push_back(StrengthOp::create(
         builder(), where, broadcastGateType(types, builder().getF32Type()),
         builder().getF64FloatAttr(strength), knob, gate()));
+    site.counted.push_back(
+        {policy().getSymNameAttr(), site.coefficients.back()});
     auto part =
         unitRows ? flow::RowsPart::UnitDecoder : flow::RowsPart::Decoder;
     Attribute row = rowsOf(part);
@@ -195,12 +196,12 @@ public:
           builder().getContext(), placement.dictionary.getCollectionAttr(),
           at.getKind(), at.getLayer(), feature));
     // Names in a spec have no dot; what follows one makes a symbol unique.
+    // The site is always there, so that another one changes no name.
     std::string name = policy().getSymName().split('.').first.str();
     if (expansion.placesAtSite.lookup({policy(), placement.site}) > 1)
       name += "." + placement.dictionary.getCollection().str();
-    if (expansion.placesOfPolicy.lookup(policy()) > 1)
-      name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
-              std::to_string(at.getLayer());
+    name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
+            std::to_string(at.getLayer());
     RecordOp::create(builder(), where, activations,
                      builder().getStringAttr(name),
                      builder().getArrayAttr(features),
@@ -340,16 +341,21 @@ private:
     return other;
   }
 
-  /// The value a dictionary reads from, before any edit at its site: that of
-  /// this site or of an earlier one.
-  Value readValue(flow::DictionaryOp dictionary, const Twine &what) {
+  /// The value a dictionary reads from, that of this site or of an earlier one:
+  /// before any edit there, or with `edited` after all of them.
+  Value readValue(flow::DictionaryOp dictionary, const Twine &what,
+                  bool edited = false) {
     flow::SiteAttr at = dictionary.getReads();
     Value value = site.patch.getValue();
+    if (behind)
+      value = edited ? site.patch.getResult() : site.patch.getInput();
     if (at != placement.site) {
       fx::SiteOp other = findEarlier(at, what);
       if (!other)
         return {};
       value = other.getInput();
+      if (Value changed = expansion.edited.lookup(at); edited && changed)
+        value = changed;
     }
     // A gathered value holds one number a feature.
     bool gather = at.getKind() == fx::SiteKind::Neuron;
@@ -359,8 +365,9 @@ private:
   }
 
   Value readFeatures(flow::DictionaryOp dictionary, ArrayRef<int64_t> features) {
-    Value value = readValue(dictionary, "a feature of policy '" +
-                                            policy().getSymName() + "' is");
+    Value value = readValue(
+        dictionary, "a feature of policy '" + policy().getSymName() + "' is",
+        behind && policy().getAction().readsAfterEdits());
     if (!value)
       return {};
     return createRead(builder(), where, value, dictionary, features);
@@ -370,6 +377,7 @@ private:
   Expansion &expansion;
   Placement &placement;
   Location where;
+  bool behind;
   Value gateValue, conditionValue;
 };
 
@@ -381,6 +389,10 @@ LogicalResult SiteBuilder::emit(Placement &placement) {
                      placement.site) ||
       failed(emission.checkCondition()))
     return failure();
+  if (policy.getAction().readsAfterEdits()) {
+    behind.push_back(&placement);
+    return success();
+  }
   if (failed(policy.getAction().emit(emission)) || emission.failedAny)
     return failure();
   if (policy.getPreserveNorm())
@@ -406,6 +418,7 @@ void SiteBuilder::project(Value &value, const Projection &projection,
   value = ProjectOp::create(
       builder, loc, value.getType(), value,
       flow::BasisAttr::get(builder.getContext(), rows), gate);
+  counted.push_back({policy.getSymNameAttr(), gate});
 }
 
 /// An order of the numbers below `count` that all of these orders are parts of,
@@ -482,6 +495,20 @@ LogicalResult SiteBuilder::emitProjections(Value &value) {
   return success();
 }
 
+void SiteBuilder::countEdits() {
+  SmallVector<Value> edits;
+  SmallVector<StringRef> policies;
+  for (auto [policy, edit] : counted) {
+    edits.push_back(edit);
+    // Names in a spec have no dot; what follows one makes a symbol unique.
+    policies.push_back(policy.getValue().split('.').first);
+  }
+  if (!edits.empty())
+    CountOp::create(builder, marker.getLoc(), edits,
+                    expansion.inputs.tokens(marker.getLoc()),
+                    builder.getStrArrayAttr(policies), patch.getSiteAttr());
+}
+
 LogicalResult SiteBuilder::finish() {
   Value value = patch.getValue();
   if (!coefficients.empty())
@@ -502,13 +529,26 @@ LogicalResult SiteBuilder::finish() {
     value = RescaleOp::create(builder, marker.getLoc(), value.getType(), value,
                               patch.getValue(), gate);
   }
+  if (expansion.count)
+    countEdits();
   YieldOp::create(builder, marker.getLoc(), value);
   marker.getResult().replaceAllUsesWith(patch.getResult());
+  expansion.edited[patch.getSite()] = patch.getResult();
+
+  builder.setInsertionPointAfter(patch);
+  for (Placement *placement : behind) {
+    Emission emission(*this, *placement, /*behind=*/true);
+    if (failed(placement->policy.getAction().emit(emission)) ||
+        emission.failedAny)
+      return failure();
+  }
   return success();
 }
 
 struct SteerExpandPolicies
     : steer::impl::SteerExpandPoliciesPassBase<SteerExpandPolicies> {
+  using Base::Base;
+
   void runOnOperation() override {
     if (failed(expand()))
       signalPassFailure();
@@ -526,12 +566,20 @@ struct SteerExpandPolicies
     if (failed(inputs))
       return failure();
     Expansion expansion(module, std::move(*inputs));
+    expansion.count = count;
     for (auto [i, knob] : llvm::enumerate(knobs))
       expansion.knobs[FlatSymbolRefAttr::get(knob.getSymNameAttr())] = i;
 
     SmallVector<PolicyOp> policies;
     if (failed(collectPlans(expansion, policies)))
       return failure();
+    SmallVector<PolicyOp> recorded;
+    llvm::erase_if(policies, [&](PolicyOp policy) {
+      bool isGate = static_cast<bool>(policy.getAction().getRecordedPolicy());
+      if (isGate)
+        recorded.push_back(policy);
+      return isGate;
+    });
     auto placements = placePolicies(module, policies);
     if (failed(placements) || failed(checkConflicts(module, *placements)))
       return failure();
@@ -540,7 +588,10 @@ struct SteerExpandPolicies
         ++expansion.placesOfPolicy[placement.policy];
         ++expansion.placesAtSite[{placement.policy, site}];
       }
-    return build(expansion, programs.front(), *placements);
+    if (failed(build(expansion, programs.front(), *placements)))
+      return failure();
+    return recordGates(module, programs.front(), expansion.inputs,
+                       expansion.plans, expansion.markers, recorded);
   }
 
   LogicalResult collectPlans(Expansion &expansion,

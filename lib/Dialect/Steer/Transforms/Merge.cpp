@@ -24,6 +24,31 @@ using namespace weir::steer;
 
 namespace {
 
+/// In place of some reads of one dictionary from one value: one read of all their
+/// features at the insertion point, and picks from it where they were.
+void replaceByOne(ArrayRef<ReadOp> reads, Value input, RewriterBase &rewriter) {
+  llvm::SetVector<int64_t> features;
+  SmallVector<Location> locs;
+  for (ReadOp read : reads) {
+    features.insert(read.getFeatures().begin(), read.getFeatures().end());
+    locs.push_back(read.getLoc());
+  }
+  ReadOp first = reads.front();
+  auto whole = ReadOp::create(
+      rewriter, rewriter.getFusedLoc(locs), input,
+      first.getDictionaryAttr(),
+      rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
+      first.getActivationAttr(), first.getNormalizationAttr(),
+      first.getDictionarySizeAttr(), first.getGatherAttr());
+  for (ReadOp read : reads) {
+    SmallVector<int64_t> columns;
+    for (int64_t feature : read.getFeatures())
+      columns.push_back(whole.positionOf(feature));
+    rewriter.setInsertionPoint(read);
+    rewriter.replaceOpWithNewOp<PickOp>(read, whole, columns);
+  }
+}
+
 /// Reads of one dictionary from one value become one read and picks from it.
 struct MergeReads : OpRewritePattern<PatchOp> {
   MergeReads(MLIRContext *context, Pass::Statistic &merged)
@@ -41,30 +66,10 @@ struct MergeReads : OpRewritePattern<PatchOp> {
         continue;
       changed = true;
       merged += reads.size() - 1;
-      llvm::SetVector<int64_t> features;
-      for (ReadOp read : reads)
-        features.insert(read.getFeatures().begin(), read.getFeatures().end());
-
       // All reads of a patch come before its edits, so the first one's place
       // serves them all.
-      ReadOp first = reads.front();
-      rewriter.setInsertionPoint(first);
-      SmallVector<Location> locs;
-      for (ReadOp read : reads)
-        locs.push_back(read.getLoc());
-      auto whole = ReadOp::create(
-          rewriter, rewriter.getFusedLoc(locs), first.getInput(),
-          first.getDictionaryAttr(),
-          rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
-          first.getActivationAttr(), first.getNormalizationAttr(),
-          first.getDictionarySizeAttr(), first.getGatherAttr());
-      for (ReadOp read : reads) {
-        SmallVector<int64_t> columns;
-        for (int64_t feature : read.getFeatures())
-          columns.push_back(whole.positionOf(feature));
-        rewriter.setInsertionPoint(read);
-        rewriter.replaceOpWithNewOp<PickOp>(read, whole, columns);
-      }
+      rewriter.setInsertionPoint(reads.front());
+      replaceByOne(reads, key.first, rewriter);
     }
     return success(changed);
   }
@@ -144,6 +149,33 @@ struct MergeAdditions : OpRewritePattern<WriteOp> {
   Pass::Statistic &merged;
 };
 
+/// The same for reads in different places: a feature of a condition is read where
+/// its site is, and a patch or a record there may read it as well.
+void mergeAcrossPatches(fx::ProgramOp program, Pass::Statistic &merged) {
+  llvm::MapVector<std::pair<Value, Attribute>, SmallVector<ReadOp>> groups;
+  program.walk([&](ReadOp read) {
+    Value value = read.getInput();
+    if (auto argument = dyn_cast<BlockArgument>(value))
+      if (auto patch = dyn_cast<PatchOp>(argument.getOwner()->getParentOp()))
+        value = patch.getInput();
+    groups[{value, read.getDictionaryAttr()}].push_back(read);
+  });
+  IRRewriter rewriter(program.getContext());
+  for (auto &[key, reads] : groups) {
+    if (reads.size() < 2)
+      continue;
+    merged += reads.size() - 1;
+    Operation *first = nullptr;
+    for (ReadOp read : reads) {
+      Operation *place = program.getEntry().findAncestorOpInBlock(*read);
+      if (!first || place->isBeforeInBlock(first))
+        first = place;
+    }
+    rewriter.setInsertionPoint(first);
+    replaceByOne(reads, key.first, rewriter);
+  }
+}
+
 struct SteerMerge : steer::impl::SteerMergePassBase<SteerMerge> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
@@ -153,7 +185,8 @@ struct SteerMerge : steer::impl::SteerMergePassBase<SteerMerge> {
     PatchOp::getCanonicalizationPatterns(patterns, &getContext());
     PickOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    mergeAcrossPatches(getOperation(), reads);
   }
 };
 

@@ -18,8 +18,9 @@ ProgramInputs::ProgramInputs(fx::ProgramOp program)
 FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
                                             int64_t knobs) {
   ProgramInputs inputs(program);
-  BlockArgument ids = program.findInput("input_ids");
-  BlockArgument positions = program.findInput("positions");
+  program.recogniseRoles();
+  BlockArgument ids = program.findInput(fx::InputRole::InputIds);
+  BlockArgument positions = program.findInput(fx::InputRole::Positions);
   auto typeOf = [](BlockArgument arg) {
     auto type = arg ? dyn_cast<RankedTensorType>(arg.getType()) : nullptr;
     return type && type.getElementType().isInteger(64) &&
@@ -34,10 +35,12 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
            << "the program cannot be steered: it needs the inputs `input_ids` "
               "and `positions`, both [batch, sequence] of int64, as `python -m "
               "weir export` makes them, or both [tokens]";
-  for (StringRef name : {"prompt_length", "plan", "knobs"})
-    if (program.findInput(name))
+  for (fx::InputRole role : {fx::InputRole::PromptLength, fx::InputRole::Plan,
+                             fx::InputRole::Knobs})
+    if (program.findInput(role) ||
+        program.findInput(fx::stringifyInputRole(role)))
       return program.emitError()
-             << "the program has an input '" << name
+             << "the program has an input '" << fx::stringifyInputRole(role)
              << "' already: it was steered before; start from the exported "
                 "model";
 
@@ -45,11 +48,12 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
   inputs.flattened = idsType.getRank() == 1;
   inputs.positions = positions;
   auto perRow = fx::tensorOf({rows}, inputs.builder.getI64Type());
-  inputs.promptLength = program.addUserInput("prompt_length", perRow);
-  inputs.plan = program.addUserInput("plan", perRow);
+  inputs.promptLength =
+      program.addUserInput(fx::InputRole::PromptLength, perRow);
+  inputs.plan = program.addUserInput(fx::InputRole::Plan, perRow);
   if (knobs > 0)
     inputs.knobs = program.addUserInput(
-        "knobs",
+        fx::InputRole::Knobs,
         fx::tensorOf({rows, inputs.builder.getI64IntegerAttr(knobs)},
                      inputs.builder.getF32Type()));
   return inputs;
@@ -87,6 +91,14 @@ Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
         b, loc,
         broadcastGateType({rows.getType(), scope.getType()}, b.getI1Type()),
         ValueRange{rows, scope});
+  });
+}
+
+Value ProgramInputs::tokens(Location loc) {
+  auto all =
+      TokensAttr::get(builder.getContext(), TokenSet::All, {}, -1, -1, 0);
+  return once(all, [&](OpBuilder &b) -> Value {
+    return TokensOp::create(b, loc, positions, promptLength, all);
   });
 }
 

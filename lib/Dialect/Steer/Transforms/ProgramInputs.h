@@ -34,6 +34,8 @@ public:
   /// `noPadding` excludes it, for what leaves the program.
   mlir::Value gate(mlir::Location loc, llvm::ArrayRef<int64_t> plans,
                    TokensAttr tokens, bool noPadding = false);
+  /// All tokens [batch, sequence, 1] or [tokens, 1], padding left out.
+  mlir::Value tokens(mlir::Location loc);
   /// The rows' values of a knob [batch, 1, 1] or [tokens, 1].
   mlir::Value knob(mlir::Location loc, int64_t index);
 

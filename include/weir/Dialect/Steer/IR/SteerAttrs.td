@@ -94,15 +94,13 @@ def Steer_AblateAttr : Steer_Action<"Ablate", "ablate", ["isAbsolute"]> {
   let summary = "f := 0";
 }
 def Steer_TransferAttr
-    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "getTarget"]> {
+    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "hasTarget"]> {
   let summary = "v_b := f_b + f_a, v_a := 0";
   let description = [{
-    Pairs the policy's features a with the target's features b in order; the two
-    sets have the same number of features. A feature a may live at the site of b
+    Pairs the policy's features a with its target's features b in order; the two
+    lists have the same number of features. A feature a may live at the site of b
     or at an earlier one.
   }];
-  let parameters = (ins "::mlir::FlatSymbolRefAttr":$to);
-  let assemblyFormat = "`<` $to `>`";
 }
 def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
   let summary = "x - Q^T Q x";
@@ -111,8 +109,27 @@ def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
     at the site, whatever dictionaries they are of.
   }];
 }
-def Steer_RecordAttr : Steer_Action<"Record", "record", ["leavesValue"]> {
+def Steer_RecordAttr
+    : Steer_Action<"Record", "record", ["leavesValue", "readsAfterEdits"]> {
   let summary = "an extra output: the activations";
+  let description = [{
+    Those before the edits of the site that the dictionary reads, or with `after`
+    those behind all of them, which is what the rest of the model gets.
+  }];
+  let parameters = (ins DefaultValuedParameter<"bool", "false">:$after);
+  let assemblyFormat = "(`<` `after` `=` $after^ `>`)?";
+}
+def Steer_RecordGateAttr
+    : Steer_Action<"RecordGate", "record_gate",
+        ["leavesValue", "getRecordedPolicy"]> {
+  let summary = "an extra output: where another policy acts";
+  let description = [{
+    1 at the tokens at which the plan, the tokens and the condition of a policy
+    hold, else 0. It reads no feature, so that its own policy's `on` says nothing;
+    it is that of the other one.
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$policy);
+  let assemblyFormat = "`<` $policy `>`";
 }
 
 //===----------------------------------------------------------------------===//

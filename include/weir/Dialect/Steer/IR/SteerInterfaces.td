@@ -35,13 +35,24 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
       "bool", "takesKnob", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<"True for actions that only look.",
       "bool", "leavesValue", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<[{
+        True for actions that look at what a site has become after all edits, so
+        that they stand behind its patch.
+      }],
+      "bool", "readsAfterEdits", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<[{
+        The policy whose gate is recorded in place of features, or null. Such an
+        action has no place of its own in a model.
+      }],
+      "::mlir::FlatSymbolRefAttr", "getRecordedPolicy", (ins), [{}],
+      [{ return {}; }]>,
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{
-        A second set of features that the action writes (the target of a
-        transfer), or null.
+        True for actions that write a second list of features: the target of a
+        transfer.
       }],
-      "::mlir::FlatSymbolRefAttr", "getTarget", (ins), [{}], [{ return {}; }]>,
+      "bool", "hasTarget", (ins), [{}], [{ return false; }]>,
   ];
 }
 

@@ -9,6 +9,7 @@
 #ifndef WEIR_DIALECT_STEER_IR_STEEROPS_TD
 #define WEIR_DIALECT_STEER_IR_STEEROPS_TD
 
+include "weir/Dialect/Flow/IR/FlowTypes.td"
 include "weir/Dialect/Steer/IR/SteerAttrs.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/RegionKindInterface.td"
@@ -85,17 +86,19 @@ def Steer_PolicyOp : Steer_Op<"policy", [
     `layers` matters only to actions that can be written elsewhere. `times`
     multiplies the action's number by a knob. With `only_active`, only features
     with f > 0 are edited. With `preserve_norm`, the token's new value is brought
-    back to the norm it had.
+    back to the norm it had. A transfer gives to the features of `to`.
 
     ```mlir
-    steer.policy @less_science #steer.scale<-1.0> on @science
-        tokens <set = generated> when #steer.when<feature = <@sae, res, 9, 77>, above = 0.5>
+    steer.policy @less_science #steer.scale<-1.0> on %science
+        tokens <set = generated> when #steer.when<feature = <@sae:9/res/77>, above = 0.5>
+    steer.policy @move #steer.transfer on %a to %b
     ```
   }];
   let arguments = (ins
     SymbolNameAttr:$sym_name,
     Steer_ActionAttrInterface:$action,
-    FlatSymbolRefAttr:$on,
+    Flow_Features:$on,
+    Optional<Flow_Features>:$to,
     OptionalAttr<Steer_LayersAttr>:$layers,
     OptionalAttr<Steer_TokensAttr>:$tokens,
     OptionalAttr<Steer_ConditionAttrInterface>:$when,
@@ -103,7 +106,7 @@ def Steer_PolicyOp : Steer_Op<"policy", [
     UnitAttr:$only_active,
     UnitAttr:$preserve_norm);
   let assemblyFormat = [{
-    $sym_name $action `on` $on (`layers` $layers^)? (`tokens` $tokens^)?
+    $sym_name $action `on` $on (`to` $to^)? (`layers` $layers^)? (`tokens` $tokens^)?
     (`when` $when^)? (`times` $times^)? (`only_active` $only_active^)?
     (`preserve_norm` $preserve_norm^)? attr-dict
   }];
@@ -417,6 +420,53 @@ def Steer_RecordOp : Steer_Op<"record"> {
     $input `as` $name $features (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
+}
+
+def Steer_RecordGateOp : Steer_Op<"record_gate"> {
+  let summary = "a policy's gate as an extra output of the program";
+  let description = [{
+    1 where the gate [batch, sequence, 1] of the policy `of` holds, else 0, as f32.
+    Rows outside of the record's own gate are zero.
+
+    ```mlir
+    steer.record_gate %calm of @calm as "watch" where %own : tensor<?x?x1xi1>
+        : tensor<?x?x1xi1>
+    ```
+  }];
+  let arguments = (ins Steer_Gate:$input, FlatSymbolRefAttr:$of, StrAttr:$name,
+                       Optional<Steer_Gate>:$gate);
+  let assemblyFormat = [{
+    $input `of` $of `as` $name (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+}
+
+def Steer_CountOp : Steer_Op<"count"> {
+  let summary = "which tokens policies edit, as an extra output of the program";
+  let description = [{
+    An output [batch, sequence, policies] of f32: a column for each policy, in the
+    order in which they are first named, with 1 at the tokens that it edits at
+    this site and 0 elsewhere. A token is edited where a coefficient is not zero:
+    an addition whose knob is 0 edits nothing, and neither does the ablation of
+    a feature that is off. A gate stands for an edit that has no coefficient, such
+    as a projection. `tokens` leaves out padding.
+
+    ```mlir
+    steer.count %c, %g as ["calm", "clear"] at <12/res>
+        in %tokens : tensor<?x?x1xi1> : tensor<?x?x2xf32>, tensor<?x1x1xi1>
+    ```
+  }];
+  let arguments = (ins
+    Variadic<AnyTypeOf<[Steer_Activations, Steer_Gate]>>:$edits,
+    Steer_Gate:$tokens, StrArrayAttr:$policies, Flow_SiteAttr:$site);
+  let assemblyFormat = [{
+    $edits `as` $policies `at` $site `in` $tokens `:` type($tokens) attr-dict
+    `:` type($edits)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The policy of each column.
+    ::llvm::SmallVector<::llvm::StringRef> getColumns();
+  }];
 }
 
 //===----------------------------------------------------------------------===//

@@ -25,8 +25,15 @@ def SteerExpandPoliciesPass
     site and two absolute edits of one feature in one plan are errors at the
     policy.
 
-    A policy that no plan names disappears with a remark.
+    A policy that no plan names disappears with a remark. Records that read after
+    the edits of a site stand behind its patch, and gates that are recorded behind
+    the last value that they depend on. With `count`, each patch also says which
+    tokens its policies edit (`steer.count`).
   }];
+  let options = [
+    Option<"count", "count", "bool", /*default=*/"false",
+           "Make the tokens that are edited outputs of the program">,
+  ];
   let statistics = [
     Statistic<"patches", "patches", "Sites patched">,
     Statistic<"edits", "edits", "Policies written, counted per site">,
@@ -102,6 +109,9 @@ def SteerMergePass : Pass<"steer-merge", "::weir::fx::ProgramOp"> {
       * additions that share gate and knob become one direction, summed when
         the program is written:
         `#flow.sum<[8.0, 4.0] * #flow.concat<[…]>>`.
+
+    Reads of one dictionary from one value become one also where they stand in
+    different places, such as a patch and a condition of a later one.
 
     With the canonicalizer, which drops zero strengths, edits from a feature to
     itself and empty patches, this leaves one read, one write and what else is

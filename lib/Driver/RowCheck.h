@@ -1,0 +1,28 @@
+//===- RowCheck.h - Rows that are asked for ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_DRIVER_ROWCHECK_H
+#define WEIR_LIB_DRIVER_ROWCHECK_H
+
+#include "weir/Program/Archive.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace weir {
+
+/// Reads the rows of all features that the policies of plans and their conditions
+/// name. A row that is not finite is an error at the dictionary; a decoder row of
+/// zeros along which something is written, and an encoder row of zeros that
+/// something reads, are warnings at the policy. `module` has resolved features;
+/// paths of dictionaries are relative to `base`.
+mlir::LogicalResult checkRows(mlir::ModuleOp module, llvm::StringRef base,
+                              std::shared_ptr<const Archive> model);
+
+} // namespace weir
+
+#endif // WEIR_LIB_DRIVER_ROWCHECK_H
