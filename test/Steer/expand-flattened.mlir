@@ -6,9 +6,9 @@
 // for each token.
 
 // CHECK-LABEL: fx.program @main
-// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %knobs: tensor<?x1xf32> = #fx.input<user_input>) {
+// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input, role = prompt_length>,
+// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input, role = plan>,
+// CHECK-NEXT: %knobs: tensor<?x1xf32> = #fx.input<user_input, role = knobs>) {
 // CHECK-NEXT: %[[K:.*]] = steer.knob_value %knobs 0 flattened : tensor<?x1xf32>
 // CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0] flattened : tensor<?xi64>
 // CHECK-NEXT: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = generated> : tensor<?xi64>, tensor<?xi64>
@@ -31,7 +31,7 @@ steer.plan @a [@p, @r]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?xi64> = #fx.input<user_input>, %positions: tensor<?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?xi64>) -> tensor<?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x8xf32>
   fx.return %r0 : tensor<?x8xf32> as [#fx.output<user_output>]
 }
 

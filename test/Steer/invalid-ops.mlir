@@ -297,7 +297,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %g: tensor<?x?x1
 
 fx.program @main(%g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   // expected-error @below {{counts no edit}}
-  "steer.count"(%g) <{policies = [], site = #flow.site<res, 1>}> : (tensor<?x?x1xi1>) -> ()
+  "steer.count"(%g) <{policies = [], site = #flow.site<1/res>}> : (tensor<?x?x1xi1>) -> ()
   fx.return []
 }
 
