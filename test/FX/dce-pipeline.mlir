@@ -14,6 +14,6 @@ fx.program @main(%k: !t = #fx.input<buffer "model"::"k">, %x: !t = #fx.input<use
   %a = fx.call @aten.clone.default(self = %x) : (!t) -> !t
   %w = fx.call @aten.neg_.default(self = %a) : (!t) -> !t
   %b = fx.call @aten.copy_.default(self = %k, src = %x) : (!t, !t) -> !t
-  %s = fx.site res 0 of %b : !t
+  %s = fx.site 0/res of %b : !t
   fx.return %x : !t as [#fx.output<user_output>]
 }

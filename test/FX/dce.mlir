@@ -33,14 +33,14 @@ fx.program @read_through_others(%x: !t = #fx.input<user_input>) {
   // CHECK: #fx.input<user_input>)
   // CHECK-NEXT: %a = fx.call @aten.clone.default
   // CHECK-NEXT: %v = fx.call @aten.view.default
-  // CHECK-NEXT: %[[S:.*]] = fx.site res 0 of %v
+  // CHECK-NEXT: %[[S:.*]] = fx.site 0/res of %v
   // CHECK-NEXT: %w = fx.call @aten.add_.Scalar(self = %[[S]]
   // CHECK-NEXT: %o = fx.call @aten.to.dtype(self = %a
   // CHECK-NEXT: %y = fx.call @aten.neg.default(self = %o
   // CHECK-NEXT: fx.return %y
   %a = fx.call @aten.clone.default(self = %x) : (!t) -> !t
   %v = fx.call @aten.view.default(self = %a, size = [2, 2]) : (!t) -> !m
-  %s = fx.site res 0 of %v : !m
+  %s = fx.site 0/res of %v : !m
   %w = fx.call @aten.add_.Scalar(self = %s, other = 1) : (!m) -> !m
   %o = fx.call @aten.to.dtype(self = %a, dtype = dtype<f32>) : (!t) -> !t
   %y = fx.call @aten.neg.default(self = %o) : (!t) -> !t
@@ -141,7 +141,7 @@ fx.program @dead_layer(%w: !w = #fx.input<parameter "model"::"w">, %k: !c = #fx.
   fx.call @aten._assert_scalar.default(self = %f, assert_msg = "no tokens") : (!fx.symbool) -> ()
   %o = fx.call @aten.scaled_dot_product_attention.default(query = %q, key = %q, value = %q, attn_mask = none, dropout_p = 0.0) : (!h, !h, !h) -> !h
   %s = fx.call @aten.add.Tensor(self = %h, other = %o) : (!h, !h) -> !h
-  %site = fx.site res 1 of %s : !h
+  %site = fx.site 1/res of %s : !h
   %x = fx.call @aten.relu_.default(self = %site) : (!h) -> !h
   %l = fx.call @aten.linear.default(input = %h, weight = %w) : (!h, !w) -> !h
   fx.return %l : !h as [#fx.output<user_output>]

@@ -52,7 +52,7 @@ fx.program @dead(%x: !t = #fx.input<user_input>) {
   %c = fx.call @aten.dropout.default(input = %b, p = 0.5, train = false) : (!m) -> !m
   %d = fx.call @aten.scaled_dot_product_attention.default(query = %c, key = %c, value = %c) : (!m, !m, !m) -> !m
   %e = fx.call @aten.scaled_dot_product_attention.default(query = %d, key = %c, value = %c, attn_mask = none, dropout_p = 0.0) : (!m, !m, !m) -> !m
-  %f = fx.site res 0 of %e : !m
+  %f = fx.site 0/res of %e : !m
   %n = fx.call @aten.sym_size.int(self = %f, dim = 0) : (!m) -> !fx.symint<2>
   %o = fx.call @_operator.mul(_ = %n, _ = 2) : (!fx.symint<2>) -> !fx.symint<4>
   fx.return %x : !t as [#fx.output<user_output>]

@@ -26,10 +26,10 @@ fx.program @steered(
     %e: tensor<?x3xf32> = #fx.input<user_input, role = knobs>,
     %x: !f = #fx.input<user_input>)
     attributes {edited = [#fx.edited<res, 12>, #fx.edited<neuron, 0>]} {
-  // CHECK: fx.return {{.*}} as [#fx.output<user_output, role = #fx.logits>, #fx.output<user_output, role = #fx.record<"two", [#flow.feature<@sae, res, 12, 4>, #flow.feature<@sae, res, 12, 5>]>>, #fx.output<user_output>, #fx.output<buffer_mutation "k">]
+  // CHECK: fx.return {{.*}} as [#fx.output<user_output, role = #fx.logits>, #fx.output<user_output, role = #fx.record<"two", [#flow.feature<@sae:12/res/4>, #flow.feature<@sae:12/res/5>]>>, #fx.output<user_output>, #fx.output<buffer_mutation "k">]
   fx.return %x, %x, %x, %x : !f, !f, !f, !f as [
       #fx.output<user_output, role = #fx.logits>,
-      #fx.output<user_output, role = #fx.record<"two", [#flow.feature<@sae, res, 12, 4>, #flow.feature<@sae, res, 12, 5>]>>,
+      #fx.output<user_output, role = #fx.record<"two", [#flow.feature<@sae:12/res/4>, #flow.feature<@sae:12/res/5>]>>,
       #fx.output<user_output>, #fx.output<buffer_mutation "k">]
 }
 

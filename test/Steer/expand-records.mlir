@@ -181,7 +181,7 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-DAG: %[[S:.*]] = steer.in_plans %plan [0, 1]
 // CHECK-DAG: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = prompt>
 // CHECK-DAG: %[[R:.*]] = steer.in_plans %plan [1]
-// CHECK: fx.site res 2
+// CHECK: fx.site 2/res
 // CHECK: %[[C:.*]] = steer.read %{{.*}} of @sae.res.0 [7]
 // CHECK: %[[W:.*]] = steer.compare %[[C]] above
 // CHECK: %[[G:.*]] = steer.all %{{.*}}, %[[W]]

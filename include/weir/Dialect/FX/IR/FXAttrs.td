@@ -192,7 +192,7 @@ def FX_Logits : FX_Attr<"Logits", "logits"> {
 def FX_Record : FX_Attr<"Record", "record"> {
   let summary = "The role of an output that holds activations";
   let description = [{
-    `#fx.record<"faith", [#flow.feature<@sae, res, 12, 411>]>`: the name that
+    `#fx.record<"faith", [#flow.feature<@sae:12/res/411>]>`: the name that
     callers ask for, and what each column of the output is: a feature, or
     (`@calm`) whether that policy acts.
   }];
