@@ -16,11 +16,13 @@ steer.plan @a [@k]
 
 // -----
 
+%f = flow.select [#flow.feature<@sae:3/res/1>]
 // expected-error @below {{there is no knob @k}}
 steer.policy @p #steer.set<1.0> on %f times @k
 
 // -----
 
+%f = flow.select [#flow.feature<@sae:3/res/1>]
 // expected-error @below {{there is no knob @p}}
 steer.policy @p #steer.set<1.0> on %f times @p
 

@@ -145,7 +145,7 @@ fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_inpu
 // A feature that a condition and a record of its site read, and that a patch
 // there edits: one read before all of them.
 // CHECK-LABEL: fx.program @across(
-// CHECK: %[[F:.*]] = steer.read %x of @d [4, 2] {{.*}} -> tensor<?x?x2xf32>
+// CHECK: %[[F:.*]] = steer.read %x of @d [4, 2] {{.*}}
 // CHECK-NEXT: %[[C:.*]] = steer.pick %[[F]] [0] :
 // CHECK-NEXT: steer.compare %[[C]]
 // CHECK: steer.patch
@@ -155,17 +155,17 @@ fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_inpu
 // CHECK-NOT: steer.read
 // CHECK: fx.return
 fx.program @across(%x: !x = #fx.input<user_input>) {
-  %c = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
-  %g = steer.compare %c above 0.5 : !s -> tensor<?x?x1xi1>
+  %c = steer.read %x of @d [4] activation <relu> size 16 : !x
+  %g = steer.compare %c above 0.5 : !s
   %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
-    %f = steer.read %h of @d [2] activation <relu> size 16 : !x -> !s
+    %f = steer.read %h of @d [2] activation <relu> size 16 : !x
     %v = steer.set_to %f [0.0] : !s
     %e = steer.delta %f to %v where %g : tensor<?x?x1xi1> : !s
     %w = steer.write %h, %e along [#flow.rows<decoder of @d[2]>] : !x, !s
     steer.yield %w : !x
   } : !x
-  %r = steer.read %x of @d [4] activation <relu> size 16 : !x -> !s
+  %r = steer.read %x of @d [4] activation <relu> size 16 : !x
   steer.record %r as "r" [#flow.feature<@s:0/res/4>] : !s
   fx.return %y : !x as [#fx.output<user_output>]
 }
@@ -179,13 +179,13 @@ fx.program @across(%x: !x = #fx.input<user_input>) {
 fx.program @behind(%x: !x = #fx.input<user_input>) {
   %y = steer.patch %x at <0/res> {
   ^bb0(%h: !x):
-    %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
+    %f = steer.read %h of @d [4] activation <relu> size 16 : !x
     %v = steer.set_to %f [0.0] : !s
     %e = steer.delta %f to %v : !s
     %w = steer.write %h, %e along [#flow.rows<decoder of @d[4]>] : !x, !s
     steer.yield %w : !x
   } : !x
-  %r = steer.read %y of @d [4] activation <relu> size 16 : !x -> !s
+  %r = steer.read %y of @d [4] activation <relu> size 16 : !x
   steer.record %r as "r" [#flow.feature<@s:0/res/4>] : !s
   fx.return %y : !x as [#fx.output<user_output>]
 }

@@ -5,8 +5,8 @@
 // Every site says what it becomes and what it costs, at the line of each policy
 // that edits it; a site that no policy is known of, at its own.
 
-// CHECK: [[@LINE+11]]:1: remark: [Passed] LoweredToAten | Category:lowering | Remark="policy 'less' at 3/mlp is lowered to aten operators; the site reads 132 bytes of rows and makes 80 operations a token"
-// CHECK: [[@LINE+11]]:1: remark: [Passed] LoweredToAten | Category:lowering | Remark="policy 'more' at 3/mlp is lowered to aten operators; the site reads 132 bytes of rows and makes 80 operations a token"
+// CHECK: [[@LINE+12]]:1: remark: [Passed] LoweredToAten | Category:lowering | Remark="policy 'less' at 3/mlp is lowered to aten operators; the site reads 132 bytes of rows and makes 80 operations a token"
+// CHECK: [[@LINE+12]]:1: remark: [Passed] LoweredToAten | Category:lowering | Remark="policy 'more' at 3/mlp is lowered to aten operators; the site reads 132 bytes of rows and makes 80 operations a token"
 // CHECK: remark: [Passed] LoweredToAten | Category:lowering | Remark="site 3/res is lowered to aten operators; the site reads 32 bytes of rows and makes 16 operations a token"
 // CHECK: remark: [Passed] LoweredToAten | Category:lowering | Remark="site 3/att is lowered to aten operators; the site reads 0 bytes of rows and makes 0 operations a token"
 // CHECK-NOT: remark
@@ -16,6 +16,7 @@
 // CHECK: steer.patch %{{.*}} at <3/att> lowering <aten> {
 
 flow.dictionary @d of @sae at <3/mlp> reads <3/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:3/res/1>]
 steer.policy @less #steer.scale<0.5> on %f
 steer.policy @more #steer.add<#steer.constant<1.0>> on %f
 !x = tensor<?x?x8xf32>
