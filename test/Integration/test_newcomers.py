@@ -319,11 +319,11 @@ def test_a_package_that_cannot_be_loaded_leaves_nothing(folder, tmp_path):
 def test_operators_can_be_allowed_for_vetting_and_in_python(tmp_path):
     class Spectrum(torch.nn.Module):
         def forward(self, input_ids, positions):
-            return torch.fft.fft(input_ids.float()[..., None].expand(-1, -1, 4)).real + positions[..., None]
+            return torch.fft.fft(input_ids.float()[..., None].repeat(1, 1, 4)).real + positions[..., None]
 
     batch, length = torch.export.Dim("batch", min=1, max=3), torch.export.Dim("length", min=1, max=8)
     ids = torch.zeros(2, 2, dtype=torch.long)
-    exported = torch.export.export(Spectrum(), (ids, ids), dynamic_shapes=({0: batch, 1: length},) * 2)
+    exported = torch.export.export(Spectrum(), (ids, ids.clone()), dynamic_shapes=({0: batch, 1: length},) * 2)
     info = {"weir": 1, "vocab_size": 4, "max_batch": 3, "max_length": 8}
     path = tmp_path / "spectrum.pt2"
     torch.export.save(exported, path, extra_files={"weir.json": json.dumps(info)})
