@@ -28,7 +28,7 @@ flow.features @f [#flow.antagonists<<@sae, res, 0, 5>, 1>, #flow.antagonists<<@s
 // -----
 
 // Files that say where they belong are believed, once each.
-// expected-warning @below {{res.3: says that it belongs to 'h.3', a name that is not understood: nothing tells whether 3/res is that place (add `hook: ignore` if it is)}}
+// expected-warning @below {{res.3: says that it belongs to 'gpt.3', a name that is not understood: nothing tells whether 3/res is that place (add `hook: ignore` if it is)}}
 // expected-note @below {{declared here; add `hook: ignore` if its files are wrong}}
 flow.collection @said <sae_lens> at "said/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 flow.features @right [#flow.feature<@said, res, 0, 5>, #flow.feature<@said, res, 3, 5>]

@@ -40,7 +40,7 @@ private:
 
 /// What was found of a layer. A value is null where the layer has no such site.
 struct LayerSites {
-  mlir::Value res, mlp, att, mid, head, neuron;
+  mlir::Value res, mlp, att, mid, head, neuron, mlpIn;
   WeightAttr up, gate, down;
   bool transposed = false; ///< the weights are stored [in, out]
 };

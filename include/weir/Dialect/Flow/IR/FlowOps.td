@@ -27,7 +27,8 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     path.
 
     Files that say themselves which place of a model they were trained at are
-    held against the site, unless `ignore_hook` is given.
+    held against the site, unless `ignore_hook` is given. `reads` says where the
+    encoders of transcoders read, a place of the layer they are of.
 
     ```mlir
     flow.collection @sae <sae_lens> at "dictionaries/{site}.{layer}"
@@ -41,11 +42,13 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     ArrayAttr:$sites,
     I64Attr:$first_layer,
     I64Attr:$last_layer,
-    UnitAttr:$ignore_hook);
+    UnitAttr:$ignore_hook,
+    OptionalAttr<FX_SiteKindAttr>:$reads);
   let assemblyFormat = [{
     $sym_name $format (`at` $path^)?
     `sites` $sites
     `layers` $first_layer `to` $last_layer (`ignore_hook` $ignore_hook^)?
+    (`reads` $reads^)?
     attr-dict
   }];
   let hasVerifier = 1;
@@ -92,11 +95,19 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     What the compiler knows of a dictionary at one site: its sizes and how it
     encodes. Its features are read from the value at `reads` and written at
     `site`; the two are the same except for a dictionary of neurons, which reads
-    the input of the down projection and writes at `mlp`.
+    the input of the down projection and writes at `mlp`, and transcoders.
+
+    The features of a cross-layer transcoder write at later layers too. Each of
+    these has a dictionary of its own, with the same encoder and other decoder
+    rows, which is not of the collection's sites but named by `further`:
 
     ```mlir
     flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12>
         features 1536 width 576 activation <jumprelu>
+    flow.dictionary @clt.mlp.0 of @clt at <mlp, 0> reads <mid, 0>
+        features 64 width 576 activation <relu> further [@clt.mlp.0.to.1]
+    flow.dictionary @clt.mlp.0.to.1 of @clt at <mlp, 1> reads <mid, 0>
+        features 64 width 576 activation <relu>
     ```
   }];
   let arguments = (ins
@@ -109,14 +120,19 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     Flow_ActivationAttr:$activation,
     DefaultValuedAttr<Flow_NormalizationAttr,
         "::weir::flow::Normalization::None">:$normalization,
-    OptionalAttr<StrAttr>:$hash);
+    OptionalAttr<StrAttr>:$hash,
+    OptionalAttr<FlatSymbolRefArrayAttr>:$further);
   let assemblyFormat = [{
     $sym_name `of` $collection `at` $site `reads` $reads
     `features` $features `width` $width
     `activation` $activation (`normalization` $normalization^)?
-    (`hash` $hash^)? attr-dict
+    (`hash` $hash^)? (`further` $further^)? attr-dict
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// True of a dictionary that another one names as `further`.
+    bool isFurther();
+  }];
 }
 
 //===----------------------------------------------------------------------===//
