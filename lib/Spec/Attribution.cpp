@@ -163,10 +163,11 @@ void SpecParser::attribution(const YamlNode &node, const YamlNode &pathNode,
     return;
   }
   if (others > 0)
-    reporter.warning(file->range, inQuotes(file->value) + " pins " +
-                                      Twine(others) +
-                                      " nodes that are no features (tokens, "
-                                      "logits or errors): they are left out");
+    reporter.warning(file->range,
+                     inQuotes(file->value) + " pins " + Twine(others) +
+                         (others == 1 ? " node that is no feature"
+                                      : " nodes that are no features") +
+                         " (tokens, logits or errors), left out here");
   // What writes at one kind of site says which; transcoders write at `mlp`.
   SiteKind kind =
       set->sites.size() == 1 ? set->sites.front().value : SiteKind::Mlp;

@@ -259,9 +259,11 @@ dictionaries:
   clt: {format: circuit_tracer, path: clt, sites: [mlp], layers: 0..1, reads: mid}
 policies:
   all: {on: {attribution: graph.json}, do: ablate}
-  same: {on: ["clt:1/mlp/4", "clt:0/mlp/2"], do: scale, factor: 2}
+  one: {on: "clt:1/mlp/4", do: scale, factor: 2}
+  other: {on: "clt:0/mlp/2", do: scale, factor: 2}
 """)
     result = subprocess.run([TOOLS / "weirc", "check", tmp_path / "spec.yaml"], capture_output=True, text=True)
-    # The conflict shows which features they are.
+    # The conflicts show which features they are.
     assert "pins 3 nodes that are no features" in result.stderr, result.stderr
-    assert "'same' and 'all' both say" in result.stderr or "both" in result.stderr, result.stderr
+    for name, feature in (("one", "1/mlp/4"), ("other", "0/mlp/2")):
+        assert f"the policies 'all' (ablate) and '{name}' (scale) both say what the feature {feature} becomes" in result.stderr

@@ -69,7 +69,7 @@ TEST(Attribution, OtherNodesAreLeftOutWithAWarning) {
   ASSERT_TRUE(result.succeeded) << result.all();
   EXPECT_EQ(result.all(),
             "7:25: warning: 'g.json' pins 3 nodes that are no features (tokens, "
-            "logits or errors): they are left out\n");
+            "logits or errors), left out here\n");
 }
 
 TEST(Attribution, ErrorsPointAtTheSelector) {
