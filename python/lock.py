@@ -38,6 +38,7 @@ LISTS = {
     "requirements-ray": ["requirements"],
     "requirements-test": ["requirements", "requirements-ray"],
     "requirements-benchmarks": ["requirements"],
+    "requirements-formats": ["requirements", "requirements-ray", "requirements-test"],
 }
 
 

@@ -32,6 +32,10 @@ constexpr NamedFormat formats[] = {
     {"neurons", DictionaryFormat::Neurons},
     {"unembedding", DictionaryFormat::Unembedding},
     {"directions", DictionaryFormat::Directions},
+    {"sparsify", DictionaryFormat::Sparsify},
+    {"dictionary_learning", DictionaryFormat::DictionaryLearning},
+    {"circuit_tracer", DictionaryFormat::CircuitTracer},
+    {"crosscoder", DictionaryFormat::Crosscoder},
 };
 
 } // namespace
@@ -52,18 +56,26 @@ StringRef nameOf(DictionaryFormat format) {
 
 Expected<std::shared_ptr<Dictionary>>
 openDictionary(DictionaryFormat format, StringRef path,
-               const ModelTraits &model) {
+               const ModelTraits &model, const DictionaryPlace &place) {
   switch (format) {
   case DictionaryFormat::SAELens:
-    return openSAELens(path, model);
+    return openSAELens(path, model, place);
   case DictionaryFormat::GemmaScope:
-    return openGemmaScope(path);
+    return openGemmaScope(path, place);
   case DictionaryFormat::GemmaScope2:
-    return openGemmaScope2(path);
+    return openGemmaScope2(path, place);
   case DictionaryFormat::LlamaScope:
-    return openLlamaScope(path);
+    return openLlamaScope(path, place);
   case DictionaryFormat::Directions:
-    return openDirections(path);
+    return openDirections(path, place);
+  case DictionaryFormat::Sparsify:
+    return openSparsify(path, place);
+  case DictionaryFormat::DictionaryLearning:
+    return openDictionaryLearning(path);
+  case DictionaryFormat::CircuitTracer:
+    return openCircuitTracer(path, place);
+  case DictionaryFormat::Crosscoder:
+    return openCrosscoder(path, place);
   case DictionaryFormat::Neurons:
   case DictionaryFormat::Unembedding:
     return fail(path,

@@ -8,6 +8,7 @@
 
 #include "Formats.h"
 
+#include "weir/Dictionary/Hooks.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
@@ -46,9 +47,21 @@ Error NamedTensor::load() {
   Expected<TensorView> loaded = file->tensor(name);
   if (!loaded)
     return loaded.takeError();
-  view.data = loaded->data;
+  view.data = loaded->data + byteOffset;
   view.owner = std::move(loaded->owner);
   return Error::success();
+}
+
+void NamedTensor::reshape(ArrayRef<int64_t> shape) {
+  view.shape.assign(shape.begin(), shape.end());
+}
+
+void NamedTensor::slice(int64_t index) {
+  view.shape.erase(view.shape.begin());
+  size_t bytes = view.numBytes() * index;
+  byteOffset += bytes;
+  if (view.data)
+    view.data += bytes;
 }
 
 std::string inFolder(StringRef folder, StringRef file) {
@@ -215,6 +228,42 @@ Error requireFinite(StringRef path, const NamedTensor &tensor) {
       return fail(path, tensor.name + "[" + Twine(i) + "] is " +
                             (std::isnan(value) ? "NaN" : "infinite"));
   }
+  return Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Transcoders
+//===----------------------------------------------------------------------===//
+
+void makeTranscoder(DictionaryInfo &info, LinearForm &form, std::string in,
+                    std::string out, const DictionaryPlace &place) {
+  info.readsSite = false;
+  info.hookName = std::move(in);
+  info.outputHookName = std::move(out);
+  std::optional<HookPlace> read = parseHookName(info.hookName);
+  if (place.readsKnown || (read && read->canBeRead()))
+    return;
+  form.unreadable =
+      "a transcoder, which reads " +
+      (info.hookName.empty() ? std::string("at a place that its files do not name")
+                             : "'" + info.hookName + "'") +
+      ": say with `reads` which place of the layer that is; without it only its "
+      "decoder rows can be used";
+}
+
+Error addSkip(const TensorFile &file, StringRef name, bool byInput,
+              LinearForm &form) {
+  Expected<NamedTensor> skip = floatTensor(file, name, 2);
+  if (!skip)
+    return skip.takeError();
+  int64_t in = form.encoder.view.shape[form.encoderByRow ? 1 : 0];
+  int64_t out = form.decoder.view.shape[form.decoderByRow ? 1 : 0];
+  int64_t shape[] = {in, out};
+  if (!byInput)
+    std::swap(shape[0], shape[1]);
+  if (Error error = requireShape(file.path(), *skip, shape, form.encoder))
+    return error;
+  form.others.push_back(std::move(*skip));
   return Error::success();
 }
 

@@ -33,9 +33,15 @@ struct NamedTensor {
   std::string name;
   TensorView view;
   std::shared_ptr<const TensorFile> file = nullptr;
+  size_t byteOffset = 0; ///< of the view in the stored tensor
 
   /// Gets the numbers if they are not there.
   llvm::Error load();
+
+  /// Makes it the same numbers under another shape of as many elements.
+  void reshape(llvm::ArrayRef<int64_t> shape);
+  /// Makes it part `index` of its first dimension.
+  void slice(int64_t index);
 
   /// "W_enc is f16 [576, 1536]".
   std::string text() const;
@@ -119,6 +125,13 @@ struct LinearForm {
   double decoderScale = 1, decoderBiasScale = 1;
   bool byDecoderNorm = false;
   double decoderNormFloor = 0;
+  /// There are several decoders in one tensor, of which this one's d_i is row
+  /// i * decoderStride + decoderOffset. Only with decoderByRow.
+  bool severalDecoders = false;
+  int64_t decoderStride = 1, decoderOffset = 0;
+  /// The format computes z [z > theta] without a ReLU, so that a negative theta
+  /// lets negative activations pass: an error where such a feature is read.
+  bool thresholdMustNotBeNegative = false;
   /// w_i is the stored row without its mean (see Centring); b_dec is
   /// subtracted along the stored one.
   bool centred = false;
@@ -136,17 +149,38 @@ struct LinearForm {
 llvm::Expected<std::shared_ptr<Dictionary>>
 makeLinearDictionary(DictionaryInfo info, LinearForm form);
 
+/// Makes a form one of a transcoder, which reads at `in` and writes at `out`
+/// (empty where the files do not say; names as parseHookName takes them). Where
+/// nothing says where it reads, its encoder cannot be used.
+void makeTranscoder(DictionaryInfo &info, LinearForm &form, std::string in,
+                    std::string out, const DictionaryPlace &place);
+
+/// An affine connection from a transcoder's input to its output. An edit changes
+/// features, not what they are read from, so it never meets it: part of the
+/// content hash alone. `byInput`: stored [input, output], else the other way.
+llvm::Error addSkip(const TensorFile &file, llvm::StringRef name, bool byInput,
+                    LinearForm &form);
+
 /// One opener a format.
 llvm::Expected<std::shared_ptr<Dictionary>>
-openSAELens(llvm::StringRef path, const ModelTraits &model);
+openSAELens(llvm::StringRef path, const ModelTraits &model,
+            const DictionaryPlace &place);
 llvm::Expected<std::shared_ptr<Dictionary>>
-openGemmaScope(llvm::StringRef path);
+openGemmaScope(llvm::StringRef path, const DictionaryPlace &place);
 llvm::Expected<std::shared_ptr<Dictionary>>
-openGemmaScope2(llvm::StringRef path);
+openGemmaScope2(llvm::StringRef path, const DictionaryPlace &place);
 llvm::Expected<std::shared_ptr<Dictionary>>
-openLlamaScope(llvm::StringRef path);
+openLlamaScope(llvm::StringRef path, const DictionaryPlace &place);
 llvm::Expected<std::shared_ptr<Dictionary>>
-openDirections(llvm::StringRef path);
+openDirections(llvm::StringRef path, const DictionaryPlace &place);
+llvm::Expected<std::shared_ptr<Dictionary>>
+openSparsify(llvm::StringRef path, const DictionaryPlace &place);
+llvm::Expected<std::shared_ptr<Dictionary>>
+openDictionaryLearning(llvm::StringRef path);
+llvm::Expected<std::shared_ptr<Dictionary>>
+openCircuitTracer(llvm::StringRef path, const DictionaryPlace &place);
+llvm::Expected<std::shared_ptr<Dictionary>>
+openCrosscoder(llvm::StringRef path, const DictionaryPlace &place);
 
 } // namespace weir::dictionary
 

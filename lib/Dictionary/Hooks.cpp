@@ -20,6 +20,7 @@ namespace {
 struct NamedPlace {
   StringRef name, site;
   int64_t before = 0; ///< how many layers before the block it is named in
+  StringRef input = "";
 };
 
 /// Behind "blocks.L." (transformer_lens/components/transformer_block.py).
@@ -29,6 +30,8 @@ constexpr NamedPlace transformerLens[] = {
     {"hook_resid_post", "res"},  {"hook_resid_pre", "res", 1},
     {"hook_resid_mid", "mid"},   {"hook_mlp_out", "mlp"},
     {"hook_attn_out", "att"},    {"attn.hook_z", "head"},
+    {"hook_mlp_in", "mid"},      {"mlp.hook_out", "mlp"},
+    {"mlp.hook_in", "", 0, "mlp_in"},
 };
 
 /// Behind "model.layers.L.", for blocks as Llama and Gemma call their parts.
@@ -45,17 +48,39 @@ constexpr NamedPlace huggingFace[] = {
     {"self_attn.o_proj.output", "att"},
     {"post_attention_layernorm.output", "att"},
     {"self_attn.o_proj.input", "head"},
-    {"pre_feedforward_layernorm.output", ""},
-    {"mlp.input", ""},
+    {"pre_feedforward_layernorm.output", "", 0, "mlp_in"},
+    {"mlp.input", "", 0, "mlp_in"},
+    {"attn.output", "att"},
+    {"attn", "att"},
+    {"attention.output", "att"},
+    {"attention", "att"},
     {"self_attn.input", ""},
     {"input_layernorm.output", ""},
 };
 
 } // namespace
 
+/// dictionary_learning's names, with the layer at their end.
+static std::optional<HookPlace> parseSubmoduleName(StringRef name) {
+  for (auto [prefix, site] :
+       {std::pair<StringRef, StringRef>{"resid_post_layer_", "res"},
+        {"attn_out_layer_", "att"},
+        {"mlp_out_layer_", "mlp"}}) {
+    StringRef number = name;
+    int64_t layer;
+    if (number.consume_front(prefix) && !number.empty() &&
+        all_of(number, isDigit) && !number.getAsInteger(10, layer))
+      return HookPlace{site, layer};
+  }
+  return std::nullopt;
+}
+
 std::optional<HookPlace> parseHookName(StringRef name) {
+  if (std::optional<HookPlace> place = parseSubmoduleName(name))
+    return place;
   bool isTransformerLens = name.consume_front("blocks.");
-  if (!isTransformerLens && !name.consume_front("model.layers."))
+  if (!isTransformerLens && !name.consume_front("model.layers.") &&
+      !name.consume_front("layers.") && !name.consume_front("h."))
     return std::nullopt;
   auto [number, rest] = name.split('.');
   int64_t layer;
@@ -72,6 +97,8 @@ std::optional<HookPlace> parseHookName(StringRef name) {
       return HookPlace{};
     return std::nullopt;
   }
+  if (!found->input.empty())
+    return HookPlace{"", layer, found->input};
   // Before the first block there is the embedding.
   if (found->site.empty() || layer < found->before)
     return HookPlace{};

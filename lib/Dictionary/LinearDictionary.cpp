@@ -54,6 +54,8 @@ private:
   Error addThreshold(ArrayRef<int64_t> features, EncoderRows &rows) const;
   /// Encoder rows of `coefficients`.
   Expected<EncoderRows> coefficientRows(ArrayRef<int64_t> features) const;
+  /// The stored rows or columns of decoder rows.
+  Expected<RowMatrix> storedDecoder(ArrayRef<int64_t> features) const;
   /// A number of the effective form, in range for f32.
   Expected<float> narrow(double value, const char *what, int64_t feature) const;
 
@@ -110,6 +112,16 @@ Expected<float> LinearDictionary::narrow(double value, const char *what,
   return result;
 }
 
+Expected<RowMatrix>
+LinearDictionary::storedDecoder(ArrayRef<int64_t> features) const {
+  if (!form.severalDecoders)
+    return gather(information.path, form.decoder, form.decoderByRow, features);
+  std::vector<int64_t> rows(features.begin(), features.end());
+  for (int64_t &row : rows)
+    row = row * form.decoderStride + form.decoderOffset;
+  return gather(information.path, form.decoder, /*byRow=*/true, rows);
+}
+
 double LinearDictionary::norm(const RowMatrix &stored, int64_t row) const {
   if (!form.byDecoderNorm)
     return 1.0;
@@ -137,6 +149,11 @@ Error LinearDictionary::addThreshold(ArrayRef<int64_t> features,
   rows.threshold.resize(features.size());
   for (size_t i = 0; i < features.size(); ++i) {
     double value = form.thresholdIsLog ? std::exp(values[i]) : values[i];
+    if (form.thresholdMustNotBeNegative && value < 0)
+      return fail(information.path,
+                  "the threshold of feature " + Twine(features[i]) +
+                      " is negative: the format lets negative activations pass "
+                      "then, which is not supported");
     // The formats compute relu(z) * [z > theta].
     Expected<float> narrowed =
         narrow(std::max(value * form.thresholdScale, 0.0), "the threshold",
@@ -151,7 +168,7 @@ Error LinearDictionary::addThreshold(ArrayRef<int64_t> features,
 Expected<EncoderRows>
 LinearDictionary::coefficientRows(ArrayRef<int64_t> features) const {
   Expected<RowMatrix> stored =
-      gather(information.path, form.decoder, form.decoderByRow, features);
+      storedDecoder(features);
   if (!stored)
     return stored.takeError();
   EncoderRows rows;
@@ -193,7 +210,7 @@ LinearDictionary::encoder(ArrayRef<int64_t> requested) const {
   RowMatrix decoderRows;
   if (form.byDecoderNorm) {
     Expected<RowMatrix> gathered =
-        gather(information.path, form.decoder, form.decoderByRow, features);
+        storedDecoder(features);
     if (!gathered)
       return gathered.takeError();
     decoderRows = std::move(*gathered);
@@ -284,7 +301,7 @@ LinearDictionary::decoder(ArrayRef<int64_t> requested) const {
     return std::move(error);
   ArrayRef<int64_t> features = *selected;
   Expected<RowMatrix> rows =
-      gather(information.path, form.decoder, form.decoderByRow, features);
+      storedDecoder(features);
   if (!rows || (form.decoderScale == 1 && !form.byDecoderNorm))
     return rows;
   for (size_t i = 0; i < features.size(); ++i) {
@@ -343,7 +360,12 @@ Expected<std::string> LinearDictionary::contentHash() const {
     os << format("%.17g ", number);
   os << form.byDecoderNorm << form.coefficients << form.thresholdIsLog
      << form.encoderByRow << form.decoderByRow
-     << (form.centred ? "centred" : "") << "\n";
+     << (form.centred ? "centred" : "");
+  if (form.severalDecoders)
+    os << " rows " << form.decoderStride << " " << form.decoderOffset;
+  if (form.thresholdMustNotBeNegative)
+    os << " signed";
+  os << "\n";
   auto add = [&](StringRef role, const NamedTensor &tensor) {
     ArrayRef<std::byte> bytes(tensor.view.data, tensor.view.numBytes());
     os << role << " " << nameOf(tensor.view.dtype) << " "
@@ -397,11 +419,18 @@ Expected<std::shared_ptr<Dictionary>> makeLinearDictionary(DictionaryInfo info,
     // A transcoder may write to another width than it reads.
     int64_t width = info.readsSite ? info.inputWidth : info.width;
     SmallVector<int64_t, 2> expected = {info.features, width};
+    // The opener of several decoders in one tensor has compared its parts.
+    if (form.severalDecoders)
+      expected[0] = decoderShape[0];
     if (!form.decoderByRow)
       std::swap(expected[0], expected[1]);
     if (Error error = requireShape(path, form.decoder, expected, form.encoder))
       return std::move(error);
     info.width = width;
+    if (form.unreadable.empty() && info.inputWidth != info.width)
+      form.unreadable = "reads values of " + std::to_string(info.inputWidth) +
+                        " numbers and writes " + std::to_string(info.width) +
+                        ": only its decoder rows can be used";
   }
   const NamedTensor &matrix = form.coefficients ? form.decoder : form.encoder;
   for (const std::optional<NamedTensor> *vector :

@@ -39,9 +39,10 @@ namespace {
 
 class Reader {
 public:
-  Reader(StringRef path, Settings settings, std::shared_ptr<TensorFile> weights)
-      : path(path), settings(std::move(settings)), weights(std::move(weights)) {
-  }
+  Reader(StringRef path, Settings settings, std::shared_ptr<TensorFile> weights,
+         const DictionaryPlace &place)
+      : path(path), settings(std::move(settings)), weights(std::move(weights)),
+        place(place) {}
 
   Expected<std::shared_ptr<Dictionary>> run();
 
@@ -70,6 +71,7 @@ private:
   std::string path;
   Settings settings;
   std::shared_ptr<TensorFile> weights;
+  DictionaryPlace place;
   DictionaryInfo info;
   LinearForm form;
 };
@@ -82,13 +84,9 @@ Error Reader::readHooks() {
   std::string output = info.hookName;
   if (Error error = text("hook_point_out", output))
     return error;
-  if (output != info.hookName) {
-    info.outputHookName = output;
-    info.readsSite = false;
-    form.unreadable = "a transcoder (it reads " + info.hookName +
-                      " and writes " + output +
-                      "): only its decoder rows can be used";
-  }
+  if (output != info.hookName)
+    makeTranscoder(info, form, std::move(info.hookName), std::move(output),
+                   place);
   bool glu = false;
   if (Error error = flag("use_glu_encoder", glu))
     return error;
@@ -188,6 +186,10 @@ Error Reader::readNormalization() {
     // The output is brought back by the factor of the value it stands for,
     // which is the input's at a shared site only.
     info.normalization = Normalization::ConstantNorm;
+    if (!info.readsSite && form.unreadable.empty())
+      form.unreadable = "a transcoder with token-wise norms, which bring its "
+                        "output back by the norm of a value that is only there "
+                        "in training: only its decoder rows can be used";
     return Error::success();
   }
   if (name != "dataset-wise")
@@ -229,7 +231,8 @@ Expected<std::shared_ptr<Dictionary>> Reader::run() {
   return makeLinearDictionary(std::move(info), std::move(form));
 }
 
-Expected<std::shared_ptr<Dictionary>> openLlamaScope(StringRef path) {
+Expected<std::shared_ptr<Dictionary>>
+openLlamaScope(StringRef path, const DictionaryPlace &place) {
   if (Error error = requireFolder(
           path, "hyperparams.json and checkpoints/final.safetensors"))
     return std::move(error);
@@ -249,7 +252,7 @@ Expected<std::shared_ptr<Dictionary>> openLlamaScope(StringRef path) {
   Expected<std::shared_ptr<TensorFile>> weights = TensorFile::open(file);
   if (!weights)
     return weights.takeError();
-  return Reader(path, std::move(*settings), std::move(*weights)).run();
+  return Reader(path, std::move(*settings), std::move(*weights), place).run();
 }
 
 } // namespace weir::dictionary

@@ -16,6 +16,8 @@
 
 #include "Formats.h"
 
+#include "weir/Dictionary/Hooks.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -33,6 +35,7 @@ enum class Architecture { Standard, JumpReLU, TopK, BatchTopK, Gated };
 struct NamedArchitecture {
   StringRef name;
   Architecture architecture;
+  bool isTranscoder = false, hasSkip = false;
 };
 
 /// The matryoshka variant differs in its training loss alone.
@@ -43,16 +46,21 @@ constexpr NamedArchitecture architectures[] = {
     {"batchtopk", Architecture::BatchTopK},
     {"matryoshka_batchtopk", Architecture::BatchTopK},
     {"gated", Architecture::Gated},
+    {"transcoder", Architecture::Standard, true},
+    {"skip_transcoder", Architecture::Standard, true, true},
+    {"jumprelu_transcoder", Architecture::JumpReLU, true},
+    {"jumprelu_skip_transcoder", Architecture::JumpReLU, true, true},
 };
 
 /// Fills a LinearForm from the settings and tensors of one folder.
 class Reader {
 public:
   Reader(StringRef path, Settings settings, Settings metadata,
-         std::shared_ptr<TensorFile> weights, const ModelTraits &model)
+         std::shared_ptr<TensorFile> weights, const ModelTraits &model,
+         const DictionaryPlace &place)
       : path(path), settings(std::move(settings)),
         metadata(std::move(metadata)), weights(std::move(weights)),
-        model(model) {}
+        model(model), place(place) {}
 
   Expected<std::shared_ptr<Dictionary>> run();
 
@@ -76,7 +84,9 @@ private:
   Settings settings, metadata;
   std::shared_ptr<TensorFile> weights;
   ModelTraits model;
+  DictionaryPlace place;
   Architecture architecture = Architecture::Standard;
+  bool isTranscoder = false, hasSkip = false;
   DictionaryInfo info;
   LinearForm form;
 };
@@ -130,6 +140,8 @@ Error Reader::readArchitecture() {
                            [](const auto &entry) { return entry.name; }),
                  ", "));
   architecture = found->architecture;
+  isTranscoder = found->isTranscoder;
+  hasSkip = found->hasSkip;
 
   switch (architecture) {
   case Architecture::Standard:
@@ -218,6 +230,11 @@ Error Reader::readTensors() {
       return threshold.takeError();
     form.threshold = std::move(*threshold);
   }
+  if (hasSkip) {
+    known.push_back("W_skip");
+    if (Error error = addSkip(*weights, "W_skip", /*byInput=*/false, form))
+      return error;
+  }
   return refuseOtherTensors(*weights, known, "this architecture");
 }
 
@@ -260,7 +277,12 @@ Error Reader::readNormalization() {
       settings.boolean("apply_b_dec_to_input");
   if (!applied)
     return applied.takeError();
-  form.inputBiasScale = applied->value_or(true) ? 1 : 0;
+  // A transcoder's b_dec is of its output, and sae-lens does not let it be taken
+  // from the input.
+  if (isTranscoder && applied->value_or(false))
+    return settings.wrong("apply_b_dec_to_input",
+                          "is true, which a transcoder cannot be");
+  form.inputBiasScale = !isTranscoder && applied->value_or(true) ? 1 : 0;
 
   std::string name = "none";
   // Version 1 had a boolean here.
@@ -277,6 +299,11 @@ Error Reader::readNormalization() {
   }
   if (name == "none")
     return Error::success();
+  if (isTranscoder)
+    return settings.wrong("normalize_activations",
+                          "is '" + name +
+                              "': transcoders that normalise their input are "
+                              "not supported");
   if (name == "constant_norm_rescale") {
     info.normalization = Normalization::ConstantNorm;
     return Error::success();
@@ -333,12 +360,26 @@ Error Reader::readHook() {
       if (*name && info.hookName.empty())
         info.hookName = **name;
     }
+  if (!isTranscoder)
+    return Error::success();
+  std::string output;
+  for (const Settings *from : {&metadata, &settings}) {
+    Expected<std::optional<std::string>> name = from->string("hook_name_out");
+    if (!name)
+      return name.takeError();
+    if (*name && output.empty())
+      output = **name;
+  }
+  makeTranscoder(info, form, std::move(info.hookName), std::move(output), place);
   return Error::success();
 }
 
 Error Reader::readProcessing() {
   // sae-lens loads models without processing but for what is said here.
   bool isHeads = StringRef(info.hookName).ends_with("hook_z");
+  // Behind a norm there is no mean to take away, or another one.
+  std::optional<HookPlace> read = parseHookName(info.hookName);
+  bool isInput = isTranscoder && !(read && read->isSite());
   for (const Settings *from : {&metadata, &settings}) {
     Expected<Settings> given = from->object("model_from_pretrained_kwargs");
     if (!given)
@@ -360,7 +401,7 @@ Error Reader::readProcessing() {
         given->boolean("center_writing_weights");
     if (!centres)
       return centres.takeError();
-    if (!centres->value_or(false) || isHeads)
+    if (!centres->value_or(false) || isHeads || isInput)
       continue;
     info.centring = Centring::IfLayerNorm;
     if (!model.hasLayerNorm) {
@@ -426,11 +467,16 @@ Expected<std::shared_ptr<Dictionary>> Reader::run() {
   if (Error error = requireSize(settings, "d_sae", form.encoder.view.shape[1],
                                 form.encoder))
     return std::move(error);
+  if (isTranscoder)
+    if (Error error = requireSize(settings, "d_out", form.decoder.view.shape[1],
+                                  form.decoder))
+      return std::move(error);
   return makeLinearDictionary(std::move(info), std::move(form));
 }
 
-Expected<std::shared_ptr<Dictionary>> openSAELens(StringRef path,
-                                                  const ModelTraits &model) {
+Expected<std::shared_ptr<Dictionary>>
+openSAELens(StringRef path, const ModelTraits &model,
+            const DictionaryPlace &place) {
   if (Error error = requireFolder(path, "cfg.json and sae_weights.safetensors"))
     return std::move(error);
   Expected<Settings> settings = Settings::read(inFolder(path, "cfg.json"));
@@ -444,7 +490,7 @@ Expected<std::shared_ptr<Dictionary>> openSAELens(StringRef path,
   if (!weights)
     return weights.takeError();
   return Reader(path, std::move(*settings), std::move(*metadata),
-                std::move(*weights), model)
+                std::move(*weights), model, place)
       .run();
 }
 

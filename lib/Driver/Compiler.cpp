@@ -87,7 +87,11 @@ LogicalResult Compiler::load(bool withModel) {
   if (!buffer)
     return error() << llvm::toString(buffer.takeError());
   sourceMgr.AddNewSourceBuffer(std::move(*buffer), SMLoc());
-  moduleRef = importSpec(sourceMgr, &context);
+  spec::SpecOptions reading;
+  reading.readFile = [&](StringRef path) {
+    return readText(pathBelow(base, path));
+  };
+  moduleRef = importSpec(sourceMgr, &context, reading);
   if (!moduleRef)
     return failure();
   return withModel ? loadModel() : success();

@@ -23,6 +23,8 @@ struct FileBytes {
 llvm::Expected<std::shared_ptr<TensorFile>> openSafetensors(FileBytes file);
 llvm::Expected<std::shared_ptr<TensorFile>> openNpy(FileBytes file);
 llvm::Expected<std::shared_ptr<TensorFile>> openNpz(FileBytes file);
+llvm::Expected<std::shared_ptr<TensorFile>> openGguf(FileBytes file);
+llvm::Expected<std::shared_ptr<TensorFile>> openTorch(FileBytes file);
 
 /// What the header of an .npy file says.
 struct NpyHeader {

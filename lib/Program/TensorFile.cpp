@@ -64,9 +64,13 @@ TensorFile::fromMemory(StringRef name, ArrayRef<std::byte> bytes,
     return openNpz(std::move(file));
   if (extension == ".npy")
     return openNpy(std::move(file));
-  return errorInFile(
-      name, "unknown extension '" + extension +
-                "'; tensors are read from .safetensors, .npz and .npy");
+  if (extension == ".gguf")
+    return openGguf(std::move(file));
+  if (extension == ".pt")
+    return openTorch(std::move(file));
+  return errorInFile(name, "unknown extension '" + extension +
+                               "'; tensors are read from .safetensors, .npz, "
+                               ".npy, .gguf and .pt");
 }
 
 Expected<std::shared_ptr<TensorFile>> TensorFile::open(StringRef path) {

@@ -10,6 +10,7 @@
 
 #include "weir/Dialect/Flow/IR/Flow.h"
 #include "weir/Dialect/Steer/IR/Steer.h"
+#include "weir/Spec/Keywords.h"
 #include "weir/Spec/Spec.h"
 
 #include "mlir/IR/Builders.h"
@@ -408,6 +409,13 @@ void Emitter::emitDictionary(const DictionarySet &set) {
     parts.push_back({"path", set.path->range});
   parts.push_back({"sites", set.sites.front().range});
   parts.push_back({"layers", set.layers->range});
+  fx::SiteKindAttr reads;
+  if (set.reads) {
+    parts.push_back({"reads", set.reads->range});
+    reads = fx::SiteKindAttr::get(
+        context, *fx::symbolizeSiteKind(
+                     readNames()[static_cast<size_t>(set.reads->value)]));
+  }
   auto format = flow::symbolizeFormat(nameOf(set.format->value));
   flow::CollectionOp::create(
       builder, at(set.name.range, parts),
@@ -417,7 +425,8 @@ void Emitter::emitDictionary(const DictionarySet &set) {
       builder.getArrayAttr(sites), builder.getI64IntegerAttr(set.layers->first),
       builder.getI64IntegerAttr(set.layers->last),
       set.hook && set.hook->value == HookCheck::Ignore ? builder.getUnitAttr()
-                                                       : UnitAttr());
+                                                       : UnitAttr(),
+      reads);
 }
 
 static flow::Similarity convert(Similarity similarity) {

@@ -30,7 +30,7 @@ KEYS(specKeys, "a spec", "weir", "model", "dictionaries", "matches", "graphs",
      "features", "knobs", "policies", "plans")
 KEYS(modelKeys, "a model", "program", "sites")
 KEYS(dictionaryKeys, "a dictionary", "format", "path", "sites", "layers",
-     "hook")
+     "hook", "reads")
 KEYS(matchKeys, "a match", "dictionary", "method", "sites", "layers", "k",
      "similarity", "text", "fold", "weights")
 KEYS(graphKeys, "a graph", "from", "match", "layers", "keep")
@@ -44,13 +44,16 @@ KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
      "skip_first")
 KEYS(conditionKeys, "a condition", "feature", "above", "below", "any", "all")
 KEYS(selectorKeys, "a selector", "features", "antagonists", "site", "graph",
-     "predecessors", "successors", "count", "match")
+     "predecessors", "successors", "attribution", "count", "match",
+     "dictionary")
 
 // In the order of the enumerations.
 WORDS(siteNames, "head", "att", "mid", "mlp", "res")
 WORDS(formatNames, "sae_lens", "gemma_scope", "gemma_scope_2", "llama_scope",
-      "neurons", "unembedding", "directions")
+      "neurons", "unembedding", "directions", "sparsify",
+      "dictionary_learning", "circuit_tracer", "crosscoder")
 WORDS(hookNames, "check", "ignore")
+WORDS(readNames, "head", "att", "mid", "mlp", "res", "mlp_in")
 WORDS(methodNames, "top_k", "permutation")
 WORDS(similarityNames, "cosine", "dot", "mse", "pearson")
 WORDS(foldingNames, "none", "threshold", "mean_activation", "decoder_norm")
@@ -152,6 +155,11 @@ StringRef weir::spec::nameOf(Selector::Kind kind) {
 
 bool weir::spec::isMadeFromModel(Format format) {
   return format == Format::Neurons || format == Format::Unembedding;
+}
+
+bool weir::spec::holdsSeveralLayers(Format format) {
+  return format == Format::Directions || format == Format::CircuitTracer ||
+         format == Format::Crosscoder;
 }
 
 bool weir::spec::isAbsolute(Action action) {

@@ -45,6 +45,11 @@ private:
   void selectors(const YamlNode &node, Place place, Selection &into);
   void selector(const YamlNode &node, Place place, Selection &into);
 
+  // Attribution.cpp
+  /// The features that an attribution graph pins, as features of the spec.
+  void attribution(const YamlNode &node, const YamlNode &path,
+                   const YamlNode *dictionary, Selection &into);
+
   // Policies.cpp
   void policy(const YamlEntry &entry);
   void belongs(const MapReader &map, const YamlNode &node,

@@ -213,12 +213,14 @@ void SpecParser::dictionary(const YamlEntry &entry) {
     set.layers = values.layers(*node, "'layers'");
   if (const YamlNode *node = map.get("hook"))
     set.hook = values.choice<HookCheck>(*node, "value of 'hook'", hookNames());
+  if (const YamlNode *node = map.get("reads"))
+    set.reads = values.choice<ReadPlace>(*node, "place to read", readNames());
   if (!set.format)
     return;
 
   Format format = set.format->value;
   if (isMadeFromModel(format)) {
-    for (StringRef key : {"path", "hook"})
+    for (StringRef key : {"path", "hook", "reads"})
       if (const YamlEntry *given = map.entry(key))
         reporter.error(given->key.range,
                        "'" + key + "' does not belong to '" + nameOf(format) +
@@ -247,7 +249,7 @@ void SpecParser::dictionary(const YamlEntry &entry) {
   pathTemplate(*set.path, {"site", "layer"});
   StringRef text = set.path->value;
   if (set.layers && set.layers->first != set.layers->last &&
-      !text.contains("{layer}"))
+      !text.contains("{layer}") && !holdsSeveralLayers(format))
     reporter
         .error(set.path->range,
                "the path must contain {layer}: the dictionary covers the "

@@ -64,15 +64,15 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
   const YamlEntry *head = nullptr;
   for (const YamlEntry &entry : node.entries) {
     StringRef key = entry.key.value;
-    if (key == "count" || key == "match" ||
+    if (key == "count" || key == "match" || key == "dictionary" ||
         !llvm::is_contained(selectorKeys().keys, key))
       continue;
     if (head) {
       reporter
           .error(entry.key.range, "a selector has one of the keys "
                                   "'features', 'antagonists', 'site', "
-                                  "'graph', 'predecessors' and "
-                                  "'successors'; write a list to name "
+                                  "'graph', 'predecessors', 'successors' "
+                                  "and 'attribution'; write a list to name "
                                   "features in several ways")
           .note(head->key.range, "the first one");
       return;
@@ -80,11 +80,12 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
     head = &entry;
   }
   if (!head) {
-    if (node.entries.empty() || map.get("count") || map.get("match"))
+    if (node.entries.empty() || map.get("count") || map.get("match") ||
+        map.get("dictionary"))
       reporter.error(node.range,
                      "a selector must have one of the keys 'features', "
-                     "'antagonists', 'site', 'graph', 'predecessors' and "
-                     "'successors'");
+                     "'antagonists', 'site', 'graph', 'predecessors', "
+                     "'successors' and 'attribution'");
     return;
   }
 
@@ -108,7 +109,18 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
                    "'" + key + "' must come with the key 'match'");
   }
 
+  const YamlEntry *dictionary = map.entry("dictionary");
+  if (dictionary && key != "attribution") {
+    reporter.error(dictionary->key.range,
+                   "'dictionary' does not belong to '" + key + "'");
+    return;
+  }
+
   const YamlNode &value = head->value;
+  if (key == "attribution") {
+    attribution(node, value, dictionary ? &dictionary->value : nullptr, into);
+    return;
+  }
   if (key == "features") {
     if (place == Place::FeatureList) {
       reporter.error(head->key.range, "a list under 'features' cannot refer to "

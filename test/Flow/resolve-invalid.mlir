@@ -28,7 +28,7 @@ flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] l
 // -----
 
 // Files that say where they belong are believed, once each.
-// expected-warning @below {{res.3: says that it belongs to 'h.3', a name that is not understood: nothing tells whether 3/res is that place (add `hook: ignore` if it is)}}
+// expected-warning @below {{res.3: says that it belongs to 'gpt.3', a name that is not understood: nothing tells whether 3/res is that place (add `hook: ignore` if it is)}}
 // expected-note @below {{declared here; add `hook: ignore` if its files are wrong}}
 flow.collection @said <sae_lens> at "said/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 %right = flow.select [#flow.feature<@said:0/res/5>, #flow.feature<@said:3/res/5>]

@@ -96,6 +96,28 @@ void safetensors(ArrayRef<std::byte> bytes) {
   touchTensors("x.safetensors", bytes);
 }
 
+void gguf(ArrayRef<std::byte> bytes) { touchTensors("x.gguf", bytes); }
+void torch(ArrayRef<std::byte> bytes) { touchTensors("x.pt", bytes); }
+
+void stateDict(ArrayRef<std::byte> bytes) {
+  std::string file;
+  ZipWriter zip(
+      [&](ArrayRef<std::byte> piece) {
+        file.append(reinterpret_cast<const char *>(piece.data()), piece.size());
+        return Error::success();
+      },
+      /*alignment=*/64);
+  auto asBytes = [](StringRef text) {
+    return ArrayRef<std::byte>(reinterpret_cast<const std::byte *>(text.data()),
+                               text.size());
+  };
+  cantFail(zip.add("x/data.pkl", {bytes}));
+  cantFail(zip.add("x/data/0", {asBytes("0123456789abcdefghijklmn")}));
+  cantFail(zip.add("x/data/1", {asBytes("01234567")}));
+  cantFail(zip.finish());
+  touchTensors("x.pt", asBytes(file));
+}
+
 void archive(ArrayRef<std::byte> bytes) {
   Expected<std::shared_ptr<Archive>> opened =
       Archive::fromMemory("x.pt2", bytes, nullptr);

@@ -24,6 +24,12 @@ namespace weir::fuzz {
 void npy(llvm::ArrayRef<std::byte> bytes);
 void npz(llvm::ArrayRef<std::byte> bytes);
 void safetensors(llvm::ArrayRef<std::byte> bytes);
+void gguf(llvm::ArrayRef<std::byte> bytes);
+/// A whole .pt file.
+void torch(llvm::ArrayRef<std::byte> bytes);
+/// The data.pkl of a .pt file. It is put into an archive with right checksums and
+/// two storages.
+void stateDict(llvm::ArrayRef<std::byte> bytes);
 /// A whole .pt2 file.
 void archive(llvm::ArrayRef<std::byte> bytes);
 /// The documents of a .pt2 file: graph, weights config and constants config,

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
+import gguf
 import numpy
 import torch
 from safetensors.torch import load_file
@@ -27,7 +29,12 @@ class Dictionary:
 
     encode(x [S, d]) -> [S, F] and decode(f [S, F], x) -> [S, d], where x tells a normalisation what
     to undo. `rows` [F, d] are what one unit of each feature adds to x (up to that normalisation).
+
+    Of a transcoder `reads` is the (layer, place) whose value it encodes. A cross-layer transcoder has the
+    decoders [F, d] of later layers in `further`, by layer.
     """
+
+    reads: tuple[int, str] | None = None
 
     def __init__(self, w_enc, w_dec, b_enc=None, b_dec=None, *, activation="relu", theta=None, k=None,
                  r_mag=None, b_mag=None, subtract_b_dec=False, normalize="none", factor=1.0, rescale=False, centre=False):
@@ -44,6 +51,11 @@ class Dictionary:
         norm = self.w_dec.norm(dim=1) / factor
         self.decoder_norm = norm if rescale else torch.ones_like(norm)
         self.rows = self.w_dec / factor / self.decoder_norm.unsqueeze(1)
+        self.further: dict[int, torch.Tensor] = {}
+
+    def rows_at(self, layer: int):
+        """What one unit of each feature adds at a layer."""
+        return self.further.get(layer, self.rows)
 
     @property
     def features(self) -> int:
@@ -113,7 +125,9 @@ class Dictionary:
         _, uncertain = self.active(x)
         return uncertain
 
-    def decode(self, f, x):
+    def decode(self, f, x, layer=None):
+        if layer in self.further:
+            return f @ self.further[layer]
         _, (scale, shift) = self._normalized(x)
         return (f / self.decoder_norm @ self.w_dec + self.b_dec) * scale + shift
 
@@ -130,13 +144,64 @@ def _sae_lens(folder: Path, model) -> Dictionary:
     normalize, factor = cfg["normalize_activations"], 1.0
     if normalize == "expected_average_only_in":
         normalize, factor = "none", json.loads((folder / "activation_scaler.json").read_text())["scaling_factor"]
-    architecture = cfg["architecture"]
-    return Dictionary(
+    architecture = {"transcoder": "standard", "skip_transcoder": "standard", "jumprelu_transcoder": "jumprelu",
+                    "jumprelu_skip_transcoder": "jumprelu"}.get(cfg["architecture"], cfg["architecture"])
+    dictionary = Dictionary(
         weights["W_enc"], weights["W_dec"], weights["b_gate" if architecture == "gated" else "b_enc"], weights["b_dec"],
         activation="relu" if architecture == "standard" else architecture,
         theta=weights.get("threshold"), k=cfg.get("k"), r_mag=weights.get("r_mag"), b_mag=weights.get("b_mag"),
         subtract_b_dec=cfg["apply_b_dec_to_input"], normalize=normalize, factor=factor,
         rescale=cfg.get("rescale_acts_by_decoder_norm", False), centre=_is_centred(cfg, model))
+    if cfg["architecture"].endswith("transcoder"):
+        dictionary.reads = _hook(cfg["metadata"]["hook_name"])
+    return dictionary
+
+
+def _hook(name: str) -> tuple[int, str]:
+    """(layer, place) of a hook that a transcoder reads at."""
+    found = re.fullmatch(r"(?:blocks|layers)\.(\d+)\.(\S+)", name)
+    return int(found[1]), {"hook_resid_mid": "mid", "hook_mlp_in": "mid", "mlp.hook_in": "mlp_in",
+                           "mlp.input": "mlp_in", "hook_attn_out": "att"}[found[2]]
+
+
+def _sparsify(folder: Path) -> Dictionary:
+    cfg = json.loads((folder / "cfg.json").read_text())
+    weights = load_file(folder / "sae.safetensors")
+    dictionary = Dictionary(weights["encoder.weight"].T, weights["W_dec"], weights["encoder.bias"], weights["b_dec"],
+                            activation="topk", k=cfg["k"], subtract_b_dec=not cfg["transcode"])
+    if cfg["transcode"]:
+        dictionary.reads = _hook(folder.name + ".input")
+    return dictionary
+
+
+def _dictionary_learning(folder: Path) -> Dictionary:
+    trainer = json.loads((folder / "config.json").read_text())["trainer"]
+    weights = torch.load(folder / "ae.pt", weights_only=True)
+    kind = trainer["dict_class"]
+    w_enc = weights["W_enc"] if "W_enc" in weights else weights["encoder.weight"].T
+    w_dec = weights["W_dec"] if "W_dec" in weights else weights["decoder.weight"].T
+    b_enc = next(weights[name] for name in ("b_enc", "encoder.bias", "gate_bias") if name in weights)
+    b_dec = {"AutoEncoder": "bias", "AutoEncoderNew": "decoder.bias", "GatedAutoEncoder": "decoder_bias"}.get(kind, "b_dec")
+    activation = {"AutoEncoder": "relu", "AutoEncoderNew": "relu", "GatedAutoEncoder": "gated", "AutoEncoderTopK": "topk"}
+    return Dictionary(w_enc, w_dec, b_enc, weights[b_dec], activation=activation.get(kind, "jumprelu"),
+                      theta=weights.get("threshold"), k=trainer.get("k"), r_mag=weights.get("r_mag"),
+                      b_mag=weights.get("mag_bias"), rescale=kind == "AutoEncoder",
+                      subtract_b_dec=kind not in ("AutoEncoderNew", "JumpReluAutoEncoder"))
+
+
+def _circuit_tracer(path: Path, layer: int) -> Dictionary:
+    if not path.is_dir():
+        weights = load_file(path)
+        theta = weights.get("activation_function.threshold")
+        return Dictionary(weights["W_enc"].T, weights["W_dec"], weights["b_enc"], weights["b_dec"],
+                          activation="relu" if theta is None else "jumprelu", theta=theta)
+    weights = load_file(path / f"W_enc_{layer}.safetensors")
+    decoders = load_file(path / f"W_dec_{layer}.safetensors")[f"W_dec_{layer}"].to(torch.float64)
+    theta = weights.get(f"threshold_{layer}")
+    dictionary = Dictionary(weights[f"W_enc_{layer}"].T, decoders[:, 0], weights[f"b_enc_{layer}"], weights[f"b_dec_{layer}"],
+                            activation="relu" if theta is None else "jumprelu", theta=theta)
+    dictionary.further = {layer + step: decoders[:, step] for step in range(1, decoders.shape[1])}
+    return dictionary
 
 
 def _gemma_scope(folder: Path) -> Dictionary:
@@ -151,12 +216,25 @@ def coefficients(rows) -> Dictionary:
     return Dictionary((rows / rows.square().sum(dim=1, keepdim=True)).T, rows, activation="identity")
 
 
-def load(form: str, path: Path, model) -> Dictionary:
+def _directions(path: Path, layer: int | None):
+    if path.suffix == ".gguf":
+        return next(tensor.data for tensor in gguf.GGUFReader(path).tensors if tensor.name == f"direction.{layer}")[None]
+    return numpy.load(path)
+
+
+def load(form: str, path: Path, model, layer: int | None = None) -> Dictionary:
+    """`layer`: of the features, where a path holds those of several."""
     if form == "sae_lens":
         return _sae_lens(path, model)
     if form == "gemma_scope":
         return _gemma_scope(path)
+    if form == "sparsify":
+        return _sparsify(path)
+    if form == "dictionary_learning":
+        return _dictionary_learning(path)
+    if form == "circuit_tracer":
+        return _circuit_tracer(path, layer)
     if form == "directions":
-        return coefficients(numpy.load(path))
+        return coefficients(_directions(path, layer))
     assert form == "unembedding"
     return coefficients(model.get_output_embeddings().weight.detach())

@@ -29,15 +29,18 @@ import yaml
 # Where sites are in the models of transformers: path of the block, then for each site a module below
 # it and the side of it. `mid` is changed in place, because the residual branch holds the same tensor.
 _LLAMA = ("model.layers", {"res": ("", "output"), "att": ("self_attn", "output"), "mlp": ("mlp", "output"),
-                           "mid": ("post_attention_layernorm", "in_place"), "head": ("self_attn.o_proj", "input")})
+                           "mid": ("post_attention_layernorm", "in_place"), "head": ("self_attn.o_proj", "input"),
+                           "mlp_in": ("mlp", "input")})
 # Gemma normalises what attention and MLP add.
 _GEMMA = ("model.layers", {"res": ("", "output"), "att": ("post_attention_layernorm", "output"),
                            "mlp": ("post_feedforward_layernorm", "output"),
-                           "mid": ("pre_feedforward_layernorm", "in_place"), "head": ("self_attn.o_proj", "input")})
+                           "mid": ("pre_feedforward_layernorm", "in_place"), "head": ("self_attn.o_proj", "input"),
+                           "mlp_in": ("mlp", "input")})
 _GPT2 = ("transformer.h", {"res": ("", "output"), "att": ("attn", "output"), "mlp": ("mlp", "output"),
-                           "mid": ("ln_2", "in_place"), "head": ("attn.c_proj", "input")})
+                           "mid": ("ln_2", "in_place"), "head": ("attn.c_proj", "input"), "mlp_in": ("mlp", "input")})
 _NEOX = ("gpt_neox.layers", {"res": ("", "output"), "att": ("attention", "output"), "mlp": ("mlp", "output"),
-                             "mid": ("post_attention_layernorm", "in_place"), "head": ("attention.dense", "input")})
+                             "mid": ("post_attention_layernorm", "in_place"), "head": ("attention.dense", "input"),
+                             "mlp_in": ("mlp", "input")})
 SITES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "gemma2": _GEMMA,
          "gemma3_text": _GEMMA, "gpt2": _GPT2, "gpt_neox": _NEOX}
 
@@ -54,7 +57,7 @@ def hooked(model, config, wanted, edit):
     blocks, kinds = SITES[config.model_type]
     handles = []
     for layer, kind in wanted:
-        assert kind in sites_of(config)
+        assert kind in (*sites_of(config), "mlp_in")
         path, side = kinds[kind]
         module = model.get_submodule(".".join(part for part in (blocks, str(layer), path) if part))
 
@@ -133,11 +136,26 @@ class Spec:
         if (name, layer, site) not in self._opened:
             collection = self.collections[name]
             path = self.folder / str(collection.get("path", "")).format(site=site, layer=layer)
-            self._opened[name, layer, site] = dictionaries.load(collection["format"], path, self.model)
+            opened = dictionaries.load(collection["format"], path, self.model, layer)
+            if "reads" in collection:
+                opened.reads = layer, collection["reads"]
+            self._opened[name, layer, site] = opened
         return self._opened[name, layer, site]
 
     def of(self, feature: Feature) -> dictionaries.Dictionary:
         return self.dictionary(feature.dictionary, feature.layer, feature.site)
+
+    def read_at(self, feature: Feature) -> tuple[int, str]:
+        """The place whose value decides about a feature."""
+        return self.of(feature).reads or feature.at
+
+    def written_at(self, feature: Feature) -> list[tuple[int, str]]:
+        """The places that a feature's decoder rows are of: those of a cross-layer transcoder are several."""
+        return [(layer, feature.site) for layer in (feature.layer, *self.further(feature))]
+
+    def further(self, feature: Feature) -> dict[int, torch.Tensor]:
+        is_file = self.collections[feature.dictionary]["format"] == "circuit_tracer"
+        return self.of(feature).further if is_file else {}
 
     def parse(self, text: str) -> Feature:
         name, _, rest = text.rpartition(":")
@@ -176,6 +194,9 @@ class Spec:
     def written_layers(self, policy: str, feature: Feature) -> range:
         """The layers at which an addition of `feature` is written."""
         layers = self.policies[policy].get("layers", "own")
+        if self.further(feature):
+            assert layers == "own"
+            return range(feature.layer, max(self.further(feature)) + 1)
         if layers == "own":
             return range(feature.layer, feature.layer + 1)
         if layers == "cumulative":
@@ -190,7 +211,9 @@ class Spec:
         if not isinstance(strength, dict):
             return _number(strength)
         value, schedule = _number(strength["value"]), strength.get("schedule", "constant")
-        written = [at for feature in self.features(policy, "on") for at in self.written_layers(policy, feature)]
+        # A feature of a cross-layer transcoder has one strength, that of its own layer.
+        written = [at for feature in self.features(policy, "on")
+                   for at in ([feature.layer] if self.further(feature) else self.written_layers(policy, feature))]
         first, last = min(written), max(written)
         if schedule == "exponential":
             return value * math.exp(_number(strength.get("rate", -0.05)) * (layer - first))
@@ -206,7 +229,9 @@ class Spec:
         found = set()
         for name, policy in self.policies.items():
             features = [feature for key in ("on", "to") if key in policy for feature in self.features(name, key)]
-            found |= {feature.at for feature in features + self.conditions(policy.get("when"))}
+            read = features + self.conditions(policy.get("when"))
+            found |= {self.read_at(feature) for feature in read}
+            found |= {at for feature in features for at in self.written_at(feature)}
             if policy["do"] == "add":
                 found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
         return found
@@ -260,7 +285,7 @@ class _Row:
 
     def _read(self, feature: Feature, where: torch.Tensor, after: bool = False) -> torch.Tensor:
         """A feature's activation [S]; it matters at the tokens `where`."""
-        dictionary, x = self.spec.of(feature), (self.left if after else self.seen)[feature.at]
+        dictionary, x = self.spec.of(feature), (self.left if after else self.seen)[self.spec.read_at(feature)]
         self.doubt |= where & dictionary.jumps(x)[:, feature.index]
         return dictionary.encode(x)[:, feature.index]
 
@@ -276,7 +301,7 @@ class _Row:
             below = f < _number(condition["below"]) if "below" in condition else True
             return torch.as_tensor(above) & torch.as_tensor(below)
 
-        low, decision, high = map(holds, self.spec.of(feature).around(self.seen[feature.at]))
+        low, decision, high = map(holds, self.spec.of(feature).around(self.seen[self.spec.read_at(feature)]))
         self.doubt |= where & ((low != decision) | (high != decision))
         return decision
 
@@ -315,21 +340,21 @@ class _Row:
                 continue
             on = self.spec.features(name, "on")
             to = self.spec.features(name, "to") if policy["do"] == "transfer" else []
-            if not any(feature.at == (layer, kind) for feature in on + to):
+            if not any((layer, kind) in self.spec.written_at(feature) for feature in on + to):
                 continue
             gate = self._gate(name)
             for index, feature in enumerate(on):
-                if feature.at == (layer, kind):
+                if (layer, kind) in self.spec.written_at(feature):
                     f, where = self._read(feature, gate), gate
                     if policy.get("only_active"):
-                        active, uncertain = self.spec.of(feature).active(self.seen[feature.at])
+                        active, uncertain = self.spec.of(feature).active(self.seen[self.spec.read_at(feature)])
                         if policy["do"] in ("set", "clamp"):  # others tend to no change as f tends to 0
                             self.doubt |= gate & uncertain[:, feature.index]
                         where = gate & active[:, feature.index]
                     new = torch.zeros_like(f) if policy["do"] == "transfer" else self._new_value(name, f)
                     changes.append((feature, new.where(where, torch.nan)))
                     self._edits(name, layer, kind, where & (new != f))
-                if to and to[index].at == (layer, kind):
+                if to and (layer, kind) in self.spec.written_at(to[index]):
                     total = self._read(to[index], gate) + self._read(feature, gate)
                     changes.append((to[index], total.where(gate, torch.nan)))
                     self._edits(name, layer, kind, gate & (self._read(feature, gate) != 0))
@@ -340,14 +365,14 @@ class _Row:
         new = x.clone()
         # Absolute writes: replace the part of x that a dictionary explains.
         changes = self._absolute(layer, kind)
-        for name in {feature.dictionary for feature, _ in changes}:
-            dictionary = self.spec.dictionary(name, layer, kind)
-            f = dictionary.encode(x)
+        for name, own in {(feature.dictionary, feature.layer) for feature, _ in changes}:
+            dictionary = self.spec.dictionary(name, own, kind)
+            f = dictionary.encode(self.seen[dictionary.reads or (layer, kind)])
             v = f.clone()
             for feature, value in changes:
-                if feature.dictionary == name:
+                if (feature.dictionary, feature.layer) == (name, own):
                     v[:, feature.index] = torch.where(value.isnan(), v[:, feature.index], value)
-            new += dictionary.decode(v, x) - dictionary.decode(f, x)
+            new += dictionary.decode(v, x, layer) - dictionary.decode(f, x, layer)
         # Additions.
         for name, policy in self.policies.items():
             if policy["do"] != "add":
@@ -355,20 +380,22 @@ class _Row:
             for feature in self.spec.features(name, "on"):
                 if feature.site != kind or layer not in self.spec.written_layers(name, feature):
                     continue
-                row = self.spec.of(feature).rows[feature.index]
+                row = self.spec.of(feature).rows_at(layer)[feature.index]
                 if policy.get("normalize"):
                     row = row / row.norm()
-                strength = self.spec.strength(name, layer) * self._times(name)
+                at = feature.layer if self.spec.of(feature).further else layer
+                strength = self.spec.strength(name, at) * self._times(name)
                 new += torch.where(self._gate(name).unsqueeze(1), strength * row, 0.0)
                 self._edits(name, layer, kind, self._gate(name) & (torch.tensor(strength, dtype=torch.float32) != 0))
         # Projections, in the order written.
         for name, policy in self.policies.items():
             if policy["do"] != "project_out":
                 continue
-            here = [feature for feature in self.spec.features(name, "on") if feature.at == (layer, kind)]
+            here = [feature for feature in self.spec.features(name, "on")
+                    if (layer, kind) in self.spec.written_at(feature)]
             if not here:
                 continue
-            rows = torch.stack([self.spec.of(feature).rows[feature.index] for feature in here])
+            rows = torch.stack([self.spec.of(feature).rows_at(layer)[feature.index] for feature in here])
             _, spread, basis = torch.linalg.svd(torch.nn.functional.normalize(rows, dim=1), full_matrices=False)
             basis = basis[spread > 1e-5]
             new = torch.where(self._gate(name).unsqueeze(1), new - new @ basis.T @ basis, new)
@@ -387,7 +414,8 @@ class _Row:
         policy, on = self.policies[name], self.spec.features(name, "on")
         if policy["do"] == "add":
             return {(layer, feature.site) for feature in on for layer in self.spec.written_layers(name, feature)}
-        return {feature.at for feature in on + (self.spec.features(name, "to") if "to" in policy else [])}
+        changed = on + (self.spec.features(name, "to") if "to" in policy else [])
+        return {at for feature in changed for at in self.spec.written_at(feature)}
 
     def _record(self, layer: int, kind: str):
         for name, policy in self.policies.items():

@@ -39,7 +39,7 @@ class Tiny:
             self.sizes[kind] = width, max(size, x.square().mean().sqrt().item())
             return x
 
-        wanted = [(layer, kind) for layer in range(3) for kind in self.kinds]
+        wanted = [(layer, kind) for layer in range(3) for kind in (*self.kinds, "mlp_in")]
         with torch.no_grad(), hooks.hooked(self.model, self.model.config, wanted, measure):
             self.model(ids, use_cache=False)
 

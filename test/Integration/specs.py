@@ -70,6 +70,16 @@ class Case:
             if Path(collection["path"]).is_absolute():
                 continue
             first, last = (int(end) for end in collection["layers"].split(".."))
+            form = random_dictionaries.FORMS.get(name)
+            if form:
+                width, size = sizes[form.size_of or collection.get("reads", form.site)]
+                assert width == sizes[form.site][0]
+                if form.features == 1:
+                    form.write(folder / collection["path"], random, width, size, range(first, last + 1))
+                    continue
+                for layer in range(first, last + 1):
+                    form.write(folder / collection["path"].format(layer=layer), random, width, size, layer)
+                continue
             for kind in KINDS:
                 for layer in range(first, last + 1) if kind in collection["sites"] else ():
                     path = folder / collection["path"].format(site=kind, layer=layer)
@@ -134,6 +144,18 @@ class _Drawing:
                                   "layers": f"{first}..{last}"}
         self.counts[name] = 6 if form == "directions" else random_dictionaries.FEATURES
 
+    def form(self, name: str):
+        """A collection of one of the formats that have one kind of site."""
+        form = random_dictionaries.FORMS[name]
+        first = self.draw(st.integers(0, self.shape.layers - 1))
+        last = self.draw(st.integers(first, self.shape.layers - 1))
+        self.collections[name] = {"format": form.format, "path": f"{name}/{form.path}", "sites": [form.site],
+                                  "layers": f"{first}..{last}"}
+        reads = [place for place in form.reads if place in (*self.shape.kinds, "mlp_in")]
+        if reads:
+            self.collections[name]["reads"] = self.draw(st.sampled_from(reads))
+        self.counts[name] = form.features
+
     def sites(self, name=None) -> list[tuple[int, str, str]]:
         """(layer, kind, collection), in the order of computation."""
         found = []
@@ -147,6 +169,10 @@ class _Drawing:
         """Of a feature at a site."""
         layer, kind, name = at
         return st.sampled_from(self.shape.pools[layer, kind]) if self.shape.pools else st.integers(0, self.counts[name] - 1)
+
+    def is_single(self, at) -> bool:
+        """Whether there is one feature at a site: it has no antagonists, and gives to no other one."""
+        return self.counts.get(at[2], 2) == 1
 
     def feature(self, at, index=None) -> str:
         layer, kind, name = at
@@ -165,7 +191,7 @@ class _Drawing:
             full = self.feature(at, 0).rpartition("/")[0]
             selected = [each for each in selected if each.rpartition("/")[0] != full]
             selected.append({"site": full})
-        elif self.one_in(8):
+        elif not self.is_single(sites[0]) and self.one_in(8):
             selected = [{"antagonists": self.feature(sites[0]), "count": self.draw(st.integers(1, 3))}]
             sites = sites[:1]
         return selected, sites
@@ -209,12 +235,14 @@ class _Drawing:
     def policy(self) -> dict:
         action = self.draw(st.sampled_from(["add", "add", *ABSOLUTE, "project_out", "record"]))
         selected, sites = self.several(1 if action == "transfer" else 2)
+        if action == "transfer" and self.is_single(sites[0]):
+            action = "ablate"
         policy = {"on": selected, "do": action}
         changed = [(layer, KINDS.index(kind)) for layer, kind, _ in sites]
         if action == "transfer":
             # From one site to the same or a later one, as many features there.
             count = self.draw(st.integers(1, 3))
-            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0]]
+            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0] and not self.is_single(at)]
             target = self.draw(st.sampled_from(later))
             sources = self.draw(st.lists(self.index(sites[0]), min_size=count, max_size=count, unique=True))
             targets = self.draw(st.lists(self.index(target).filter(lambda index: index not in sources),
@@ -226,7 +254,9 @@ class _Drawing:
             self.strength(policy)
             if self.one_in(3):
                 policy["normalize"] = True
-            layers = self.draw(st.sampled_from([None, "own", "cumulative", "range"]))
+            # A cross-layer transcoder says itself where it writes.
+            across = any(name == "cross_layer" for _, _, name in sites)
+            layers = None if across else self.draw(st.sampled_from([None, "own", "cumulative", "range"]))
             if layers == "range":
                 first = self.draw(st.integers(0, self.shape.layers - 1))
                 policy["layers"] = f"{first}..{self.draw(st.integers(first, self.shape.layers - 1))}"
@@ -287,8 +317,10 @@ def cases(draw, shape: Shape) -> Case:
     drawing = _Drawing(draw, shape)
     if shape.collections is None:
         drawing.collection("sae", "sae_lens")
-        if drawing.one_in(2):
+        if drawing.one_in(3):
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
+        else:
+            drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
     if drawing.one_in(2):
         policies["gate"] = drawing.gate(policies)

@@ -60,6 +60,36 @@ BATCH = dict(plans=["first", "second", "third"], prompt_lengths=[4, 9, 1],
              knobs=[{"mood": -1.5, "force": 1.0}, {}, {"mood": 0.5, "force": -2.0}])
 
 
+# Every format that has a library of its own, with every action that reads and writes.
+EVERY_FORMAT = """
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  transcoder: {format: sae_lens, path: "transcoder/{layer}", sites: [mlp], layers: 0..2}
+  sparsify: {format: sparsify, path: "sparsify/layers.{layer}.mlp", sites: [mlp], layers: 0..2}
+  dictionary_learning: {format: dictionary_learning, path: "learnt/{layer}", sites: [res], layers: 0..2}
+  circuit_tracer: {format: circuit_tracer, path: "plt/layer_{layer}.safetensors", sites: [mlp], layers: 0..2, reads: att}
+  cross_layer: {format: circuit_tracer, path: clt, sites: [mlp], layers: 0..2, reads: mlp_in}
+  control_vector: {format: directions, path: vector.gguf, sites: [res], layers: 1..2}
+knobs: {mood: {default: 1}}
+policies:
+  off: {on: ["transcoder:0/mlp/3", "cross_layer:0/mlp/4", "cross_layer:1/mlp/5"], do: ablate}
+  more: {on: ["sparsify:1/mlp/3", "sparsify:1/mlp/4", "cross_layer:0/mlp/6"], do: scale, factor: 3, norm: preserve}
+  pin: {on: ["dictionary_learning:1/res/2", "circuit_tracer:2/mlp/9", "cross_layer:1/mlp/7"], do: set, value: 1.5, times: mood}
+  cap: {on: {site: "circuit_tracer:1/mlp"}, do: clamp, max: 0.5, only_active: true}
+  push: {on: ["control_vector:2/res/0"], do: add, strength: 2, layers: cumulative}
+  across: {on: ["cross_layer:0/mlp/1", "cross_layer:1/mlp/1"], do: add, strength: {value: 2, schedule: linear, last: -1}, normalize: true}
+  move: {on: ["cross_layer:0/mlp/8"], to: ["cross_layer:1/mlp/9"], do: transfer, tokens: {skip_first: 1}}
+  away: {on: ["cross_layer:1/mlp/10", "cross_layer:1/mlp/11", "transcoder:1/mlp/5"], do: project_out}
+  when: {on: "dictionary_learning:2/res/6", do: ablate, when: {feature: "cross_layer:1/mlp/2", above: 0}}
+  watch: {on: ["cross_layer:0/mlp/4", "transcoder:2/mlp/0", "control_vector:1/res/0"], do: record}
+plans:
+  first: [off, more, push, watch]
+  second: [pin, across, move, when, watch]
+  third: [away, cap, watch]
+"""
+
+
 def ids(*lengths: int) -> list[list[int]]:
     random = numpy.random.default_rng(17)
     return [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
@@ -251,4 +281,21 @@ def test_aot_on_a_tiny_model(everything):
             assert apart(logits[row, : want.doubtful], walked[row, : want.doubtful]) <= AOT_TOLERANCE
             if want.doubtful == len(batch.ids[row]):  # no branch of this row is near to another
                 assert [entry["rows"][row] for entry in counted] == [entry["rows"][row] for entry in program.stats]
+    tally.assert_enough()
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt-neox"])
+def test_every_format(family, tiny, tmp_path):
+    """Transcoders that read elsewhere, one that writes at several layers, and other tools' files."""
+    model, tally = tiny(family), Tally()
+    path = written(EVERY_FORMAT, model, tmp_path)
+    reference, program = hooks.Reference(path, model.model), Built(path, model.archive, tmp_path / "program")
+    texts = ids(16, 11, 18, 9, 12, 15)
+    for texts in (texts[:3], texts[3:]):
+        batch = specs.Batch(texts, BATCH["plans"], BATCH["prompt_lengths"], [{"mood": -1.5}, {}, {"mood": 2.0}])
+        logits, records = program.run_in_python(batch)
+        for row, plan in enumerate(batch.plans):
+            want = reference.run(batch.ids[row], plan, batch.prompt_lengths[row], batch.knobs[row])
+            assert want.records and apart(want.logits, reference.run(batch.ids[row], None).logits) > 1e-2
+            tally.compare(logits[row], records[row], want)
     tally.assert_enough()

@@ -5,8 +5,12 @@ formulas against numbers worked out by hand."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import dictionaries
 import families
+import format_libraries
 import hooks
 import numpy
 import pytest
@@ -51,6 +55,66 @@ def test_dictionaries_are_those_of_sae_lens(layouts):
         assert 0.02 < (f > 0).double().mean() < 0.98
         torch.testing.assert_close(ours.encode(x), f, rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(ours.decode(f, x), theirs.decode(f), rtol=1e-9, atol=1e-9)
+
+
+def theirs(form: str, path, layer: int):
+    """(encode, decode at a layer) of a dictionary of `FORMS` as the library that owns it loads it, in f64."""
+    if form == "transcoder":
+        sae = SAE.load_from_disk(str(path), device="cpu").to(dtype=torch.float64)
+        return sae.encode, lambda f, at: sae.decode(f)
+    if form == "sparsify":
+        coder = format_libraries.module("sparsify.sparse_coder").SparseCoder.load_from_disk(path).double()
+
+        def encode(x):
+            top = coder.encode(x)
+            return torch.zeros(len(x), coder.num_latents, dtype=x.dtype).scatter(1, top.top_indices, top.top_acts)
+
+        return encode, lambda f, at: coder.decode(f, torch.arange(coder.num_latents).expand(f.shape))
+    if form == "dictionary_learning":
+        kind = json.loads((path / "config.json").read_text())["trainer"]["dict_class"]
+        places = {"AutoEncoderTopK": "trainers.top_k", "BatchTopKSAE": "trainers.batch_top_k",
+                  "MatryoshkaBatchTopKSAE": "trainers.matryoshka_batch_top_k"}
+        owner = getattr(format_libraries.module(f"dictionary_learning.{places.get(kind, 'dictionary')}"), kind)
+        coder = owner.from_pretrained(path / "ae.pt").double()
+        return coder.encode, lambda f, at: coder.decode(f)
+    if form == "circuit_tracer":
+        single = format_libraries.module("circuit_tracer.transcoder.single_layer_transcoder")
+        coder = single.load_relu_transcoder(str(path), layer, device=torch.device("cpu"), dtype=torch.float64, lazy_encoder=False,
+                                            lazy_decoder=False)
+        return coder.encode, lambda f, at: coder.decode(f)
+    across = format_libraries.module("circuit_tracer.transcoder.cross_layer_transcoder")
+    coder = across.load_clt(str(path), device=torch.device("cpu"), dtype=torch.float64, lazy_decoder=False)
+
+    def decode(f, at):
+        every = torch.zeros(coder.n_layers, *f.shape, dtype=f.dtype)
+        every[layer] = f
+        return coder.decode(every)[at]
+
+    return lambda x: coder.encode_layer(x, layer), decode
+
+
+@pytest.mark.parametrize("form", [name for name in random_dictionaries.FORMS if name != "control_vector"])
+@torch.no_grad()
+def test_other_formats_are_those_of_their_libraries(form, tmp_path):
+    x, kind = values(), random_dictionaries.FORMS[form]
+    for seed in range(10):
+        folder, random = tmp_path / str(seed), numpy.random.default_rng(seed)
+        path, layers = folder / kind.path, [1]
+        if form == "cross_layer":
+            layers = range(3)
+        for layer in layers:
+            kind.write(Path(str(path).format(layer=layer)), random, WIDTH, SIZE, layer)
+        for layer in layers:
+            at = Path(str(path).format(layer=layer))
+            ours = dictionaries.load(kind.format, at, None, layer)
+            encode, decode = theirs(form, at, layer)
+            f = encode(x)
+            assert 0.02 < (f > 0).double().mean() < 0.98
+            torch.testing.assert_close(ours.encode(x), f, rtol=1e-5, atol=1e-5)
+            v = f * 2 + 1
+            for target in (layer, *ours.further):
+                torch.testing.assert_close(ours.decode(v, x, target) - ours.decode(f, x, target), decode(v, target) - decode(f, target),
+                                           rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()

@@ -34,6 +34,25 @@ def write(folder: Path, width: int = 32, bad: dict | None = None, hook: str | No
         "normalize_activations": "none", "hook_name": hook or f"blocks.{folder.name[-1]}.hook_resid_post"}))
 
 
+def write_others(folder: Path) -> None:
+    """Formats that cannot say everything."""
+    random = numpy.random.default_rng(0)
+
+    def numbers(*shape):
+        return random.normal(size=shape).astype("f4")
+
+    (folder / "other/clt").mkdir(parents=True)
+    save_file({"W_enc": numbers(FEATURES, 32), "W_dec": numbers(FEATURES, 32), "b_enc": numbers(FEATURES), "b_dec": numbers(32),
+               "activation_function.threshold": -abs(numbers(FEATURES))}, folder / "other/layer_1.safetensors")
+    save_file({"encoder.weight": numbers(2, 32, FEATURES), "encoder.bias": numbers(FEATURES),
+               "decoder.weight": numbers(2, FEATURES, 32), "decoder.bias": numbers(2, 32)}, folder / "other/model.safetensors")
+    for layer, targets in enumerate((2, 5)):
+        save_file({f"W_enc_{layer}": numbers(FEATURES, 32), f"b_enc_{layer}": numbers(FEATURES), f"b_dec_{layer}": numbers(32)},
+                  folder / f"other/clt/W_enc_{layer}.safetensors")
+        save_file({f"W_dec_{layer}": numbers(FEATURES, targets, 32)}, folder / f"other/clt/W_dec_{layer}.safetensors")
+    save_file({"direction.1": numbers(32), "direction.2": numbers(32)}, folder / "other/vector.safetensors")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("errors")
@@ -48,6 +67,7 @@ def folder(tmp_path_factory) -> Path:
     write(folder / "config/res.1")
     (folder / "config/res.1/cfg.json").write_text("{\n")
     write(folder / "elsewhere/res.1", hook="blocks.1.hook_resid_pre")
+    write_others(folder)
     (folder / "linked.pt2").symlink_to(families.exported("llama"))
     (folder / "text.pt2").write_text("not an archive")
     return folder
@@ -63,6 +83,12 @@ policies:
 {more}"""
 
 
+def other(dictionary: str, policies: str) -> str:
+    return f"weir: 1\nmodel: {{program: linked.pt2}}\ndictionaries:\n  d: {{{dictionary}}}\npolicies:\n{policies}\n"
+
+
+PER_LAYER = 'format: circuit_tracer, path: "other/layer_{layer}.safetensors", sites: [mlp], layers: 1'
+ACROSS = "format: circuit_tracer, path: other/clt, sites: [mlp], layers: 0..1, reads: mid"
 ABLATE = "  a: {on: 1/res/5, do: ablate}"
 # (a spec, the line and the text on it that are pointed at, the message, lines that notes point at)
 CASES = {
@@ -97,6 +123,31 @@ policies:
   b: {{on: again:1/res/5, do: set, value: 3}}
 plans: {{x: [a, b]}}
 """, 8, None, "'b' and 'a' both say what feature 1/res/5 becomes in plan 'x'", [4, 7, 9]),
+    "a transcoder of which nothing says where it reads": (
+        other(PER_LAYER, "  a: {on: 1/mlp/5, do: ablate}"), None, None,
+        "other/layer_1.safetensors: a transcoder, which reads at a place that its files do not name: say with `reads`", []),
+    "a transcoder that would read behind where it writes": (
+        other(PER_LAYER + ", reads: res", "  a: {on: 1/mlp/5, do: ablate}"), 6, None,
+        "a feature of policy 'a' is read at 1/res, which comes after 1/mlp", []),
+    "a threshold with which the format lets negative activations pass": (
+        other(PER_LAYER + ", reads: mid", "  a: {on: 1/mlp/5, do: ablate}"), None, None,
+        "other/layer_1.safetensors: the threshold of feature 5 is negative", []),
+    "layers of a feature that writes at its own": (
+        other(ACROSS, "  a: {on: 0/mlp/5, do: add, strength: 1, layers: 1}"), 6, None,
+        "the features of @d are a cross-layer transcoder's, which says itself at which layers they are written", []),
+    "a cross-layer transcoder of a deeper model": (
+        other(ACROSS, "  a: {on: 1/mlp/5, do: ablate}"), 6, None,
+        "the model has no site 3/mlp, 4/mlp, 5/mlp; its layers are 0 to 2", []),
+    "what a crosscoder reads": (
+        other("format: crosscoder, path: other, sites: [res], layers: 0..1", "  a: {on: 1/res/5, do: ablate}"), None, None,
+        "other: a crosscoder reads 2 values together", []),
+    "a crosscoder of another number of layers": (
+        other("format: crosscoder, path: other, sites: [res], layers: 0..2", "  a: {on: 1/res/5, do: add, strength: 1}"), 6,
+        "1/res/5", "a crosscoder of 2 values, and the dictionary covers 3 layers", [4]),
+    "a direction that is not in the file": (
+        other("format: directions, path: other/vector.safetensors, sites: [res], layers: 0..2",
+              "  a: {on: 0/res/0, do: add, strength: 1}"), 6, "0/res/0",
+        "other/vector.safetensors: has no direction of layer 0; it has those of 1, 2", [4]),
     "weights that are cut off": (spec(ABLATE, "cut", "1"), 6, "1/res/5", "cut/res.1/sae_weights.safetensors: ", [4]),
     "a configuration that is no JSON": (
         spec(ABLATE, "config", "1"), 6, "1/res/5", "config/res.1/cfg.json: line 2, column 1: ", [4]),

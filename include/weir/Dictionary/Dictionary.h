@@ -70,10 +70,13 @@ struct DictionaryInfo {
   /// hookName (transcoders), else empty.
   std::string outputHookName;
   /// False where the encoder's input is not the value of the site that the
-  /// decoder writes to: transcoders and neurons. Their decoder rows can be
-  /// added, projected out and matched; their features cannot be read at that
-  /// site.
+  /// decoder writes to: transcoders and neurons. They are read at the place that
+  /// hookName means; where that is not known, only their decoder rows can be
+  /// used (added, projected out and matched).
   bool readsSite = true;
+  /// Of a cross-layer transcoder the last layer that its features write at, else
+  /// none. The rows of later layers are those of another `target`.
+  std::optional<int64_t> lastTarget;
   Centring centring = Centring::No;
 };
 
@@ -122,6 +125,10 @@ enum class DictionaryFormat {
   Neurons,
   Unembedding,
   Directions,
+  Sparsify,
+  DictionaryLearning,
+  CircuitTracer,
+  Crosscoder,
 };
 std::optional<DictionaryFormat> parseDictionaryFormat(llvm::StringRef name);
 llvm::StringRef nameOf(DictionaryFormat format);
@@ -132,24 +139,45 @@ struct ModelTraits {
   std::optional<bool> hasLayerNorm;
 };
 
+/// Which one is meant of the dictionaries that a path may hold.
+struct DictionaryPlace {
+  /// The layer of the features; none if nobody says.
+  std::optional<int64_t> layer;
+  /// The layer whose decoder rows are wanted, of a cross-layer transcoder; the
+  /// layer of the features unless given.
+  std::optional<int64_t> target;
+  /// The layers that share this path: a file of one dictionary is an error then.
+  int64_t firstLayer = 0, lastLayer = 0;
+  /// It is known from elsewhere where a transcoder's encoder reads.
+  bool readsKnown = false;
+
+  bool isShared() const { return firstLayer < lastLayer; }
+};
+
 /// Opens a dictionary stored in files: `path` is the folder (sae_lens,
-/// gemma_scope, gemma_scope_2, llama_scope) or the file (directions). Only
-/// headers are read; matrices are mapped. Neurons and unembedding are made of a
-/// model's weights, by the functions below: an error here.
+/// gemma_scope, gemma_scope_2, llama_scope, sparsify, dictionary_learning,
+/// crosscoder, and cross-layer transcoders of circuit_tracer) or the file
+/// (directions, per-layer transcoders of circuit_tracer). Only headers are read;
+/// matrices are mapped. Neurons and unembedding are made of a model's weights,
+/// by the functions below: an error here.
 ///   sae_lens       cfg.json, sae_weights.safetensors (sae-lens 6.54)
 ///   gemma_scope    params.npz (arXiv 2408.05147)
 ///   gemma_scope_2  config.json, params.safetensors
 ///   llama_scope    hyperparams.json, checkpoints/final.safetensors
 ///                  (arXiv 2410.20526)
-///   directions     .safetensors, .npz or .npy: one tensor [n, d] or [d], or
-///   the
-///                  tensor called "directions"
+///   directions     .safetensors, .npz, .npy, .pt or .gguf: one tensor [n, d] or
+///                  [d], the tensor called "directions", or one tensor a layer
+///   sparsify       cfg.json, sae.safetensors (eai-sparsify 1.3)
+///   dictionary_learning  config.json, ae.pt (dictionary-learning 0.1)
+///   circuit_tracer layer_L.safetensors, or W_enc_L.safetensors and
+///                  W_dec_L.safetensors (circuit-tracer 0.5)
+///   crosscoder     model.safetensors, decoder rows only
 /// Whatever would change a number and is not supported is an error. Where a
 /// number depends on the model (Centring) and `model` does not tell, only the
 /// decoder can be read.
 llvm::Expected<std::shared_ptr<Dictionary>>
 openDictionary(DictionaryFormat format, llvm::StringRef path,
-               const ModelTraits &model = {});
+               const ModelTraits &model = {}, const DictionaryPlace &place = {});
 
 /// A dictionary made from a model's own weights, for its directions (readsSite
 /// is false: the MLP's input, not its output, decides about a neuron).

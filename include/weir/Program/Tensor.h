@@ -78,11 +78,13 @@ struct TensorView {
               int64_t stride = 1) const;
 };
 
-/// A file of named tensors (.safetensors, .npz) or of a single one (.npy, under
-/// the name of the file's stem), memory-mapped. Everything the header says is
+/// A file of named tensors (.safetensors, .npz, .gguf, and .pt as torch.save
+/// writes a state dict) or of a single one (.npy, under the name of the file's
+/// stem), memory-mapped. Everything the header says is
 /// checked against the file's size before a view is made; pickled content is
-/// refused. Deflated members of an .npz, and arrays in Fortran order, are
-/// brought to dense row-major memory when they are asked for. What all members
+/// refused but for the state dict of a .pt, of which nothing is run (see
+/// lib/Program/Pickle.h). Deflated members of an .npz, arrays in Fortran order,
+/// and tensors of a .pt with other strides are brought to dense row-major memory when they are asked for. What all members
 /// of an .npz inflate to is bounded by the size of the file.
 class TensorFile : public std::enable_shared_from_this<TensorFile> {
 public:

@@ -126,10 +126,19 @@ enum class Format {
   Neurons,
   Unembedding,
   Directions,
+  Sparsify,
+  DictionaryLearning,
+  CircuitTracer,
+  Crosscoder,
 };
 llvm::StringRef nameOf(Format format);
 /// Whether dictionaries of a format are made from the model's own weights.
 bool isMadeFromModel(Format format);
+/// Whether one path may hold the dictionaries of several layers.
+bool holdsSeveralLayers(Format format);
+
+/// Where an encoder can read: at the sites, and at the input of an MLP.
+enum class ReadPlace { Head, Att, Mid, Mlp, Res, MlpIn };
 
 /// Whether the place that a dictionary's own files name is held against the
 /// spec's.
@@ -142,6 +151,7 @@ struct DictionarySet {
   std::vector<Marked<SiteKind>> sites;
   std::optional<LayerRange> layers;
   std::optional<Marked<HookCheck>> hook;
+  std::optional<Marked<ReadPlace>> reads; ///< of transcoders
   /// False where the entry could not be read: then nothing is held against it.
   bool isComplete() const { return format && !sites.empty() && layers; }
   bool hasSite(SiteKind kind) const;

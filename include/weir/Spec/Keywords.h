@@ -46,6 +46,7 @@ llvm::ArrayRef<llvm::StringRef> scheduleKeys(ScheduleKind schedule);
 llvm::ArrayRef<llvm::StringRef> siteNames();
 llvm::ArrayRef<llvm::StringRef> formatNames();
 llvm::ArrayRef<llvm::StringRef> hookNames();
+llvm::ArrayRef<llvm::StringRef> readNames();
 llvm::ArrayRef<llvm::StringRef> methodNames();
 llvm::ArrayRef<llvm::StringRef> similarityNames();
 llvm::ArrayRef<llvm::StringRef> foldingNames();

@@ -23,6 +23,9 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/Error.h"
+
+#include <functional>
 
 namespace llvm {
 class SourceMgr;
@@ -34,6 +37,9 @@ namespace spec {
 struct SpecOptions {
   /// Refuse absolute paths and paths with `..`: for specs of strangers.
   bool confinePaths = false;
+  /// Gets the text of a file that a spec names, relative to the spec's folder.
+  /// Without it no file is read, and what a file would say is an error.
+  std::function<llvm::Expected<std::string>(llvm::StringRef path)> readFile;
 };
 
 /// Tree to AST. Reports through `reporter`; what could not be read is left out.

@@ -53,7 +53,7 @@ write(flow / "mlp.1", numpy.array([[0, 0, 0, -1]], numpy.float32))
 
 # Files that say where they belong: right at 0/res, wrong at 1/res, no site at 2/res, of another model's words at 3/res.
 said = root / "said"
-for layer, hook in enumerate(("blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out", "blocks.2.ln2.hook_normalized", "h.3")):
+for layer, hook in enumerate(("blocks.1.hook_resid_pre", "blocks.1.hook_mlp_out", "blocks.2.ln2.hook_normalized", "gpt.3")):
     write(said / f"res.{layer}", metadata={"hook_name": hook})
 
 nan = DECODER.copy()

@@ -8,11 +8,13 @@
 //
 // weir-dictionary-dump FORMAT PATH [--out FOLDER] [--features i,j,…]
 //                      [--antagonists FEATURE,COUNT] [--hash]
+//                      [--layer L] [--target L] [--reads]
 //
 // Prints what is known of a dictionary as one JSON object, with the time and
 // the page faults of reading the rows; writes the rows to FOLDER as .npy files
 // (f32): encoder_weight, encoder_bias, decoder, decoder_bias and, where the
-// dictionary has them, threshold, magnitude_scale, magnitude_bias.
+// dictionary has them, threshold, magnitude_scale, magnitude_bias. The encoder
+// of a transcoder only with --reads, which takes it as known where it reads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -117,6 +119,7 @@ int main(int argc, char **argv) {
   SmallVector<int64_t> features, antagonistsOf;
   StringRef out;
   bool hash = false;
+  DictionaryPlace place;
   for (int i = 1; i < argc; ++i) {
     StringRef argument = argv[i];
     auto value = [&]() -> StringRef {
@@ -132,6 +135,13 @@ int main(int argc, char **argv) {
       antagonistsOf = parseList(value());
     else if (argument == "--hash")
       hash = true;
+    else if (argument == "--reads")
+      place.readsKnown = true;
+    else if (argument == "--layer")
+      place.firstLayer = place.lastLayer =
+          place.layer.emplace(parseList(value()).front());
+    else if (argument == "--target")
+      place.target = parseList(value()).front();
     else
       positional.push_back(argument);
   }
@@ -142,7 +152,7 @@ int main(int argc, char **argv) {
     check(createStringError("unknown format '" + positional[0] + "'"));
 
   std::shared_ptr<Dictionary> dictionary =
-      check(openDictionary(*format, positional[1]));
+      check(openDictionary(*format, positional[1], {}, place));
   const DictionaryInfo &info = dictionary->info();
   json::Object result{{"features", info.features},
                       {"input_width", info.inputWidth},
@@ -153,6 +163,8 @@ int main(int argc, char **argv) {
                       {"hook_name", info.hookName},
                       {"output_hook_name", info.outputHookName},
                       {"reads_site", info.readsSite}};
+  if (info.lastTarget)
+    result["last_target"] = *info.lastTarget;
   if (hash)
     result["hash"] = check(dictionary->contentHash());
   if (antagonistsOf.size() == 2) {
@@ -163,7 +175,7 @@ int main(int argc, char **argv) {
     result["antagonists"] = std::move(list);
   }
   if (!out.empty()) {
-    if (info.readsSite) {
+    if (info.readsSite || place.readsKnown) {
       Measured measured;
       EncoderRows rows = check(dictionary->encoder(features));
       result["encoder"] = measured.stop();

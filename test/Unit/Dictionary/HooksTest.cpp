@@ -14,13 +14,16 @@ using namespace weir;
 
 namespace {
 
-/// "12/res", "no site", or "unknown".
+/// "12/res", "12/mlp_in (no site)", "no site", or "unknown".
 std::string place(llvm::StringRef name) {
   std::optional<HookPlace> place = parseHookName(name);
   if (!place)
     return "unknown";
-  if (!place->isSite())
+  if (!place->canBeRead())
     return "no site";
+  if (!place->isSite())
+    return std::to_string(place->layer) + "/" + place->name().str() +
+           " (no site)";
   return std::to_string(place->layer) + "/" + place->site.str();
 }
 
@@ -32,7 +35,9 @@ TEST(Hooks, OfTransformerLens) {
   EXPECT_EQ(place("blocks.3.hook_mlp_out"), "3/mlp");
   EXPECT_EQ(place("blocks.3.hook_attn_out"), "3/att");
   EXPECT_EQ(place("blocks.3.attn.hook_z"), "3/head");
-  EXPECT_EQ(place("blocks.3.hook_mlp_in"), "no site");
+  EXPECT_EQ(place("blocks.3.hook_mlp_in"), "3/mid");
+  EXPECT_EQ(place("blocks.3.mlp.hook_in"), "3/mlp_in (no site)");
+  EXPECT_EQ(place("blocks.3.mlp.hook_out"), "3/mlp");
   EXPECT_EQ(place("blocks.3.ln2.hook_normalized"), "no site");
 }
 
@@ -44,7 +49,20 @@ TEST(Hooks, OfModules) {
   EXPECT_EQ(place("model.layers.7.post_feedforward_layernorm.output"),
             "7/mlp");
   EXPECT_EQ(place("model.layers.7.pre_feedforward_layernorm.output"),
-            "no site");
+            "7/mlp_in (no site)");
+  // As sparsify names its folders, with the side behind it.
+  EXPECT_EQ(place("layers.7"), "7/res");
+  EXPECT_EQ(place("h.7.attn"), "7/att");
+  EXPECT_EQ(place("layers.7.mlp.input"), "7/mlp_in (no site)");
+  EXPECT_EQ(place("layers.7.mlp.output"), "7/mlp");
+}
+
+TEST(Hooks, OfDictionaryLearning) {
+  EXPECT_EQ(place("resid_post_layer_12"), "12/res");
+  EXPECT_EQ(place("attn_out_layer_3"), "3/att");
+  EXPECT_EQ(place("mlp_out_layer_0"), "0/mlp");
+  EXPECT_EQ(place("resid_post_layer_"), "unknown");
+  EXPECT_EQ(place("resid_post_layer_-1"), "unknown");
 }
 
 TEST(Hooks, WhatIsNotUnderstood) {

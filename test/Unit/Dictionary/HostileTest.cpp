@@ -96,7 +96,7 @@ TEST(Hostile, Settings) {
 }
 
 TEST(Hostile, UnknownArchitecturesListTheKnown) {
-  for (llvm::StringRef name : {"transcoder", "temporal", "abstopk", "Standard"})
+  for (llvm::StringRef name : {"temporal", "abstopk", "Standard"})
     EXPECT_THAT(refusal(("{\"architecture\": \"" + name + "\"}").str()),
                 AllOf(HasSubstr(name.str()), HasSubstr("known are standard, "
                                                        "jumprelu, topk")));

@@ -53,14 +53,22 @@ const std::pair<const char *, DType> numpyTypes[] = {
 TEST(Interop, ReadsWhatNumPyAndSafetensorsWrite) {
   TemporaryFolder folder;
   python("make-tensors", folder);
-  for (const char *name : {"stored.npz", "deflated.npz", "x.safetensors"}) {
+  for (const char *name : {"stored.npz", "deflated.npz", "x.safetensors", "x.pt"}) {
     auto file = valueOf(TensorFile::open(folder.file(name)));
     ASSERT_TRUE(file) << name;
     for (auto [array, type] : numpyTypes)
       checkRamp(*file, array, type);
   }
-  checkRamp(*valueOf(TensorFile::open(folder.file("x.safetensors"))),
-            "bfloat16", DType::BFloat16);
+  for (const char *name : {"x.safetensors", "x.pt"})
+    checkRamp(*valueOf(TensorFile::open(folder.file(name))), "bfloat16",
+              DType::BFloat16);
+  for (const char *array : {"fortran", "parameter"})
+    checkRamp(*valueOf(TensorFile::open(folder.file("x.pt"))), array,
+              DType::Float32);
+  checkRamp(*valueOf(TensorFile::open(folder.file("module.pt"))), "weight",
+            DType::Float32);
+  EXPECT_ERROR(TensorFile::open(folder.file("object.pt")),
+               "which a state dict has no use for");
   for (const char *name : {"stored.npz", "deflated.npz"})
     checkRamp(*valueOf(TensorFile::open(folder.file(name))), "fortran",
               DType::Float32);

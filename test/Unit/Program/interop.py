@@ -30,6 +30,12 @@ def make_tensors(folder):
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     tensors["bfloat16"] = torch.from_numpy(ramp("float32")).to(torch.bfloat16)
     safetensors.torch.save_file(tensors, folder / "x.safetensors")
+    turned = tensors | {"fortran": torch.from_numpy(fortran), "parameter": torch.nn.Parameter(tensors["float32"])}
+    torch.save(turned, folder / "x.pt")
+    layer = torch.nn.Linear(4, 3, bias=False)
+    layer.weight.data = torch.from_numpy(ramp("float32"))
+    torch.save(layer.state_dict(), folder / "module.pt")
+    torch.save(layer, folder / "object.pt")
 
 
 def check_tensors(folder):

@@ -30,11 +30,13 @@ model: {program: a.pt2, sites: {res: "m.{layer}", mlp: "m.{layer}.mlp", att: "m.
 dictionaries:
   sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 9..16, hook: ignore}
   words: {format: unembedding, sites: [res], layers: 29}
+  coder: {format: circuit_tracer, path: clt, sites: [mlp], layers: 0..3, reads: mlp_in}
 features:
   few: [sae:10/res/811, {antagonists: sae:10/res/5, count: 2}, {site: sae:9/att}]
   one: sae:12/res/411
   before: {predecessors: sae:12/res/411, match: flow, count: 3}
   behind: {successors: sae:12/res/411, match: flow, count: 3}
+  pinned: {attribution: graph.json, dictionary: coder}
 knobs:
   mood: {default: 1.0, range: [0, 8]}
 matches:
@@ -57,6 +59,19 @@ plans:
   plain: []
 )";
 
+/// A graph with one pinned feature, and no other file.
+SpecOptions withGraph() {
+  SpecOptions options;
+  options.readFile =
+      [](llvm::StringRef path) -> llvm::Expected<std::string> {
+    if (path != "graph.json")
+      return llvm::createStringError("no such file");
+    return std::string(R"({"qParams": {"pinnedIds": ["2_7_1"]}, "nodes": [
+        {"node_id": "2_7_1", "feature_type": "cross layer transcoder"}]})");
+  };
+  return options;
+}
+
 /// Keys that the writer of a spec chooses are those of these sections.
 bool namesThings(llvm::StringRef section) {
   return llvm::is_contained({"dictionaries", "features", "knobs", "matches",
@@ -67,7 +82,7 @@ bool namesThings(llvm::StringRef section) {
 class Damage {
 public:
   void run() {
-    Imported whole = import(everything);
+    Imported whole = import(everything, withGraph());
     ASSERT_TRUE(whole.succeeded) << whole.all();
     ParsedYaml parsed = parse(everything);
     ASSERT_TRUE(parsed.root);
@@ -89,7 +104,7 @@ private:
     auto first = file.lineAndColumn(range.begin);
     auto last = file.lineAndColumn(
         static_cast<uint32_t>(range.begin + text.size()));
-    Imported result = import(spec);
+    Imported result = import(spec, withGraph());
     EXPECT_FALSE(result.succeeded) << where << " as " << text;
     EXPECT_TRUE(llvm::any_of(result.messages, [&](const Said &said) {
       std::pair at(said.line, said.column);

@@ -100,7 +100,8 @@ TEST_F(Schema, HasTheSameKeys) {
   EXPECT_EQ(condition, set(conditionKeys().keys));
   Words selector;
   for (const char *kind : {"antagonists", "wholeSite", "graphSelector",
-                           "predecessors", "successors", "namedFeatures"})
+                           "predecessors", "successors", "attribution",
+                           "namedFeatures"})
     selector.merge(
         keysAt((llvm::Twine("definitions/") + kind + "/properties").str()));
   EXPECT_EQ(selector, set(selectorKeys().keys));
@@ -110,6 +111,8 @@ TEST_F(Schema, HasTheSameWords) {
   EXPECT_EQ(enumAt("definitions/siteKind/enum"), set(siteNames()));
   EXPECT_EQ(enumAt("definitions/dictionary/properties/format/enum"),
             set(formatNames()));
+  EXPECT_EQ(enumAt("definitions/dictionary/properties/reads/enum"),
+            set(readNames()));
   EXPECT_EQ(enumAt("definitions/match/properties/method/enum"),
             set(methodNames()));
   EXPECT_EQ(enumAt("definitions/match/properties/similarity/enum"),

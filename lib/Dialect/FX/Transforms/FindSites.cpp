@@ -53,6 +53,10 @@ void FindSites::mark(SiteKind kind, int64_t layer, Value value) {
 }
 
 void FindSites::markAll(const SiteFinder &found) {
+  // The same value may be another site as well, whose edits then come before
+  // what is only read.
+  for (auto [i, layer] : llvm::enumerate(found.layers))
+    mark(SiteKind::MlpIn, i, layer.mlpIn);
   for (auto [i, layer] : llvm::enumerate(found.layers)) {
     mark(SiteKind::Att, i, layer.att);
     mark(SiteKind::Head, i, layer.head);

@@ -490,6 +490,12 @@ bool SiteFinder::findLayer(int64_t layer, Value &stream) {
   std::string up = modulePath(map.up, layer);
   if (map.loose && !up.empty() && !index.has(up))
     up = firstProjection(modulePath(map.mlp, layer), sites.neuron);
+  if (!map.mlp.empty()) {
+    sites.mlpIn = entering(modulePath(map.mlp, layer));
+    // Where several values enter, nothing reads there.
+    problem.clear();
+    problemLoc.reset();
+  }
   if (!up.empty())
     sites.up = weightOf(up, nullptr);
   if (!map.gate.empty())

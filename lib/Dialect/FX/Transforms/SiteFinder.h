@@ -16,7 +16,7 @@ namespace weir::fx {
 
 /// What was found of a layer. A value is null where the layer has no such site.
 struct LayerSites {
-  mlir::Value res, mlp, att, mid, head, neuron;
+  mlir::Value res, mlp, att, mid, head, neuron, mlpIn;
   WeightAttr up, gate, down;
   WeightLayout layout = WeightLayout::OutIn; ///< of the weights
 };

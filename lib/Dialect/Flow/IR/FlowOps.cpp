@@ -56,8 +56,13 @@ LogicalResult CollectionOp::verify() {
   }
   if (!getPath())
     return emitOpError("expects a path");
-  // Without the placeholder every layer would silently be the same file.
-  if (getFirstLayer() != getLastLayer() && !getPath()->contains("{layer}"))
+  // Without the placeholder every layer would silently be the same file, but for
+  // formats that can hold several in one; opening one says which those are.
+  bool severalInOne = getFormat() == Format::Directions ||
+                      getFormat() == Format::CircuitTracer ||
+                      getFormat() == Format::Crosscoder;
+  if (getFirstLayer() != getLastLayer() && !severalInOne &&
+      !getPath()->contains("{layer}"))
     return emitOpError("covers several layers, but its path has no {layer}");
   if (getSites().size() > 1 && !getPath()->contains("{site}"))
     return emitOpError("covers several sites, but its path has no {site}");
@@ -103,7 +108,17 @@ LogicalResult DictionaryOp::verify() {
       static_cast<uint64_t>(getActivation().getTopK()) > getFeatures())
     return emitOpError("keeps ")
            << getActivation().getTopK() << " features of " << getFeatures();
+  if (getFurther() && isFurther())
+    return emitOpError("is a further decoder itself, and names others");
   return success();
+}
+
+bool DictionaryOp::isFurther() {
+  // What a collection calls its own has three parts.
+  return getSymName() !=
+         (getCollection() + "." + fx::stringifySiteKind(getSite().getKind()) +
+          "." + Twine(getSite().getLayer()))
+             .str();
 }
 
 #define GET_OP_CLASSES

@@ -107,7 +107,20 @@ DictionaryStore::openFromModel(CollectionOp collection, SiteAttr site) {
 
 llvm::Expected<std::shared_ptr<const Dictionary>>
 DictionaryStore::open(CollectionOp collection, SiteAttr site) {
-  auto &slot = opened[collection.dictionaryName(site)];
+  return open(collection, site, site.getLayer());
+}
+
+/// The symbol of what a cross-layer transcoder writes at another layer.
+static std::string furtherName(CollectionOp collection, SiteAttr site,
+                               int64_t target) {
+  return collection.dictionaryName(site) + ".to." + std::to_string(target);
+}
+
+llvm::Expected<std::shared_ptr<const Dictionary>>
+DictionaryStore::open(CollectionOp collection, SiteAttr site, int64_t target) {
+  auto &slot = opened[target == site.getLayer()
+                          ? collection.dictionaryName(site)
+                          : furtherName(collection, site, target)];
   if (slot)
     return slot;
   if (!collection.getPath()) {
@@ -122,7 +135,18 @@ DictionaryStore::open(CollectionOp collection, SiteAttr site) {
     llvm::sys::path::append(whole, path);
     path = whole;
   }
-  auto dictionary = openDictionary(formatOf(collection), path, traits());
+  DictionaryPlace place;
+  place.layer = site.getLayer();
+  place.target = target;
+  place.readsKnown = collection.getReads().has_value();
+  // A path without {layer} holds the dictionaries of all of them.
+  if (!collection.getPath()->contains("{layer}")) {
+    place.firstLayer = collection.getFirstLayer();
+    place.lastLayer = collection.getLastLayer();
+  } else {
+    place.firstLayer = place.lastLayer = site.getLayer();
+  }
+  auto dictionary = openDictionary(formatOf(collection), path, traits(), place);
   if (!dictionary)
     return dictionary.takeError();
   return slot = *dictionary;
@@ -141,7 +165,13 @@ DictionaryStore::open(StringRef symbol) {
   if (!collection)
     return llvm::createStringError("there is no collection @" +
                                    dictionary.getCollection());
-  return open(collection, dictionary.getSite());
+  SiteAttr site = dictionary.getSite();
+  if (!dictionary.isFurther())
+    return open(collection, site);
+  // A transcoder's features are of the layer that they are read at.
+  auto own = SiteAttr::get(module.getContext(), site.getKind(),
+                           dictionary.getReads().getLayer());
+  return open(collection, own, site.getLayer());
 }
 
 //===----------------------------------------------------------------------===//
@@ -197,8 +227,7 @@ LogicalResult DictionaryStore::checkPlace(
     const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
     function_ref<InFlightDiagnostic()> emitError) {
   // A transcoder belongs where it writes.
-  StringRef said =
-      info.outputHookName.empty() ? info.hookName : info.outputHookName;
+  StringRef said = info.readsSite ? info.hookName : info.outputHookName;
   if (said.empty() || collection.getIgnoreHook())
     return success();
   std::optional<HookPlace> place = parseHookName(said);
@@ -224,6 +253,41 @@ LogicalResult DictionaryStore::checkPlace(
        << fx::stringifySiteKind(site.getKind());
   diag.attachNote(collection.getLoc())
       << "declared here; add `hook: ignore` if its files are wrong";
+  return diag;
+}
+
+FailureOr<SiteAttr> DictionaryStore::findReads(
+    const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
+    function_ref<InFlightDiagnostic()> emitError) {
+  MLIRContext *context = module.getContext();
+  // A neuron's activation is the input of the down projection.
+  if (collection.getFormat() == Format::Neurons)
+    return SiteAttr::get(context, fx::SiteKind::Neuron, site.getLayer());
+  std::optional<SiteAttr> said;
+  std::optional<HookPlace> place = parseHookName(info.hookName);
+  if (info.readsSite)
+    said = site;
+  else if (place && place->canBeRead())
+    said = SiteAttr::get(context, *fx::symbolizeSiteKind(place->name()),
+                         place->layer);
+  std::optional<fx::SiteKind> given = collection.getReads();
+  if (!given)
+    return said.value_or(site);
+  auto reads = SiteAttr::get(context, *given, site.getLayer());
+  bool overruled = collection.getIgnoreHook() && !info.readsSite;
+  if (!said || *said == reads || overruled)
+    return reads;
+  InFlightDiagnostic diag =
+      emitError() << info.path << ": reads at " << said->getLayer() << "/"
+                  << fx::stringifySiteKind(said->getKind())
+                  << (info.readsSite ? ", as it is no transcoder"
+                                     : ", as its files say")
+                  << ", not at " << reads.getLayer() << "/"
+                  << fx::stringifySiteKind(reads.getKind());
+  diag.attachNote(collection.getLoc())
+      << (info.readsSite
+              ? "declared here; `reads` belongs to transcoders"
+              : "declared here; add `hook: ignore` if its files are wrong");
   return diag;
 }
 
@@ -265,19 +329,35 @@ DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
     reported.insert(name);
     return failure();
   }
-  SiteAttr reads = site;
-  // A neuron's activation is the input of the down projection.
-  if (collection.getFormat() == Format::Neurons)
-    reads = SiteAttr::get(module.getContext(), fx::SiteKind::Neuron,
-                          site.getLayer());
+  FailureOr<SiteAttr> reads =
+      findReads(info, collection, site, [&] { return emitError(loc); });
+  if (failed(reads)) {
+    reported.insert(name);
+    return failure();
+  }
   OpBuilder builder(module.getContext());
   builder.setInsertionPointAfter(collection);
-  auto declared = DictionaryOp::create(
-      builder, collection.getLoc(), builder.getStringAttr(name), collectionName,
-      site, reads, builder.getI64IntegerAttr(info.features),
-      builder.getI64IntegerAttr(info.width),
-      ActivationAttr::get(module.getContext(), convert(info.activation),
-                          info.topK),
-      NormalizationAttr::get(module.getContext(), convert(info.normalization)));
+  auto create = [&](StringRef symbol, SiteAttr at, ArrayAttr further) {
+    return DictionaryOp::create(
+        builder, collection.getLoc(), builder.getStringAttr(symbol),
+        collectionName, at, *reads, builder.getI64IntegerAttr(info.features),
+        builder.getI64IntegerAttr(info.width),
+        ActivationAttr::get(module.getContext(), convert(info.activation),
+                            info.topK),
+        NormalizationAttr::get(module.getContext(),
+                               convert(info.normalization)),
+        further);
+  };
+  SmallVector<Attribute> further;
+  for (int64_t target = site.getLayer() + 1;
+       target <= info.lastTarget.value_or(-1); ++target) {
+    std::string symbol = furtherName(collection, site, target);
+    create(symbol,
+           SiteAttr::get(module.getContext(), site.getKind(), target),
+           ArrayAttr());
+    further.push_back(FlatSymbolRefAttr::get(module.getContext(), symbol));
+  }
+  auto declared = create(
+      name, site, further.empty() ? ArrayAttr() : builder.getArrayAttr(further));
   return std::pair(declared, *dictionary);
 }

@@ -75,8 +75,10 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
   /// have the same one at a site, features of the second become the first's.
   LogicalResult unify(ModuleOp module, DictionaryStore &store) {
     llvm::MapVector<Attribute, SmallVector<DictionaryOp>> bySite;
+    // Further decoders go with the dictionary that has them.
     for (auto dictionary : module.getOps<DictionaryOp>())
-      bySite[dictionary.getSite()].push_back(dictionary);
+      if (!dictionary.isFurther())
+        bySite[dictionary.getSite()].push_back(dictionary);
     DenseMap<std::pair<Attribute, Attribute>, FlatSymbolRefAttr> same;
     for (auto &[site, dictionaries] : bySite) {
       if (dictionaries.size() < 2)

@@ -127,7 +127,9 @@ public:
   }
 
   Value read() override {
-    return readFeatures(placement.dictionary, placement.features);
+    // Its own dictionary has the same encoder: one set of rows for all layers.
+    flow::DictionaryOp own = placement.furtherOf;
+    return readFeatures(own ? own : placement.dictionary, placement.features);
   }
   Value readSources() override {
     return readFeatures(placement.sources, placement.sourceFeatures);
@@ -153,9 +155,11 @@ public:
   }
 
   void add(ScheduleAttrInterface schedule, bool unitRows) override {
-    double strength =
-        schedule.strengthAt(placement.site.getLayer(), placement.firstLayer,
-                            placement.lastLayer);
+    // A feature that writes at several layers has one strength, that of its own.
+    flow::DictionaryOp own = placement.furtherOf;
+    int64_t layer = (own ? own.getSite() : placement.site).getLayer();
+    double strength = schedule.strengthAt(layer, placement.firstLayer,
+                                          placement.lastLayer);
     SmallVector<Type> types = {gate().getType()};
     Value knob = times();
     if (knob)

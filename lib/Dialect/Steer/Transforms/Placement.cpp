@@ -42,6 +42,12 @@ private:
   SmallVector<int64_t> targetLayers(PolicyOp policy,
                                     flow::FeatureAttr feature);
 
+  /// The decoders of a dictionary at layers beyond its own.
+  SmallVector<flow::DictionaryOp> furtherOf(flow::DictionaryOp dictionary);
+  /// Adds a placement at the site of its dictionary, and the same at every layer
+  /// that the dictionary's features write at as well.
+  LogicalResult addEverywhere(Placement placement);
+
   /// Counts what has to be kept for a policy; fails above the bounds.
   LogicalResult count(PolicyOp policy, size_t rows, size_t edits);
 
@@ -111,6 +117,36 @@ SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
   return llvm::to_vector(llvm::seq_inclusive(first, last));
 }
 
+SmallVector<flow::DictionaryOp>
+Placer::furtherOf(flow::DictionaryOp dictionary) {
+  SmallVector<flow::DictionaryOp> result;
+  if (ArrayAttr names = dictionary.getFurtherAttr())
+    for (auto name : names.getAsRange<FlatSymbolRefAttr>())
+      if (auto further = module.lookupSymbol<flow::DictionaryOp>(name))
+        result.push_back(further);
+  return result;
+}
+
+LogicalResult Placer::addEverywhere(Placement placement) {
+  placements[placement.site].push_back(placement);
+  // What is recorded is the activation, which there is once.
+  if (placement.policy.getAction().leavesValue())
+    return success();
+  flow::DictionaryOp own = placement.dictionary;
+  SmallVector<flow::DictionaryOp> further = furtherOf(own);
+  if (failed(count(placement.policy,
+                   further.size() * placement.features.size(),
+                   further.size() * editsAtSite(placement.policy))))
+    return failure();
+  placement.furtherOf = own;
+  for (flow::DictionaryOp dictionary : further) {
+    placement.site = dictionary.getSite();
+    placement.dictionary = dictionary;
+    placements[placement.site].push_back(placement);
+  }
+  return success();
+}
+
 LogicalResult Placer::place(PolicyOp policy) {
   auto features = featuresOf(policy, policy.getOn());
   if (failed(features))
@@ -128,6 +164,13 @@ LogicalResult Placer::place(PolicyOp policy) {
     if (!dictionary)
       return policy.emitError() << "feature " << feature.str()
                                 << " has no dictionary that was opened";
+    LayersAttr given = policy.getLayersAttr();
+    if (dictionary.getFurtherAttr() && given &&
+        given.getKind() != LayersKind::Own)
+      return policy.emitError()
+             << "the features of " << dictionary.getCollectionAttr()
+             << " are a cross-layer transcoder's, which says itself at which "
+                "layers they are written: leave out 'layers'";
     SmallVector<int64_t> layers = targetLayers(policy, feature);
     if (failed(count(policy, layers.size(), 0)))
       return failure();
@@ -142,8 +185,9 @@ LogicalResult Placer::place(PolicyOp policy) {
   if (failed(count(policy, 0, groups.size() * editsAtSite(policy))))
     return failure();
   for (auto &[key, indices] : groups)
-    placements[key.first].push_back(
-        {policy, key.first, key.second, indices, first, last, {}, {}});
+    if (failed(addEverywhere({policy, key.first, key.second, indices, first,
+                              last, {}, {}, {}})))
+      return failure();
   return success();
 }
 
@@ -190,15 +234,16 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
                    (taken.size() + pairs.size()) * editsAtSite(policy))))
     return failure();
   for (auto &[dictionary, indices] : taken)
-    placements[dictionary.getSite()].push_back(
-        {policy, dictionary.getSite(), dictionary, indices,
-         dictionary.getSite().getLayer(), dictionary.getSite().getLayer(),
-         {}, {}});
+    if (failed(addEverywhere({policy, dictionary.getSite(), dictionary, indices,
+                              dictionary.getSite().getLayer(),
+                              dictionary.getSite().getLayer(), {}, {}, {}})))
+      return failure();
   for (auto &[ends, indices] : pairs) {
     flow::SiteAttr site = ends.first.getSite();
-    placements[site].push_back({policy, site, ends.first, indices.first,
-                                site.getLayer(), site.getLayer(), ends.second,
-                                indices.second});
+    if (failed(addEverywhere({policy, site, ends.first, indices.first,
+                              site.getLayer(), site.getLayer(), ends.second,
+                              indices.second, {}})))
+      return failure();
   }
   return success();
 }
@@ -244,7 +289,8 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
         editors;
     for (auto [index, placement] : llvm::enumerate(atSite)) {
       PolicyOp policy = placement.policy;
-      if (!policy.getAction().isAbsolute())
+      // Two that are written further meet at the layer they are of.
+      if (!policy.getAction().isAbsolute() || placement.furtherOf)
         continue;
       llvm::BitVector own = plansOf(policy);
       // Placements of policies that no plan has together with this one.

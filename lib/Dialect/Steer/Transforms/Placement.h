@@ -27,6 +27,9 @@ struct Placement {
   /// the side that is taken from.
   flow::DictionaryOp sources;
   llvm::SmallVector<int64_t> sourceFeatures;
+  /// Where features of a cross-layer transcoder are written beyond their own
+  /// layer: the dictionary whose features they are, else null.
+  flow::DictionaryOp furtherOf;
 };
 
 /// All placements, grouped by site in no particular order; within a site in the

@@ -18,7 +18,11 @@ def Flow_Format : I32Enum<"Format", "how a dictionary is stored", [
     I32EnumCase<"LlamaScope", 3, "llama_scope">,
     I32EnumCase<"Neurons", 4, "neurons">,
     I32EnumCase<"Unembedding", 5, "unembedding">,
-    I32EnumCase<"Directions", 6, "directions">]> {
+    I32EnumCase<"Directions", 6, "directions">,
+    I32EnumCase<"Sparsify", 7, "sparsify">,
+    I32EnumCase<"DictionaryLearning", 8, "dictionary_learning">,
+    I32EnumCase<"CircuitTracer", 9, "circuit_tracer">,
+    I32EnumCase<"Crosscoder", 10, "crosscoder">]> {
   let cppNamespace = "::weir::flow";
 }
 

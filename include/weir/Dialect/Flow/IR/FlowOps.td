@@ -29,7 +29,8 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     path.
 
     Files that say themselves which place of a model they were trained at are
-    held against the site, unless `ignore_hook` is given.
+    held against the site, unless `ignore_hook` is given. `reads` says where the
+    encoders of transcoders read, a place of the layer they are of.
 
     ```mlir
     flow.collection @sae <sae_lens> at "dictionaries/{site}.{layer}"
@@ -43,11 +44,13 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
     ArrayAttr:$sites,
     I64Attr:$first_layer,
     I64Attr:$last_layer,
-    UnitAttr:$ignore_hook);
+    UnitAttr:$ignore_hook,
+    OptionalAttr<FX_SiteKindAttr>:$reads);
   let assemblyFormat = [{
     $sym_name $format (`at` $path^)?
     `sites` $sites
     `layers` $first_layer `to` $last_layer (`ignore_hook` $ignore_hook^)?
+    (`reads` $reads^)?
     attr-dict
   }];
   let hasVerifier = 1;
@@ -67,11 +70,19 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     What the compiler knows of a dictionary at one site: its sizes and how it
     encodes. Its features are read from the value at `reads` and written at
     `site`; the two are the same except for a dictionary of neurons, which reads
-    the input of the down projection and writes at `mlp`.
+    the input of the down projection and writes at `mlp`, and transcoders.
+
+    The features of a cross-layer transcoder write at later layers too. Each of
+    these has a dictionary of its own, with the same encoder and other decoder
+    rows, which is not of the collection's sites but named by `further`:
 
     ```mlir
     flow.dictionary @sae.res.12 of @sae at <12/res> reads <12/res>
         features 1536 width 576 activation <jumprelu>
+    flow.dictionary @clt.mlp.0 of @clt at <0/mlp> reads <0/mid>
+        features 64 width 576 activation <relu> further [@clt.mlp.0.to.1]
+    flow.dictionary @clt.mlp.0.to.1 of @clt at <1/mlp> reads <0/mid>
+        features 64 width 576 activation <relu>
     ```
   }];
   let arguments = (ins
@@ -83,13 +94,19 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     I64Attr:$width,
     Flow_ActivationAttr:$activation,
     DefaultValuedAttr<Flow_NormalizationAttr,
-        "::weir::flow::Normalization::None">:$normalization);
+        "::weir::flow::Normalization::None">:$normalization,
+    OptionalAttr<FlatSymbolRefArrayAttr>:$further);
   let assemblyFormat = [{
     $sym_name `of` $collection `at` $site `reads` $reads
     `features` $features `width` $width
-    `activation` $activation (`normalization` $normalization^)? attr-dict
+    `activation` $activation (`normalization` $normalization^)?
+    (`further` $further^)? attr-dict
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// True of a dictionary that another one names as `further`.
+    bool isFurther();
+  }];
 }
 
 //===----------------------------------------------------------------------===//

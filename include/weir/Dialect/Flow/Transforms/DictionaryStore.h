@@ -57,6 +57,15 @@ private:
   mlir::LogicalResult
   checkPlace(const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
              llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+  /// The place whose value a dictionary's encoder reads, which is the site itself
+  /// unless it is a transcoder. What its own files name is held against what the
+  /// spec says.
+  mlir::FailureOr<SiteAttr>
+  findReads(const DictionaryInfo &info, CollectionOp collection, SiteAttr site,
+            llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+  /// The dictionary at a site, with the decoder rows of the layer `target`.
+  llvm::Expected<std::shared_ptr<const Dictionary>>
+  open(CollectionOp collection, SiteAttr site, int64_t target);
   /// What is known of the model from its graph.
   ModelTraits traits();
 
