@@ -216,6 +216,19 @@ LogicalResult Compiler::steer() {
       entry.policy = entry.name.substr(0, entry.name.find('.'));
       outputNames.push_back(entry.name);
       records.push_back(std::move(entry));
+    } else if (auto value = dyn_cast<steer::RecordValueOp>(op)) {
+      std::string name = value.getName().str();
+      Manifest::Record entry{name, output++, {}, name.substr(0, name.find('.'))};
+      // No feature is called like this: they have no bracket.
+      std::string site =
+          std::to_string(value.getSite().getLayer()) + "/" +
+          fx::stringifySiteKind(value.getSite().getKind()).str();
+      int64_t width =
+          cast<RankedTensorType>(value.getInput().getType()).getShape().back();
+      for (int64_t i = 0; i < width; ++i)
+        entry.features.push_back(site + "[" + std::to_string(i) + "]");
+      outputNames.push_back(name);
+      records.push_back(std::move(entry));
     } else if (auto gate = dyn_cast<steer::RecordGateOp>(op)) {
       std::string name = gate.getName().str();
       outputNames.push_back(name);

@@ -228,9 +228,10 @@ FlatSymbolRefAttr Emitter::selection(const Selection &selection,
 FlatSymbolRefAttr Emitter::symbolOf(const Selection &selection,
                                     const Policy &policy,
                                     StringRef key) const {
-  const Selector &first = selection.selectors.front();
-  if (selection.selectors.size() == 1 && first.kind == Selector::Kind::Named)
-    return symbol(lookup.features.find(first.name.value));
+  if (selection.selectors.size() == 1 &&
+      selection.selectors.front().kind == Selector::Kind::Named)
+    return symbol(
+        lookup.features.find(selection.selectors.front().name.value));
   return FlatSymbolRefAttr::get(context,
                                 (policy.name.value + "." + key).str());
 }
@@ -278,6 +279,14 @@ steer::ActionAttrInterface Emitter::action(const Policy &policy) {
   case Action::ProjectOut:
     return steer::ProjectOutAttr::get(context);
   case Action::Record:
+    if (!policy.values.empty()) {
+      SmallVector<flow::SiteAttr> sites;
+      for (const SiteRef &site : policy.values)
+        sites.push_back(flow::SiteAttr::get(
+            context, convert(site.site.value), site.layer.value));
+      return steer::RecordValueAttr::get(context, sites,
+                                         policy.after && policy.after->value);
+    }
     if (policy.gate)
       return steer::RecordGateAttr::get(
           context, symbol(lookup.policies.find(policy.gate->value)));
@@ -479,7 +488,9 @@ void Emitter::emitKnob(const Knob &knob) {
 
 void Emitter::emitPolicy(const Policy &policy) {
   SmallVector<Part> parts = {
-      {"on", policy.gate ? policy.gate->range : policy.on.range},
+      {"on", policy.gate             ? policy.gate->range
+             : policy.values.empty() ? policy.on.range
+                                     : policy.valuesRange},
       {"do", policy.action->range}};
   if (!policy.to.selectors.empty())
     parts.push_back({"to", policy.to.range});
@@ -497,7 +508,10 @@ void Emitter::emitPolicy(const Policy &policy) {
     parts.push_back({"times", policy.times->range});
 
   FlatSymbolRefAttr on;
-  if (policy.gate) {
+  if (!policy.values.empty()) {
+    on = symbolOf(policy.on, policy, "on");
+    features(on.getValue(), at(policy.valuesRange), {});
+  } else if (policy.gate) {
     const Policy &of = *lookup.policies.find(policy.gate->value);
     on = symbolOf(of.on, of, "on");
   } else {

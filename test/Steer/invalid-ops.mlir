@@ -345,3 +345,11 @@ fx.program @main(%knobs: tensor<?x2xf32> = #fx.input<user_input>) {
   %0 = steer.knob_value %knobs 2 : tensor<?x2xf32> -> tensor<?x1x1xf32>
   fx.return []
 }
+
+// -----
+
+fx.program @main(%x: tensor<?x?x?xf32> = #fx.input<user_input>) {
+  // expected-error @below {{expects a value of static width}}
+  steer.record_value %x of <res, 1> as "r" : tensor<?x?x?xf32>
+  fx.return []
+}

@@ -39,6 +39,10 @@ steer.policy @record #steer.record on @f
 steer.policy @behind #steer.record<after = true> on @f
 // CHECK: @gate #steer.record_gate<@record> on @f
 steer.policy @gate #steer.record_gate<@record> on @f
+// CHECK: @value #steer.record_value<[<res, 3>]> on @f
+steer.policy @value #steer.record_value<[<res, 3>]> on @f
+// CHECK: @left #steer.record_value<[<mlp, 0>, <res, 3>] after = true> on @f
+steer.policy @left #steer.record_value<[<mlp, 0>, <res, 3>] after = true> on @f
 
 // CHECK: @all #steer.ablate on @f tokens <>
 steer.policy @all #steer.ablate on @f tokens <>

@@ -41,6 +41,18 @@ struct LowerRecordGate : OpConversionPattern<RecordGateOp> {
   }
 };
 
+struct LowerRecordValue : OpConversionPattern<RecordValueOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(RecordValueOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value value = aten.to(adaptor.getInput(), rewriter.getF32Type());
+    replaceByOutput(op, aten.keepWhere(adaptor.getGate(), value), rewriter);
+    return success();
+  }
+};
+
 struct LowerCount : OpConversionPattern<CountOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -74,5 +86,6 @@ struct LowerCount : OpConversionPattern<CountOp> {
 } // namespace
 
 void weir::populateOutputToFXPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerRecordGate, LowerCount>(patterns.getContext());
+  patterns.add<LowerRecordGate, LowerRecordValue, LowerCount>(
+      patterns.getContext());
 }

@@ -423,6 +423,12 @@ LogicalResult RecordOp::verify() {
   return success();
 }
 
+LogicalResult RecordValueOp::verify() {
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a value of static width");
+  return success();
+}
+
 LogicalResult CountOp::verify() {
   if (getEdits().empty())
     return emitOpError("counts no edit");
