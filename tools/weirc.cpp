@@ -356,6 +356,29 @@ bool isUnknownCommand(const CLI::App &app, StringRef word) {
          });
 }
 
+/// Says which option of the command a word is likely to mean that is none.
+void suggestOption(const CLI::App &app, int argc, char **argv) {
+  if (argc < 2)
+    return;
+  for (const CLI::App *command : app.get_subcommands({})) {
+    if (command->get_name() != argv[1])
+      continue;
+    std::vector<std::string> options;
+    for (const CLI::Option *option : command->get_options({}))
+      for (const std::string &name : option->get_lnames())
+        options.push_back("--" + name);
+    std::vector<StringRef> names(options.begin(), options.end());
+    for (int i = 2; i < argc; ++i) {
+      StringRef word = StringRef(argv[i]).split('=').first;
+      if (!word.starts_with("--") || llvm::is_contained(names, word))
+        continue;
+      if (StringRef near = spec::nearest(word, names); !near.empty())
+        llvm::errs() << "There is no option '" << word << "'; did you mean '"
+                     << near << "'?\n";
+    }
+  }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -500,7 +523,9 @@ int main(int argc, char **argv) {
                    << "\n";
       return 1;
     }
-    return app.exit(e) == 0 ? 0 : 1;
+    int code = app.exit(e);
+    suggestOption(app, argc, argv);
+    return code == 0 ? 0 : 1;
   }
   if (schema->parsed()) {
     llvm::outs() << spec::schema();

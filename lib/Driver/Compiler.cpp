@@ -374,16 +374,16 @@ FailureOr<Manifest> Compiler::describe() {
   llvm::append_range(manifest.outputs, outputNames);
   manifest.records = records;
   manifest.counts = counts;
+  llvm::DenseMap<Attribute, std::vector<std::string>> plansOf;
+  for (auto plan : module().getOps<steer::PlanOp>())
+    for (Attribute policy : plan.getPolicies())
+      plansOf[policy].push_back(specName(plan.getSymName()).str());
   for (auto policy : module().getOps<steer::PolicyOp>()) {
-    Manifest::Policy entry{specName(policy.getSymName()).str(),
-                           !policy.getAction().leavesValue(),
-                           {}};
-    auto name = FlatSymbolRefAttr::get(policy.getSymNameAttr());
-    for (auto plan : module().getOps<steer::PlanOp>())
-      if (llvm::is_contained(plan.getPolicies(), name))
-        entry.plans.push_back(specName(plan.getSymName()).str());
-    if (!entry.plans.empty())
-      manifest.policies.push_back(std::move(entry));
+    auto plans = plansOf.find(FlatSymbolRefAttr::get(policy.getSymNameAttr()));
+    if (plans != plansOf.end())
+      manifest.policies.push_back({specName(policy.getSymName()).str(),
+                                   !policy.getAction().leavesValue(),
+                                   std::move(plans->second)});
   }
   return manifest;
 }

@@ -158,10 +158,12 @@ static void collectFeatures(ModuleOp module, SteeringReport &report) {
           set ? module.lookupSymbol<flow::FeaturesOp>(set) : flow::FeaturesOp();
       if (!features)
         continue;
+      entry.count += features.getSelectors().size();
       for (auto feature :
            features.getSelectors().getAsRange<flow::FeatureAttr>()) {
-        if (++entry.count > PolicyReport::mostNamed)
-          continue;
+        if (static_cast<int64_t>(entry.features.size()) ==
+            PolicyReport::mostNamed)
+          break;
         entry.features.push_back(
             (qualified
                  ? specName(feature.getCollection().getValue()).str() + ":"

@@ -13,6 +13,7 @@
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
 
+#include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -25,7 +26,7 @@ class RowChecker {
 public:
   RowChecker(ModuleOp module, StringRef base,
              std::shared_ptr<const Archive> model)
-      : module(module), store(module, base.str(), std::move(model)) {}
+      : symbols(module), store(module, base.str(), std::move(model)) {}
 
   LogicalResult check(steer::PolicyOp policy);
 
@@ -38,7 +39,10 @@ private:
   LogicalResult check(steer::PolicyOp policy, const Features &features,
                       bool encoder);
 
-  ModuleOp module;
+  SymbolTable symbols;
+  /// By collection and site.
+  llvm::DenseMap<std::pair<Attribute, Attribute>, flow::DictionaryOp>
+      dictionaries;
   flow::DictionaryStore store;
   llvm::DenseSet<Operation *> unreadable; ///< reported already
 };
@@ -47,19 +51,22 @@ private:
 
 void RowChecker::collect(ArrayRef<flow::FeatureAttr> from, Features &into) {
   for (flow::FeatureAttr feature : from) {
-    auto collection =
-        module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
-    if (!collection)
-      continue;
-    if (auto dictionary = module.lookupSymbol<flow::DictionaryOp>(
-            collection.dictionaryName(feature.getSite())))
-      into[dictionary].push_back(feature.getIndex());
+    auto [place, isNew] = dictionaries.try_emplace(
+        {feature.getCollection(), feature.getSite()}, flow::DictionaryOp());
+    if (isNew)
+      if (auto collection = symbols.lookup<flow::CollectionOp>(
+              feature.getCollection().getAttr()))
+        place->second = symbols.lookup<flow::DictionaryOp>(
+            collection.dictionaryName(feature.getSite()));
+    if (place->second)
+      into[place->second].push_back(feature.getIndex());
   }
 }
 
 void RowChecker::collect(FlatSymbolRefAttr set, Features &into) {
   auto features =
-      set ? module.lookupSymbol<flow::FeaturesOp>(set) : flow::FeaturesOp();
+      set ? symbols.lookup<flow::FeaturesOp>(set.getAttr())
+          : flow::FeaturesOp();
   if (features && features.isResolved())
     collect(llvm::to_vector(
                 features.getSelectors().getAsRange<flow::FeatureAttr>()),

@@ -21,6 +21,9 @@
 #include "weir/Support/Json.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 
 #include <atomic>
 
@@ -461,6 +464,15 @@ Archive::open(std::shared_ptr<InputFile> file) {
 }
 
 Expected<std::shared_ptr<Archive>> Archive::open(StringRef path) {
+  // What a build leaves is a folder, of which one file is meant here.
+  if (sys::fs::is_directory(path)) {
+    SmallString<128> inner(path);
+    sys::path::append(inner, "program.pt2");
+    return createStringError(
+        path + ": not a regular file but a folder; give " +
+        (sys::fs::exists(inner) ? "the program in it, " + inner.str()
+                                : Twine("a .pt2 file")));
+  }
   Expected<std::shared_ptr<InputFile>> file = InputFile::open(path);
   if (!file)
     return file.takeError();

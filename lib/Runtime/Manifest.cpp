@@ -314,13 +314,15 @@ Error Manifest::checkPolicies() const {
         return StringRef(entry.name);
       }))
     return error;
-  auto isKnown = [&](StringRef name) {
-    return any_of(policies,
-                  [&](const Policy &policy) { return policy.name == name; });
-  };
+  StringSet<> knownPlans, known;
+  for (const std::string &plan : plans)
+    knownPlans.insert(plan);
+  for (const Policy &policy : policies)
+    known.insert(policy.name);
+  auto isKnown = [&](StringRef name) { return known.contains(name); };
   for (const Policy &policy : policies)
     for (const std::string &plan : policy.plans)
-      if (!is_contained(plans, plan))
+      if (!knownPlans.contains(plan))
         return fail("policy '{0}' is in the plan '{1}', which there is not",
                     policy.name, plan);
   for (const Record &record : records)

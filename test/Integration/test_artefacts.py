@@ -80,7 +80,7 @@ def test_the_manifest_names_every_file_and_the_program_says_the_same(built, mode
     assert named | {"manifest.json"} == {path.name for path in built.iterdir()}
     record = json.loads(read(built / "program.pt2")["extra/weir.steering.json"])
     assert record == {key: value for key, value in manifest.items() if key not in ("program", "report")}
-    assert record["plans"] == ["default"] and record["outputs"] == ["logits", "watch"]
+    assert record["plans"] == ["default"] and record["outputs"] == ["logits", "watch.res.1"]
     assert manifest["spec"]["sha256"] == hashlib.sha256(SPEC.encode()).hexdigest()
 
     # The model's hash, from the archive by other means.

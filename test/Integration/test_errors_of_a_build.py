@@ -79,10 +79,10 @@ CASES = {
         spec(ABLATE, "wide", "1"), 6, None,
         "the dictionary's rows do not fit the model: they have 40 numbers, the value at 1/res has 32", [4]),
     "NaN in what is read": (
-        spec("  a: {on: 1/res/2, do: ablate}", "nan", "1"), None, None, "nan/res.1: W_enc[3, 2] is NaN", []),
+        spec("  a: {on: 1/res/2, do: ablate}", "nan", "1"), None, None, "nan/res.1: W_enc[3, 2] is NaN", [6]),
     "infinity in what is written": (
         spec("  a: {on: 1/res/5, do: add, strength: 2}", "infinite", "1"), None, None,
-        "infinite/res.1: W_dec[5, 7] is infinite", []),
+        "infinite/res.1: W_dec[5, 7] is infinite", [6]),
     "files that say they belong elsewhere": (
         spec(ABLATE, "elsewhere", "1"), 6, "1/res/5",
         "elsewhere/res.1: says that it belongs to 'blocks.1.hook_resid_pre', which is 0/res, not 1/res", [4]),

@@ -274,6 +274,15 @@ def test_unknown_commands_get_a_hint():
     assert said.startswith("weirc: unknown command 'frobnicate'; there is ") and "'build'" in said
 
 
+def test_misspelt_options_and_folders_get_a_hint(folder):
+    said = run("weirc", "check", folder / "spec.yaml", "--modell", "x", code=1).stderr
+    assert "There is no option '--modell'; did you mean '--model'?" in said
+    for arguments in (("vet", folder / "counted"), ("explain", folder / "spec.yaml", "--model", folder / "counted")):
+        said = run("weirc", *arguments, code=2).stderr
+        assert f"{folder}/counted: not a regular file but a folder; give the program in it, {folder}/counted/program.pt2" in said
+    assert "give a .pt2 file" in run("weirc", "vet", folder, code=2).stderr
+
+
 def test_actions_that_do_not_exist_are_not_offered(folder):
     said = run("weirc", "check", with_policy(folder, '{on: "sae:1/res/3", do: frobnicate}'), code=2).stderr
     assert "unknown action 'frobnicate'" in said and "'record'" in said and "substitute" not in said
@@ -305,6 +314,31 @@ def test_a_package_that_cannot_be_loaded_leaves_nothing(folder, tmp_path):
     run("weir-run", tmp_path / "tiny.pt2", "--engine", "aot", "--ids", folder / "ids.npy", "--logits", tmp_path / "out.npy",
         code=1, env=dict(os.environ, TMPDIR=str(temporary)))
     assert not list(temporary.iterdir())
+
+
+def test_operators_can_be_allowed_for_vetting_and_in_python(tmp_path):
+    class Spectrum(torch.nn.Module):
+        def forward(self, input_ids, positions):
+            return torch.fft.fft(input_ids.float()[..., None].repeat(1, 1, 4)).real + positions[..., None]
+
+    batch, length = torch.export.Dim("batch", min=1, max=3), torch.export.Dim("length", min=1, max=8)
+    ids = torch.zeros(2, 2, dtype=torch.long)
+    exported = torch.export.export(Spectrum(), (ids, ids.clone()), dynamic_shapes=({0: batch, 1: length},) * 2)
+    info = {"weir": 1, "vocab_size": 4, "max_batch": 3, "max_length": 8}
+    path = tmp_path / "spectrum.pt2"
+    torch.export.save(exported, path, extra_files={"weir.json": json.dumps(info)})
+    called = {node.target for node in exported.graph.nodes if node.op == "call_function"}
+    unknown = sorted(str(target) for target in called if "fft" in str(target))
+    assert "aten.fft_fft.default" in unknown
+    assert "aten.fft_fft.default" in run("weirc", "vet", path, code=2).stderr
+    assert "--allow-operator" in run("weirc", "vet", path, "--allow-operator", "x", code=1).stderr
+    said = run("weirc", "vet", path, *(f"--allow-operator={name}" for name in unknown)).stderr
+    assert "warning:" in said and "aten.fft_fft.default" in said
+    with pytest.raises(weir.WeirError, match="aten.fft_fft.default"):
+        weir.load(path)
+    with pytest.warns(WeirWarning, match="aten.fft_fft.default"):
+        program = weir.load(path, allow_operators=unknown)
+    assert torch.equal(program([[3, 1]]).logits[0, :, 0], torch.tensor([12.0, 5.0]))
 
 
 def test_help_of_the_language_server_needs_room():

@@ -82,7 +82,7 @@ struct Manifest {
     std::string name;
     int64_t output = 0; ///< index into the program's outputs
     std::vector<std::string> features;
-    std::string policy; ///< that records; empty in what older versions built
+    std::string policy = {}; ///< that records; none in what older versions built
   };
   /// What a spec calls a policy, without those that are in no plan. A program
   /// that was built by an older version has none.

@@ -31,15 +31,14 @@ Value steer::createRead(OpBuilder &builder, Location loc, Value value,
 
 namespace {
 
-/// The condition of a policy, outside of all patches.
+/// The gates of policies, outside of all patches.
 class GateEmitter : public ConditionEmitter {
 public:
   GateEmitter(ModuleOp module, ProgramInputs &inputs,
               const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
-              PolicyOp record, OpBuilder &builder)
-      : module(module), inputs(inputs), markers(markers), record(record),
-        opBuilder(builder),
-        where(NameLoc::get(record.getSymNameAttr(), record.getLoc())) {}
+              OpBuilder &builder)
+      : symbols(module), inputs(inputs), markers(markers), opBuilder(builder),
+        where(module.getLoc()) {}
 
   OpBuilder &builder() override { return opBuilder; }
   Location loc() override { return where; }
@@ -55,19 +54,19 @@ public:
   /// The dictionary of a feature and the site that it reads; null after an error.
   std::pair<flow::DictionaryOp, fx::SiteOp> placeOf(flow::FeatureAttr feature) {
     auto collection =
-        module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
-    auto dictionary =
-        collection ? module.lookupSymbol<flow::DictionaryOp>(
-                         collection.dictionaryName(feature.getSite()))
-                   : flow::DictionaryOp();
+        symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
+    auto dictionary = collection
+                          ? symbols.lookup<flow::DictionaryOp>(
+                                collection.dictionaryName(feature.getSite()))
+                          : flow::DictionaryOp();
     if (!dictionary) {
-      record.emitError() << "feature " << feature.str()
+      current.emitError() << "feature " << feature.str()
                          << " has no dictionary that was opened";
       return {};
     }
     fx::SiteOp marker = markers.lookup(dictionary.getReads());
     if (!marker) {
-      record.emitError() << "feature " << feature.str() << " is read at "
+      current.emitError() << "feature " << feature.str() << " is read at "
                          << fx::siteName(dictionary.getReads().getKind(),
                                          dictionary.getReads().getLayer())
                          << ", which the model does not have";
@@ -76,33 +75,41 @@ public:
     return {dictionary, marker};
   }
 
-  /// Plans, tokens and condition of a policy together; null after an error.
+  /// Plans, tokens and condition of a policy together, made once; null after an
+  /// error.
   Value gateOf(PolicyOp policy, ArrayRef<int64_t> plans) {
+    Value &known = gates[policy];
+    if (known)
+      return known;
+    current = policy;
+    where = NameLoc::get(policy.getSymNameAttr(), policy.getLoc());
     Value gate = inputs.gate(where, plans, policy.getTokensAttr(),
                              /*noPadding=*/true);
-    auto attribute = policy.getWhenAttr();
-    if (!attribute)
-      return gate;
-    SmallVector<flow::FeatureAttr> features;
-    attribute.collectFeatures(features);
-    // A condition joins whatever it is given.
-    for (flow::FeatureAttr feature : features)
-      if (!placeOf(feature).second)
-        return {};
-    Value when = attribute.emit(*this);
-    return AllOp::create(opBuilder, where,
-                         broadcastGateType({gate.getType(), when.getType()},
-                                           opBuilder.getI1Type()),
-                         ValueRange{gate, when});
+    if (auto attribute = policy.getWhenAttr()) {
+      SmallVector<flow::FeatureAttr> features;
+      attribute.collectFeatures(features);
+      // A condition joins whatever it is given.
+      for (flow::FeatureAttr feature : features)
+        if (!placeOf(feature).second)
+          return {};
+      Value when = attribute.emit(*this);
+      gate = AllOp::create(opBuilder, where,
+                           broadcastGateType({gate.getType(), when.getType()},
+                                             opBuilder.getI1Type()),
+                           ValueRange{gate, when});
+    }
+    return known = gate;
   }
 
+  SymbolTable symbols;
+
 private:
-  ModuleOp module;
   ProgramInputs &inputs;
   const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers;
-  PolicyOp record;
   OpBuilder &opBuilder;
   Location where;
+  PolicyOp current; ///< whose gate is made
+  llvm::DenseMap<Operation *, Value> gates;
 };
 
 } // namespace
@@ -112,24 +119,26 @@ LogicalResult steer::recordGates(
     const llvm::DenseMap<Operation *, SmallVector<int64_t>> &plans,
     const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
     ArrayRef<PolicyOp> records) {
+  if (records.empty())
+    return success();
   OpBuilder builder(program.getReturn());
+  GateEmitter emitter(module, inputs, markers, builder);
   for (PolicyOp record : records) {
     FlatSymbolRefAttr name = record.getAction().getRecordedPolicy();
-    auto policy = module.lookupSymbol<PolicyOp>(name);
+    auto policy = emitter.symbols.lookup<PolicyOp>(name.getAttr());
     if (!policy)
       return record.emitError() << "there is no policy " << name;
     if (policy.getAction().getRecordedPolicy())
       return record.emitError()
              << "records the gate of " << name << ", which is no edit: it "
              << "records a gate itself";
-    GateEmitter emitter(module, inputs, markers, record, builder);
     Value of = emitter.gateOf(policy, plans.lookup(policy));
     Value own = of ? emitter.gateOf(record, plans.lookup(record)) : Value();
     if (!own)
       return failure();
     // Names in a spec have no dot; what follows one makes a symbol unique.
     RecordGateOp::create(
-        builder, emitter.loc(), of, name,
+        builder, NameLoc::get(record.getSymNameAttr(), record.getLoc()), of, name,
         builder.getStringAttr(record.getSymName().split('.').first), own);
   }
   return success();
@@ -146,9 +155,11 @@ LogicalResult steer::recordValues(
   int64_t numbers = 0, lastLayer = -1;
   for (const auto &[site, marker] : markers)
     lastLayer = std::max<int64_t>(lastLayer, site.getLayer());
+  if (records.empty())
+    return success();
   OpBuilder builder(program.getReturn());
+  GateEmitter emitter(module, inputs, markers, builder);
   for (PolicyOp record : records) {
-    GateEmitter emitter(module, inputs, markers, record, builder);
     Value gate = emitter.gateOf(record, plans.lookup(record));
     if (!gate)
       return failure();
@@ -176,7 +187,8 @@ LogicalResult steer::recordValues(
           changed && record.getAction().readsAfterEdits())
         value = changed;
       RecordValueOp::create(
-          builder, emitter.loc(), value, site,
+          builder, NameLoc::get(record.getSymNameAttr(), record.getLoc()),
+          value, site,
           builder.getStringAttr(record.getSymName().split('.').first.str() +
                                 "." + fx::stringifySiteKind(site.getKind()) +
                                 "." + Twine(site.getLayer())),
