@@ -46,7 +46,7 @@ def add(commands, say: Callable[[str], None], progress: Callable[[], Callable[[s
                          help="mean: the difference of the means; pca: the first principal component; probe: a logistic "
                          "regression (default: %(default)s)")
     command.add_argument("--tokens", choices=directions.TOKENS, default=directions.TOKENS[0],
-                         help="a text's value is that of its last token, or the mean over all (default: %(default)s)")
+                         help="a text's value is that of its last token, or the mean over all but the first (default: %(default)s)")
     command.add_argument("--pairs", action="store_true",
                          help="line i of the one file belongs to line i of the other: pca and probe look at each text from "
                          "the middle of its pair")

@@ -114,14 +114,24 @@ def _recording(model: Path, sites: list[str], folder: str):
     return program, {site: by_policy[name] for site, name in names.items()}
 
 
+def positions_of(is_added: Sequence[int], tokens: str) -> list[int]:
+    """Which positions of a text count, for `tokens` "last" or "mean".
+
+    Those that the tokenizer has put around the text do not. Neither does the first position where there are others:
+    many models keep there, whatever the token is, a value many times as long as all others (an attention sink).
+    """
+    own = [at for at, added in enumerate(is_added) if not added]
+    own = [at for at in own if at > 0] or own
+    return own[-1:] if tokens == "last" else own
+
+
 def values(model: str | Path, texts: Sequence[str], sites: Sequence[str], tokens: str = "last",
            progress: Callable[[str], None] = lambda line: None) -> dict[str, "numpy.ndarray"]:
     """What the sites of a model have for each text: by site [n, d] float64.
 
     model   the exported program (.pt2)
     sites   such as ["13/res"]
-    tokens  "last": the value at the last token; "mean": the mean over all. Tokens that the tokenizer puts around a
-            text do not count.
+    tokens  "last": the value at the last token; "mean": the mean over all, as `positions_of` has them
 
     Raises WeirError for a text that has no token or more than the program holds.
     """
@@ -136,14 +146,14 @@ def values(model: str | Path, texts: Sequence[str], sites: Sequence[str], tokens
     rows, counted = [], []
     for text in texts:
         encoded = program.tokenizer.encode(text)
-        own = [at for at, is_added in enumerate(encoded.special_tokens_mask) if not is_added]
+        own = positions_of(encoded.special_tokens_mask, tokens)
         if not own:
             raise WeirError(f"the text {text!r} has no token")
         if len(encoded.ids) > program.info["max_length"]:
             raise WeirError(f"the text {text[:40]!r}… has {len(encoded.ids)} tokens; the program has room for "
                             f"{program.info['max_length']}: export it with a larger --max-length")
         rows.append(encoded.ids)
-        counted.append(own[-1:] if tokens == "last" else own)
+        counted.append(own)
     found = {site: [] for site in sites}
     batch = program.info["max_batch"]
     for first in range(0, len(rows), batch):

@@ -96,6 +96,15 @@ def test_texts_that_are_not_apart_have_no_direction(sets):
     assert directions.apart(numpy.array([1.0]), numpy.array([[1], [3], [-9]]), numpy.array([[-4], [-20]])) == 3 / 5
 
 
+def test_which_positions_count():
+    assert directions.positions_of([1, 0, 0, 0, 1], "mean") == [1, 2, 3]
+    assert directions.positions_of([1, 0, 0, 0, 1], "last") == [3]
+    # Without a token before the text its own first one is left out, if it is not the only one.
+    assert directions.positions_of([0, 0, 0], "mean") == [1, 2]
+    assert directions.positions_of([0], "mean") == directions.positions_of([0, 1], "last") == [0]
+    assert directions.positions_of([1, 1], "mean") == []
+
+
 def test_sites():
     assert directions.sites_of(["1..2/res", "0/mlp", "2/res", "att"], 3) == ["1/res", "2/res", "0/mlp", "0/att", "1/att", "2/att"]
     for name in ("13", "res/13", "1/rex", "1..res", "-1/res", "1/res/5", "²/res", ""):

@@ -151,8 +151,8 @@ LogicalResult steer::recordValues(
     const llvm::DenseMap<flow::SiteAttr, Value> &edited,
     ArrayRef<PolicyOp> records) {
   // A short spec can ask for many times more.
-  constexpr int64_t maxNumbers = 2'000'000;
-  int64_t numbers = 0, lastLayer = -1;
+  constexpr int64_t maxValues = 2'000, maxNumbers = 2'000'000;
+  int64_t values = 0, numbers = 0, lastLayer = -1;
   for (const auto &[site, marker] : markers)
     lastLayer = std::max<int64_t>(lastLayer, site.getLayer());
   if (records.empty())
@@ -175,6 +175,11 @@ LogicalResult steer::recordValues(
           error << "; its layers are 0 to " << lastLayer;
         return failure();
       }
+      if (++values > maxValues)
+        return record.emitError()
+               << "the policies up to '" << record.getSymName()
+               << "' record more than " << maxValues
+               << " values of sites; give them fewer sites";
       Value value = marker.getInput();
       numbers += std::max<int64_t>(
           1, cast<RankedTensorType>(value.getType()).getShape().back());
