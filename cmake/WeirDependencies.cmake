@@ -1,10 +1,13 @@
-# Everything Weir links against. MLIR, LLVM and LibTorch are taken as shared
-# libraries only: mixing in their static archives would register the same
-# command-line options and type ids twice.
+# Everything Weir links against. MLIR and LLVM are taken as static libraries only:
+# mixing in their shared ones would register the same command-line options and
+# type ids twice.
 
 find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
 
-find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS
+  /usr/lib/llvm-22/lib/cmake/mlir
+  # The part of these packages that bootstrap unpacks where they are not installed.
+  ${CMAKE_CURRENT_LIST_DIR}/../third_party-llvm/usr/lib/llvm-22/lib/cmake/mlir)
 list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 include(TableGen)
 include(AddLLVM)

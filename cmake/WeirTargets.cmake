@@ -8,6 +8,8 @@ target_include_directories(weir_options SYSTEM INTERFACE
 target_compile_definitions(weir_options INTERFACE ${WEIR_LLVM_DEFINITIONS})
 target_compile_options(weir_options INTERFACE
   -Wall -Wextra -Wno-unused-parameter -Werror=return-type)
+# Functions that nobody calls stay out, and so do libraries that only they need.
+target_link_options(weir_options INTERFACE LINKER:--gc-sections LINKER:--as-needed)
 if(WEIR_SANITIZE)
   target_compile_options(weir_options INTERFACE
     -fsanitize=${WEIR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined
@@ -19,6 +21,16 @@ if(WEIR_BUILD_FUZZERS)
   # Fuzzers are guided by what is reached in the libraries.
   target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+
+include(WeirLLVM)
+
+# weir_link(TARGET PUBLIC|PRIVATE|INTERFACE NAMES...): MLIR and LLVM stand for
+# their static libraries.
+function(weir_link target scope)
+  list(TRANSFORM ARGN REPLACE "^LLVM$" weir_llvm)
+  list(TRANSFORM ARGN REPLACE "^MLIR$" weir_mlir)
+  target_link_libraries(${target} ${scope} ${ARGN})
+endfunction()
 
 # LibTorch, with its headers treated as system headers.
 add_library(weir_torch INTERFACE)
@@ -56,7 +68,7 @@ if(WEIR_BUILD_TESTS)
   # A program, since its users are: they are compiled a little differently.
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/main.cpp CONTENT "int main() {}\n")
   add_executable(weir_test_headers ${CMAKE_BINARY_DIR}/pch/main.cpp)
-  target_link_libraries(weir_test_headers PRIVATE weir_options LLVM gtest rapidcheck Threads::Threads)
+  weir_link(weir_test_headers PRIVATE weir_options LLVM gtest rapidcheck Threads::Threads)
   target_compile_options(weir_test_headers PRIVATE ${WEIR_TEST_OPTIONS})
   target_precompile_headers(weir_test_headers PRIVATE
     <gtest/gtest.h>
@@ -73,7 +85,7 @@ endif()
 function(weir_library name)
   cmake_parse_arguments(ARG "MLIR_HEADERS" "" "SOURCES;LINK;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC weir_options ${ARG_LINK})
+  weir_link(${name} PUBLIC weir_options ${ARG_LINK})
   if(ARG_MLIR_HEADERS)
     target_precompile_headers(${name} REUSE_FROM weir_mlir_headers)
   endif()
@@ -86,7 +98,7 @@ endfunction()
 function(weir_tool name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK})
+  weir_link(${name} PRIVATE weir_options ${ARG_LINK})
   target_compile_definitions(${name} PRIVATE WEIR_VERSION="${PROJECT_VERSION}")
 endfunction()
 
@@ -98,7 +110,7 @@ function(weir_unittest name)
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/Unit)
-  target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK} gtest gtest_main rapidcheck Threads::Threads)
+  weir_link(${name} PRIVATE weir_options ${ARG_LINK} gtest gtest_main rapidcheck Threads::Threads)
   target_compile_options(${name} PRIVATE ${WEIR_TEST_OPTIONS})
   if(NOT ARG_OWN_HEADERS)
     target_precompile_headers(${name} REUSE_FROM weir_test_headers)
@@ -117,6 +129,6 @@ function(weir_fuzzer name)
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/Fuzz)
-  target_link_libraries(${name} PRIVATE weir_options ${ARG_LINK})
+  weir_link(${name} PRIVATE weir_options ${ARG_LINK})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()

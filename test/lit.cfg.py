@@ -28,3 +28,4 @@ config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 
 config.substitutions.append(("%python", config.python_executable))
 config.substitutions.append(("%weir_source", config.weir_source_dir))
+config.substitutions.append(("%weir_build", config.weir_build_dir))

@@ -8,9 +8,8 @@
 //
 // weir-opt and weir-translate are MLIR's drivers, which open files by
 // mlir::openInputFile. MLIR's own waits for named pipes and reads devices
-// without end. A program's definitions come before those of the shared
-// libraries that it uses, so the drivers call these instead; that they do is
-// tested by test/Pipelines/special-files.test.
+// without end. A program's definitions come before those of the libraries that
+// it is linked with, so the drivers call these instead; that they do is tested by test/Pipelines/special-files.test.
 //
 //===----------------------------------------------------------------------===//
 

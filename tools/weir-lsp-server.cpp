@@ -17,7 +17,7 @@
 #include "llvm/Support/SourceMgr.h"
 
 /// What the server opens a file with when an editor asks for bytecode as text.
-/// It takes this definition instead of that of MLIR's shared library, which
+/// It takes this definition instead of that of MLIR's library, which
 /// waits for named pipes and reads devices without end.
 mlir::LogicalResult mlir::parseSourceFile(llvm::StringRef filename,
                                           Block *block,

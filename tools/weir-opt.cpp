@@ -18,6 +18,15 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
+/// MLIR is linked statically and not exported, so a plugin would bring a second
+/// one with it.
+static void hidePlugins() {
+  auto &options = llvm::cl::getRegisteredOptions();
+  for (llvm::StringRef name : {"load-dialect-plugin", "load-pass-plugin"})
+    if (auto *option = options.lookup(name))
+      option->setHiddenFlag(llvm::cl::ReallyHidden);
+}
+
 int main(int argc, char **argv) {
   weir::beginTool("weir-opt");
   llvm::cl::SetVersionPrinter([](llvm::raw_ostream &os) {
@@ -27,6 +36,8 @@ int main(int argc, char **argv) {
   weir::registerAllPasses();
   mlir::DialectRegistry registry;
   weir::registerAllDialects(registry);
+  mlir::MlirOptMainConfig::registerCLOptions(registry);
+  hidePlugins();
   return weir::runDriver(argc, argv, [&](int count, char **arguments) {
     return mlir::asMainReturnCode(mlir::MlirOptMain(
         count, arguments, "Weir optimizer driver\n", registry));

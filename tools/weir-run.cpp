@@ -15,6 +15,7 @@
 
 #include "weir/Runtime/RunJob.h"
 #include "weir/Support/ToolProcess.h"
+#include "weir/Torch/TorchRuntime.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -168,5 +169,10 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 1;
   }
-  return weir::runJob(options, llvm::outs(), llvm::errs());
+  auto runtime = weir::TorchRuntime::load();
+  if (!runtime) {
+    llvm::errs() << "weir-run: " << llvm::toString(runtime.takeError()) << "\n";
+    return 2;
+  }
+  return runtime->runJob("weir-run", options, llvm::outs(), llvm::errs());
 }

@@ -60,13 +60,6 @@ RowMatrix orthonormalBasis(const RowMatrix &rows, int64_t *rank) {
   return basis;
 }
 
-RowVector combineRows(const RowVector &weights, const RowMatrix &rows) {
-  Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(rows.cols());
-  for (Eigen::Index i = 0; i < rows.rows(); ++i)
-    sum += static_cast<double>(weights[i]) * rows.row(i).cast<double>();
-  return sum.cast<float>();
-}
-
 Expected<std::vector<Antagonist>> antagonists(const Dictionary &dictionary,
                                               int64_t feature, int64_t count) {
   const DictionaryInfo &info = dictionary.info();

@@ -11,18 +11,16 @@
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Driver/OutputFolder.h"
-#include "weir/Runtime/ActivationStream.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
 #include "weir/Support/TemporaryFile.h"
+#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-
-#include <torch/version.h>
 
 #include <cerrno>
 #include <chrono>
@@ -79,17 +77,16 @@ makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
     // What is wrong at a site is told at the collection's place.
     Location loc = collection.getLoc();
     // Names in a spec have no dot, so these meet none of them.
-    std::string features = policyName(index) + ".features";
     std::string policy = policyName(index) + ".policy";
     auto whole = flow::WholeSiteAttr::get(
         context, FlatSymbolRefAttr::get(collection.getSymNameAttr()), site.kind,
         site.layer);
-    flow::FeaturesOp::create(builder, loc, builder.getStringAttr(features),
-                             builder.getArrayAttr({whole}), UnitAttr());
+    auto features = flow::SelectOp::create(
+        builder, loc, builder.getArrayAttr({whole}), UnitAttr());
     steer::PolicyOp::create(builder, loc, builder.getStringAttr(policy),
                             steer::RecordAttr::get(context, /*after=*/false),
-                            FlatSymbolRefAttr::get(context, features),
-                            steer::LayersAttr(), steer::TokensAttr(),
+                            features, Value(), steer::LayersAttr(),
+                            steer::TokensAttr(),
                             steer::ConditionAttrInterface(),
                             FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
     policies.push_back(FlatSymbolRefAttr::get(context, policy));
@@ -158,13 +155,6 @@ private:
     result.progress = options.stage;
     return result;
   }
-  /// The hashes are compared elsewhere; the weights are not looked at twice.
-  OpenOptions opening() const {
-    OpenOptions result;
-    result.verify = false;
-    result.engine.operators = options.operators;
-    return result;
-  }
   llvm::Error check() const;
   llvm::Error compile();
   llvm::Expected<std::string> makeKey();
@@ -188,9 +178,9 @@ private:
   std::vector<size_t> siteIndex;
   /// Of `sites`.
   std::vector<flow::DictionaryOp> dictionaries;
+  TorchRuntime *runtime = nullptr;
   TokenWindows windows;
-  std::unique_ptr<Program> recorder;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<ActivationSource> source;
 };
 
 } // namespace
@@ -273,7 +263,7 @@ llvm::Expected<std::string> Collection::makeKey() {
     order.push_back(int64_t(index));
   return sha256(StringRef(printJSON(llvm::json::Object{
       {"what", "weir coactivations 1"},
-      {"torch", TORCH_VERSION},
+      {"torch", runtime->torchVersion()},
       {"model", *modelHash},
       {"sitePaths", siteMap},
       {"dictionaries", std::move(siteList)},
@@ -363,18 +353,15 @@ llvm::Error Collection::openRecorder(StringRef key) {
         "the program that records cannot be made; the messages before this one "
         "say why");
   stage("loading the program");
-  // It was written a moment ago; there is nothing to verify.
-  auto opened = Program::open(path, opening());
+  ActivationStreamOptions streamOptions;
+  for (size_t i = 0; i < sites.size(); ++i)
+    streamOptions.records.push_back(recordName(i, sites[i]));
+  streamOptions.recordBytes = options.recordBytes;
+  auto opened = runtime->openActivations(path, options.operators, windows,
+                                         streamOptions);
   if (!opened)
     return opened.takeError();
-  recorder = std::move(*opened);
-  std::vector<std::string> names;
-  for (size_t i = 0; i < sites.size(); ++i)
-    names.push_back(recordName(i, sites[i]));
-  auto made = ActivationStream::createEngine(*recorder, names);
-  if (!made)
-    return made.takeError();
-  engine = std::move(*made);
+  source = std::move(*opened);
   return llvm::Error::success();
 }
 
@@ -386,15 +373,7 @@ llvm::Error Collection::save(const Coactivations::Checkpoint &state) const {
 }
 
 llvm::Error Collection::stream(Coactivations::Checkpoint &state) {
-  ActivationStreamOptions streamOptions;
-  for (size_t i = 0; i < sites.size(); ++i)
-    streamOptions.records.push_back(recordName(i, sites[i]));
-  streamOptions.recordBytes = options.recordBytes;
-  auto stream =
-      ActivationStream::create(*recorder, *engine, windows, streamOptions);
-  if (!stream)
-    return stream.takeError();
-  if (llvm::Error error = stream->seek(state.position))
+  if (llvm::Error error = source->seek(state.position))
     return error;
 
   const Clock::time_point start = Clock::now();
@@ -402,8 +381,8 @@ llvm::Error Collection::stream(Coactivations::Checkpoint &state) {
   Clock::time_point lastSaved = start;
   double saving = 0;
   std::vector<matching::SparseActivations> activations(siteIndex.size());
-  while (!stream->atEnd()) {
-    auto batch = stream->read();
+  while (!source->atEnd()) {
+    auto batch = source->read();
     if (!batch)
       return batch.takeError();
     for (auto [index, rows] : llvm::zip(siteIndex, activations)) {
@@ -415,14 +394,14 @@ llvm::Error Collection::stream(Coactivations::Checkpoint &state) {
           "windows " + Twine((*batch)->firstWindow) + " to " +
           Twine((*batch)->firstWindow + (*batch)->windows - 1) + ": " +
           llvm::toString(std::move(error)));
-    state.position = static_cast<int64_t>(stream->position());
+    state.position = static_cast<int64_t>(source->position());
     if (options.progress) {
       const int64_t tokens = state.statistics.tokens();
       options.progress({tokens, windows.totalCounted(),
                         (tokens - before) / secondsSince(start)});
     }
     const double waited = secondsSince(lastSaved);
-    if (stream->atEnd() ||
+    if (source->atEnd() ||
         waited < std::max(options.checkpointSeconds, 10 * saving))
       continue;
     const Clock::time_point saveStart = Clock::now();
@@ -440,11 +419,12 @@ llvm::Expected<CollectedActivations> Collection::run() {
   if (llvm::Error error = compile())
     return std::move(error);
   stage("reading the text");
-  // For its tokenizer; the weights are not looked at.
-  auto model = Program::open(options.model, opening());
-  if (!model)
-    return model.takeError();
-  auto read = TokenWindows::read(options.text, **model, options.windows);
+  auto loaded = TorchRuntime::load();
+  if (!loaded)
+    return loaded.takeError();
+  runtime = &*loaded;
+  auto read = runtime->readWindows(options.text, options.model,
+                                   options.operators, options.windows);
   if (!read)
     return read.takeError();
   windows = std::move(*read);

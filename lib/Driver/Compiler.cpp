@@ -12,6 +12,7 @@
 #include "RowCheck.h"
 
 #include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Dialect/Flow/Transforms/Recipes.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
@@ -23,6 +24,7 @@
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
 #include "weir/Target/PT2/PT2.h"
+#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
@@ -128,7 +130,10 @@ LogicalResult Compiler::loadModel() {
     return emitError(where) << path
                             << ": the program was steered before; start from "
                                "the exported model";
-  auto info = checkProgram(*archive, Manifest(), options.operators);
+  auto runtime = TorchRuntime::load();
+  if (!runtime)
+    return error() << llvm::toString(runtime.takeError());
+  auto info = runtime->checkProgram(*archive, Manifest(), options.operators);
   if (!info)
     return emitError(where) << path << ": " << llvm::toString(info.takeError());
   modelInfo = std::move(*info);
@@ -196,60 +201,6 @@ LogicalResult Compiler::steer() {
   if (failed(checkRows(module(), base, archive)))
     return failure();
   steeringReport = collectReport(module());
-
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  int64_t output = program.getReturn().getValues().size();
-  // As a spec writes them: with several collections, each feature names its own.
-  bool qualified =
-      llvm::range_size(module().getOps<flow::CollectionOp>()) > 1;
-  program.walk([&](Operation *op) {
-    if (auto record = dyn_cast<steer::RecordOp>(op)) {
-      Manifest::Record entry;
-      entry.name = record.getName().str();
-      entry.output = output++;
-      for (auto feature :
-           record.getFeatures().getAsRange<flow::FeatureAttr>())
-        entry.features.push_back(
-            (qualified ? specName(feature.getCollection().getValue()).str() + ":"
-                       : std::string()) +
-            feature.str());
-      entry.policy = entry.name.substr(0, entry.name.find('.'));
-      outputNames.push_back(entry.name);
-      records.push_back(std::move(entry));
-    } else if (auto value = dyn_cast<steer::RecordValueOp>(op)) {
-      std::string name = value.getName().str();
-      Manifest::Record entry{name, output++, {}, name.substr(0, name.find('.'))};
-      // No feature is called like this: they have no bracket.
-      std::string site =
-          std::to_string(value.getSite().getLayer()) + "/" +
-          fx::stringifySiteKind(value.getSite().getKind()).str();
-      int64_t width =
-          cast<RankedTensorType>(value.getInput().getType()).getShape().back();
-      for (int64_t i = 0; i < width; ++i)
-        entry.features.push_back(site + "[" + std::to_string(i) + "]");
-      outputNames.push_back(name);
-      records.push_back(std::move(entry));
-    } else if (auto gate = dyn_cast<steer::RecordGateOp>(op)) {
-      std::string name = gate.getName().str();
-      outputNames.push_back(name);
-      records.push_back(
-          {name, output++, {"gate:" + specName(gate.getOf()).str()}, name});
-    } else if (auto count = dyn_cast<steer::CountOp>(op)) {
-      Manifest::Count entry{
-          fx::stringifySiteKind(count.getSite().getKind()).str(),
-          count.getSite().getLayer(), output++, {}};
-      for (StringRef policy : count.getColumns())
-        entry.policies.push_back(policy.str());
-      // No record is called like this: names in a spec have no slash.
-      outputNames.push_back("edited/" + std::to_string(entry.layer) + "/" +
-                            entry.site);
-      counts.push_back(std::move(entry));
-    } else if (auto patch = dyn_cast<steer::PatchOp>(op)) {
-      sites.push_back(
-          {fx::stringifySiteKind(patch.getSite().getKind()).str(),
-           patch.getSite().getLayer()});
-    }
-  });
   return success();
 }
 
@@ -283,31 +234,61 @@ static Location declarationOf(fx::ConstantOp constant) {
   return place;
 }
 
+namespace {
+
+/// Rows whose errors belong to the line that declares their dictionary.
+class Declared : public TensorSource {
+public:
+  Declared(std::shared_ptr<const TensorSource> rows, Location place)
+      : TensorSource(rows->dtype(), rows->shape()), rows(std::move(rows)),
+        place(place) {}
+
+  llvm::Error stream(Sink sink) const override {
+    // What the sink says is about the file that is written.
+    bool isWriting = false;
+    llvm::Error error = rows->stream([&](ArrayRef<std::byte> bytes) {
+      llvm::Error failed = sink(bytes);
+      isWriting = static_cast<bool>(failed);
+      return failed;
+    });
+    if (!error || isWriting)
+      return error;
+    emitError(place) << llvm::toString(std::move(error));
+    return llvm::make_error<ReportedError>();
+  }
+
+private:
+  std::shared_ptr<const TensorSource> rows;
+  Location place;
+};
+
+} // namespace
+
 LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
   flow::DictionaryStore store(module(), base, archive);
-  auto bytesOf =
-      [&](fx::ConstantOp constant) -> FailureOr<std::vector<std::byte>> {
+  auto sourceOf = [&](fx::ConstantOp constant)
+      -> FailureOr<std::shared_ptr<const TensorSource>> {
     auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
     if (!recipe)
       return constant.emitError("is a constant that nobody can compute");
-    auto rows = recipe.evaluate(store);
+    Location place = declarationOf(constant);
+    auto rows = flow::recipeTensor(recipe, store);
     if (!rows)
-      return emitError(declarationOf(constant))
-             << llvm::toString(rows.takeError());
+      return emitError(place) << llvm::toString(rows.takeError());
     auto type = cast<RankedTensorType>(constant.getType());
-    if (rows->size() != type.getNumElements())
-      return emitError(declarationOf(constant))
-             << "the dictionary's rows do not fit: " << rows->rows() << " x "
-             << rows->cols() << " numbers for " << type;
-    const auto *begin = reinterpret_cast<const std::byte *>(rows->data());
-    return std::vector<std::byte>(begin, begin + rows->size() * sizeof(float));
+    if ((*rows)->numBytes() != type.getNumElements() * sizeof(float))
+      return emitError(place)
+             << "the dictionary's rows do not fit: " << (*rows)->numBytes()
+             << " bytes for " << type;
+    return std::shared_ptr<const TensorSource>(
+        std::make_shared<Declared>(std::move(*rows), place));
   };
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   std::string text = printJSON(manifest.recordJSON());
   AddedRecord record{Manifest::recordName.str(),
                      {reinterpret_cast<const std::byte *>(text.data()),
                       text.size()}};
-  return exportPT2(program, *archive, path, bytesOf, ExportForm::Plain,
+  return exportPT2(program, *archive, path, sourceOf, ExportForm::Plain,
                    record);
 }
 
@@ -333,8 +314,79 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
   return hash(*manifest.aot);
 }
 
+/// What the program takes and gives, and where it was edited: all of it stands
+/// in the program.
+static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) {
+  if (program.getEdited())
+    for (auto site : program.getEdited()->getAsRange<fx::EditedAttr>())
+      manifest.sites.push_back(
+          {fx::stringifySiteKind(site.getKind()).str(), site.getLayer()});
+  manifest.inputs.clear();
+  for (fx::InputRole role : program.getInputRoles())
+    manifest.inputs.push_back(fx::stringifyInputRole(role).str());
+
+  // As a spec writes them: with several collections, each feature names its own.
+  auto module = program->getParentOfType<ModuleOp>();
+  bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
+  manifest.outputs.clear();
+  SmallVector<Type> types; // of what the caller gets
+  for (auto [value, output] : llvm::zip_equal(
+           program.getReturn().getValues(),
+           program.getReturn().getOutputs().getAsRange<fx::OutputAttr>()))
+    if (output.getKind() == fx::OutputKind::UserOutput)
+      types.push_back(value.getType());
+  for (auto [index, output] : llvm::enumerate(program.getUserOutputs())) {
+    Attribute role = output.getRole();
+    if (isa_and_present<fx::LogitsAttr>(role)) {
+      manifest.outputs.push_back("logits");
+    } else if (auto record = dyn_cast_if_present<fx::RecordAttr>(role)) {
+      Manifest::Record entry;
+      entry.name = record.getName().str();
+      entry.output = index;
+      for (Attribute column : record.getColumns())
+        if (auto gate = dyn_cast<FlatSymbolRefAttr>(column))
+          entry.features.push_back("gate:" + specName(gate.getValue()).str());
+        else if (auto site = dyn_cast<flow::SiteAttr>(column))
+          // No feature is called like this: they have no bracket.
+          for (int64_t i = 0,
+                       e = cast<RankedTensorType>(types[index]).getShape().back();
+               i < e; ++i)
+            entry.features.push_back(
+                std::to_string(site.getLayer()) + "/" +
+                fx::stringifySiteKind(site.getKind()).str() + "[" +
+                std::to_string(i) + "]");
+        else if (auto feature = cast<flow::FeatureAttr>(column))
+          entry.features.push_back(
+              (qualified ? specName(feature.getCollection().getValue()).str() +
+                               ":"
+                         : std::string()) +
+              feature.str());
+      entry.policy = entry.name.substr(0, entry.name.find('.'));
+      manifest.outputs.push_back(entry.name);
+      manifest.records.push_back(std::move(entry));
+    } else if (auto count = dyn_cast_if_present<fx::CountAttr>(role)) {
+      Manifest::Count entry{fx::stringifySiteKind(count.getKind()).str(),
+                            count.getLayer(), static_cast<int64_t>(index), {}};
+      for (StringRef policy : count.getPolicies().getAsValueRange<StringAttr>())
+        entry.policies.push_back(policy.str());
+      // No record is called like this: names in a spec have no slash.
+      manifest.outputs.push_back("edited/" + std::to_string(entry.layer) + "/" +
+                                 entry.site);
+      manifest.counts.push_back(std::move(entry));
+    } else {
+      return program.emitError()
+             << "output " << index
+             << " of the program is neither the logits nor a record";
+    }
+  }
+  return success();
+}
+
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
+  if (failed(describeProgram(
+          module().lookupSymbol<fx::ProgramOp>(programSymbol), manifest)))
+    return failure();
   if (sourceMgr.getNumBuffers() != 0)
     manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
   auto graph = graphHash(*archive);
@@ -354,9 +406,6 @@ FailureOr<Manifest> Compiler::describe() {
       return error() << llvm::toString(digest.takeError());
     manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
   }
-  manifest.sites = sites;
-  manifest.inputs.push_back("prompt_length");
-  manifest.inputs.push_back("plan");
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
   // A knob without a range takes any number of the input's type.
@@ -369,11 +418,6 @@ FailureOr<Manifest> Compiler::describe() {
     entry.max = knob.getMax() ? knob.getMax()->convertToDouble() : widest;
     manifest.knobs.push_back(std::move(entry));
   }
-  if (!manifest.knobs.empty())
-    manifest.inputs.push_back("knobs");
-  llvm::append_range(manifest.outputs, outputNames);
-  manifest.records = records;
-  manifest.counts = counts;
   llvm::DenseMap<Attribute, std::vector<std::string>> plansOf;
   for (auto plan : module().getOps<steer::PlanOp>())
     for (Attribute policy : plan.getPolicies())

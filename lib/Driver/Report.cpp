@@ -8,6 +8,7 @@
 
 #include "weir/Driver/Report.h"
 
+#include "weir/Dialect/FX/IR/CallCost.h"
 #include "weir/Spec/Spec.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -184,18 +185,23 @@ static int64_t bytesOf(Type type) {
          ((tensor.getElementTypeBitWidth() + 7) / 8);
 }
 
+/// Is a weight read whole for every token? A table gives the rows of the token.
+static bool isReadWhole(Value weight) {
+  return llvm::any_of(weight.getUses(), [](OpOperand &use) {
+    auto call = dyn_cast<fx::CallOp>(use.getOwner());
+    const OperatorInfo *info = call ? call.getOperatorInfo() : nullptr;
+    if (info && info->effect == OperatorEffect::View)
+      return llvm::any_of(call.getResults(), isReadWhole);
+    return call && fx::readsWhole(call, use);
+  });
+}
+
 /// Weights that a product uses are read whole for every token.
 static void collectModel(fx::ProgramOp program, SteeringReport &report) {
   for (BlockArgument weight : program.getEntry().getArguments()) {
-    auto kind = program.getInput(weight.getArgNumber()).getKind();
-    if (kind != fx::InputKind::Parameter && kind != fx::InputKind::Buffer)
-      continue;
-    bool isProduct = llvm::any_of(weight.getUsers(), [](Operation *user) {
-      auto call = dyn_cast<fx::CallOp>(user);
-      return call && !call.getTarget().starts_with("aten.embedding") &&
-             !call.getTarget().contains("index_put");
-    });
-    if (kind == fx::InputKind::Buffer || !isProduct)
+    if (program.getInput(weight.getArgNumber()).getKind() !=
+            fx::InputKind::Parameter ||
+        !isReadWhole(weight))
       continue;
     report.modelBytesPerToken += bytesOf(weight.getType());
     auto type = cast<RankedTensorType>(weight.getType());

@@ -22,6 +22,7 @@
 
 #include "Exact.h"
 #include "PrefixScan.h"
+#include "Product.h"
 #include "Scan.h"
 #include "Solvers.h"
 
@@ -487,6 +488,8 @@ llvm::Expected<Assignment> matching::assign(const Matrix &a, const Matrix &b,
     if (matrix->rows() > std::numeric_limits<int32_t>::max())
       return llvm::createStringError("matrix '" + matrix->name() +
                                      "' has 2^31 rows or more");
+  if (llvm::Error error = loadTensorMath())
+    return std::move(error);
   ThreadScope threads(options.threads);
   llvm::Expected<RowTable> left = RowTable::make(a);
   if (!left)

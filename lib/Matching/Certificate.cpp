@@ -14,6 +14,7 @@
 
 #include "weir/Matching/Assignment.h"
 
+#include "Product.h"
 #include "Scan.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -160,6 +161,8 @@ llvm::Error matching::checkAssignment(const Matrix &a, const Matrix &b,
   if (rows == 0 || columns == 0)
     return llvm::Error::success();
 
+  if (llvm::Error error = loadTensorMath())
+    return error;
   ThreadScope threads(options.threads);
   llvm::Expected<RowTable> left = RowTable::make(a);
   if (!left)

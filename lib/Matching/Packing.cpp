@@ -8,8 +8,6 @@
 
 #include "Packing.h"
 
-#include <ATen/Parallel.h>
-
 using namespace weir;
 using namespace weir::matching;
 
@@ -17,7 +15,7 @@ template <typename T>
 Packing<T>::Packing(const ScanTask &task, Device device, int64_t prefix)
     : task(task), width(task.a.matrix().width()), prefix(prefix),
       stride(std::is_same_v<T, int8_t> ? (prefix + 15) / 16 * 16 : prefix),
-      product(device) {
+      product(makeProduct(device)) {
   prepareFrame();
 }
 
@@ -47,7 +45,7 @@ template <typename T> void Packing<T>::prepareFrame() {
     gamma = 1e6; // no useful bound any more: everything is computed anew
   beta = coarse ? 0x1.04p-8 : 0.0;
   if (!coarse)
-    gamma += lowerPrecision();
+    gamma += tensorMath().lowerPrecision();
 }
 
 template <typename T>
@@ -126,7 +124,7 @@ template <typename T> void Packing<T>::packRows(int64_t begin, int64_t end) {
   const int64_t count = end - begin;
   left.resize(count, stride, width);
   normA.assign(count, 0);
-  at::parallel_for(0, count, 32, [&](int64_t first, int64_t last) {
+  parallelFor(0, count, 32, [&](int64_t first, int64_t last) {
     std::vector<float> buffer(width);
     for (int64_t local = first; local < last; ++local) {
       const int64_t row = task.rowsA[begin + local];
@@ -153,7 +151,7 @@ template <typename T> void Packing<T>::packRows(int64_t begin, int64_t end) {
       packRow(task.a, row, local, left, frame, buffer);
     }
   });
-  product.setLeft(left.packed.data(), count, stride);
+  product->setLeft(left.packed.data(), count, stride);
 }
 
 template <typename T>
@@ -168,7 +166,7 @@ void Packing<T>::packColumns(int64_t begin, int64_t end) {
   offsetB.assign(padded, -INFINITY);
   std::vector<double> terms(count);
   const double unit = task.rowsA.empty() ? 1 : unitOf(task.rowsA.front());
-  at::parallel_for(0, count, 32, [&](int64_t first, int64_t last) {
+  parallelFor(0, count, 32, [&](int64_t first, int64_t last) {
     std::vector<float> buffer(width);
     for (int64_t local = first; local < last; ++local) {
       const int64_t row = task.rowsB[begin + local];
@@ -211,10 +209,9 @@ void Packing<T>::packColumns(int64_t begin, int64_t end) {
   }
 }
 
-
 template <typename T> auto Packing<T>::multiply() -> const Result * {
   products.resize(left.loss.size() * paddedColumns());
-  product.multiply(right.packed.data(), paddedColumns(), products.data());
+  product->multiply(right.packed.data(), paddedColumns(), products.data());
   return products.data();
 }
 

@@ -100,7 +100,7 @@ private:
 
   /// Of packed rows: LibTorch's product of int8 is wrong for rows of one byte.
   const int64_t stride;
-  Product product;
+  std::unique_ptr<RowProduct> product;
   std::vector<Result> products;
   int exponentA = 0, exponentB = 0; ///< of the frame
   double gamma = 0, beta = 0, refineGamma = 0;

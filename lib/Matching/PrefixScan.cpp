@@ -19,10 +19,6 @@
 #include "Packing.h"
 #include "RowState.h"
 
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
-
 using namespace weir;
 using namespace weir::matching;
 
@@ -54,7 +50,7 @@ template <typename T>
 void PrefixScanner<T>::meet(int64_t rows, int64_t columnBegin) {
   const int64_t padded = packing.paddedColumns();
   const auto *products = packing.multiply();
-  at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
+  parallelFor(0, rows, 16, [&](int64_t first, int64_t last) {
     float upper[columnsPerBlock];
     for (int64_t local = first; local < last; ++local) {
       const float rest = static_cast<float>(packing.left.rest[local] *
@@ -80,7 +76,7 @@ template <typename T>
 void PrefixScanner<T>::decide(int64_t begin, int64_t end,
                               PrefixResult &result) {
   const int64_t width = packing.width;
-  at::parallel_for(begin, end, 64, [&](int64_t first, int64_t last) {
+  parallelFor(begin, end, 64, [&](int64_t first, int64_t last) {
     constexpr int64_t group = exactLanes;
     std::vector<float> buffers(2 * group * width);
     auto load = [&](const RowTable &table, int64_t row, int64_t slot) {
@@ -142,7 +138,6 @@ template <typename T> PrefixResult PrefixScanner<T>::run() {
 llvm::Expected<PrefixResult> matching::scanPrefixes(const ScanTask &task,
                                                     int64_t prefix) {
   try {
-    c10::InferenceMode inference;
     switch (screenFor(task.a.matrix().width())) {
     case Screen::Int8:
       return PrefixScanner<int8_t>(task, prefix).run();
@@ -151,9 +146,9 @@ llvm::Expected<PrefixResult> matching::scanPrefixes(const ScanTask &task,
     default:
       return PrefixScanner<float>(task, prefix).run();
     }
-  } catch (const c10::Error &error) {
+  } catch (const TensorError &error) {
     return llvm::createStringError(std::string("the matrix product failed: ") +
-                                   error.what_without_backtrace());
+                                   error.what());
   }
 }
 

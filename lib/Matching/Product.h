@@ -6,13 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The products that the screen is made of, by LibTorch, in one of three forms:
-//
-//   f32   float x float -> float
-//   bf16  uint16_t (bits) x uint16_t -> uint16_t; sums in f32, rounded once
-//   int8  int8_t x int8_t -> int32_t; exact, where the processor has dot
-//         products of bytes (AVX-512 VNNI, AVX-VNNI). Older instructions
-//         saturate, so they are not used.
+// The products that the screen is made of, by LibTorch, which is loaded when they
+// are asked for: weir/Torch/TensorMath.h. int8 is used where the processor has
+// dot products of bytes (AVX-512 VNNI, AVX-VNNI). Older instructions saturate.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,16 +16,28 @@
 #define WEIR_LIB_MATCHING_PRODUCT_H
 
 #include "weir/Matching/TopK.h"
-
-#include <ATen/core/Tensor.h>
+#include "weir/Torch/TensorMath.h"
 
 namespace weir::matching {
+
+/// Loads LibTorch. Whatever else is declared here, and all threads, are for those
+/// who have called it. Errors: it is not there.
+llvm::Error loadTensorMath();
+
+/// LibTorch, loaded.
+const TensorMath &tensorMath();
+
+/// Calls `body` with pieces of [begin, end), on LibTorch's threads.
+inline void parallelFor(int64_t begin, int64_t end, int64_t grain,
+                        llvm::function_ref<void(int64_t, int64_t)> body) {
+  tensorMath().parallelFor(begin, end, grain, body);
+}
 
 /// Whether the processor multiplies bf16 in hardware.
 bool multipliesBFloat();
 
 /// Whether it multiplies int8 in hardware and LibTorch's product of int8 is
-/// exact (which is tried out once, as its code can be chosen by the user).
+/// exact.
 bool multipliesBytes();
 
 /// Rows of more numbers than this could overflow the sums of bytes.
@@ -40,28 +48,11 @@ inline constexpr int64_t widestByteRow = 65536;
 Screen screenFor(int64_t width);
 Screen screenBehindBytes();
 
-/// The largest relative error of LibTorch's f32 product besides the sums: 0, or
-/// what a lower precision that the user allowed makes of it (bf16's eps).
-double lowerPrecision();
-
 /// What the device option stands for here. Errors: no CUDA.
 llvm::Expected<Device> resolve(Device device);
 
-/// Left rows that stay, times blocks of right rows.
-class Product {
-public:
-  explicit Product(Device device) : device(device) {}
-
-  /// [rows, width], kept alive by the caller until the next call.
-  template <typename T> void setLeft(T *left, int64_t rows, int64_t width);
-  /// out [rows, columns] = left right^T for right [columns, width].
-  template <typename T, typename Result>
-  void multiply(T *right, int64_t columns, Result *out);
-
-private:
-  Device device;
-  at::Tensor left;
-};
+/// Left rows that stay, times blocks of right rows; see RowProduct.
+std::unique_ptr<RowProduct> makeProduct(Device device);
 
 } // namespace weir::matching
 

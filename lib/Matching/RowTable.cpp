@@ -9,11 +9,10 @@
 #include "RowTable.h"
 
 #include "Exact.h"
+#include "Product.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/xxhash.h"
-
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,7 +33,7 @@ llvm::Expected<RowTable> RowTable::make(const Matrix &matrix) {
     for (int64_t k = 0; k < d; ++k)
       out[k] += 0.0f; // -0 becomes 0
   };
-  at::parallel_for(0, n, 64, [&](int64_t begin, int64_t end) {
+  parallelFor(0, n, 64, [&](int64_t begin, int64_t end) {
     std::vector<float> rows(exactLanes * d);
     for (int64_t i = begin; i < end; i += exactLanes) {
       const int64_t count = std::min(exactLanes, end - i);

@@ -15,24 +15,22 @@
 
 #include "llvm/ADT/STLExtras.h"
 
-#include <ATen/Parallel.h>
-
 using namespace weir;
 using namespace weir::matching;
 
 ThreadScope::ThreadScope(int threads) {
   if (threads <= 0)
     return;
-  before = at::get_num_threads();
+  before = tensorMath().threads();
   if (before == threads)
     before = 0;
   else
-    at::set_num_threads(threads);
+    tensorMath().setThreads(threads);
 }
 
 ThreadScope::~ThreadScope() {
   if (before)
-    at::set_num_threads(before);
+    tensorMath().setThreads(before);
 }
 
 llvm::Error matching::checkPair(const Matrix &a, const Matrix &b) {

@@ -24,10 +24,6 @@
 
 #include "llvm/ADT/STLExtras.h"
 
-#include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cfloat>
@@ -73,7 +69,7 @@ void Scanner<T>::meet(int64_t rowBegin, int64_t rowEnd, int64_t columnBegin,
   const int64_t rows = rowEnd - rowBegin;
   const int64_t padded = packing.paddedColumns();
   const Result *products = packing.multiply();
-  at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
+  parallelFor(0, rows, 16, [&](int64_t first, int64_t last) {
     Scratch scratch;
     for (int64_t local = first; local < last; ++local)
       meetRow(local, rowBegin + local, products + local * padded,
@@ -231,7 +227,7 @@ template <typename T> void Scanner<T>::settle(int64_t first, int64_t last) {
 
 template <typename T>
 void Scanner<T>::finishRows(int64_t begin, int64_t end, ScanResult &result) {
-  at::parallel_for(0, end - begin, 64, [&](int64_t first, int64_t last) {
+  parallelFor(0, end - begin, 64, [&](int64_t first, int64_t last) {
     for (int64_t local = first; local < last; ++local) {
       RowState &state = states[local];
       llvm::erase_if(state.pending, [&](const Pending &pending) {
@@ -260,7 +256,6 @@ llvm::Expected<int64_t> Scanner<T>::run(int64_t firstRow, bool mayGiveUp,
   const int64_t columns = static_cast<int64_t>(task.rowsB.size());
   int64_t refined = 0;
   try {
-    c10::InferenceMode inference;
     for (int64_t begin = firstRow; begin < rows; begin += rowsPerBlock) {
       const int64_t end = std::min(rows, begin + rowsPerBlock);
       blockBegin = begin;
@@ -285,10 +280,10 @@ llvm::Expected<int64_t> Scanner<T>::run(int64_t firstRow, bool mayGiveUp,
       for (const RowState &state : states)
         refined += state.refined;
     }
-  } catch (const c10::Error &error) {
+  } catch (const TensorError &error) {
     return llvm::createStringError(
         std::string("the matrix product failed: ") +
-        error.what_without_backtrace());
+        error.what());
   }
   result.refined += refined;
   if (broken)

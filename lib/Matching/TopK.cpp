@@ -8,6 +8,7 @@
 
 #include "weir/Matching/TopK.h"
 
+#include "Product.h"
 #include "Scan.h"
 
 using namespace weir;
@@ -26,6 +27,8 @@ llvm::Expected<TopK> matching::topK(const Matrix &a, const Matrix &b, int64_t k,
     return llvm::createStringError("k = " + llvm::Twine(k) + ", but matrix '" +
                                    b.name() + "' has only " +
                                    llvm::Twine(b.rows()) + " rows");
+  if (llvm::Error error = loadTensorMath())
+    return std::move(error);
   ThreadScope threads(options.threads);
   llvm::Expected<RowTable> left = RowTable::make(a);
   if (!left)

@@ -48,8 +48,14 @@ Error OperatorPolicy::allowAll(ArrayRef<std::string> names) {
   return Error::success();
 }
 
+/// Allowed by the catalogue, whoever asks.
+static bool isAllowed(StringRef target) {
+  const OperatorInfo *info = findOperator(target);
+  return info && info->isAllowed;
+}
+
 bool OperatorPolicy::allows(StringRef target) const {
-  return findOperator(target) || added.contains(shortName(target));
+  return isAllowed(target) || added.contains(shortName(target));
 }
 
 /// Calls `visit` with the index, the name and the target of every node until it
@@ -105,7 +111,7 @@ OperatorPolicy::warnings(const json::Object &model) const {
   std::vector<std::string> out;
   cantFail(forEachNode(model, [&](size_t, StringRef, StringRef target) {
     StringRef name = shortName(target);
-    if (!findOperator(target) && added.contains(name) &&
+    if (!isAllowed(target) && added.contains(name) &&
         called.insert(name).second)
       out.push_back(
           formatv("the program calls {0}, which --allow-operator allows: nobody "

@@ -54,9 +54,9 @@ json::Object payloadMeta(const AddedTensor &tensor, std::string file) {
       {"use_pickle", false},
       {"tensor_meta",
        json::Object{
-           {"dtype", archiveDType(tensor.dtype)},
-           {"sizes", asInts(tensor.sizes)},
-           {"strides", asInts(denseStrides(tensor.sizes))},
+           {"dtype", archiveDType(tensor.values->dtype())},
+           {"sizes", asInts(tensor.values->shape())},
+           {"strides", asInts(denseStrides(tensor.values->shape()))},
            {"storage_offset", json::Object{{"as_int", 0}}},
            {"requires_grad", false},
            {"device", json::Object{{"type", "cpu"}, {"index", nullptr}}},
@@ -85,15 +85,22 @@ class ArchiveWriter {
 public:
   ArchiveWriter(const Archive &source, const json::Object &model,
                 ArrayRef<AddedTensor> tensors, ArrayRef<AddedRecord> records,
-                ZipWriter::Sink sink)
+                OutputFile &file)
       : source(source), model(model), tensors(tensors), records(records),
-        zip(std::move(sink), recordAlignment) {
+        zip(
+            [&](ArrayRef<std::byte> bytes) -> Error {
+              if (Error error = file.write(bytes))
+                return error;
+              source.releasePages(bytes);
+              return Error::success();
+            },
+            recordAlignment),
+        file(file) {
     for (const auto *all : {&source.weights(), &source.constants()})
       for (const auto &entry : *all)
         payloads.insert(entry.getValue().record);
   }
 
-  Error check() const;
   Error write();
 
 private:
@@ -108,6 +115,15 @@ private:
             std::optional<uint32_t> checksum = std::nullopt) {
     return zip.add((topFolder + name).str(), {bytes}, checksum);
   }
+  /// Adds a tensor's bytes as they are made. Its checksum is known afterwards.
+  Error put(const Twine &name, const TensorSource &values) {
+    return zip.stream(
+        (topFolder + name).str(), values.numBytes(),
+        [&](ZipWriter::Piece piece) { return values.stream(piece); },
+        [&](uint64_t position, ArrayRef<std::byte> bytes) {
+          return file.rewrite(position, bytes);
+        });
+  }
   /// Writes one record of the source, or what takes its place.
   Error writeRecord(StringRef name);
   /// A config with the entries of the added tensors that belong to it, whose
@@ -120,20 +136,23 @@ private:
   ArrayRef<AddedRecord> records;
   StringSet<> payloads; ///< records of the source's tensors
   ZipWriter zip;
+  OutputFile &file;
 };
 
-Error ArchiveWriter::check() const {
+/// What can be said before anything is written.
+Error checkAdded(const Archive &source, ArrayRef<AddedTensor> tensors,
+                 ArrayRef<AddedRecord> records) {
+  auto failed = [&](const Twine &what) {
+    return errorInFile(source.path(), what);
+  };
   StringSet<> names;
   for (const AddedTensor &tensor : tensors) {
     std::string who = "the added tensor '" + tensor.fqn + "' ";
     if (tensor.fqn.empty() || source.find(tensor.fqn) ||
         !names.insert(tensor.fqn).second)
       return failed(who + "has a name that is taken");
-    std::optional<int64_t> bytes =
-        checkedBytes(tensor.sizes, sizeOf(tensor.dtype));
-    if (!bytes || static_cast<uint64_t>(*bytes) != tensor.bytes.size())
-      return failed(who + "has " + Twine(tensor.bytes.size()) +
-                    " bytes, which do not fit its sizes");
+    if (!checkedBytes(tensor.values->shape(), sizeOf(tensor.values->dtype())))
+      return failed(who + "has sizes that are negative or too large");
   }
   StringSet<> recordNames;
   for (const AddedRecord &record : records) {
@@ -196,7 +215,7 @@ Error ArchiveWriter::writeConfig(StringRef config, bool constants) {
     if ((tensor.kind == AddedTensor::Constant) != constants)
       continue;
     std::string file = prefix + std::to_string(number++);
-    if (Error error = put(folder + file, tensor.bytes))
+    if (Error error = put(folder + file, *tensor.values))
       return error;
     (*entries)[tensor.fqn] = payloadMeta(tensor, file);
   }
@@ -248,24 +267,16 @@ Error ArchiveWriter::write() {
 Error rewriteArchive(const Archive &source, StringRef path,
                      const json::Object &model, ArrayRef<AddedTensor> tensors,
                      ArrayRef<AddedRecord> records) {
-  std::unique_ptr<OutputFile> file;
-  ArchiveWriter writer(source, model, tensors, records,
-                       [&](ArrayRef<std::byte> bytes) -> Error {
-                         if (Error error = file->write(bytes))
-                           return error;
-                         source.releasePages(bytes);
-                         return Error::success();
-                       });
-  if (Error error = writer.check())
+  if (Error error = checkAdded(source, tensors, records))
     return error;
   return writeAtomically(path, [&](StringRef temporary) -> Error {
-    Expected<std::unique_ptr<OutputFile>> opened = OutputFile::open(temporary);
-    if (!opened)
-      return opened.takeError();
-    file = std::move(*opened);
-    if (Error error = writer.write())
+    Expected<std::unique_ptr<OutputFile>> file = OutputFile::open(temporary);
+    if (!file)
+      return file.takeError();
+    if (Error error =
+            ArchiveWriter(source, model, tensors, records, **file).write())
       return error;
-    return file->close();
+    return (*file)->close();
   });
 }
 

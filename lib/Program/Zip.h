@@ -16,6 +16,7 @@
 #define WEIR_LIB_PROGRAM_ZIP_H
 
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
@@ -75,6 +76,17 @@ public:
   llvm::Error add(llvm::StringRef name,
                   llvm::ArrayRef<llvm::ArrayRef<std::byte>> parts,
                   std::optional<uint32_t> checksum = std::nullopt);
+  /// Takes a piece of a member's content.
+  using Piece = llvm::function_ref<llvm::Error(llvm::ArrayRef<std::byte>)>;
+  /// Adds a member of `size` bytes that are made while they are written. Its
+  /// checksum is put into the header, which is in the file by then, by `rewrite`
+  /// (a position in the file and the bytes that belong there). An error if
+  /// `content` gives another number of bytes.
+  llvm::Error
+  stream(llvm::StringRef name, uint64_t size,
+         llvm::function_ref<llvm::Error(Piece)> content,
+         llvm::function_ref<llvm::Error(uint64_t, llvm::ArrayRef<std::byte>)>
+             rewrite);
   /// The checksum of what the last member got, computed while it was written:
   /// another one than `add` was told means that the content is damaged.
   uint32_t writtenChecksum() const { return written; }
@@ -82,6 +94,15 @@ public:
   llvm::Error finish();
 
 private:
+  /// The fields that a member's header and the directory have in common.
+  struct Member {
+    llvm::StringRef name;
+    uint64_t begin, size;
+    uint32_t crc;
+    bool wide;
+  };
+  llvm::Expected<Member> begin(llvm::StringRef name, uint64_t size, uint32_t crc);
+  void enter(const Member &member);
   llvm::Error write(llvm::ArrayRef<std::byte> bytes);
   llvm::Error write(llvm::StringRef text);
 

@@ -25,6 +25,8 @@ constexpr uint16_t zip64Field = 1;
 constexpr uint16_t wideVersion = 45, narrowVersion = 20;
 /// Names are UTF-8.
 constexpr uint16_t utf8Flag = 1 << 11;
+/// Of the checksum in a member's header.
+constexpr uint64_t checksumOffset = 14;
 /// 1 January 1980: files do not depend on when they were written.
 constexpr uint16_t firstDay = (1 << 5) | 1;
 
@@ -65,25 +67,10 @@ Error ZipWriter::write(StringRef text) {
       reinterpret_cast<const std::byte *>(text.data()), text.size()));
 }
 
-Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
-                     std::optional<uint32_t> checksum) {
-  if (Error error = checkMemberName(name))
-    return error;
-  if (name.size() > 0xffff || !names.insert(name).second)
-    return createStringError("member '" + name +
-                             "' has a name that is too long or taken");
-  uint64_t size = 0;
-  for (ArrayRef<std::byte> part : parts)
-    size += part.size();
-  uint32_t crc = checksum.value_or(0);
-  if (!checksum)
-    for (ArrayRef<std::byte> part : parts)
-      crc = zipChecksum(part, crc);
-  uint64_t begin = position;
-  bool wide = alwaysWide || size >= ones || begin >= ones;
-
-  // Signature to method, then time, checksum, sizes and the name's length are
-  // the same in the member's header and in the directory.
+/// Signature to method, then time, checksum, sizes and the name's length are
+/// the same in the member's header and in the directory.
+static std::string commonFields(bool wide, uint32_t crc, uint64_t size,
+                                StringRef name) {
   std::string common;
   append<uint16_t>(common, wide ? wideVersion : narrowVersion);
   append<uint16_t>(common, utf8Flag);
@@ -94,7 +81,18 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
   append<uint32_t>(common, narrow(wide, size));
   append<uint32_t>(common, narrow(wide, size));
   append<uint16_t>(common, static_cast<uint16_t>(name.size()));
+  return common;
+}
 
+Expected<ZipWriter::Member> ZipWriter::begin(StringRef name, uint64_t size,
+                                             uint32_t crc) {
+  if (Error error = checkMemberName(name))
+    return std::move(error);
+  if (name.size() > 0xffff || !names.insert(name).second)
+    return createStringError("member '" + name +
+                             "' has a name that is too long or taken");
+  uint64_t begin = position;
+  bool wide = alwaysWide || size >= ones || begin >= ones;
   std::string extra = wide ? zip64Extra({size, size}) : "";
   // The smallest padding field: name, size, and the alignment it is for.
   uint64_t data = begin + 30 + name.size() + extra.size() + 6;
@@ -106,29 +104,21 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
 
   std::string header;
   append<uint32_t>(header, 0x04034b50);
-  header += common;
+  header += commonFields(wide, crc, size, name);
   append<uint16_t>(header, static_cast<uint16_t>(extra.size()));
   header += name;
   header += extra;
   if (Error error = write(StringRef(header)))
-    return error;
-  written = crc;
-  if (checksum)
-    written = 0;
-  for (ArrayRef<std::byte> part : parts)
-    while (!part.empty()) {
-      ArrayRef<std::byte> piece = part.take_front(pieceSize);
-      part = part.drop_front(piece.size());
-      if (checksum)
-        written = zipChecksum(piece, written);
-      if (Error error = write(piece))
-        return error;
-    }
+    return std::move(error);
+  return Member{name, begin, size, crc, wide};
+}
 
+void ZipWriter::enter(const Member &member) {
+  auto [name, begin, size, crc, wide] = member;
   std::string wideExtra = wide ? zip64Extra({size, size, begin}) : "";
   append<uint32_t>(directory, 0x02014b50);
   append<uint16_t>(directory, wide ? wideVersion : narrowVersion);
-  directory += common;
+  directory += commonFields(wide, crc, size, name);
   append<uint16_t>(directory, static_cast<uint16_t>(wideExtra.size()));
   append<uint16_t>(directory, 0); // comment
   append<uint16_t>(directory, 0); // disk
@@ -138,6 +128,71 @@ Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
   directory += name;
   directory += wideExtra;
   ++members;
+}
+
+Error ZipWriter::add(StringRef name, ArrayRef<ArrayRef<std::byte>> parts,
+                     std::optional<uint32_t> checksum) {
+  uint64_t size = 0;
+  for (ArrayRef<std::byte> part : parts)
+    size += part.size();
+  uint32_t crc = checksum.value_or(0);
+  if (!checksum)
+    for (ArrayRef<std::byte> part : parts)
+      crc = zipChecksum(part, crc);
+  Expected<Member> member = begin(name, size, crc);
+  if (!member)
+    return member.takeError();
+  written = checksum ? 0 : crc;
+  for (ArrayRef<std::byte> part : parts)
+    while (!part.empty()) {
+      ArrayRef<std::byte> piece = part.take_front(pieceSize);
+      part = part.drop_front(piece.size());
+      if (checksum)
+        written = zipChecksum(piece, written);
+      if (Error error = write(piece))
+        return error;
+    }
+  enter(*member);
+  return Error::success();
+}
+
+Error ZipWriter::stream(
+    StringRef name, uint64_t size, function_ref<Error(Piece)> content,
+    function_ref<Error(uint64_t, ArrayRef<std::byte>)> rewrite) {
+  Expected<Member> member = begin(name, size, 0);
+  if (!member)
+    return member.takeError();
+  written = 0;
+  uint64_t left = size;
+  auto wrong = [&] {
+    return createStringError("member '" + name + "' does not have the " +
+                             Twine(size) + " bytes that were announced");
+  };
+  Error error = content([&](ArrayRef<std::byte> bytes) -> Error {
+    if (bytes.size() > left)
+      return wrong();
+    left -= bytes.size();
+    while (!bytes.empty()) {
+      ArrayRef<std::byte> piece = bytes.take_front(pieceSize);
+      bytes = bytes.drop_front(piece.size());
+      written = zipChecksum(piece, written);
+      if (Error error = write(piece))
+        return error;
+    }
+    return Error::success();
+  });
+  if (error)
+    return error;
+  if (left)
+    return wrong();
+  member->crc = written;
+  std::string crc;
+  append<uint32_t>(crc, written);
+  if (Error error =
+          rewrite(member->begin + checksumOffset,
+                  {reinterpret_cast<const std::byte *>(crc.data()), crc.size()}))
+    return error;
+  enter(*member);
   return Error::success();
 }
 

@@ -87,13 +87,13 @@ private:
 
   flow::FeatureAttr feature(const FeatureRef &feature) const;
   Attribute selector(const Selector &selector) const;
-  void features(StringRef name, Location location,
-                ArrayRef<Lookup::Expanded> selectors);
-  FlatSymbolRefAttr selection(const Selection &selection, const Policy &policy,
-                              StringRef key);
-  /// The symbol of a selection.
-  FlatSymbolRefAttr symbolOf(const Selection &selection, const Policy &policy,
-                             StringRef key) const;
+  Value linked(const Selector &selector, Location location);
+  Value features(StringRef name, const Selection &selection,
+                 SourceRange range);
+  Value selection(const Selection &selection, const Policy &policy,
+                  StringRef key);
+  /// What a policy acts on: one value, whoever asks for it first.
+  Value acted(const Policy &policy);
   steer::ScheduleAttrInterface schedule(const Strength &strength);
   steer::ActionAttrInterface action(const Policy &policy);
   steer::LayersAttr layers(const Layers &layers) const;
@@ -115,6 +115,8 @@ private:
   OpBuilder builder;
   MLIRContext *context;
   llvm::DenseMap<const void *, std::string> symbols;
+  llvm::DenseMap<const FeatureList *, Value> lists;
+  llvm::DenseMap<const Policy *, Value> selections; ///< of policies, see `acted`
   llvm::StringSet<> taken;
 };
 } // namespace
@@ -145,7 +147,6 @@ OwningOpRef<ModuleOp> Emitter::emit() {
   nameSection(spec.knobs, "knob");
   nameSection(spec.policies, "policy");
   nameSection(spec.dictionaries, "dictionary");
-  nameSection(spec.features, "features");
   nameSection(spec.matches, "match");
 
   emitModel();
@@ -154,8 +155,7 @@ OwningOpRef<ModuleOp> Emitter::emit() {
   for (const Match &match : spec.matches)
     emitMatch(match);
   for (const FeatureList &list : spec.features)
-    features(symbols.at(&list), at(list.name.range),
-             lookup.expand(list.selection));
+    lists[&list] = features(list.name.value, list.selection, list.name.range);
   for (const Knob &knob : spec.knobs)
     emitKnob(knob);
   for (const Policy &policy : spec.policies)
@@ -188,52 +188,91 @@ Attribute Emitter::selector(const Selector &selector) const {
                                     selector.site.layer.value);
   case Selector::Kind::Predecessors:
   case Selector::Kind::Successors:
-    return flow::LinkedAttr::get(
-        context,
-        selector.kind == Selector::Kind::Predecessors
-            ? flow::Side::Predecessors
-            : flow::Side::Successors,
-        feature(selector.feature),
-        symbol(lookup.matches.find(selector.match->value)), selector.count);
   case Selector::Kind::Named:
   case Selector::Kind::Graph:
     break;
   }
-  llvm_unreachable("expanded, or reported as not supported");
+  llvm_unreachable("an operation of its own, or reported as not supported");
 }
 
-void Emitter::features(StringRef name, Location location,
-                       ArrayRef<Lookup::Expanded> selectors) {
-  SmallVector<Attribute> attributes;
-  SmallVector<Location> locations = {location};
-  for (const Lookup::Expanded &expanded : selectors) {
-    attributes.push_back(selector(*expanded.selector));
-    locations.push_back(at(expanded.selector->range));
+/// The features that a match leads to.
+Value Emitter::linked(const Selector &selector, Location location) {
+  Location where = at(selector.range);
+  auto of = flow::SelectOp::create(
+      builder, where, builder.getArrayAttr({feature(selector.feature)}),
+      UnitAttr());
+  return flow::FollowOp::create(
+      builder, location,
+      flow::SideAttr::get(context,
+                          selector.kind == Selector::Kind::Predecessors
+                              ? flow::Side::Predecessors
+                              : flow::Side::Successors),
+      of, symbol(lookup.matches.find(selector.match->value)),
+      builder.getI64IntegerAttr(selector.count), ValueRange());
+}
+
+/// Selectors that name features by themselves, in a row, are one list; named
+/// lists and what is followed are values of their own.
+Value Emitter::features(StringRef name, const Selection &selection,
+                        SourceRange range) {
+  // The name is that of the location: it is no part of the value.
+  auto named = [&](Location location) -> Location {
+    return NameLoc::get(builder.getStringAttr(name), location);
+  };
+  ArrayRef<Selector> selectors = selection.selectors;
+  auto isListed = [](const Selector &selector) {
+    return selector.kind == Selector::Kind::Feature ||
+           selector.kind == Selector::Kind::Antagonists ||
+           selector.kind == Selector::Kind::WholeSite;
+  };
+  bool isOne = llvm::all_of(selectors, isListed);
+  SmallVector<Value> parts;
+  while (!selectors.empty()) {
+    const Selector &first = selectors.front();
+    ArrayRef<Selector> row = selectors.take_while(isListed);
+    selectors = selectors.drop_front(std::max<size_t>(row.size(), 1));
+    if (first.kind == Selector::Kind::Named) {
+      parts.push_back(lists.at(lookup.features.find(first.name.value)));
+      continue;
+    }
+    if (row.empty()) {
+      Location where = at(first.range);
+      parts.push_back(linked(
+          first, selection.selectors.size() == 1 ? named(where) : where));
+      continue;
+    }
+    SmallVector<Attribute> attributes;
+    SmallVector<Location> locations = {isOne ? named(at(range)) : at(range)};
+    for (const Selector &each : row) {
+      attributes.push_back(selector(each));
+      locations.push_back(at(each.range));
+    }
+    parts.push_back(flow::SelectOp::create(
+        builder, FusedLoc::get(context, locations),
+        builder.getArrayAttr(attributes), UnitAttr()));
   }
-  flow::FeaturesOp::create(builder, FusedLoc::get(context, locations),
-                           builder.getStringAttr(name),
-                           builder.getArrayAttr(attributes));
+  if (parts.size() == 1)
+    return parts.front();
+  return flow::ListOp::create(builder, named(at(range)), parts);
 }
 
 /// A named list stands for itself; anything else becomes a list of its own.
-FlatSymbolRefAttr Emitter::selection(const Selection &selection,
-                                     const Policy &policy, StringRef key) {
-  FlatSymbolRefAttr name = symbolOf(selection, policy, key);
-  if (const Selector &first = selection.selectors.front();
-      selection.selectors.size() > 1 || first.kind != Selector::Kind::Named)
-    features(name.getValue(), at(selection.range), lookup.expand(selection));
-  return name;
+Value Emitter::selection(const Selection &selection, const Policy &policy,
+                         StringRef key) {
+  return features((policy.name.value + "." + key).str(), selection,
+                  selection.range);
 }
 
-FlatSymbolRefAttr Emitter::symbolOf(const Selection &selection,
-                                    const Policy &policy,
-                                    StringRef key) const {
-  if (selection.selectors.size() == 1 &&
-      selection.selectors.front().kind == Selector::Kind::Named)
-    return symbol(
-        lookup.features.find(selection.selectors.front().name.value));
-  return FlatSymbolRefAttr::get(context,
-                                (policy.name.value + "." + key).str());
+Value Emitter::acted(const Policy &policy) {
+  Value &value = selections[&policy];
+  if (value)
+    return value;
+  if (policy.values.empty())
+    return value = selection(policy.on, policy, "on");
+  // Values are no features.
+  Location where = at(policy.valuesRange);
+  return value = flow::SelectOp::create(builder, where,
+                                        builder.getArrayAttr({}), UnitAttr());
 }
 
 //===----------------------------------------------------------------------===//
@@ -274,8 +313,7 @@ steer::ActionAttrInterface Emitter::action(const Policy &policy) {
   case Action::Ablate:
     return steer::AblateAttr::get(context);
   case Action::Transfer:
-    return steer::TransferAttr::get(context,
-                                    selection(policy.to, policy, "to"));
+    return steer::TransferAttr::get(context);
   case Action::ProjectOut:
     return steer::ProjectOutAttr::get(context);
   case Action::Record:
@@ -507,20 +545,14 @@ void Emitter::emitPolicy(const Policy &policy) {
   if (policy.times)
     parts.push_back({"times", policy.times->range});
 
-  FlatSymbolRefAttr on;
-  if (!policy.values.empty()) {
-    on = symbolOf(policy.on, policy, "on");
-    features(on.getValue(), at(policy.valuesRange), {});
-  } else if (policy.gate) {
-    const Policy &of = *lookup.policies.find(policy.gate->value);
-    on = symbolOf(of.on, of, "on");
-  } else {
-    on = selection(policy.on, policy, "on");
-  }
-  steer::ActionAttrInterface action = this->action(policy);
+  Value on = acted(policy.gate ? *lookup.policies.find(policy.gate->value)
+                               : policy);
+  Value to;
+  if (policy.action->value == Action::Transfer)
+    to = selection(policy.to, policy, "to");
   steer::PolicyOp::create(
       builder, at(policy.name.range, parts),
-      builder.getStringAttr(symbols.at(&policy)), action, on,
+      builder.getStringAttr(symbols.at(&policy)), action(policy), on, to,
       policy.layers ? layers(*policy.layers) : steer::LayersAttr(),
       policy.tokens ? tokens(*policy.tokens) : steer::TokensAttr(),
       policy.when ? condition(*policy.when) : steer::ConditionAttrInterface(),

@@ -150,26 +150,16 @@ static std::string canonical(llvm::StringRef word) {
   return result;
 }
 
-/// Insertions, deletions, replacements and exchanges of neighbours that turn
-/// one word into the other (optimal string alignment).
+/// Insertions, deletions and replacements that turn one word into the other. Two
+/// neighbours in the wrong order are one slip.
 static unsigned editDistance(llvm::StringRef a, llvm::StringRef b) {
-  llvm::SmallVector<unsigned, 32> beforeLast(b.size() + 1), last(b.size() + 1),
-      current(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j)
-    last[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    current[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      unsigned differs = a[i - 1] != b[j - 1];
-      current[j] =
-          std::min({last[j] + 1, current[j - 1] + 1, last[j - 1] + differs});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        current[j] = std::min(current[j], beforeLast[j - 2] + 1);
-    }
-    std::swap(beforeLast, last);
-    std::swap(last, current);
+  if (a.size() == b.size()) {
+    auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin());
+    if (a.end() - x >= 2 && x[0] == y[1] && x[1] == y[0] &&
+        std::equal(x + 2, a.end(), y + 2))
+      return 1;
   }
-  return last[b.size()];
+  return a.edit_distance(b);
 }
 
 llvm::StringRef

@@ -268,6 +268,20 @@ Error OutputFile::write(ArrayRef<std::byte> bytes) {
   return Error::success();
 }
 
+Error OutputFile::rewrite(uint64_t position, ArrayRef<std::byte> bytes) {
+  while (!bytes.empty()) {
+    ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(),
+                            static_cast<off_t>(position));
+    if (done < 0 && errno == EINTR)
+      continue;
+    if (done <= 0)
+      return failedOn(name, "write", done < 0 ? errno : ENOSPC);
+    bytes = bytes.drop_front(static_cast<size_t>(done));
+    position += static_cast<uint64_t>(done);
+  }
+  return Error::success();
+}
+
 Error OutputFile::close() {
   int closing = std::exchange(fd, -1);
   if (::close(closing) != 0)
@@ -285,7 +299,6 @@ Error writeTextAtomically(StringRef path, StringRef text) {
     return (*file)->close();
   });
 }
-
 
 Expected<std::string> sha256OfFile(StringRef path) {
   Expected<std::shared_ptr<InputFile>> file = InputFile::open(path);

@@ -30,24 +30,24 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #net_emb} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #net_b_0_pre1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #net_b_0_mixer} : (!t) -> !t
-  // CHECK: fx.site head 0 of %a
+  // CHECK: fx.site 0/head of %a
   // PART-NOT: fx.site
   %o = fx.call @aten.linear.default(input = %a, weight = %w) {stack = #net_b_0_mixer_out} : (!t, !w) -> !t
   %q = fx.call @aten.relu.default(self = %o) {stack = #net_b_0_post1} : (!t) -> !t
-  // CHECK: fx.site att 0 of %z
+  // CHECK: fx.site 0/att of %z
   %z = fx.call @aten.mul.Tensor(self = %q, other = 0.5) {stack = #net_b_0} : (!t) -> !t
-  // CHECK: fx.site mid 0 of %m
-  // PART: fx.site mid 0 of %m
+  // CHECK: fx.site 0/mid of %m
+  // PART: fx.site 0/mid of %m
   %m = fx.call @aten.add.Tensor(self = %h, other = %z, alpha = 1) {stack = #net_b_0} : (!t, !t) -> !t
   %n2 = fx.call @aten.relu.default(self = %m) {stack = #net_b_0_pre2} : (!t) -> !t
   %x = fx.call @aten.gelu.default(self = %n2) {stack = #net_b_0_ff} : (!t) -> !t
-  // CHECK: fx.site neuron 0 of %x
+  // CHECK: fx.site 0/neuron of %x
   // PART-NOT: fx.site
   %y = fx.call @aten.linear.default(input = %x, weight = %w) {stack = #net_b_0_ff_out} : (!t, !w) -> !t
-  // CHECK: fx.site mlp 0 of %y
-  // PART: fx.site mlp 0 of %y
+  // CHECK: fx.site 0/mlp of %y
+  // PART: fx.site 0/mlp of %y
   %r = fx.call @aten.add.Tensor(self = %m, other = %y) {stack = #net_b_0} : (!t, !t) -> !t
-  // CHECK: fx.site res 0 of %r
-  // PART: fx.site res 0 of %r
+  // CHECK: fx.site 0/res of %r
+  // PART: fx.site 0/res of %r
   fx.return %r : !t as [#fx.output<user_output>]
 }

@@ -23,7 +23,7 @@
 #last = #fx.stack<"k." "" : "Model", "k.model.layers.0.mlp.last" "model.layers.0.mlp.last" : "last">
 
 // The product that holds gate and neurons is neither.
-// CHECK: weights = {layers = [{down = #fx.weight<"model"::"last">}], unembedding = #fx.weight<"model"::"embed">}
+// CHECK: weights = #fx.weights<unembedding = <"model"::"embed">, layers = [<down = <"model"::"last">>]>
 fx.program @main(
     %embed: !w = #fx.input<parameter "model"::"embed">,
     %o: !w = #fx.input<parameter "model"::"o">,
@@ -33,27 +33,27 @@ fx.program @main(
   %h = fx.call @aten.embedding.default(weight = %embed, indices = %ids) {stack = #embed} : (!w, tensor<?x?xi64, #d>) -> !t
   %n = fx.call @aten.relu.default(self = %h) {stack = #norm} : (!t) -> !t
   // CHECK: %a = fx.call
-  // CHECK-NEXT: %[[HEAD:.*]] = fx.site head 0 of %a
+  // CHECK-NEXT: %[[HEAD:.*]] = fx.site 0/head of %a
   %a = fx.call @aten.tanh.default(self = %n) {stack = #attn} : (!t) -> !t
   %y = fx.call @aten.linear.default(input = %a, weight = %o) {stack = #out} : (!t, !w) -> !t
   // CHECK: %scaled = fx.call @aten.mul.Tensor
-  // CHECK-NEXT: %[[ATT:.*]] = fx.site att 0 of %scaled
+  // CHECK-NEXT: %[[ATT:.*]] = fx.site 0/att of %scaled
   %scaled = fx.call @aten.mul.Tensor(self = %y, other = 0.25) {stack = #block} : (!t) -> !t
   // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
-  // CHECK-NEXT: fx.site mid 0 of %m
+  // CHECK-NEXT: fx.site 0/mid of %m
   %m = fx.call @aten.add.Tensor(self = %h, other = %scaled) {stack = #block} : (!t, !t) -> !t
   %p = fx.call @aten.relu.default(self = %m) {stack = #norm} : (!t) -> !t
   %g = fx.call @aten.linear.default(input = %p, weight = %both) {stack = #both} : (!t, !w2) -> !wide
   // CHECK: %x = fx.call @aten.glu.default
-  // CHECK-NEXT: %[[NEURON:.*]] = fx.site neuron 0 of %x
+  // CHECK-NEXT: %[[NEURON:.*]] = fx.site 0/neuron of %x
   %x = fx.call @aten.glu.default(self = %g) {stack = #mlp} : (!wide) -> !t
   // CHECK-NEXT: fx.call @aten.linear.default(input = %[[NEURON]]
   %z = fx.call @aten.linear.default(input = %x, weight = %last) {stack = #last} : (!t, !w) -> !t
   // CHECK: %normed = fx.call
-  // CHECK-NEXT: %[[MLP:.*]] = fx.site mlp 0 of %normed
+  // CHECK-NEXT: %[[MLP:.*]] = fx.site 0/mlp of %normed
   %normed = fx.call @aten.relu.default(self = %z) {stack = #after} : (!t) -> !t
   // CHECK-NEXT: %r = fx.call
-  // CHECK-NEXT: fx.site res 0 of %r
+  // CHECK-NEXT: fx.site 0/res of %r
   %r = fx.call @aten.add.Tensor(self = %m, other = %normed) {stack = #block} : (!t, !t) -> !t
   %logits = fx.call @aten.linear.default(input = %r, weight = %embed) {stack = #head} : (!t, !w) -> !t
   fx.return %logits : !t as [#fx.output<user_output>]

@@ -25,20 +25,20 @@ fx.program @halves_first(%w: !w = #fx.input<parameter "model"::"w">,
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #gpt_neox_embed_in} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #gpt_neox_layers_0_attention} : (!t) -> !t
-  // CHECK: fx.site head 0 of %a
+  // CHECK: fx.site 0/head of %a
   %o = fx.call @aten.linear.default(input = %a, weight = %w) {stack = #gpt_neox_layers_0_attention_dense} : (!t, !w) -> !t
-  // CHECK: %[[ATT:.*]] = fx.site att 0 of %o
+  // CHECK: %[[ATT:.*]] = fx.site 0/att of %o
   %n2 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n2} : (!t) -> !t
   %u = fx.call @aten.linear.default(input = %n2, weight = %w) {stack = #gpt_neox_layers_0_mlp_dense_h_to_4h} : (!t, !w) -> !t
   %x = fx.call @aten.gelu.default(self = %u) {stack = #gpt_neox_layers_0_mlp} : (!t) -> !t
-  // CHECK: fx.site neuron 0 of %x
+  // CHECK: fx.site 0/neuron of %x
   %y = fx.call @aten.linear.default(input = %x, weight = %w) {stack = #gpt_neox_layers_0_mlp_dense_4h_to_h} : (!t, !w) -> !t
-  // CHECK: %[[MLP:.*]] = fx.site mlp 0 of %y
+  // CHECK: %[[MLP:.*]] = fx.site 0/mlp of %y
   // CHECK-NEXT: %s = fx.call @aten.add.Tensor(self = %[[MLP]], other = %[[ATT]])
   %s = fx.call @aten.add.Tensor(self = %y, other = %o) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
   // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %s, other = %h)
   %r = fx.call @aten.add.Tensor(self = %s, other = %h) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
-  // CHECK-NEXT: %[[RES:.*]] = fx.site res 0 of %r
+  // CHECK-NEXT: %[[RES:.*]] = fx.site 0/res of %r
   // CHECK-NEXT: fx.return %[[RES]]
   fx.return %r : !t as [#fx.output<user_output>]
 }
@@ -66,20 +66,20 @@ fx.program @stream_first(%w: !w = #fx.input<parameter "model"::"w">,
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #gpt_neox_embed_in} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #gpt_neox_layers_0_attention} : (!t) -> !t
-  // CHECK: fx.site head 0 of %a
+  // CHECK: fx.site 0/head of %a
   %o = fx.call @aten.linear.default(input = %a, weight = %w) {stack = #gpt_neox_layers_0_attention_dense} : (!t, !w) -> !t
-  // CHECK: %[[ATT:.*]] = fx.site att 0 of %o
+  // CHECK: %[[ATT:.*]] = fx.site 0/att of %o
   %n2 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n2} : (!t) -> !t
   %u = fx.call @aten.linear.default(input = %n2, weight = %w) {stack = #gpt_neox_layers_0_mlp_dense_h_to_4h} : (!t, !w) -> !t
   %x = fx.call @aten.gelu.default(self = %u) {stack = #gpt_neox_layers_0_mlp} : (!t) -> !t
-  // CHECK: fx.site neuron 0 of %x
+  // CHECK: fx.site 0/neuron of %x
   %y = fx.call @aten.linear.default(input = %x, weight = %w) {stack = #gpt_neox_layers_0_mlp_dense_4h_to_h} : (!t, !w) -> !t
-  // CHECK: %[[MLP:.*]] = fx.site mlp 0 of %y
+  // CHECK: %[[MLP:.*]] = fx.site 0/mlp of %y
   // CHECK-NEXT: %s = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
   %s = fx.call @aten.add.Tensor(self = %h, other = %o) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
   // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %s, other = %[[MLP]])
   %r = fx.call @aten.add.Tensor(self = %s, other = %y) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
-  // CHECK-NEXT: %[[RES:.*]] = fx.site res 0 of %r
+  // CHECK-NEXT: %[[RES:.*]] = fx.site 0/res of %r
   // CHECK-NEXT: fx.return %[[RES]]
   fx.return %r : !t as [#fx.output<user_output>]
 }

@@ -28,9 +28,9 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
   %o = fx.call @aten.linear.default(input = %a, weight = %w) {stack = #model_layers_0_self_attn_o_proj} : (!t, !w) -> !t
   // CHECK: %n1 = fx.call @aten.rsqrt.default(self = %o)
   // CHECK-NEXT: %n2 = fx.call @aten.mul.Tensor(self = %o, other = %n1)
-  // CHECK-NEXT: %[[ATT:.*]] = fx.site att 0 of %n2
+  // CHECK-NEXT: %[[ATT:.*]] = fx.site 0/att of %n2
   // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
-  // CHECK-NEXT: %[[MID:.*]] = fx.site mid 0 of %m
+  // CHECK-NEXT: %[[MID:.*]] = fx.site 0/mid of %m
   %n1 = fx.call @aten.rsqrt.default(self = %o) {stack = #model_layers_0_post_attention_layernorm} : (!t) -> !t
   %n2 = fx.call @aten.mul.Tensor(self = %o, other = %n1) {stack = #model_layers_0_post_attention_layernorm} : (!t, !t) -> !t
   %m = fx.call @aten.add.Tensor(self = %h, other = %n2) {stack = #model_layers_0} : (!t, !t) -> !t
@@ -40,9 +40,9 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
   %x = fx.call @aten.mul.Tensor(self = %g, other = %u) {stack = #model_layers_0_mlp} : (!t, !t) -> !t
   %y = fx.call @aten.linear.default(input = %x, weight = %w) {stack = #model_layers_0_mlp_down_proj} : (!t, !w) -> !t
   // CHECK: %q = fx.call @aten.relu.default(self = %y)
-  // CHECK-NEXT: %[[MLP:.*]] = fx.site mlp 0 of %q
+  // CHECK-NEXT: %[[MLP:.*]] = fx.site 0/mlp of %q
   // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %[[MID]], other = %[[MLP]])
-  // CHECK-NEXT: %[[RES:.*]] = fx.site res 0 of %r
+  // CHECK-NEXT: %[[RES:.*]] = fx.site 0/res of %r
   // CHECK-NEXT: fx.return %[[RES]]
   %q = fx.call @aten.relu.default(self = %y) {stack = #model_layers_0_post_feedforward_layernorm} : (!t) -> !t
   %r = fx.call @aten.add.Tensor(self = %m, other = %q) {stack = #model_layers_0} : (!t, !t) -> !t

@@ -36,7 +36,7 @@
 #wrap_model_layers_1_dropout = #fx.stack<"k." "" : "Model", "k.wrap.model.layers.1.dropout" "wrap.model.layers.1.dropout" : "dropout">
 
 // CHECK-LABEL: fx.program @main
-// CHECK: weights = {layers = [{down = #fx.weight<"model"::"down.0">, gate = #fx.weight<"model"::"gate.0">, up = #fx.weight<"model"::"up.0">}, {down = #fx.weight<"model"::"down.1">, gate = #fx.weight<"model"::"gate.1">, up = #fx.weight<"model"::"up.1">}], unembedding = #fx.weight<"model"::"embed">}
+// CHECK: weights = #fx.weights<unembedding = <"model"::"embed">, layers = [<up = <"model"::"up.0">, gate = <"model"::"gate.0">, down = <"model"::"down.0">>, <up = <"model"::"up.1">, gate = <"model"::"gate.1">, down = <"model"::"down.1">>]>
 fx.program @main(
     %embed: !w = #fx.input<parameter "model"::"embed">,
     %o0: !w = #fx.input<parameter "model"::"o.0">,
@@ -53,27 +53,27 @@ fx.program @main(
   %to0 = fx.call @aten.to.dtype(self = %h, dtype = dtype<f32>) {stack = #wrap_model_layers_0_norm} : (!t) -> !t
   %n0 = fx.call @aten.relu.default(self = %to0) {stack = #wrap_model_layers_0_norm} : (!t) -> !t
   // CHECK: %a0 = fx.call
-  // CHECK-NEXT: %[[HEAD0:.*]] = fx.site head 0 of %a0
+  // CHECK-NEXT: %[[HEAD0:.*]] = fx.site 0/head of %a0
   %a0 = fx.call @aten.tanh.default(self = %n0) {stack = #wrap_model_layers_0_self_attn} : (!t) -> !t
   // CHECK-NEXT: %o_0 = fx.call @aten.linear.default(input = %[[HEAD0]]
   %o_0 = fx.call @aten.linear.default(input = %a0, weight = %o0) {stack = #wrap_model_layers_0_self_attn_o_proj} : (!t, !w) -> !t
   // The operand of the addition is the site, behind the dropout.
   // CHECK-NEXT: %drop0 = fx.call @aten.dropout.default(input = %o_0
-  // CHECK-NEXT: %[[ATT0:.*]] = fx.site att 0 of %drop0
+  // CHECK-NEXT: %[[ATT0:.*]] = fx.site 0/att of %drop0
   %drop0 = fx.call @aten.dropout.default(input = %o_0, p = 0.5, train = false) {stack = #wrap_model_layers_0_dropout} : (!t) -> !t
   // CHECK-NEXT: %m0 = fx.call @aten.add.Tensor(self = %to0, other = %[[ATT0]])
-  // CHECK-NEXT: %[[MID0:.*]] = fx.site mid 0 of %m0
+  // CHECK-NEXT: %[[MID0:.*]] = fx.site 0/mid of %m0
   %m0 = fx.call @aten.add.Tensor(self = %to0, other = %drop0) {stack = #wrap_model_layers_0} : (!t, !t) -> !t
   // CHECK-NEXT: %p0 = fx.call @aten.relu.default(self = %[[MID0]])
   %p0 = fx.call @aten.relu.default(self = %m0) {stack = #wrap_model_layers_0_norm2} : (!t) -> !t
   %g0 = fx.call @aten.linear.default(input = %p0, weight = %gate0) {stack = #wrap_model_layers_0_mlp_gate_proj} : (!t, !w) -> !t
   %u0 = fx.call @aten.linear.default(input = %p0, weight = %up0) {stack = #wrap_model_layers_0_mlp_up_proj} : (!t, !w) -> !t
   // CHECK: %x0 = fx.call @aten.mul.Tensor
-  // CHECK-NEXT: %[[NEURON0:.*]] = fx.site neuron 0 of %x0
+  // CHECK-NEXT: %[[NEURON0:.*]] = fx.site 0/neuron of %x0
   // CHECK-NEXT: %y0 = fx.call @aten.linear.default(input = %[[NEURON0]]
-  // CHECK-NEXT: %[[MLP0:.*]] = fx.site mlp 0 of %y0
+  // CHECK-NEXT: %[[MLP0:.*]] = fx.site 0/mlp of %y0
   // CHECK-NEXT: %r0 = fx.call @aten.add.Tensor(self = %[[MLP0]], other = %[[MID0]])
-  // CHECK-NEXT: %[[RES0:.*]] = fx.site res 0 of %r0
+  // CHECK-NEXT: %[[RES0:.*]] = fx.site 0/res of %r0
   %x0 = fx.call @aten.mul.Tensor(self = %g0, other = %u0) {stack = #wrap_model_layers_0_mlp} : (!t, !t) -> !t
   %y0 = fx.call @aten.linear.default(input = %x0, weight = %down0) {stack = #wrap_model_layers_0_mlp_down_proj} : (!t, !w) -> !t
   %r0 = fx.call @aten.add.Tensor(self = %y0, other = %m0) {stack = #wrap_model_layers_0} : (!t, !t) -> !t
@@ -82,24 +82,24 @@ fx.program @main(
   %to1 = fx.call @aten.to.dtype(self = %r0, dtype = dtype<f32>) {stack = #wrap_model_layers_1_norm} : (!t) -> !t
   %n1 = fx.call @aten.relu.default(self = %to1) {stack = #wrap_model_layers_1_norm} : (!t) -> !t
   // CHECK: %a1 = fx.call
-  // CHECK-NEXT: %[[HEAD1:.*]] = fx.site head 1 of %a1
+  // CHECK-NEXT: %[[HEAD1:.*]] = fx.site 1/head of %a1
   %a1 = fx.call @aten.tanh.default(self = %n1) {stack = #wrap_model_layers_1_self_attn} : (!t) -> !t
   // CHECK-NEXT: %o_1 = fx.call @aten.linear.default(input = %[[HEAD1]]
-  // CHECK-NEXT: %[[ATT1:.*]] = fx.site att 1 of %o_1
+  // CHECK-NEXT: %[[ATT1:.*]] = fx.site 1/att of %o_1
   %o_1 = fx.call @aten.linear.default(input = %a1, weight = %o1) {stack = #wrap_model_layers_1_self_attn_o_proj} : (!t, !w) -> !t
   // CHECK-NEXT: %m1 = fx.call @aten.add.Tensor(self = %to1, other = %[[ATT1]])
-  // CHECK-NEXT: %[[MID1:.*]] = fx.site mid 1 of %m1
+  // CHECK-NEXT: %[[MID1:.*]] = fx.site 1/mid of %m1
   %m1 = fx.call @aten.add.Tensor(self = %to1, other = %o_1) {stack = #wrap_model_layers_1} : (!t, !t) -> !t
   // CHECK-NEXT: %p1 = fx.call @aten.relu.default(self = %[[MID1]])
   %p1 = fx.call @aten.relu.default(self = %m1) {stack = #wrap_model_layers_1_norm2} : (!t) -> !t
   %g1 = fx.call @aten.linear.default(input = %p1, weight = %gate1) {stack = #wrap_model_layers_1_mlp_gate_proj} : (!t, !w) -> !t
   %u1 = fx.call @aten.linear.default(input = %p1, weight = %up1) {stack = #wrap_model_layers_1_mlp_up_proj} : (!t, !w) -> !t
   // CHECK: %x1 = fx.call @aten.mul.Tensor
-  // CHECK-NEXT: %[[NEURON1:.*]] = fx.site neuron 1 of %x1
+  // CHECK-NEXT: %[[NEURON1:.*]] = fx.site 1/neuron of %x1
   // CHECK-NEXT: %y1 = fx.call @aten.linear.default(input = %[[NEURON1]]
-  // CHECK-NEXT: %[[MLP1:.*]] = fx.site mlp 1 of %y1
+  // CHECK-NEXT: %[[MLP1:.*]] = fx.site 1/mlp of %y1
   // CHECK-NEXT: %r1 = fx.call @aten.add.Tensor(self = %[[MLP1]], other = %[[MID1]])
-  // CHECK-NEXT: %[[RES1:.*]] = fx.site res 1 of %r1
+  // CHECK-NEXT: %[[RES1:.*]] = fx.site 1/res of %r1
   %x1 = fx.call @aten.mul.Tensor(self = %g1, other = %u1) {stack = #wrap_model_layers_1_mlp} : (!t, !t) -> !t
   %y1 = fx.call @aten.linear.default(input = %x1, weight = %down1) {stack = #wrap_model_layers_1_mlp_down_proj} : (!t, !w) -> !t
   %r1 = fx.call @aten.add.Tensor(self = %y1, other = %m1) {stack = #wrap_model_layers_1} : (!t, !t) -> !t

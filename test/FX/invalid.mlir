@@ -279,6 +279,6 @@ fx.program @main() {
 
 fx.program @main(%x: tensor<1xf32> = #fx.input<user_input>) {
   // expected-error@+1 {{unknown kind of site 'attention'}}
-  %y = fx.site attention 0 of %x : tensor<1xf32>
+  %y = fx.site 0/attention of %x : tensor<1xf32>
   fx.return []
 }

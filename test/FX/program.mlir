@@ -16,7 +16,7 @@
 // CHECK-NEXT: %{{.*}}: !fx.symint<s9> = #fx.input<user_input> {name = "a b"}) attributes {
 // CHECK-SAME: device = #fx.device<"cuda", 0>
 // CHECK-SAME: envelope = "{}"
-// CHECK-SAME: weights = {layers = [], unembedding = #fx.weight<"model"::"layers.0.weight">}
+// CHECK-SAME: weights = #fx.weights<unembedding = <"model"::"layers.0.weight">, layers = []>
 fx.program @main(
     %p_w: tensor<8x4xf32> = #fx.input<parameter "model"::"layers.0.weight"> {requires_grad = true},
     %b_k: tensor<4x4xf32> = #fx.input<buffer "model"::"k">,
@@ -27,7 +27,7 @@ fx.program @main(
     %ids: tensor<?x?xi64, #fx.dims<s0 = 2, s1 = 3>> = #fx.input<user_input>,
     %x: !fx.symint<s9> = #fx.input<user_input> {name = "a b"})
     attributes {envelope = "{}", device = #fx.device<"cuda", 0>,
-                weights = {layers = [], unembedding = #fx.weight<"model"::"layers.0.weight">}} {
+                weights = #fx.weights<unembedding = <"model"::"layers.0.weight">, layers = []>} {
   // CHECK: fx.return [#fx.output<raw, literal = unit, extra = "{}">]
   fx.return [#fx.output<raw, literal = unit, extra = "{}">]
 }

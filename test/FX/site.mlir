@@ -11,14 +11,14 @@
 // CHECK-LABEL: fx.program @main
 // STRIP-LABEL: fx.program @main
 fx.program @main(%x: !t = #fx.input<user_input>) {
-  // CHECK: %[[A:.*]] = fx.site res 0 of %x : tensor<?x4xf32, #{{.*}}>
-  // CHECK: %[[B:.*]] = fx.site neuron 12 of %[[A]]
-  %a = fx.site res 0 of %x : !t
-  %b = fx.site neuron 12 of %a : !t
+  // CHECK: %[[A:.*]] = fx.site 0/res of %x : tensor<?x4xf32, #{{.*}}>
+  // CHECK: %[[B:.*]] = fx.site 12/neuron of %[[A]]
+  %a = fx.site 0/res of %x : !t
+  %b = fx.site 12/neuron of %a : !t
   // CHECK: %y = fx.call @aten.relu.default(self = %[[B]])
   // STRIP: %y = fx.call @aten.relu.default(self = %x)
   %y = fx.call @aten.relu.default(self = %b) : (!t) -> !t
-  %c = fx.site mid 3 of %y : !t
+  %c = fx.site 3/mid of %y : !t
   // STRIP-NEXT: fx.return %y
   fx.return %c : !t as [#fx.output<user_output>]
 }

@@ -4,10 +4,10 @@
 // RUN: weir-opt %s --canonicalize --allow-unregistered-dialect | FileCheck %s
 // Composing permutations is associative; compositions of the best pairs are not.
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @b of @sae at <res, 1> reads <res, 1> features 7 width 4 activation <relu>
-flow.dictionary @c of @sae at <res, 2> reads <res, 2> features 8 width 4 activation <relu>
-flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 9 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @b of @sae at <1/res> reads <1/res> features 7 width 4 activation <relu>
+flow.dictionary @c of @sae at <2/res> reads <2/res> features 8 width 4 activation <relu>
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 9 width 4 activation <relu>
 // CHECK-DAG: %[[AB:.*]] = flow.permutation @a -> @b
 // CHECK-DAG: %[[BC:.*]] = flow.permutation @b -> @c
 // CHECK-DAG: %[[CD:.*]] = flow.permutation @c -> @d

@@ -11,13 +11,18 @@ flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] l
 flow.collection @other <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
 // expected-note @below {{the match}}
 flow.matching @m of @sae sites [#fx.site_kind<res>] layers 1 to 2 by #flow.top_k<1, cosine> over <decoder>
-// expected-error @below {{there is no matching @n}}
+%f.3 = flow.select [#flow.feature<@other:2/res/4>]
 // expected-error @below {{@m matches features of @sae, not of @other}}
+%f.4 = flow.follow <predecessors> of %f.3 by @m most 1
+%f.5 = flow.select [#flow.feature<@sae:1/res/4>]
 // expected-error @below {{@m leads to no site before 1/res: it matches layers 1 to 2}}
-flow.features @f [#flow.linked<predecessors of <@sae, res, 2, 4> by @n, 1>, #flow.linked<predecessors of <@other, res, 2, 4> by @m, 1>, #flow.linked<predecessors of <@sae, res, 1, 4> by @m, 1>]
+%f.6 = flow.follow <predecessors> of %f.5 by @m most 1
+%g.1 = flow.select [#flow.feature<@sae:2/res/4>]
 // expected-error @below {{@m leads to no site after 2/res: it matches layers 1 to 2}}
+%g.2 = flow.follow <successors> of %g.1 by @m most 1
+%g.3 = flow.select [#flow.feature<@sae:2/mlp/4>]
 // expected-error @below {{@m leads to no site before 2/mlp: it matches layers 1 to 2}}
-flow.features @g [#flow.linked<successors of <@sae, res, 2, 4> by @m, 1>, #flow.linked<predecessors of <@sae, mlp, 2, 4> by @m, 1>]
+%g.4 = flow.follow <predecessors> of %g.3 by @m most 1
 
 // -----
 

@@ -7,12 +7,18 @@
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<mlp>] layers 1 to 2
 // expected-note @below {{the match}}
 flow.matching @flow of @sae sites [#fx.site_kind<mlp>] layers 1 to 2 by #flow.top_k<1, cosine> over <decoder>
+%f.1 = flow.select [#flow.feature<@sae:2/mlp/1>]
 // expected-error @below {{feature 2/mlp/1 has no predecessors by @flow}}
+%f.2 = flow.follow <predecessors> of %f.1 by @flow most 1
+%f.3 = flow.select [#flow.feature<@sae:2/mlp/3>]
 // expected-error @below {{feature 2/mlp/3 is out of range: the dictionary has features 0 to 2}}
-flow.features @f [#flow.linked<predecessors of <@sae, mlp, 2, 1> by @flow, 1>, #flow.linked<predecessors of <@sae, mlp, 2, 3> by @flow, 1>]
+%f.4 = flow.follow <predecessors> of %f.3 by @flow most 1
+%g.1 = flow.select [#flow.feature<@sae:1/mlp/0>]
 // expected-error @below {{feature 1/mlp/0 has no successors by @flow}}
+%g.2 = flow.follow <successors> of %g.1 by @flow most 1
+%g.3 = flow.select [#flow.feature<@sae:1/mlp/1>]
 // expected-error @below {{feature 1/mlp/1 is out of range: the dictionary has features 0 to 0}}
-flow.features @g [#flow.linked<successors of <@sae, mlp, 1, 0> by @flow, 1>, #flow.linked<successors of <@sae, mlp, 1, 1> by @flow, 1>]
+%g.4 = flow.follow <successors> of %g.3 by @flow most 1
 
 // -----
 
@@ -20,5 +26,6 @@ flow.features @g [#flow.linked<successors of <@sae, mlp, 1, 0> by @flow, 1>, #fl
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<mlp>] layers 1 to 2
 // expected-note @below {{the match}}
 flow.matching @p of @sae sites [#fx.site_kind<mlp>] layers 1 to 2 by #flow.assignment<mse> over <decoder>
+%f.1 = flow.select [#flow.feature<@sae:2/mlp/0>]
 // expected-error @below {{feature 2/mlp/0 has no predecessors by @p}}
-flow.features @f [#flow.linked<predecessors of <@sae, mlp, 2, 0> by @p, 1>]
+%f = flow.follow <predecessors> of %f.1 by @p most 1

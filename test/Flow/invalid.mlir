@@ -49,57 +49,57 @@ flow.collection @sae <sae_lens> at "{layer}" sites [#fx.site_kind<res>, #fx.site
 // -----
 
 // expected-error @below {{expects selectors, got 3 : i64}}
-flow.features @f [3]
+%f = flow.select [3]
 
 // -----
 
 // expected-error @below {{has no features or no width}}
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 0 width 8 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 0 width 8 activation <relu>
 
 // -----
 
 // expected-error @below {{has no features or no width}}
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 0 activation <relu>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 0 activation <relu>
 
 // -----
 
 // expected-error @below {{keeps 17 features of 16}}
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 17>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk, 17>
 
 // -----
 
 // expected-error @below {{topk, and only topk, has a number of features}}
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <topk>
 
 // -----
 
 // expected-error @below {{topk, and only topk, has a number of features}}
-flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu, 4>
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu, 4>
 
 // -----
 
 // expected-error @below {{a layer is 0 or more, got -1}}
-flow.dictionary @d of @sae at <res, -1> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @d of @sae at <-1/res> reads <0/res> features 16 width 8 activation <relu>
 
 // -----
 
 // expected-error @below {{a layer is 0 or more, got -2}}
-flow.features @f [#flow.feature<@sae, res, -2, 3>]
+%f = flow.select [#flow.feature<@sae:-2/res/3>]
 
 // -----
 
 // expected-error @below {{a feature's index is 0 or more, got -3}}
-flow.features @f [#flow.feature<@sae, res, 2, -3>]
+%f = flow.select [#flow.feature<@sae:2/res/-3>]
 
 // -----
 
 // expected-error @below {{a layer is 0 or more, got -1}}
-flow.features @f [#flow.whole_site<@sae, res, -1>]
+%f = flow.select [#flow.whole_site<@sae:-1/res>]
 
 // -----
 
 // expected-error @below {{the number of antagonists is 1 or more, got 0}}
-flow.features @f [#flow.antagonists<<@sae, res, 2, 3>, 0>]
+%f = flow.select [#flow.antagonists<<@sae:2/res/3>, 0>]
 
 // -----
 
@@ -204,3 +204,47 @@ fx.program @main() {
   %0 = fx.constant #flow.concat<[#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @e[2]>]> -> tensor<3x8xf32>
   fx.return []
 }
+
+// -----
+
+// expected-error @below {{combines nothing}}
+%f = "flow.list"() : () -> !flow.features
+
+// -----
+
+// expected-error @below {{combines nothing}}
+%f = "flow.union"() : () -> !flow.features
+
+// -----
+
+// expected-error @below {{combines nothing}}
+%f = "flow.intersection"() : () -> !flow.features
+
+// -----
+
+// A module would allow it.
+// expected-error @below {{uses a value that is made after it}}
+// expected-note @below {{here}}
+%f = flow.union %f
+
+// -----
+
+%a = flow.select []
+// expected-error @below {{uses a value that is made after it}}
+%f = flow.difference %a, %g
+// expected-note @below {{here}}
+%g = flow.list %f
+
+// -----
+
+flow.collection @sae <sae_lens> at "{layer}" sites [#fx.site_kind<res>] layers 0 to 1
+flow.matching @m of @sae sites [#fx.site_kind<res>] layers 0 to 1 by #flow.top_k<1, cosine> over <decoder>
+// expected-error @below {{uses a value that is made after it}}
+%f = flow.follow <predecessors> of %g by @m most 1
+// expected-note @below {{here}}
+%g = flow.select []
+
+// -----
+
+// expected-error @below {{unknown kind of site 'resid'}}
+#s = #flow.site<12/resid>

@@ -17,46 +17,46 @@
 // MODEL: error: {{.*}}none.pt2
 
 flow.collection @sae <sae_lens> at "nan/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
 // expected-error @below {{nan/res.1: W_dec[2, 1] is NaN}}
 %0 = flow.match @sae.res.0 -> @sae.res.1 top_k 1 by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "nan/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 6 width 5 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 5 activation <relu>
 // expected-error @below {{matrix 'sae.res.0' has rows of 4 numbers, matrix 'sae.res.2' of 5}}
 %0 = flow.permutation @sae.res.0 -> @sae.res.2 by <mse> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.3 of @sae at <res, 3> reads <res, 3> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.3 of @sae at <3/res> reads <3/res> features 6 width 4 activation <relu>
 // expected-error @below {{res.3}}
 %0 = flow.match @sae.res.0 -> @sae.res.3 top_k 1 by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 6 width 4 activation <jumprelu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <jumprelu>
 // expected-error @below {{sae.res.0: has no thresholds to fold: only JumpReLU dictionaries have; use fold: none or decoder_norm}}
 %0 = flow.permutation @sae.res.1 -> @sae.res.0 by <mse> over <decoder> fold <threshold> : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{compares activations, which needs the model to run: weirc does it}}
 %0 = flow.match @sae.res.0 -> @sae.res.0 top_k 1 by <pearson> over <decoder> text "a.jsonl" : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{folds mean activations, which needs the model to run: weirc does it}}
 %0 = flow.permutation @sae.res.0 -> @sae.res.0 by <mse> over <decoder> fold <mean_activation> text "a.jsonl" : !flow.map<6 -> 6>
 

@@ -77,8 +77,15 @@ flow.collection @sae <sae_lens> at "{layer}" sites [#fx.site_kind<res>] layers 0
 
 // -----
 
-// expected-error @below {{the number of linked features is 1 or more, got 0}}
-#l = #flow.linked<successors of <@sae, res, 0, 7> by @m, 0>
+%f = flow.select []
+// expected-error @below {{leads to 1 or more features, got 0}}
+%l = flow.follow <successors> of %f by @m most 0
+
+// -----
+
+%f = flow.select []
+// expected-error @below {{there is no matching @m}}
+%l = flow.follow <successors> of %f by @m most 1
 
 // -----
 
@@ -107,71 +114,71 @@ flow.collection @sae <sae_lens> at "{layer}" sites [#fx.site_kind<res>] layers 0
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{there is no dictionary @b}}
 %0 = flow.match @a -> @b top_k 1 by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
 // expected-note @below {{the dictionary}}
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @b of @sae at <res, 1> reads <res, 1> features 7 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @b of @sae at <1/res> reads <1/res> features 7 width 4 activation <relu>
 // expected-error @below {{has a map of 7 features for @a, which has 6}}
 %0 = flow.match @a -> @b top_k 1 by <cosine> over <decoder> : !flow.map<7 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-note @below {{the dictionary}}
-flow.dictionary @b of @sae at <res, 1> reads <res, 1> features 7 width 4 activation <relu>
+flow.dictionary @b of @sae at <1/res> reads <1/res> features 7 width 4 activation <relu>
 // expected-error @below {{has a map of 6 features for @b, which has 7}}
 %0 = flow.permutation @a -> @b by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{there is no matching @m}}
 %0 = flow.permutation @a -> @a by <cosine> over <decoder> for @m : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{k is 1 to 256, got 0}}
 %0 = flow.match @a -> @a top_k 0 by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 600 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 600 width 4 activation <relu>
 // expected-error @below {{k is 1 to 256, got 257}}
 %0 = flow.match @a -> @a top_k 257 by <cosine> over <decoder> : !flow.map<600 -> 600>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{looks for 7 features of 6}}
 %0 = flow.match @a -> @a top_k 7 by <cosine> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{compares activations, and has no text}}
 %0 = flow.match @a -> @a top_k 1 by <pearson> over <decoder> : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{has a text, and compares no activations}}
 %0 = flow.match @a -> @a top_k 1 by <mse> over <decoder> text "a" : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{compares weights, not activations}}
 %0 = flow.permutation @a -> @a by <pearson> over <decoder> text "a" : !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 // expected-error @below {{compares activations, and has no text}}
 %0 = flow.permutation @a -> @a by <mse> over <decoder> fold <mean_activation> : !flow.map<6 -> 6>
 
@@ -182,22 +189,22 @@ flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activat
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 %0 = flow.permutation @a -> @a by <mse> over <decoder> : !flow.map<6 -> 6>
 // expected-error @below {{keeps 1 or more pairs of a feature, got 0}}
 %1 = flow.compose %0, %0 keep 0 : (!flow.map<6 -> 6>, !flow.map<6 -> 6>) -> !flow.map<6 -> 6>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
-flow.dictionary @b of @sae at <res, 1> reads <res, 1> features 7 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
+flow.dictionary @b of @sae at <1/res> reads <1/res> features 7 width 4 activation <relu>
 %0 = flow.permutation @a -> @b by <mse> over <decoder> : !flow.map<6 -> 7>
 // expected-error @below {{a map to 7 features is followed by one from 6}}
 %1 = flow.compose %0, %0 : (!flow.map<6 -> 7>, !flow.map<6 -> 7>) -> !flow.map<6 -> 7>
 
 // -----
 
-flow.dictionary @a of @sae at <res, 0> reads <res, 0> features 6 width 4 activation <relu>
+flow.dictionary @a of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 %0 = flow.permutation @a -> @a by <mse> over <decoder> : !flow.map<6 -> 6>
 // expected-error @below {{leads from '!flow.map<6 -> 6>', not '!flow.map<6 -> 7>'}}
 %1 = flow.compose %0, %0 : (!flow.map<6 -> 6>, !flow.map<6 -> 6>) -> !flow.map<6 -> 7>

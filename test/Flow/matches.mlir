@@ -7,9 +7,9 @@
 // Matches: every operation, attribute and type, printed and read again.
 
 flow.collection @sae <sae_lens> at "d/{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 3
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 1536 width 576 activation <jumprelu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 1024 width 576 activation <jumprelu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 2048 width 576 activation <jumprelu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 1536 width 576 activation <jumprelu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 1024 width 576 activation <jumprelu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 2048 width 576 activation <jumprelu>
 
 // CHECK: flow.matching @flow of @sae sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 3 by #flow.top_k<1, cosine> over <decoder>{{$}}
 flow.matching @flow of @sae sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 3 by #flow.top_k<1, cosine> over <decoder>
@@ -24,9 +24,6 @@ flow.matching @pearson of @sae sites [#fx.site_kind<res>] layers 0 to 3 by #flow
 flow.matching @permutation of @sae sites [#fx.site_kind<res>] layers 0 to 3 by #flow.assignment<mse> over <decoder|encoder|encoder_bias> fold <threshold>
 // CHECK: flow.matching @means of @sae sites [#fx.site_kind<res>] layers 0 to 3 by #flow.assignment<cosine> over <decoder> fold <mean_activation> text "b.jsonl" {note = 1 : i64}
 flow.matching @means of @sae sites [#fx.site_kind<res>] layers 0 to 3 by #flow.assignment<cosine> over <decoder> fold <mean_activation> text "b.jsonl" {note = 1 : i64}
-
-// CHECK: flow.features @linked [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 3>, #flow.linked<successors of <@sae, res, 0, 7> by @permutation, 1>]
-flow.features @linked [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 3>, #flow.linked<successors of <@sae, res, 0, 7> by @permutation, 1>]
 
 // CHECK: %[[M:.*]] = flow.match @sae.res.1 -> @sae.res.0 top_k 1 by <cosine> over <decoder> : !flow.map<1024 -> 1536>
 %m = flow.match @sae.res.1 -> @sae.res.0 top_k 1 by <cosine> over <decoder> : !flow.map<1024 -> 1536>
@@ -43,3 +40,10 @@ flow.features @linked [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 
 flow.compose %p, %q : (!flow.map<1536 -> 1024>, !flow.map<1024 -> 2048>) -> !flow.map<1536 -> 2048>
 // CHECK: flow.compose %[[N]], %[[M]] keep 4 result <"sha256:{{[0-9a-f]*}}"> {note = 1 : i64} : (!flow.map<2048 -> 1024>, !flow.map<1024 -> 1536>) -> !flow.map<2048 -> 1536>
 flow.compose %n, %m keep 4 result <"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"> {note = 1 : i64} : (!flow.map<2048 -> 1024>, !flow.map<1024 -> 1536>) -> !flow.map<2048 -> 1536>
+
+// CHECK: %[[F:.*]] = flow.select
+%f = flow.select [#flow.feature<@sae:2/res/4>]
+// CHECK: %[[L:.*]] = flow.follow <predecessors> of %[[F]] by @flow most 3{{$}}
+%l = flow.follow <predecessors> of %f by @flow most 3
+// CHECK: flow.follow <successors> of %[[L]] by @permutation most 1 through %[[N]], %[[M]] : !flow.map<2048 -> 1024>, !flow.map<1024 -> 1536> {note = 1 : i64}
+flow.follow <successors> of %l by @permutation most 1 through %n, %m : !flow.map<2048 -> 1024>, !flow.map<1024 -> 1536> {note = 1 : i64}

@@ -21,20 +21,28 @@ flow.collection @neurons <neurons> sites [#fx.site_kind<mlp>] layers 0 to 29
 // CHECK: flow.collection @words <unembedding> sites [#fx.site_kind<res>] layers 0 to 29
 flow.collection @words <unembedding> sites [#fx.site_kind<res>] layers 0 to 29
 
-// CHECK: flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12> features 1536 width 576 activation <jumprelu>{{$}}
-flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12> features 1536 width 576 activation <jumprelu>
-// CHECK: flow.dictionary @sae.mlp.12 {{.*}} activation <topk, 32> normalization <constant_norm> hash "9f"
-flow.dictionary @sae.mlp.12 of @sae at <mlp, 12> reads <mlp, 12> features 1536 width 576 activation <topk, 32> normalization <constant_norm> hash "9f"
+// CHECK: flow.dictionary @sae.res.12 of @sae at <12/res> reads <12/res> features 1536 width 576 activation <jumprelu>{{$}}
+flow.dictionary @sae.res.12 of @sae at <12/res> reads <12/res> features 1536 width 576 activation <jumprelu>
+// CHECK: flow.dictionary @sae.mlp.12 {{.*}} activation <topk, 32> normalization <constant_norm>
+flow.dictionary @sae.mlp.12 of @sae at <12/mlp> reads <12/mlp> features 1536 width 576 activation <topk, 32> normalization <constant_norm>
 // CHECK: flow.dictionary @sae.res.13 {{.*}} activation <gated> normalization <layer_norm>
-flow.dictionary @sae.res.13 of @sae at <res, 13> reads <res, 13> features 1536 width 576 activation <gated> normalization <layer_norm>
+flow.dictionary @sae.res.13 of @sae at <13/res> reads <13/res> features 1536 width 576 activation <gated> normalization <layer_norm>
 // CHECK: flow.dictionary @sae.res.14 {{.*}} activation <relu>
-flow.dictionary @sae.res.14 of @sae at <res, 14> reads <res, 14> features 1536 width 576 activation <relu>
-// CHECK: flow.dictionary @neurons.mlp.3 of @neurons at <mlp, 3> reads <neuron, 3> features 1536 width 576 activation <identity>
-flow.dictionary @neurons.mlp.3 of @neurons at <mlp, 3> reads <neuron, 3> features 1536 width 576 activation <identity>
+flow.dictionary @sae.res.14 of @sae at <14/res> reads <14/res> features 1536 width 576 activation <relu>
+// CHECK: flow.dictionary @neurons.mlp.3 of @neurons at <3/mlp> reads <3/neuron> features 1536 width 576 activation <identity>
+flow.dictionary @neurons.mlp.3 of @neurons at <3/mlp> reads <3/neuron> features 1536 width 576 activation <identity>
 
-// CHECK: flow.features @none []
-flow.features @none []
-// CHECK: flow.features @some [#flow.feature<@sae, res, 10, 811>, #flow.antagonists<<@sae, res, 9, 4>, 2>, #flow.whole_site<@dir, res, 1>]
-flow.features @some [#flow.feature<@sae, res, 10, 811>, #flow.antagonists<<@sae, res, 9, 4>, 2>, #flow.whole_site<@dir, res, 1>]
-// CHECK: flow.features @twice [#flow.feature<@sae, res, 10, 811>] had_repeats
-flow.features @twice [#flow.feature<@sae, res, 10, 811>] had_repeats
+// CHECK: %[[NONE:.*]] = flow.select []
+%none = flow.select []
+// CHECK: %[[SOME:.*]] = flow.select [#flow.feature<@sae:10/res/811>, #flow.antagonists<<@sae:9/res/4>, 2>, #flow.whole_site<@dir:1/res>]
+%some = flow.select [#flow.feature<@sae:10/res/811>, #flow.antagonists<<@sae:9/res/4>, 2>, #flow.whole_site<@dir:1/res>]
+// CHECK: %[[TWICE:.*]] = flow.select [#flow.feature<@sae:10/res/811>] had_repeats
+%twice = flow.select [#flow.feature<@sae:10/res/811>] had_repeats
+// CHECK: flow.list %[[SOME]], %[[NONE]], %[[SOME]]{{$}}
+%list = flow.list %some, %none, %some
+// CHECK: flow.union %[[SOME]], %[[TWICE]]{{$}}
+%union = flow.union %some, %twice
+// CHECK: flow.intersection %[[SOME]], %[[TWICE]]{{$}}
+%intersection = flow.intersection %some, %twice
+// CHECK: flow.difference %[[SOME]], %[[TWICE]] {note = 1 : i64}
+%difference = flow.difference %some, %twice {note = 1 : i64}

@@ -5,8 +5,8 @@
 // RUN: weir-opt %s | weir-opt | FileCheck %s
 // Recipes name rows of dictionaries and what is made of them.
 
-// CHECK: module attributes {weir.site = #flow.site<neuron, 3>}
-builtin.module attributes {weir.site = #flow.site<neuron, 3>} {}
+// CHECK: module attributes {weir.site = #flow.site<3/neuron>}
+builtin.module attributes {weir.site = #flow.site<3/neuron>} {}
 fx.program @main() {
   // CHECK: fx.constant #flow.rows<encoder of @d[4, 2]> -> tensor<2x8xf32>
   %0 = fx.constant #flow.rows<encoder of @d[4, 2]> -> tensor<2x8xf32>

@@ -10,20 +10,20 @@
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 // expected-error @below {{feature 0/res/6 is out of range: the dictionary has features 0 to 5}}
 // expected-error @below {{'sae' has no dictionary at 4/res: it covers layers 0 to 3}}
-flow.features @f [#flow.feature<@sae, res, 0, 6>, #flow.feature<@sae, res, 4, 0>, #flow.feature<@sae, res, 0, 5>]
+%f = flow.select [#flow.feature<@sae:0/res/6>, #flow.feature<@sae:4/res/0>, #flow.feature<@sae:0/res/5>]
 // expected-error @below {{'sae' has no dictionary at 1/mlp: it covers layers 0 to 3}}
 // expected-error @below {{there are no dictionaries @other}}
 // expected-error @below {{res.3}}
-flow.features @g [#flow.feature<@sae, mlp, 1, 0>, #flow.feature<@other, res, 1, 0>, #flow.whole_site<@sae, res, 3>]
+%g = flow.select [#flow.feature<@sae:1/mlp/0>, #flow.feature<@other:1/res/0>, #flow.whole_site<@sae:3/res>]
 // expected-error @below {{feature 1/res/99 is out of range: the dictionary has features 0 to 5}}
-steer.policy @p #steer.ablate on @f when #steer.when<feature = <@sae, res, 1, 99>, above = 0.5 : f64>
+steer.policy @p #steer.ablate on %f when #steer.when<feature = <@sae:1/res/99>, above = 0.5 : f64>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 // expected-error @below {{feature 0/res/5 has no antagonist: no feature of the dictionary has a negative cosine with it}}
 // expected-error @below {{feature 0/res/9 is out of range: the dictionary has features 0 to 5}}
-flow.features @f [#flow.antagonists<<@sae, res, 0, 5>, 1>, #flow.antagonists<<@sae, res, 0, 9>, 1>]
+%f = flow.select [#flow.antagonists<<@sae:0/res/5>, 1>, #flow.antagonists<<@sae:0/res/9>, 1>]
 
 // -----
 
@@ -31,14 +31,14 @@ flow.features @f [#flow.antagonists<<@sae, res, 0, 5>, 1>, #flow.antagonists<<@s
 // expected-warning @below {{res.3: says that it belongs to 'h.3', a name that is not understood: nothing tells whether 3/res is that place (add `hook: ignore` if it is)}}
 // expected-note @below {{declared here; add `hook: ignore` if its files are wrong}}
 flow.collection @said <sae_lens> at "said/{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.features @right [#flow.feature<@said, res, 0, 5>, #flow.feature<@said, res, 3, 5>]
+%right = flow.select [#flow.feature<@said:0/res/5>, #flow.feature<@said:3/res/5>]
 // expected-error @below {{res.1: says that it belongs to 'blocks.1.hook_mlp_out', which is 1/mlp, not 1/res}}
 // expected-error @below {{res.2: says that it belongs to 'blocks.2.ln2.hook_normalized', which is no site, not 2/res}}
-flow.features @wrong [#flow.feature<@said, res, 1, 5>, #flow.feature<@said, res, 1, 4>, #flow.feature<@said, res, 2, 5>]
+%wrong = flow.select [#flow.feature<@said:1/res/5>, #flow.feature<@said:1/res/4>, #flow.feature<@said:2/res/5>]
 
 // -----
 
 // expected-note @below {{of these dictionaries}}
 flow.collection @n <neurons> sites [#fx.site_kind<mlp>] layers 0 to 3
 // expected-error @below {{dictionaries of format neurons are made from the model's weights, and there is no model}}
-flow.features @f [#flow.feature<@n, mlp, 0, 5>]
+%f = flow.select [#flow.feature<@n:0/mlp/5>]

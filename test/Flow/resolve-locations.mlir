@@ -7,9 +7,9 @@
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 // CHECK: spec.yaml:3:9: error: feature 0/res/8 is out of range
-flow.features @f [#flow.feature<@sae, res, 0, 5>, #flow.feature<@sae, res, 0, 8>] loc(fused["spec.yaml":3:1, "spec.yaml":3:4, "spec.yaml":3:9])
+%f = flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:0/res/8>] loc(fused["spec.yaml":3:1, "spec.yaml":3:4, "spec.yaml":3:9])
 // CHECK: spec.yaml:4:1: error: feature 0/res/7 is out of range
-flow.features @g [#flow.feature<@sae, res, 0, 7>] loc("spec.yaml":4:1)
+%g = flow.select [#flow.feature<@sae:0/res/7>] loc("spec.yaml":4:1)
 // CHECK: there are no dictionaries @none
-flow.features @h [#flow.feature<@none, res, 0, 7>]
+%h = flow.select [#flow.feature<@none:0/res/7>]
 // CHECK-NOT: error

@@ -89,6 +89,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!module)
     return 0;
   require(succeeded(verify(*module)), "an imported module verifies");
+  // Values are named after their locations, which the text does not keep.
+  module->walk([](Operation *op) { op->setLoc(UnknownLoc::get(op->getContext())); });
   std::string printed = print(*module);
   auto again = parseSourceString<ModuleOp>(printed, context.get());
   require(bool(again), "a printed module can be read");

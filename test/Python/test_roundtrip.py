@@ -73,7 +73,7 @@ def test_untouched_archive_is_the_same_program(family, dtype, tmp_path):
 def test_ir_survives_the_optimizer_and_bytecode(tmp_path):
     source = Path(families.exported("gemma3"))
     translate("--import-pt2", source, "-o", tmp_path / "a.mlir")
-    # Calls of an archive count as impure, so nothing may disappear.
+    # Everything in it is read, written for the next run, or a check: nothing may disappear.
     subprocess.run([tool("weir-opt"), "--cse", "--canonicalize", "--fx-find-sites", "--canonicalize", "--cse",
                     "--emit-bytecode", tmp_path / "a.mlir", "-o", tmp_path / "b.mlirbc"], check=True)
     # Marks of sites that nothing was done to leave nothing behind, stripped or not.
@@ -92,10 +92,10 @@ def with_additions(source: Path, folder: Path) -> Path:
     text = (folder / "a.mlir").read_text()
     rows, both = "#fx.dims<s72 = 2>", "#fx.dims<s72 = 2, s18 = 3>"
     row, pair = f"tensor<?xi64, {rows}>", f"tensor<?x?x2xf32, {both}>"
-    text = text.replace("= #fx.input<user_input>) attributes {", f"""= #fx.input<user_input>,
+    text = text.replace("role = positions>) attributes {", f"""role = positions>,
       %prompt_length: {row} = #fx.input<user_input>,
       %plan: {row} = #fx.input<user_input>) attributes {{""", 1)
-    end = re.search(r"    fx.return (%\w+) : (.*) as \[#fx.output<user_output>\]\n", text)
+    end = re.search(r"    fx.return (%\w+) : (.*) as \[#fx.output<user_output, role = #fx.logits>\]\n", text)
     logits, kind = end.groups()
     text = text[:end.start()] + f"""
     %column = fx.constant dense<[[1.0], [2.0]]> : tensor<2x1xf32>

@@ -81,7 +81,7 @@ def with_sites_as_outputs(source: Path, folder: Path) -> tuple[Path, list[tuple[
     subprocess.run([tool("weir-opt"), "--fx-find-sites", folder / "a.mlir", "-o", folder / "b.mlir"], check=True)
     text = (folder / "b.mlir").read_text()
     found = re.findall(r"(%\d+) = fx.site (\w+) (\d+) of %\S+ : (.*)\n", text)
-    end = re.search(r"    fx.return (%\w+) : (.*) as \[#fx.output<user_output>\]\n", text)
+    end = re.search(r"    fx.return (%\w+) : (.*) as \[#fx.output<user_output, role = #fx.logits>\]\n", text)
     values = [end[1], *(name for name, _, _, _ in found)]
     kinds = [end[2], *(kind for _, _, _, kind in found)]
     text = (text[:end.start()] + f"    fx.return {', '.join(values)} : {', '.join(kinds)} as "
@@ -103,7 +103,7 @@ def test_a_family_without_an_entry_is_exported_and_its_weights_are_found(tmp_pat
         source = Path(families.exported(family))
         subprocess.run([tool("weir-translate"), "--import-pt2", source, "-o", tmp_path / "a.mlir"], check=True)
         subprocess.run([tool("weir-opt"), "--fx-find-sites", tmp_path / "a.mlir", "-o", tmp_path / "b.mlir"], check=True)
-        layers = re.search(r"weights = \{layers = \[(.*?)\]", (tmp_path / "b.mlir").read_text())[1]
+        layers = re.search(r"weights = #fx.weights<.*?layers = \[(.*?)\]", (tmp_path / "b.mlir").read_text())[1]
         found = set(re.findall(r"(up|gate|down) = ", layers))
         assert found == WEIGHTS.get(family, {"up", "gate", "down"}), family
 

@@ -5,120 +5,120 @@
 // Two absolute edits of one feature in one plan.
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>, #flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.set<1.0> on @f
+steer.policy @p #steer.set<1.0> on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.ablate on @g
+steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>, #flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.scale<2.0> on @f
+steer.policy @p #steer.scale<2.0> on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.ablate on @g
+steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>, #flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.clamp<min = 1.0 : f64> on @f
+steer.policy @p #steer.clamp<min = 1.0 : f64> on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.ablate on @g
+steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>, #flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.ablate on @g
+steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -126,60 +126,60 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Both ends of a transfer are edited.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.transfer<@g> on @f
+steer.policy @q #steer.transfer on %f to %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 4>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/4>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'; a plan edits a feature absolutely (set, scale, clamp, ablate, transfer) at most once}}
-steer.policy @q #steer.transfer<@f> on @g
+steer.policy @q #steer.transfer on %g to %f
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -187,30 +187,30 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Reported once a policy, however many features and plans it is about.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 6>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes in plan 'a'}}
-steer.policy @q #steer.ablate on @f
+steer.policy @q #steer.ablate on %f
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 steer.plan @b [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -218,26 +218,26 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // A set with a feature twice.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/5>]
 // expected-error @below {{'p' says twice what feature 1/res/5 becomes}}
-steer.policy @p #steer.ablate on @f
+steer.policy @p #steer.ablate on %f
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -248,39 +248,39 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-LABEL: fx.program @main
 // CHECK-DAG: %[[A:.*]] = steer.in_plans %plan [0]
 // CHECK-DAG: %[[B:.*]] = steer.in_plans %plan [1]
-// CHECK: steer.patch %a at <res, 1>
+// CHECK: steer.patch %a at <1/res>
 // CHECK: %[[P:.*]] = steer.delta %{{.*}} where %[[A]]
 // CHECK: %[[Q:.*]] = steer.delta %{{.*}} where %[[B]]
 // CHECK: %[[O:.*]] = steer.delta %{{.*}} where %[[A]]
 // CHECK: %[[S:.*]] = steer.strength 2.000000e+00 where %[[A]]
 // CHECK: steer.write %{{.*}}, %[[P]], %[[Q]], %[[O]], %[[S]] along [#flow.rows<decoder of @sae.res.1[5]>, #flow.rows<decoder of @sae.res.1[5]>, #flow.rows<decoder of @other.res.1[5]>, #flow.rows<decoder of @sae.res.1[5]>]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 flow.collection @other <sae_lens> at "x" sites [#fx.site_kind<res>] layers 1 to 1
-flow.dictionary @other.res.1 of @other at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@other, res, 1, 5>]
-steer.policy @p #steer.ablate on @f
-steer.policy @q #steer.set<1.0> on @f
-steer.policy @o #steer.ablate on @g
-steer.policy @s #steer.add<#steer.constant<2.0>> on @f
+flow.dictionary @other.res.1 of @other at <1/res> reads <1/res> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@other:1/res/5>]
+steer.policy @p #steer.ablate on %f
+steer.policy @q #steer.set<1.0> on %f
+steer.policy @o #steer.ablate on %g
+steer.policy @s #steer.add<#steer.constant<2.0>> on %f
 steer.plan @a [@p, @o, @s]
 steer.plan @b [@q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -288,28 +288,28 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Tokens and conditions do not separate two edits.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
-steer.policy @p #steer.ablate on @f tokens <set = prompt>
+steer.policy @p #steer.ablate on %f tokens <set = prompt>
 // expected-error @below {{'q' and 'p' both say what feature 1/res/5 becomes}}
-steer.policy @q #steer.ablate on @f tokens <set = generated>
+steer.policy @q #steer.ablate on %f tokens <set = generated>
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }

@@ -9,39 +9,39 @@
 // WITHOUT-NOT: steer.count
 
 // CHECK: %[[T:.*]] = steer.tokens %positions, %prompt_length <> :
-// CHECK: steer.patch {{.*}} at <mlp, 1> {
+// CHECK: steer.patch {{.*}} at <1/mlp> {
 // CHECK: %[[D:.*]] = steer.delta
-// CHECK: steer.count %[[D]] as ["s"] at <mlp, 1> in %[[T]] : tensor<?x?x1xi1> : tensor<?x?x1xf32>
+// CHECK: steer.count %[[D]] as ["s"] at <1/mlp> in %[[T]] : tensor<?x?x1xi1> : tensor<?x?x1xf32>
 // CHECK-NEXT: steer.yield
-// CHECK: steer.patch {{.*}} at <res, 1> {
+// CHECK: steer.patch {{.*}} at <1/res> {
 // CHECK-DAG: %[[D:.*]] = steer.delta
 // CHECK-DAG: %[[A:.*]] = steer.strength
 // CHECK-DAG: steer.project {{.*}} where %[[G:.*]] : tensor<?x1x1xi1>
-// CHECK: steer.count %[[D]], %[[A]], %[[G]] as ["s", "push", "clear"] at <res, 1> in %[[T]] : tensor<?x?x1xi1> : tensor<?x?x1xf32>, tensor<?x1x1xf32>, tensor<?x1x1xi1>
+// CHECK: steer.count %[[D]], %[[A]], %[[G]] as ["s", "push", "clear"] at <1/res> in %[[T]] : tensor<?x?x1xi1> : tensor<?x?x1xf32>, tensor<?x1x1xf32>, tensor<?x1x1xi1>
 // CHECK-NEXT: steer.yield
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, mlp, 1, 2>]
-flow.features @one [#flow.feature<@sae, res, 1, 7>]
-steer.policy @s #steer.set<3.0> on @f
-steer.policy @push #steer.add<#steer.constant<2.0>> on @one
-steer.policy @clear #steer.project_out on @one
-steer.policy @rec #steer.record on @one
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/mlp/2>]
+%one = flow.select [#flow.feature<@sae:1/res/7>]
+steer.policy @s #steer.set<3.0> on %f
+steer.policy @push #steer.add<#steer.constant<2.0>> on %one
+steer.policy @clear #steer.project_out on %one
+steer.policy @rec #steer.record on %one
 steer.plan @a [@s, @push, @clear, @rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }

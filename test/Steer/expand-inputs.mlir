@@ -6,51 +6,51 @@
 
 // Gates and knobs are made once, at the top, whoever uses them.
 // CHECK-LABEL: fx.program @main
-// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input>,
-// CHECK-NEXT: %knobs: tensor<?x2xf32> = #fx.input<user_input>) {
-// CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
+// CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input, role = prompt_length>,
+// CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input, role = plan>,
+// CHECK-NEXT: %knobs: tensor<?x2xf32> = #fx.input<user_input, role = knobs>) {
+// CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0, 1] : tensor<?xi64>
 // CHECK-NEXT: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = last>
-// CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-// CHECK-NEXT: %[[K:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32> -> tensor<?x1x1xf32>
+// CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
+// CHECK-NEXT: %[[K:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32>
 // CHECK-NEXT: %[[B:.*]] = steer.in_plans %plan [1]
 // CHECK-NEXT: %[[C:.*]] = steer.all %[[B]], %[[T]]
 // CHECK-NEXT: %e = fx.call
-// CHECK: steer.patch %e at <res, 0>
-// CHECK: steer.strength 2.000000e+00 times %[[K]] : tensor<?x1x1xf32> where %[[G]] : tensor<?x?x1xi1> -> tensor<?x?x1xf32>
+// CHECK: steer.patch %e at <0/res>
+// CHECK: steer.strength 2.000000e+00 times %[[K]] : tensor<?x1x1xf32> where %[[G]] : tensor<?x?x1xi1>
 // CHECK: steer.set_to %{{.*}} [3.000000e+00] times %[[K]]
 // CHECK: steer.delta %{{.*}} where %[[C]]
-// CHECK: steer.patch %a at <res, 1>
+// CHECK: steer.patch %a at <1/res>
 // CHECK: steer.strength 2.000000e+00 times %[[K]] : tensor<?x1x1xf32> where %[[G]]
 // CHECK-NOT: steer.in_plans
 // CHECK-NOT: steer.tokens
 // CHECK-NOT: steer.knob_value
 // CHECK: fx.return
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 steer.knob @k default 1.0
 steer.knob @l default 1.0
-flow.features @f [#flow.feature<@sae, res, 0, 5>, #flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 0, 6>]
-steer.policy @p #steer.add<#steer.constant<2.0>> on @f tokens <set = last> times @l
-steer.policy @q #steer.set<3.0> on @g tokens <set = last> times @l
+%f = flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:0/res/6>]
+steer.policy @p #steer.add<#steer.constant<2.0>> on %f tokens <set = last> times @l
+steer.policy @q #steer.set<3.0> on %g tokens <set = last> times @l
 steer.plan @a [@p]
 steer.plan @b [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -62,27 +62,27 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-NOT: %knobs
 // CHECK: %[[G:.*]] = steer.in_plans %plan [0]
 // CHECK-NOT: steer.tokens
-// CHECK: steer.strength 2.000000e+00 where %[[G]] : tensor<?x1x1xi1> -> tensor<?x1x1xf32>
+// CHECK: steer.strength 2.000000e+00 where %[[G]] : tensor<?x1x1xi1>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
-steer.policy @p #steer.add<#steer.constant<2.0>> on @f tokens <from = 0>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+steer.policy @p #steer.add<#steer.constant<2.0>> on %f tokens <from = 0>
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -90,36 +90,36 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Static sizes broadcast as well.
 // CHECK-LABEL: fx.program @main
-// CHECK: %[[A:.*]] = steer.in_plans %plan [0] : tensor<2xi64> -> tensor<2x1x1xi1>
-// CHECK: %[[T:.*]] = steer.tokens {{.*}} -> tensor<2x6x1xi1>
-// CHECK: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<2x1x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: %[[W:.*]] = steer.compare {{.*}} -> tensor<2x6x1xi1>
-// CHECK: steer.all %[[G]], %[[W]] : tensor<2x6x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: %[[V:.*]] = steer.all %[[A]], %{{.*}} : tensor<2x1x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: steer.strength 2.000000e+00 times %{{.*}} : tensor<2x1x1xf32> where %[[V]] : tensor<2x6x1xi1> -> tensor<2x6x1xf32>
+// CHECK: %[[A:.*]] = steer.in_plans %plan [0] : tensor<2xi64>
+// CHECK: %[[T:.*]] = steer.tokens {{.*}}
+// CHECK: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<2x1x1xi1>, tensor<2x6x1xi1>
+// CHECK: %[[W:.*]] = steer.compare {{.*}}
+// CHECK: steer.all %[[G]], %[[W]] : tensor<2x6x1xi1>, tensor<2x6x1xi1>
+// CHECK: %[[V:.*]] = steer.all %[[A]], %{{.*}} : tensor<2x1x1xi1>, tensor<2x6x1xi1>
+// CHECK: steer.strength 2.000000e+00 times %{{.*}} : tensor<2x1x1xf32> where %[[V]] : tensor<2x6x1xi1>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 steer.knob @k default 1.0
 steer.knob @l default 1.0
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
-steer.policy @p #steer.ablate on @f tokens <set = last> when #steer.when<feature = <@sae, res, 0, 3>, above = 0.5 : f64>
-steer.policy @q #steer.add<#steer.constant<2.0>> on @f when #steer.when<feature = <@sae, res, 0, 3>, above = 0.5 : f64> times @k
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+steer.policy @p #steer.ablate on %f tokens <set = last> when #steer.when<feature = <@sae:0/res/3>, above = 0.5 : f64>
+steer.policy @q #steer.add<#steer.constant<2.0>> on %f when #steer.when<feature = <@sae:0/res/3>, above = 0.5 : f64> times @k
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<2x6xi64> = #fx.input<user_input>, %positions: tensor<2x6xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<2x6xi64>) -> tensor<2x6x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<2x6x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<2x6x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<2x6x8xf32>, tensor<8x8xf32>) -> tensor<2x6x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<2x6x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<2x6x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<2x6x8xf32>, tensor<8x8xf32>) -> tensor<2x6x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<2x6x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<2x6x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<2x6x8xf32>, tensor<2x6x8xf32>) -> tensor<2x6x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<2x6x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<2x6x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<2x6x8xf32>, tensor<8x8xf32>) -> tensor<2x6x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<2x6x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<2x6x8xf32>
   fx.return %r2 : tensor<2x6x8xf32> as [#fx.output<user_output>]
 }
 
@@ -131,74 +131,74 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-NOT: steer.
 // CHECK: fx.return
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
-steer.policy @p #steer.add<#steer.constant<2.0>> on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+steer.policy @p #steer.add<#steer.constant<2.0>> on %f
 // expected-error @below {{there is no policy @q}}
 steer.plan @a [@p, @q]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
 // expected-error @below {{there is no knob @k}}
-steer.policy @p #steer.add<#steer.constant<2.0>> on @f times @k
+steer.policy @p #steer.add<#steer.constant<2.0>> on %f times @k
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -206,26 +206,26 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Also where no plan names it.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
 // expected-error @below {{there is no knob @k}}
-steer.policy @p #steer.add<#steer.constant<2.0>> on @f times @k
+steer.policy @p #steer.add<#steer.constant<2.0>> on %f times @k
 steer.plan @a []
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -239,10 +239,10 @@ module {
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program cannot be steered: it needs the inputs `input_ids` and `positions`, both [batch, sequence] of int64, as `python -m weir export` makes them}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -251,10 +251,10 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>) {
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program cannot be steered}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -263,10 +263,10 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program cannot be steered}}
 fx.program @main(%input_ids: tensor<?x?xi32> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -275,10 +275,10 @@ fx.program @main(%input_ids: tensor<?x?xi32> = #fx.input<user_input>, %positions
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program has an input 'plan' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -287,10 +287,10 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program has an input 'prompt_length' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %prompt_length: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -299,10 +299,10 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-error @below {{the program has an input 'knobs' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %knobs: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []

@@ -10,32 +10,32 @@
 // CHECK-DAG: %[[A:.*]] = steer.in_plans %plan [0]
 // CHECK-DAG: %[[T:.*]] = steer.tokens %positions, %prompt_length <> :
 // CHECK: %[[G:.*]] = steer.all %[[A]], %[[T]]
-// CHECK: steer.patch %a at <res, 1> {
+// CHECK: steer.patch %a at <1/res> {
 // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor
 // CHECK: steer.delta
 // CHECK: %[[F:.*]] = steer.read %[[H]] of @sae.res.1 [5, 2]
-// CHECK: steer.record %[[F]] as "rec.res.1" [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 2>] where %[[G]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
+// CHECK: steer.record %[[F]] as "rec.res.1" [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/2>] where %[[G]] : tensor<?x?x1xi1> : tensor<?x?x2xf32>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 2>]
-steer.policy @s #steer.set<3.0> on @f
-steer.policy @rec #steer.record on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/2>]
+steer.policy @s #steer.set<3.0> on %f
+steer.policy @rec #steer.record on %f
 steer.plan @a [@s, @rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -43,31 +43,31 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Several places, in program order.
 // CHECK-LABEL: fx.program @main
-// CHECK: steer.record %{{.*}} as "rec.res.0" [#flow.feature<@sae, res, 0, 5>]
-// CHECK: steer.record %{{.*}} as "rec.mlp.1" [#flow.feature<@sae, mlp, 1, 2>]
-// CHECK: steer.record %{{.*}} as "rec.res.1" [#flow.feature<@sae, res, 1, 7>]
+// CHECK: steer.record %{{.*}} as "rec.res.0" [#flow.feature<@sae:0/res/5>]
+// CHECK: steer.record %{{.*}} as "rec.mlp.1" [#flow.feature<@sae:1/mlp/2>]
+// CHECK: steer.record %{{.*}} as "rec.res.1" [#flow.feature<@sae:1/res/7>]
 // CHECK-NOT: steer.record
 // CHECK: fx.return
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 7>, #flow.feature<@sae, res, 0, 5>, #flow.feature<@sae, mlp, 1, 2>]
-steer.policy @rec #steer.record on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/7>, #flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/mlp/2>]
+steer.policy @rec #steer.record on %f
 steer.plan @a [@rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -75,32 +75,32 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Two dictionaries at one site: their names as well.
 // CHECK-LABEL: fx.program @main
-// CHECK: steer.record %{{.*}} as "rec.sae.res.1" [#flow.feature<@sae, res, 1, 7>]
-// CHECK: steer.record %{{.*}} as "rec.other.res.1" [#flow.feature<@other, res, 1, 7>]
+// CHECK: steer.record %{{.*}} as "rec.sae.res.1" [#flow.feature<@sae:1/res/7>]
+// CHECK: steer.record %{{.*}} as "rec.other.res.1" [#flow.feature<@other:1/res/7>]
 // CHECK-NOT: steer.record
 // CHECK: fx.return
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 flow.collection @other <sae_lens> at "x" sites [#fx.site_kind<res>] layers 1 to 1
-flow.dictionary @other.res.1 of @other at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 7>, #flow.feature<@other, res, 1, 7>]
-steer.policy @rec #steer.record on @f
+flow.dictionary @other.res.1 of @other at <1/res> reads <1/res> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/7>, #flow.feature<@other:1/res/7>]
+steer.policy @rec #steer.record on %f
 steer.plan @a [@rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -114,25 +114,25 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[G:.*]] = steer.all %{{.*}}, %[[W]]
 // CHECK: steer.record %{{.*}} where %[[G]]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 7>]
-steer.policy @rec #steer.record on @f tokens <set = prompt> when #steer.when<feature = <@sae, res, 1, 2>, above = 0.5 : f64>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/7>]
+steer.policy @rec #steer.record on %f tokens <set = prompt> when #steer.when<feature = <@sae:1/res/2>, above = 0.5 : f64>
 steer.plan @a [@rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -141,35 +141,35 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // After the edits: behind the patch, from its value. The condition stays what it
 // was before them.
 // CHECK-LABEL: fx.program @main
-// CHECK: %[[P:.*]] = steer.patch %[[X:.*]] at <res, 1> {
+// CHECK: %[[P:.*]] = steer.patch %[[X:.*]] at <1/res> {
 // CHECK-NOT: steer.record
 // CHECK: steer.yield
 // CHECK: %[[F:.*]] = steer.read %[[P]] of @sae.res.1 [5]
 // CHECK: %[[C:.*]] = steer.read %[[X]] of @sae.res.1 [2]
 // CHECK: %[[W:.*]] = steer.compare %[[C]]
 // CHECK: %[[G:.*]] = steer.all %{{.*}}, %[[W]]
-// CHECK: steer.record %[[F]] as "rec.res.1" [#flow.feature<@sae, res, 1, 5>] where %[[G]]
+// CHECK: steer.record %[[F]] as "rec.res.1" [#flow.feature<@sae:1/res/5>] where %[[G]]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-steer.policy @s #steer.set<3.0> on @f
-steer.policy @rec #steer.record<after = true> on @f when #steer.when<feature = <@sae, res, 1, 2>, above = 0.5 : f64>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+steer.policy @s #steer.set<3.0> on %f
+steer.policy @rec #steer.record<after = true> on %f when #steer.when<feature = <@sae:1/res/2>, above = 0.5 : f64>
 steer.plan @a [@s, @rec]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -181,33 +181,33 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-DAG: %[[S:.*]] = steer.in_plans %plan [0, 1]
 // CHECK-DAG: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = prompt>
 // CHECK-DAG: %[[R:.*]] = steer.in_plans %plan [1]
-// CHECK: fx.site res 2
+// CHECK: fx.site 2/res
 // CHECK: %[[C:.*]] = steer.read %{{.*}} of @sae.res.0 [7]
 // CHECK: %[[W:.*]] = steer.compare %[[C]] above
 // CHECK: %[[G:.*]] = steer.all %{{.*}}, %[[W]]
 // CHECK: steer.record_gate %[[G]] of @s as "rec" where %{{.*}}
 // CHECK-NEXT: fx.return
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-steer.policy @s #steer.set<3.0> on @f tokens <set = prompt> when #steer.when<feature = <@sae, res, 0, 7>, above = 0.5 : f64>
-steer.policy @rec #steer.record_gate<@s> on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+steer.policy @s #steer.set<3.0> on %f tokens <set = prompt> when #steer.when<feature = <@sae:0/res/7>, above = 0.5 : f64>
+steer.policy @rec #steer.record_gate<@s> on %f
 steer.plan @a [@s]
 steer.plan @b [@rec, @s]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }

@@ -6,7 +6,7 @@
 
 // At one site: both activations before the edit.
 // CHECK-LABEL: fx.program @main
-// CHECK: steer.patch %a at <res, 1> {
+// CHECK: steer.patch %a at <1/res> {
 // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor
 // CHECK: %[[A:.*]] = steer.read %[[H]] of @sae.res.1 [5, 6]
 // CHECK: %[[ZERO:.*]] = steer.set_to %[[A]] [0.000000e+00]
@@ -17,26 +17,26 @@
 // CHECK: %[[ON:.*]] = steer.delta %[[B]] to %[[SUM]] where
 // CHECK: steer.write %[[H]], %[[OFF]], %[[ON]] along [#flow.rows<decoder of @sae.res.1[5, 6]>, #flow.rows<decoder of @sae.res.1[1, 2]>]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 6>]
-flow.features @g [#flow.feature<@sae, res, 1, 1>, #flow.feature<@sae, res, 1, 2>]
-steer.policy @p #steer.transfer<@g> on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
+%g = flow.select [#flow.feature<@sae:1/res/1>, #flow.feature<@sae:1/res/2>]
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -44,34 +44,34 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // From an earlier site: its value before its own edit.
 // CHECK-LABEL: fx.program @main
-// CHECK: steer.patch %e at <res, 0>
+// CHECK: steer.patch %e at <0/res>
 // CHECK: steer.set_to
-// CHECK: steer.patch %a at <res, 1> {
+// CHECK: steer.patch %a at <1/res> {
 // CHECK-NEXT: ^bb0(%[[H:.*]]: tensor
 // CHECK: %[[B:.*]] = steer.read %[[H]] of @sae.res.1 [1]
 // CHECK: %[[A:.*]] = steer.read %e of @sae.res.0 [5]
 // CHECK: steer.sum %[[B]], %[[A]]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 1>]
-steer.policy @p #steer.transfer<@g> on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/1>]
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -79,13 +79,13 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Pairs across sites are grouped by where their ends are, in order.
 // CHECK-LABEL: fx.program @main
-// CHECK: steer.patch %e at <res, 0>
+// CHECK: steer.patch %e at <0/res>
 // CHECK: steer.read %{{.*}} of @sae.res.0 [5, 9]
-// CHECK: steer.patch %d at <mlp, 1>
+// CHECK: steer.patch %d at <1/mlp>
 // CHECK: %[[B:.*]] = steer.read %{{.*}} of @sae.mlp.1 [7]
 // CHECK: %[[A:.*]] = steer.read %e of @sae.res.0 [9]
 // CHECK: steer.sum %[[B]], %[[A]]
-// CHECK: steer.patch %a at <res, 1>
+// CHECK: steer.patch %a at <1/res>
 // CHECK: steer.read %{{.*}} of @sae.res.1 [6]
 // CHECK: %[[B2:.*]] = steer.read %{{.*}} of @sae.res.1 [1]
 // CHECK: %[[A2:.*]] = steer.read %e of @sae.res.0 [5]
@@ -94,80 +94,80 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[A3:.*]] = steer.read %{{.*}} of @sae.res.1 [6]
 // CHECK: steer.sum %[[B3]], %[[A3]]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 0, 5>, #flow.feature<@sae, res, 0, 9>, #flow.feature<@sae, res, 1, 6>]
-flow.features @g [#flow.feature<@sae, res, 1, 1>, #flow.feature<@sae, mlp, 1, 7>, #flow.feature<@sae, res, 1, 2>]
-steer.policy @p #steer.transfer<@g> on @f
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:0/res/9>, #flow.feature<@sae:1/res/6>]
+%g = flow.select [#flow.feature<@sae:1/res/1>, #flow.feature<@sae:1/mlp/7>, #flow.feature<@sae:1/res/2>]
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 6>]
-flow.features @g [#flow.feature<@sae, res, 1, 1>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
+%g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a transfer pairs its features in order, but there are 2 to take from and 1 to give to}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-error @below {{feature 1/res/5 is transferred to itself}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -175,56 +175,56 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // A set that named a feature twice is no list of partners any more.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
 // expected-note @below {{this one}}
-flow.features @f [#flow.feature<@sae, res, 1, 5>] had_repeats
-flow.features @g [#flow.feature<@sae, res, 1, 1>]
+%f = flow.select [#flow.feature<@sae:1/res/5>] had_repeats
+%g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a transfer pairs its features in order, but one of its sets names a feature twice}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-note @below {{this one}}
-flow.features @g [#flow.feature<@sae, res, 1, 6>] had_repeats
+%g = flow.select [#flow.feature<@sae:1/res/6>] had_repeats
 // expected-error @below {{a transfer pairs its features in order, but one of its sets names a feature twice}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -232,54 +232,54 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // A feature that gives and takes, or takes twice.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 1, 6>]
-flow.features @g [#flow.feature<@sae, res, 1, 6>, #flow.feature<@sae, res, 1, 7>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
+%g = flow.select [#flow.feature<@sae:1/res/6>, #flow.feature<@sae:1/res/7>]
 // expected-error @below {{'p' says twice what feature 1/res/6 becomes}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>, #flow.feature<@sae, res, 0, 6>]
-flow.features @g [#flow.feature<@sae, res, 1, 7>, #flow.feature<@sae, res, 1, 7>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:0/res/6>]
+%g = flow.select [#flow.feature<@sae:1/res/7>, #flow.feature<@sae:1/res/7>]
 // expected-error @below {{'p' says twice what feature 1/res/7 becomes}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -287,79 +287,54 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Not from a later site.
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 2, 5>]
-flow.features @g [#flow.feature<@sae, res, 1, 1>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:2/res/5>]
+%g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a feature of policy 'p' is read at 2/res, which comes after 1/res}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-flow.features @g [#flow.feature<@sae, mlp, 2, 1>]
+flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
+flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+%g = flow.select [#flow.feature<@sae:2/mlp/1>]
 // expected-error @below {{feature 2/mlp/1 has no dictionary that was opened}}
-steer.policy @p #steer.transfer<@g> on @f
+steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
+  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
+  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
   %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
+  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
   %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
+  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
   %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
+  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
   fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
-// -----
-
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <res, 2> reads <res, 2> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <mlp, 1> reads <mlp, 1> features 16 width 8 activation <relu>
-flow.features @f [#flow.feature<@sae, res, 1, 5>]
-// expected-error @below {{there is no set of features @g}}
-steer.policy @p #steer.transfer<@g> on @f
-steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site res 0 of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site neuron 1 of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site mlp 1 of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site res 1 of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site res 2 of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}

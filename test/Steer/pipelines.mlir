@@ -12,17 +12,17 @@
 // MISSING: error: {{.*}}elsewhere{{.*}}res.0
 // MISSING-NOT: fx.program
 
-// STEER: flow.dictionary @sae.res.0 of @sae at <res, 0> {{.*}} features 6 width 4 activation <relu>
-// STEER: flow.features @two [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>]
-// ATEN: flow.features @two
+// STEER: flow.dictionary @sae.res.0 of @sae at <0/res> {{.*}} features 6 width 4 activation <relu>
+// STEER: %{{.*}} = flow.select [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>]
+// ATEN: flow.select
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
-flow.features @two [#flow.antagonists<<@sae, res, 0, 0>, 2>]
-flow.features @one [#flow.feature<@sae, res, 0, 2>]
+%two = flow.select [#flow.antagonists<<@sae:0/res/0>, 2>]
+%one = flow.select [#flow.feature<@sae:0/res/2>]
 steer.knob @k default 1.0
-steer.policy @quiet #steer.scale<0.5> on @two times @k
-steer.policy @watch #steer.record on @one
-steer.policy @first #steer.add<#steer.constant<2.0>> on @one
-steer.policy @second #steer.add<#steer.constant<3.0>> on @two
+steer.policy @quiet #steer.scale<0.5> on %two times @k
+steer.policy @watch #steer.record on %one
+steer.policy @first #steer.add<#steer.constant<2.0>> on %one
+steer.policy @second #steer.add<#steer.constant<3.0>> on %two
 steer.plan @default [@quiet, @watch, @first, @second]
 
 #d = #fx.dims<s0 = 2, s1 = 3>
@@ -38,7 +38,7 @@ steer.plan @default [@quiet, @watch, @first, @second]
 // STEER: %plan: tensor<?xi64
 // STEER: %knobs: tensor<?x1xf32
 // One read, one write, both additions along one direction.
-// STEER: steer.patch %r at <res, 0>
+// STEER: steer.patch %r at <0/res>
 // STEER: %[[F:.*]] = steer.read %{{.*}} of @sae.res.0 [1, 2]
 // STEER-NOT: steer.read
 // STEER: %[[W:.*]] = steer.pick %[[F]] [1]
@@ -52,7 +52,7 @@ steer.plan @default [@quiet, @watch, @first, @second]
 // ATEN: %r = fx.call @aten.add.Tensor
 // ATEN: fx.call pure @aten.linear.default(input: %r,
 // ATEN: %[[Y:.*]] = fx.call pure @aten.add.Tensor
-// ATEN: fx.return %{{.*}}, %{{.*}} : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
+// ATEN: fx.return %{{.*}}, %{{.*}} : {{.*}} as [#fx.output<user_output, role = #fx.logits>, #fx.output<user_output, role = #fx.record<"watch", [#flow.feature<@sae:0/res/2>]>>]
 fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %input_ids: !i = #fx.input<user_input>,
                  %positions: !i = #fx.input<user_input>) {

@@ -17,12 +17,12 @@
 #include "weir/Driver/Compiler.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Spec/Spec.h"
+#include "weir/Torch/TensorMath.h"
 
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 
-#include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
 using namespace mlir;
@@ -98,13 +98,17 @@ int main(int argc, char **argv) {
   app.add_option("--max-tokens", options.windows.maxTokens);
   app.add_option("--threads", threads);
   CLI11_PARSE(app, argc, argv);
-  if (threads > 0)
-    at::set_num_threads(threads);
 
   auto fail = [](const std::string &message) {
     llvm::errs() << "error: " << message << "\n";
     return 2;
   };
+  if (threads > 0) {
+    auto math = TensorMath::load();
+    if (!math)
+      return fail(llvm::toString(math.takeError()));
+    math->setThreads(threads);
+  }
   for (const std::string &text : sites) {
     SmallVector<StringRef> parts;
     StringRef(text).split(parts, '/');

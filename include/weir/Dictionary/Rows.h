@@ -34,9 +34,6 @@ RowMatrix unitRows(const RowMatrix &rows);
 /// max(k, d) * 2^-23, the resolution of the f32 input. `rank` receives r.
 RowMatrix orthonormalBasis(const RowMatrix &rows, int64_t *rank = nullptr);
 
-/// sum_i weights[i] * rows[i], [1, d]. The sizes agree.
-RowVector combineRows(const RowVector &weights, const RowMatrix &rows);
-
 /// A feature and the cosine of its decoder row with another's.
 struct Antagonist {
   int64_t feature;

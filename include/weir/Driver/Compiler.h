@@ -131,10 +131,6 @@ private:
   std::shared_ptr<Archive> archive;
   ModelInfo modelInfo;
   SteeringReport steeringReport;
-  std::vector<Manifest::Record> records;
-  std::vector<Manifest::Count> counts;
-  std::vector<std::string> outputNames; ///< of both, in the program's order
-  std::vector<Manifest::Site> sites;
 };
 
 /// Registers everything a compilation needs in a context.

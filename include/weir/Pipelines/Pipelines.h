@@ -84,7 +84,8 @@ void buildMatchingPipeline(mlir::OpPassManager &passes,
                            const MatchingPipelineOptions &options,
                            flow::MatchServices services = {});
 
-/// Merged patches ▶ aten calls, without any mark left.
+/// Merged patches ▶ aten calls, without any mark left and without what nothing
+/// reads.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
 
 /// --weir-steer, --weir-match and --weir-lower-to-aten.

@@ -22,7 +22,7 @@
 #ifndef WEIR_PROGRAM_ARCHIVE_H
 #define WEIR_PROGRAM_ARCHIVE_H
 
-#include "weir/Program/Tensor.h"
+#include "weir/Program/TensorSource.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/JSON.h"
@@ -102,14 +102,12 @@ public:
   virtual llvm::StringRef modelName() const = 0;
 };
 
-/// A tensor to add to an archive when it is rewritten. The bytes are read
-/// while writing and not kept.
+/// A tensor to add to an archive when it is rewritten. Its bytes are made while
+/// it is written.
 struct AddedTensor {
   enum Kind { Parameter, Buffer, Constant } kind = Constant;
   std::string fqn;
-  DType dtype = DType::Float32;
-  llvm::SmallVector<int64_t, 4> sizes; ///< dense row-major
-  llvm::ArrayRef<std::byte> bytes;
+  std::shared_ptr<const TensorSource> values;
 };
 
 /// A record to add, or to put in the place of the one of that name.
@@ -123,8 +121,9 @@ struct AddedRecord {
 /// program nor to a tensor are left out: PyTorch would unpickle or load some of
 /// them. Payload bytes go from the mapping to the file; no second copy
 /// of the weights is made in memory. `path` may be the source's own path.
-/// Errors: a name that is taken, sizes that do not fit the bytes, a record that
-/// is the archive's own (graph, configs, version).
+/// Errors: a name that is taken, a source that gives another number of bytes than
+/// its sizes say or has an error of its own (passed on as it is), a record that is
+/// the archive's own (graph, configs, version).
 llvm::Error rewriteArchive(const Archive &source, llvm::StringRef path,
                            const llvm::json::Object &model,
                            llvm::ArrayRef<AddedTensor> added,

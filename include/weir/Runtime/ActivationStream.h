@@ -9,39 +9,13 @@
 #ifndef WEIR_RUNTIME_ACTIVATIONSTREAM_H
 #define WEIR_RUNTIME_ACTIVATIONSTREAM_H
 
+#include "weir/Runtime/ActivationBatch.h"
 #include "weir/Runtime/Engine.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/Program.h"
 #include "weir/Runtime/TokenWindows.h"
 
 namespace weir {
-
-/// What one record has at the tokens of a batch that count, as compressed sparse
-/// rows: token t has features[starts[t]..starts[t + 1]), ascending, with values
-/// that are not 0.
-struct SparseRecord {
-  std::vector<int64_t> starts;
-  std::vector<int32_t> features;
-  std::vector<float> values;
-};
-
-struct ActivationBatch {
-  /// The windows [firstWindow, firstWindow + windows) were read.
-  size_t firstWindow = 0, windows = 0;
-  int64_t tokens = 0;
-  /// One a record that was asked for, in that order.
-  std::vector<SparseRecord> records;
-};
-
-struct ActivationStreamOptions {
-  /// Names of the manifest's records.
-  std::vector<std::string> records;
-  /// The plan that all windows follow, as an index.
-  int64_t plan = 0;
-  /// Windows are read together as far as the program's batch and this limit of
-  /// the memory for records allow; one at a time at least.
-  int64_t recordBytes = 512 << 20;
-};
 
 /// Runs a program over windows of tokens, each from position 0, and hands out
 /// its records. Which windows go together depends on the options alone, so that

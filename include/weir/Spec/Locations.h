@@ -25,7 +25,7 @@ namespace weir::spec {
 /// ("format", "path", "sites", "layers"), of a model ("program", "sites"), of a knob
 /// ("default", "range"); the policies of a plan, by name; the features of a
 /// policy's condition, as "collection:layer/site/index" with the collection's
-/// symbol. The selectors of a flow.features have a method of their own.
+/// symbol. The selectors of a flow.select have a method of their own.
 inline mlir::Location locationOf(mlir::Operation *op, llvm::StringRef part) {
   if (auto fused = llvm::dyn_cast<mlir::FusedLoc>(op->getLoc()))
     for (mlir::Location location : fused.getLocations())

@@ -55,7 +55,7 @@ llvm::StringRef schema();
 ///
 /// Symbols are the names of the spec. Names of different sections may be equal
 /// there; in the module all but the first in the order plans, knobs, policies,
-/// dictionaries, features get a suffix (`happy.policy`). Names in a spec have
+/// dictionaries, matches get a suffix (`happy.policy`). Names in a spec have
 /// no dot, so what stands before the first dot of a symbol is the name in the
 /// spec.
 mlir::OwningOpRef<mlir::ModuleOp>

@@ -125,6 +125,8 @@ public:
     return write(llvm::ArrayRef<std::byte>(
         reinterpret_cast<const std::byte *>(text.data()), text.size()));
   }
+  /// Puts other bytes in the place of some that were written before.
+  llvm::Error rewrite(uint64_t position, llvm::ArrayRef<std::byte> bytes);
   /// Bytes written so far.
   size_t position() const { return written; }
   /// To be called last; without it the file counts as given up.

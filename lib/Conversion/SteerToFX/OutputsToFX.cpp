@@ -20,10 +20,10 @@ using namespace weir::steer;
 namespace {
 
 /// In place of an operation without results, the program gives one more value.
-void replaceByOutput(Operation *op, Value value,
+void replaceByOutput(Operation *op, Value value, Attribute role,
                      ConversionPatternRewriter &rewriter) {
   auto program = op->getParentOfType<fx::ProgramOp>();
-  rewriter.modifyOpInPlace(program, [&] { program.addUserOutput(value); });
+  rewriter.modifyOpInPlace(program, [&] { program.addUserOutput(value, role); });
   rewriter.eraseOp(op);
 }
 
@@ -36,7 +36,9 @@ struct LowerRecordGate : OpConversionPattern<RecordGateOp> {
     Value held = adaptor.getInput();
     if (adaptor.getGate())
       held = aten.logical("and", held, adaptor.getGate());
-    replaceByOutput(op, aten.to(held, rewriter.getF32Type()), rewriter);
+    Attribute role = fx::RecordAttr::get(getContext(), op.getNameAttr(),
+                                         rewriter.getArrayAttr(op.getOfAttr()));
+    replaceByOutput(op, aten.to(held, rewriter.getF32Type()), role, rewriter);
     return success();
   }
 };
@@ -48,7 +50,11 @@ struct LowerRecordValue : OpConversionPattern<RecordValueOp> {
                   ConversionPatternRewriter &rewriter) const override {
     AtenBuilder aten(rewriter, op.getLoc());
     Value value = aten.to(adaptor.getInput(), rewriter.getF32Type());
-    replaceByOutput(op, aten.keepWhere(adaptor.getGate(), value), rewriter);
+    // The site stands for all its numbers.
+    Attribute role = fx::RecordAttr::get(
+        getContext(), op.getNameAttr(), rewriter.getArrayAttr(op.getSiteAttr()));
+    replaceByOutput(op, aten.keepWhere(adaptor.getGate(), value), role,
+                    rewriter);
     return success();
   }
 };
@@ -78,7 +84,10 @@ struct LowerCount : OpConversionPattern<CountOp> {
       columns.push_back(
           aten.to(aten.logical("and", held, adaptor.getTokens()),
                   rewriter.getF32Type()));
-    replaceByOutput(op, aten.cat(columns), rewriter);
+    Attribute role = fx::CountAttr::get(
+        getContext(), op.getSite().getKind(), op.getSite().getLayer(),
+        rewriter.getStrArrayAttr(op.getColumns()));
+    replaceByOutput(op, aten.cat(columns), role, rewriter);
     return success();
   }
 };

@@ -67,6 +67,9 @@ struct Node {
   const OperatorInfo *info = nullptr;
   /// Operands whose integers have to be small, see OperatorInfo::small.
   llvm::SmallVector<uint8_t, 2> smallOperands;
+  /// Operands that are written in place, and those whose memory the results may
+  /// look at, as the catalogue says.
+  llvm::SmallVector<uint8_t, 2> written, aliased;
   llvm::SmallVector<Operand, 6> operands;
   /// Where results go; noSlot for one that is dropped.
   llvm::SmallVector<Slot, 2> results;
@@ -105,9 +108,10 @@ llvm::Expected<Graph> buildGraph(const llvm::json::Object &model,
 void findLastUses(Graph &graph);
 
 /// Takes out all nodes that do not contribute to the user outputs of the given
-/// indices. State is written only where a node that is left reads it, directly
-/// or in a later run. `storageOf` names one slot for all bound slots that share
-/// memory.
+/// indices. Memory is written only where a node that is left reads it, directly
+/// or in a later run, or where it is the caller's. Checks stay while the tensors
+/// that they look at do; operators that the catalogue does not know stay.
+/// `storageOf` names one slot for all bound slots that share memory.
 void keepOutputs(Graph &graph, llvm::ArrayRef<size_t> wanted,
                  llvm::function_ref<Slot(Slot)> storageOf);
 

@@ -19,13 +19,6 @@ using namespace llvm;
 namespace weir::reference {
 namespace {
 
-/// Whether the catalogue wants an argument's integers to be small.
-bool isSmall(const OperatorInfo &info, StringRef argument) {
-  SmallVector<StringRef, 5> names;
-  StringRef(info.small).split(names, ',', -1, /*KeepEmpty=*/false);
-  return is_contained(names, argument);
-}
-
 class Builder {
 public:
   explicit Builder(const json::Object &model) : model(model) {}
@@ -185,10 +178,15 @@ Error Builder::readOperator(Node &out, const json::Array &inputs) {
     out.operands.push_back(std::move(*operand));
     given.erase(it);
   }
-  if (out.info)
-    for (auto [index, parameter] : enumerate(schema.arguments()))
-      if (isSmall(*out.info, parameter.name()))
-        out.smallOperands.push_back(index);
+  for (auto [index, parameter] : enumerate(schema.arguments())) {
+    if (out.info && out.info->wantsSmall(parameter.name()))
+      out.smallOperands.push_back(index);
+    if (out.info && out.info->effect == OperatorEffect::View &&
+        out.info->input == parameter.name())
+      out.aliased.push_back(index);
+    if (out.info && out.info->writes(parameter.name()))
+      out.written.push_back(index);
+  }
   if (!given.empty())
     return fail("the operator has no argument '{0}'", given.begin()->first());
   return Error::success();

@@ -76,7 +76,7 @@ int64_t pieces(const Node &node, ArrayRef<IValue> arguments) {
     return size;
   TORCH_CHECK(number >= 0, "a negative number of pieces");
   auto quotientUp = [](int64_t a, int64_t b) { return a / b + (a % b != 0); };
-  if (StringRef(node.info->name).starts_with("aten.chunk.") && number > 0) {
+  if (node.info->guard == OperatorGuard::ChunkCount && number > 0) {
     if (size == 0)
       return number;
     number = quotientUp(size, number);
@@ -149,6 +149,7 @@ void checkArguments(const Node &node, ArrayRef<IValue> arguments) {
   case OperatorGuard::IntegerDivision:
     return checkIntegerDivision(arguments);
   case OperatorGuard::PieceCount:
+  case OperatorGuard::ChunkCount:
     return checkPieces(node, arguments);
   case OperatorGuard::Attention:
     return checkAttention(arguments);

@@ -9,6 +9,7 @@
 #include "Graph.h"
 
 #include "llvm/ADT/BitVector.h"
+#include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/STLExtras.h"
 
 using namespace llvm;
@@ -49,14 +50,21 @@ void reference::findLastUses(Graph &graph) {
 
 namespace {
 
-/// Spreads from the wanted outputs to what they need.
+/// Spreads from the wanted outputs to what they need. Values that may share
+/// memory are of one class: what is written through one is read through another.
 class Sweep {
 public:
   Sweep(Graph &graph, function_ref<Slot(Slot)> storageOf)
-      : graph(graph), storageOf(storageOf), needed(graph.kinds.size()),
-        bound(graph.kinds.size()), alive(graph.nodes.size()) {
+      : graph(graph), needed(graph.kinds.size()), read(graph.kinds.size()),
+        caller(graph.kinds.size()), alive(graph.nodes.size()) {
+    for (size_t slot = 0; slot < graph.kinds.size(); ++slot)
+      memory.insert(static_cast<Slot>(slot));
     for (const Graph::Binding &binding : graph.bindings)
-      bound.set(binding.slot);
+      memory.unionSets(binding.slot, storageOf(binding.slot));
+    for (const Node &node : graph.nodes)
+      shareMemory(node);
+    for (Slot slot : graph.inputs)
+      caller.set(classOf(slot));
   }
 
   void run(ArrayRef<size_t> wanted) {
@@ -65,7 +73,7 @@ public:
       // A user input that is written to belongs to the caller.
       output.isComputed = output.mutationTarget == noSlot
                               ? is_contained(wanted, user++)
-                              : !bound.test(output.mutationTarget);
+                              : caller.test(classOf(output.mutationTarget));
       if (output.isComputed)
         need(output.operand);
     }
@@ -77,10 +85,12 @@ public:
         visit(i);
       for (Graph::Output &output : graph.outputs)
         if (!output.isComputed && output.mutationTarget != noSlot &&
-            needed.test(storageOf(output.mutationTarget))) {
+            read.test(classOf(output.mutationTarget))) {
           output.isComputed = changed = true;
           need(output.operand);
         }
+      if (!changed)
+        addChecks();
     } while (changed);
 
     std::vector<Node> kept;
@@ -91,47 +101,99 @@ public:
   }
 
 private:
+  Slot classOf(Slot slot) { return memory.getLeaderValue(slot); }
+
+  void shareMemory(const Node &node) {
+    auto share = [&](const Operand &operand) {
+      forEachSlot(operand, [&](Slot slot) {
+        for (Slot result : node.results)
+          if (result != noSlot)
+            memory.unionSets(slot, result);
+      });
+    };
+    if (!node.op)
+      return;
+    if (!node.info) {
+      for (const Operand &operand : node.operands)
+        share(operand);
+      return;
+    }
+    for (size_t index : node.aliased)
+      share(node.operands[index]);
+    for (size_t index : node.written)
+      share(node.operands[index]);
+  }
+
   void need(const Operand &operand) {
     forEachSlot(operand, [&](Slot slot) {
-      needed.set(bound.test(slot) ? storageOf(slot) : slot);
+      needed.set(slot);
+      read.set(classOf(slot));
     });
   }
 
   void visit(size_t i) {
-    const Node &node = graph.nodes[i];
-    if (alive.test(i) || !(hasNeededResult(node) || writesNeeded(node)))
-      return;
+    if (!alive.test(i) && isNeeded(graph.nodes[i]))
+      enliven(i);
+  }
+
+  void enliven(size_t i) {
     alive.set(i);
     changed = true;
-    for (const Operand &operand : node.operands)
+    for (const Operand &operand : graph.nodes[i].operands)
       need(operand);
   }
 
-  bool hasNeededResult(const Node &node) const {
-    return any_of(node.results, [&](Slot slot) {
-      return slot != noSlot && needed.test(slot);
+  bool isNeeded(const Node &node) {
+    if (node.op && !node.info)
+      return true;
+    if (any_of(node.results, [&](Slot slot) {
+          return slot != noSlot && needed.test(slot);
+        }))
+      return true;
+    return any_of(node.written, [&](size_t index) {
+      bool result = false;
+      forEachSlot(node.operands[index], [&](Slot slot) {
+        Slot memory = classOf(slot);
+        result |= read.test(memory) || caller.test(memory);
+      });
+      return result;
     });
   }
 
-  bool writesNeeded(const Node &node) const {
-    if (!node.op || !node.op->schema().is_mutable())
-      return false;
-    bool result = false;
-    for (auto [argument, operand] :
-         zip(node.op->schema().arguments(), node.operands)) {
-      if (!argument.alias_info() || !argument.alias_info()->isWrite())
-        continue;
-      // A value that is not bound may be a view of anything.
-      forEachSlot(operand, [&](Slot slot) {
-        result |= !bound.test(slot) || needed.test(storageOf(slot));
+  /// Adds checks of what is there anyway. Numbers that are made of such tensors
+  /// cost nothing.
+  void addChecks() {
+    BitVector there(graph.kinds.size(), true);
+    for (const Node &node : graph.nodes)
+      for (Slot slot : node.results)
+        if (slot != noSlot)
+          there.reset(slot);
+    auto isThere = [&](const Operand &operand) {
+      bool result = true;
+      forEachSlot(operand, [&](Slot slot) { result &= there.test(slot); });
+      return result;
+    };
+    for (auto [i, node] : enumerate(graph.nodes)) {
+      bool isNumbers = all_of(node.results, [&](Slot slot) {
+        return slot == noSlot || graph.kinds[slot] != ValueKind::Tensor;
       });
+      if (!alive.test(i) && !(isNumbers && all_of(node.operands, isThere)))
+        continue;
+      for (Slot slot : node.results)
+        if (slot != noSlot)
+          there.set(slot);
+      if (node.info && node.info->effect == OperatorEffect::Checks &&
+          !alive.test(i))
+        enliven(i);
     }
-    return result;
   }
 
   Graph &graph;
-  function_ref<Slot(Slot)> storageOf;
-  BitVector needed, bound, alive;
+  EquivalenceClasses<Slot> memory;
+  BitVector needed; ///< values
+  /// Classes, by their leader: what is read, and what is the caller's.
+  BitVector read, caller;
+  BitVector alive; ///< nodes
   bool changed = false;
 };
 

@@ -62,8 +62,34 @@ std::string Exporter::freshName() {
 // Constants
 //===----------------------------------------------------------------------===//
 
-/// The elements in row-major order, little-endian, one byte a boolean.
-static std::vector<std::byte> bytesOf(DenseElementsAttr elements) {
+namespace {
+
+/// The elements of an attribute, one byte a boolean.
+class DenseTensor : public TensorSource {
+public:
+  DenseTensor(DType dtype, DenseElementsAttr elements)
+      : TensorSource(dtype, elements.getType().getShape()), elements(elements) {
+  }
+  llvm::Error stream(Sink sink) const override;
+
+private:
+  DenseElementsAttr elements;
+};
+
+/// The same elements in another shape.
+class Reshaped : public TensorSource {
+public:
+  Reshaped(std::shared_ptr<const TensorSource> values, ArrayRef<int64_t> shape)
+      : TensorSource(values->dtype(), shape), values(std::move(values)) {}
+  llvm::Error stream(Sink sink) const override { return values->stream(sink); }
+
+private:
+  std::shared_ptr<const TensorSource> values;
+};
+
+} // namespace
+
+llvm::Error DenseTensor::stream(Sink sink) const {
   Type type = elements.getElementType();
   std::vector<std::byte> bytes;
   auto put = [&](const llvm::APInt &value) {
@@ -80,7 +106,7 @@ static std::vector<std::byte> bytesOf(DenseElementsAttr elements) {
     for (const llvm::APInt &value : elements.getValues<llvm::APInt>())
       put(value);
   }
-  return bytes;
+  return sink(bytes);
 }
 
 LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
@@ -98,24 +124,25 @@ LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
                                   << type.getElementType()
                                   << ", which cannot be stored";
   std::string what = "constant";
+  std::shared_ptr<const TensorSource> values;
   if (auto elements = dyn_cast<DenseElementsAttr>(constant.getValue())) {
-    bytes.push_back(bytesOf(elements));
+    values = std::make_shared<DenseTensor>(*elementType, elements);
   } else {
     if (auto recipe = dyn_cast<fx::ConstantAttrInterface>(constant.getValue()))
       what = recipe.getConstantName().str();
     if (!constants)
       return constant.emitOpError()
              << "is a recipe, but nothing here can compute it";
-    FailureOr<std::vector<std::byte>> computed = constants(constant);
+    auto computed = constants(constant);
     if (failed(computed))
       return failure();
-    bytes.push_back(std::move(*computed));
+    values = std::move(*computed);
   }
-  size_t expected = type.getNumElements() * sizeOf(*elementType);
-  if (bytes.back().size() != expected)
-    return constant.emitOpError() << "was computed as " << bytes.back().size()
-                                  << " bytes, but " << type << " has "
-                                  << expected;
+  uint64_t expected = type.getNumElements() * sizeOf(*elementType);
+  if (values->dtype() != *elementType || values->numBytes() != expected)
+    return constant.emitOpError()
+           << "is made from " << values->numBytes() << " bytes of "
+           << nameOf(values->dtype()) << ", but " << type << " has " << expected;
 
   // Placeholder and payload have names of their own; both must be new.
   std::string fqn, name;
@@ -131,9 +158,8 @@ LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
   AddedTensor tensor;
   tensor.kind = AddedTensor::Constant;
   tensor.fqn = fqn;
-  tensor.dtype = *elementType;
-  tensor.sizes.assign(type.getShape().begin(), type.getShape().end());
-  tensor.bytes = bytes.back();
+  // A recipe knows its numbers, the type their shape.
+  tensor.values = std::make_shared<Reshaped>(std::move(values), type.getShape());
   added.push_back(std::move(tensor));
   constantArguments.push_back(
       json::Object{{"as_tensor", json::Object{{"name", name}}}});
@@ -581,7 +607,13 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
         {("data/sample_inputs/" + source.modelName() + ".pt").str(),
          *exporter.sampleInputs});
   if (llvm::Error error = rewriteArchive(source, path, exporter.model,
-                                         exporter.added, records))
-    return program.emitOpError(llvm::toString(std::move(error)));
+                                         exporter.added, records)) {
+    llvm::handleAllErrors(
+        std::move(error), [](const ReportedError &) {},
+        [&](const llvm::ErrorInfoBase &other) {
+          program.emitOpError(other.message());
+        });
+    return failure();
+  }
   return success();
 }

@@ -17,8 +17,6 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/JSON.h"
 
-#include <deque>
-
 namespace weir::pt2 {
 
 class Exporter {
@@ -77,13 +75,11 @@ private:
   unsigned nextName = 0;
   /// Constants by recipe and type; equal ones are stored once.
   llvm::DenseMap<std::pair<mlir::Attribute, mlir::Type>, std::string> stored;
-  std::deque<std::vector<std::byte>> bytes; ///< of the added tensors
   llvm::StringMap<std::string> archivedForms;
 
   llvm::json::Array inputs, inputSpecs, outputs, outputSpecs, nodes;
   llvm::json::Object tensorValues, symIntValues, symFloatValues, symBoolValues;
-  llvm::json::Object constantInputs;     ///< placeholder names to specs
-  llvm::json::Array constantArguments;   ///< their placeholders
+  llvm::json::Array constantArguments; ///< placeholders of constants
   llvm::json::Array constantSpecs;
   std::string rootStack; ///< of calls that have no module stack
 };

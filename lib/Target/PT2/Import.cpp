@@ -133,7 +133,8 @@ void Importer::importInput(unsigned index, const json::Value &argument,
     json::Object whole{{"argument", argument}, {"spec", spec}};
     auto input = fx::InputAttr::get(
         context, kind, fx::WeightAttr(), true,
-        builder.getStringAttr(printJSON(std::move(whole))));
+        builder.getStringAttr(printJSON(std::move(whole))),
+        fx::InputRoleAttr());
     values[name] = program.insertInput(program.getEntry().getNumArguments(),
                                        name, type, input);
     return;
@@ -153,7 +154,7 @@ void Importer::importInput(unsigned index, const json::Value &argument,
         context, nameIn(placeholder->value, "class_fqn").value_or(""));
   }
   auto input = fx::InputAttr::get(context, kind, weight, persistent,
-                                  fields.rest(context));
+                                  fields.rest(context), fx::InputRoleAttr());
   BlockArgument value = program.insertInput(
       program.getEntry().getNumArguments(), name, type, input);
   value.setLoc(NameLoc::get(builder.getStringAttr(name), loc));
@@ -340,7 +341,8 @@ void Importer::importOutputs() {
     else
       operands.append(taken);
     outputs.push_back(
-        fx::OutputAttr::get(context, *kind, target, literal, extra));
+        fx::OutputAttr::get(context, *kind, target, literal, extra,
+                            Attribute()));
   }
   fx::ReturnOp::create(builder, loc, operands, builder.getArrayAttr(outputs));
 }
@@ -384,6 +386,7 @@ OwningOpRef<ModuleOp> Importer::run() {
   program.setEnvelope(printJSON(
       envelopeOf(archive.model(),
                  [&](StringRef name) { return tablesUsed.contains(name); })));
+  program.recogniseRoles();
   if (failed(verify(*module)))
     return {};
   return module;

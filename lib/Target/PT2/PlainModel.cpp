@@ -32,7 +32,6 @@
 #include "weir/Support/Files.h"
 
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSwitch.h"
 
 using namespace weir;
 using namespace weir::pt2;
@@ -86,19 +85,8 @@ bool isTarget(StringRef text) {
     return parts[0] == "torch" && parts[1] == "ops" && parts[2] == "aten" &&
            isOperator(parts[3]) && isIdentifier(parts[4]) &&
            !parts[4].starts_with("_");
-  return llvm::StringSwitch<bool>(text)
-      .Cases({"_operator.add", "_operator.sub", "_operator.mul",
-              "_operator.floordiv", "_operator.mod", "_operator.pow",
-              "_operator.truediv", "_operator.neg", "_operator.pos"},
-             true)
-      .Cases({"_operator.eq", "_operator.ne", "_operator.lt", "_operator.le",
-              "_operator.gt", "_operator.ge", "_operator.and_",
-              "_operator.or_"},
-             true)
-      .Cases({"math.trunc", "torch.sym_not", "torch.sym_max", "torch.sym_min",
-              "torch.sym_int", "torch.sym_float", "torch.sym_ite"},
-             true)
-      .Default(false);
+  const OperatorInfo *info = findOperator(text);
+  return info && info->isBuiltin();
 }
 
 /// Who is spoken of in errors: "node 12", "tensor 'add'".

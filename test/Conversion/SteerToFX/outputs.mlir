@@ -26,7 +26,7 @@ fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>,
 // CHECK: %[[B:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %[[A]], other: 0.000000e+00)
 // CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
 fx.program @value(%x: !x = #fx.input<user_input>, %h: tensor<?x?x8xbf16> = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  steer.record_value %h of <res, 3> as "raw.res.3" where %g : !g : tensor<?x?x8xbf16>
+  steer.record_value %h of <3/res> as "raw.res.3" where %g : !g : tensor<?x?x8xbf16>
   fx.return %x : !x as [#fx.output<user_output>]
 }
 
@@ -44,6 +44,6 @@ fx.program @value(%x: !x = #fx.input<user_input>, %h: tensor<?x?x8xbf16> = #fx.i
 // CHECK-NEXT: %[[H:.*]] = fx.call pure @aten.cat.default(tensors: [%[[P]], %[[Q]]], dim: -1) : (tensor<?x?x1xf32>, tensor<?x?x1xf32>) -> tensor<?x?x2xf32>
 // CHECK-NEXT: fx.return %x, %[[H]]
 fx.program @count(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %k: !k = #fx.input<user_input>, %r: !r = #fx.input<user_input>, %t: !g = #fx.input<user_input>) {
-  steer.count %f, %r, %k as ["push", "clear", "push"] at <res, 3> in %t : !g : !f, !r, !k
+  steer.count %f, %r, %k as ["push", "clear", "push"] at <3/res> in %t : !g : !f, !r, !k
   fx.return %x : !x as [#fx.output<user_output>]
 }

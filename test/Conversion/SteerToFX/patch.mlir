@@ -1,8 +1,10 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // Patches are inlined; a site of a narrow type is rounded once.
+
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -16,7 +18,7 @@
 // CHECK-NEXT: %[[Y:.*]] = fx.call pure @aten.add.Tensor(self: %x, other: %[[CD]])
 // CHECK-NEXT: fx.return %[[Y]]
 fx.program @inlined(%x: !x = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: !x):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[4]>] : !x, !k
     steer.yield %w : !x
@@ -28,7 +30,7 @@ fx.program @inlined(%x: !x = #fx.input<user_input>, %k: !k = #fx.input<user_inpu
 // CHECK-NEXT: %x:
 // CHECK-NEXT: fx.return %x
 fx.program @empty(%x: !x = #fx.input<user_input>) {
-  %y = steer.patch %x at <res, 3> {
+  %y = steer.patch %x at <3/res> {
   ^bb0(%h: !x):
     steer.yield %h : !x
   } : !x
@@ -52,7 +54,7 @@ fx.program @empty(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[Y:.*]] = fx.call pure @aten.to.dtype(self: %[[R]], dtype: dtype<bf16>) : (tensor<?x?x8xf32>) -> tensor<?x?x8xbf16>
 // CHECK-NEXT: fx.return %[[Y]]
 fx.program @narrow(%k: !k = #fx.input<user_input>, %b: tensor<?x?x8xbf16> = #fx.input<user_input>) {
-  %y = steer.patch %b at <res, 3> {
+  %y = steer.patch %b at <3/res> {
   ^bb0(%h: tensor<?x?x8xbf16>):
     %w = steer.write %h, %k along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xbf16>, !k
     %p = steer.project %w out of [#flow.basis<#flow.rows<decoder of @d[2]>>] : tensor<?x?x8xbf16>
@@ -67,7 +69,7 @@ fx.program @narrow(%k: !k = #fx.input<user_input>, %b: tensor<?x?x8xbf16> = #fx.
 // CHECK-NEXT: %b:
 // CHECK-NEXT: fx.return %b
 fx.program @narrow_empty(%b: tensor<?x?x8xbf16> = #fx.input<user_input>) {
-  %y = steer.patch %b at <res, 3> {
+  %y = steer.patch %b at <3/res> {
   ^bb0(%h: tensor<?x?x8xbf16>):
     steer.yield %h : tensor<?x?x8xbf16>
   } : tensor<?x?x8xbf16>

@@ -1,8 +1,11 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // One write a site: single rows by a multiply, the others by one matmul.
+
+flow.dictionary @d of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
+flow.dictionary @e of @sae at <0/mlp> reads <0/mlp> features 16 width 8 activation <relu>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -93,9 +96,9 @@ fx.program @rescale_always(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<us
 // An output after those that the program has.
 // CHECK-LABEL: fx.program @record(
 // CHECK: %[[A:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %f, other: 0.000000e+00)
-// CHECK-NEXT: fx.return %x, %[[A]], %s : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
+// CHECK-NEXT: fx.return %x, %[[A]], %s : {{.*}} as [#fx.output<user_output>, #fx.output<user_output, role = #fx.record<"first", [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>]>>, #fx.output<user_output, role = #fx.record<"second", [#flow.feature<@sae:0/res/1>]>>]
 fx.program @record(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %s: !s = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  steer.record %f as "first" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] where %g : !g : !f
-  steer.record %s as "second" [#flow.feature<@sae, res, 0, 1>] : !s
+  steer.record %f as "first" [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>] where %g : !g : !f
+  steer.record %s as "second" [#flow.feature<@sae:0/res/1>] : !s
   fx.return %x : !x as [#fx.output<user_output>]
 }

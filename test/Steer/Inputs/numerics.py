@@ -17,7 +17,8 @@ from reference import D, F, N, VOCABULARY, Spec
 
 STEER = ("builtin.module(steer-expand-policies,"
          "fx.program(cse,steer-merge,canonicalize))")
-LOWER = ("builtin.module(fx.program(convert-steer-to-fx,fx-strip-sites,cse,"
+LOWER = ("builtin.module(fx.program(steer-widen-patches,"
+         "steer-decompose-reads,convert-steer-to-fx,fx-strip-sites,cse,"
          "canonicalize))")
 # Row 0: prefill with padding; row 1: a longer prompt; row 2: decoding.
 POSITIONS = numpy.array([[0, 1, 2, 3, -1, -1], [0, 1, 2, 3, 4, 5],
@@ -97,8 +98,8 @@ def check(case, steered, lowered):
 
     assert len(recorded) == len(got) - 1
     for (label, features), values in zip(recorded, got[1:]):
-        columns = [(c, k, int(l), int(i)) for c, k, l, i in re.findall(
-            r"@(\w+), (\w+), (\d+), (\d+)", features)]
+        columns = [(c, k, int(l), int(i)) for c, l, k, i in re.findall(
+            r"@(\w+):(\d+)/(\w+)/(\d+)", features)]
         assert len(columns) == values.shape[-1]
         for b, s in numpy.ndindex(*POSITIONS.shape):
             for j, feature in enumerate(columns):

@@ -95,7 +95,8 @@ class Spec:
     # ---- the module
 
     def feature(self, f):
-        return "#flow.feature<@%s, %s, %d, %d>" % f
+        collection, kind, layer, index = f
+        return f"#flow.feature<@{collection}:{layer}/{kind}/{index}>"
 
     def condition(self, c):
         for key, name in (("any", "any_of"), ("all", "all_of")):
@@ -106,7 +107,7 @@ class Spec:
                        if end in c)
         return f"#steer.when<feature = {self.feature(c['feature'])}{ends}>"
 
-    def action(self, name, p):
+    def action(self, p):
         number = lambda key: f"{p[key]:.17e}"
         if p["do"] == "add":
             s = p.get("schedule", "constant")
@@ -118,8 +119,6 @@ class Spec:
         if p["do"] == "clamp":
             return "clamp<" + ", ".join(f"{end} = {number(end)} : f64"
                                         for end in ("min", "max") if end in p) + ">"
-        if p["do"] == "transfer":
-            return f"transfer<@{name}.to>"
         return p["do"]
 
     def scope(self, t):
@@ -144,16 +143,17 @@ class Spec:
             normalization = "" if dictionary.normalization == "none" else \
                 f" normalization <{dictionary.normalization}>"
             lines.append(
-                f"flow.dictionary @{name} of @{collection} at <{kind}, {layer}> "
-                f"reads <{reads}, {layer}> features {N if reads == 'neuron' else F} "
+                f"flow.dictionary @{name} of @{collection} at <{layer}/{kind}> "
+                f"reads <{layer}/{reads}> features {N if reads == 'neuron' else F} "
                 f"width {D} activation <{dictionary.text()}>{normalization}")
         lines += [f"steer.knob @{knob} default 1.0" for knob in self.knobs]
         for name, p in self.policies.items():
             lists = {"on": p["on"], **({"to": p["to"]} if "to" in p else {})}
             for key, features in lists.items():
                 inner = ", ".join(map(self.feature, features))
-                lines.append(f"flow.features @{name}.{key} [{inner}]")
-            line = f"steer.policy @{name} #steer.{self.action(name, p)} on @{name}.on"
+                lines.append(f"%{name}.{key} = flow.select [{inner}]")
+            line = f"steer.policy @{name} #steer.{self.action(p)} on %{name}.on"
+            line += f" to %{name}.to" if "to" in p else ""
             if "layers" in p:
                 line += f" layers <{p['layers']}>"
             if "tokens" in p:
@@ -179,13 +179,13 @@ class Spec:
     %input_ids: {ids} = #fx.input<user_input>,
     %positions: {ids} = #fx.input<user_input>) {{
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : ({weight(VOCABULARY, D)}, {ids}) -> {x}
-  %r = fx.site res 0 of %e : {x}
+  %r = fx.site 0/res of %e : {x}
   %u = fx.call @aten.linear.default(input = %r, weight = %up) : ({x}, {weight(N, D)}) -> {n}
-  %n = fx.site neuron 1 of %u : {n}
+  %n = fx.site 1/neuron of %u : {n}
   %d = fx.call @aten.linear.default(input = %n, weight = %down) : ({n}, {weight(D, N)}) -> {x}
-  %m = fx.site mlp 1 of %d : {x}
+  %m = fx.site 1/mlp of %d : {x}
   %s = fx.call @aten.add.Tensor(self = %r, other = %m) : ({x}, {x}) -> {x}
-  %z = fx.site res 1 of %s : {x}
+  %z = fx.site 1/res of %s : {x}
   fx.return %z : {x} as [#fx.output<user_output>]
 }}""")
         return "\n".join(lines) + "\n"

@@ -98,3 +98,20 @@ fx.program @main(%x: tensor<4xf32> = #fx.input<user_input>, %y: tensor<4xf32> = 
     attributes {envelope = "{\22graph_module\22:{\22graph\22:{},\22signature\22:{},\22module_call_graph\22:[{\22fqn\22:\22\22,\22signature\22:{\22in_spec\22:\22[1, 2]\22}}]}}"} {
   fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
 }
+
+// -----
+
+// The strides would be no 64-bit integers.
+fx.program @main(%x: tensor<4xf32> = #fx.input<user_input>) {
+  // expected-error@+1 {{has the type 'tensor<4000000000x4000000000x4000000000xf32>', whose strides cannot be computed}}
+  %y = fx.call pure @a(x: %x) : (tensor<4xf32>) -> tensor<4000000000x4000000000x4000000000xf32>
+  fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+fx.program @main(%x: tensor<4xf32> = #fx.input<user_input>) {
+  // expected-error@+1 {{whose strides cannot be computed}}
+  %y = fx.call pure @a(x: %x) : (tensor<4xf32>) -> tensor<2x?xf32, #fx.dims<"99999999999999999999*s0" = 2>>
+  fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
+}

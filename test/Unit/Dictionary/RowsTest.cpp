@@ -115,22 +115,6 @@ TEST(OrthonormalBasis, MoreRowsThanDimensions) {
   EXPECT_TRUE((basis.transpose() * basis).isIdentity(1e-6f));
 }
 
-RC_GTEST_PROP(CombineRows, IsTheWeightedSum, ()) {
-  int64_t count = *rc::gen::inRange(0, 30), width = *rc::gen::inRange(1, 60);
-  RowMatrix rows = randomRows(count, width);
-  RowVector weights = randomRows(1, count);
-  // These numbers add up exactly in f32.
-  RowVector expected = RowVector::Zero(width);
-  for (int64_t i = 0; i < count; ++i)
-    expected += weights[i] * rows.row(i);
-  RC_ASSERT(combineRows(weights, rows) == expected);
-}
-
-TEST(CombineRows, KeepsWhatCancelsInF32) {
-  RowMatrix rows = (RowMatrix(3, 1) << 1e8f, 1, -1e8f).finished();
-  EXPECT_EQ(combineRows(RowVector::Ones(3), rows)[0], 1);
-}
-
 RC_GTEST_PROP(Antagonists, AreTheMostNegativeCosines, ()) {
   int64_t features = *rc::gen::inRange(1, 90), width = *rc::gen::inRange(1, 12);
   RowMatrix rows = randomRows(features, width);

@@ -84,6 +84,53 @@ TEST_F(Program, UserOutputsFollow) {
   EXPECT_TRUE(succeeded(verify(*module)));
 }
 
+TEST_F(Program, RolesAreFound) {
+  auto row = RankedTensorType::get({ShapedType::kDynamic},
+                                   IntegerType::get(&context, 64));
+  EXPECT_FALSE(program.findInput(InputRole::Plan));
+  BlockArgument plan = program.addUserInput(InputRole::Plan, row);
+  EXPECT_EQ(program.findInput(InputRole::Plan), plan);
+  EXPECT_EQ(program.findInput("plan"), plan);
+  EXPECT_EQ(program.getInputRoles(), SmallVector<InputRole>{InputRole::Plan});
+
+  CallOp call = *program.getEntry().getOps<CallOp>().begin();
+  auto role = RecordAttr::get(
+      &context, StringAttr::get(&context, "seen"),
+      Builder(&context).getI64ArrayAttr({1, 2, 3, 4}));
+  program.addUserOutput(call.getResult(0), role);
+  SmallVector<OutputAttr> outputs = program.getUserOutputs();
+  ASSERT_EQ(outputs.size(), 2u);
+  EXPECT_FALSE(outputs[0].getRole());
+  EXPECT_EQ(outputs[1].getRole(), role);
+  program.addEdited(SiteKind::Res, 3);
+  program.addEdited(SiteKind::Mlp, 4);
+  EXPECT_EQ(program.getEdited()->size(), 2u);
+  EXPECT_TRUE(succeeded(verify(*module)));
+}
+
+TEST_F(Program, RolesAreRecognisedByNameAndType) {
+  auto i64 = IntegerType::get(&context, 64);
+  auto rows = RankedTensorType::get({ShapedType::kDynamic}, i64);
+  auto tokens = RankedTensorType::get(
+      {ShapedType::kDynamic, ShapedType::kDynamic}, i64);
+  BlockArgument ids = program.addUserInput("input_ids", tokens);
+  program.addUserInput("plan", tokens); // fits no plan
+  program.recogniseRoles();
+  EXPECT_EQ(program.findInput(InputRole::InputIds), ids);
+  EXPECT_FALSE(program.findInput(InputRole::Plan));
+  // Without positions it is no language model of ours.
+  EXPECT_FALSE(program.getUserOutputs()[0].getRole());
+  program.addUserInput("positions", tokens);
+  program.addUserInput("prompt_length", rows);
+  program.recogniseRoles();
+  program.recogniseRoles();
+  EXPECT_EQ(program.getInputRoles(),
+            (SmallVector<InputRole>{InputRole::InputIds, InputRole::Positions,
+                                    InputRole::PromptLength}));
+  EXPECT_TRUE(isa<LogitsAttr>(program.getUserOutputs()[0].getRole()));
+  EXPECT_TRUE(succeeded(verify(*module)));
+}
+
 TEST_F(Program, SitesTakeTheTypeOfTheirInput) {
   CallOp call = *program.getEntry().getOps<CallOp>().begin();
   OpBuilder builder(&context);

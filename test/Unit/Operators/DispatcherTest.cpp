@@ -15,7 +15,9 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
 
+#include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
 
@@ -68,7 +70,7 @@ TEST(Dispatcher, IsSortedByTheCatalogue) {
       continue; // a kernel without a schema cannot be called
     std::string target = targetOf(name);
     const OperatorInfo *info = findOperator(target);
-    EXPECT_EQ(policy.allows(target), info != nullptr) << target;
+    EXPECT_EQ(policy.allows(target), info && info->isAllowed) << target;
     if (info)
       ++allowed[info->effect];
     else
@@ -82,22 +84,21 @@ TEST(Dispatcher, IsSortedByTheCatalogue) {
     sum += count;
   EXPECT_EQ(sum, rows) << "a row that the dispatcher does not list";
   EXPECT_GT(refused, sum) << "the dispatcher was not walked whole";
-  std::printf("[ counts   ] %zu operators: %zu refused, %zu allowed (%zu without "
-              "effects, %zu views, %zu that write, %zu random)\n",
+  std::printf("[ counts   ] %zu operators: %zu not known, %zu known (%zu without "
+              "effects, %zu views, %zu that write, %zu random, %zu checks)\n",
               sum + refused, refused, sum, allowed[OperatorEffect::None],
               allowed[OperatorEffect::View], allowed[OperatorEffect::Writes],
-              allowed[OperatorEffect::Random]);
+              allowed[OperatorEffect::Random], allowed[OperatorEffect::Checks]);
 }
 
 TEST(Dispatcher, EffectsAreThoseOfTheSchemas) {
   forEachRow([](const OperatorInfo &info, const c10::OperatorHandle &op) {
     const c10::FunctionSchema &schema = op.schema();
-    SmallVector<int> written, aliased;
-    for (auto [index, argument] : enumerate(schema.arguments())) {
-      if (!argument.alias_info())
-        continue;
-      (argument.alias_info()->isWrite() ? written : aliased).push_back(index);
-    }
+    SmallVector<StringRef> written, aliased;
+    for (const c10::Argument &argument : schema.arguments())
+      if (argument.alias_info())
+        (argument.alias_info()->isWrite() ? written : aliased)
+            .push_back(argument.name());
     bool returnsAlias = any_of(schema.returns(), [](const c10::Argument &result) {
       return result.alias_info() != nullptr;
     });
@@ -110,19 +111,157 @@ TEST(Dispatcher, EffectsAreThoseOfTheSchemas) {
     case OperatorEffect::View:
       EXPECT_TRUE(written.empty()) << schema;
       EXPECT_TRUE(returnsAlias) << schema;
+      // All that knows about memory goes by this argument.
+      EXPECT_EQ(aliased, SmallVector<StringRef>{info.input}) << schema;
       EXPECT_FALSE(isRandom) << schema;
       break;
     case OperatorEffect::Writes:
-      EXPECT_EQ(written, SmallVector<int>{info.written}) << schema;
+      EXPECT_TRUE(aliased.empty()) << schema;
+      for (StringRef name : written)
+        EXPECT_TRUE(info.writes(name)) << schema;
+      EXPECT_EQ(written, SmallVector<StringRef>(split(info.written, ',')))
+          << schema;
       EXPECT_FALSE(isRandom) << schema;
       break;
     case OperatorEffect::Random:
       EXPECT_TRUE(written.empty() && !returnsAlias) << schema;
       EXPECT_TRUE(isRandom) << schema;
       break;
+    case OperatorEffect::Checks:
+      EXPECT_TRUE(written.empty() && aliased.empty()) << schema;
+      EXPECT_TRUE(schema.returns().empty()) << schema;
+      break;
     }
-    EXPECT_EQ(info.written >= 0, info.effect == OperatorEffect::Writes);
+    // What gives nothing is there for something else.
+    EXPECT_EQ(schema.returns().empty(), info.effect == OperatorEffect::Checks)
+        << schema;
+    EXPECT_EQ(!info.written.empty(), info.effect == OperatorEffect::Writes);
+    if (!info.chance.empty() || !info.training.empty())
+      EXPECT_EQ(info.effect, OperatorEffect::Random);
   });
+}
+
+/// The argument of that name, or null.
+const c10::Argument *argumentOf(const c10::FunctionSchema &schema,
+                                StringRef name) {
+  auto index = schema.argumentIndexWithName(name.str());
+  return index ? &schema.arguments()[*index] : nullptr;
+}
+
+TEST(Dispatcher, NamedArgumentsAreThere) {
+  forEachRow([](const OperatorInfo &info, const c10::OperatorHandle &op) {
+    const c10::FunctionSchema &schema = op.schema();
+    auto isTensor = [](const c10::Argument &argument) {
+      std::string type = argument.type()->str();
+      return type == "Tensor" || type == "Tensor?" || type == "Optional[Tensor]";
+    };
+    for (StringRef name : {info.weight, info.bias}) {
+      if (name.empty())
+        continue;
+      const c10::Argument *argument = argumentOf(schema, name);
+      ASSERT_TRUE(argument) << schema << " has no " << name.str();
+      EXPECT_TRUE(isTensor(*argument)) << schema << ' ' << name.str();
+    }
+    bool asksForInput =
+        info.role != OperatorRole::Other ||
+        info.identity != OperatorIdentity::Never || info.input != "self" ||
+        info.costKind() == OperatorCost::Reduction ||
+        info.costKind() == OperatorCost::Sort ||
+        info.costKind() == OperatorCost::Product;
+    if (asksForInput)
+      EXPECT_TRUE(argumentOf(schema, info.input)) << schema;
+    if (info.role == OperatorRole::Sum || info.role == OperatorRole::Multiply)
+      EXPECT_TRUE(argumentOf(schema, "other")) << schema;
+    if (info.role == OperatorRole::Linear || info.role == OperatorRole::Gather)
+      EXPECT_FALSE(info.weight.empty()) << schema;
+    // One result is what is handed on.
+    if (info.identity != OperatorIdentity::Never)
+      EXPECT_EQ(schema.returns().size(), 1u) << schema;
+    if (!info.chance.empty()) {
+      const c10::Argument *chance = argumentOf(schema, info.chance);
+      ASSERT_TRUE(chance) << schema;
+      EXPECT_EQ(chance->type()->str(), "float") << schema;
+      if (chance->default_value())
+        EXPECT_EQ(chance->default_value()->toDouble(), 0.0) << schema;
+    }
+    if (!info.training.empty())
+      EXPECT_TRUE(argumentOf(schema, info.training)) << schema;
+    if (info.costKind() == OperatorCost::Attention)
+      EXPECT_TRUE(argumentOf(schema, "key") && argumentOf(schema, "value"));
+  });
+}
+
+TEST(Dispatcher, LinearMapsHaveTheLayoutTheySay) {
+  // Weights of three outputs and two inputs: only one layout takes two numbers.
+  at::Tensor x = at::ones({1, 2});
+  size_t plain = 0;
+  forEachRow([&](const OperatorInfo &info, const c10::OperatorHandle &op) {
+    if (info.role != OperatorRole::Linear ||
+        info.packing != WeightPacking::Plain)
+      return;
+    ++plain;
+    bool isOutIn = info.layout == WeightLayout::OutIn;
+    at::Tensor weight = isOutIn ? at::ones({3, 2}) : at::ones({2, 3});
+    torch::jit::Stack stack;
+    for (const c10::Argument &argument : op.schema().arguments()) {
+      if (argument.name() == info.input)
+        stack.emplace_back(x);
+      else if (argument.name() == info.weight)
+        stack.emplace_back(weight);
+      else if (argument.name() == info.bias)
+        stack.emplace_back(at::ones({3}));
+      else
+        stack.emplace_back(*argument.default_value());
+    }
+    op.callBoxed(stack);
+    at::Tensor y = stack.front().toTensor();
+    float expected = info.bias.empty() ? 2 : 3;
+    EXPECT_TRUE(at::equal(y, at::full({1, 3}, expected)));
+  });
+  EXPECT_EQ(plain, 4u);
+}
+
+TEST(Dispatcher, IdentitiesHandOnTheirInput) {
+  size_t called = 0;
+  forEachRow([&](const OperatorInfo &info, const c10::OperatorHandle &op) {
+    if (info.identity == OperatorIdentity::Never)
+      return;
+    // A type and sizes that each of them can leave alone.
+    at::Tensor x = at::arange(6, at::kFloat).view({2, 3}).clone();
+    torch::jit::Stack stack;
+    for (const c10::Argument &argument : op.schema().arguments()) {
+      std::string name = argument.name();
+      if (name == info.input)
+        stack.emplace_back(x);
+      else if (name == "other")
+        stack.emplace_back(x.clone());
+      else if (name == "size" || name == "shape" || name == "sizes")
+        stack.emplace_back(std::vector<int64_t>(
+            info.name == "aten.unflatten.int" ? std::vector<int64_t>{3}
+                                              : std::vector<int64_t>{2, 3}));
+      else if (name == "dim" && argument.type()->str() == "int[]")
+        stack.emplace_back(std::vector<int64_t>{1});
+      else if (name == "dim" || name == "start_dim" || name == "end_dim")
+        stack.emplace_back(int64_t(1));
+      else if (name == "dtype")
+        stack.emplace_back(at::kFloat);
+      else if (name == "device")
+        stack.emplace_back(at::Device(at::kCPU));
+      else if (name == "p")
+        stack.emplace_back(0.5);
+      else if (name == "train")
+        stack.emplace_back(false);
+      else
+        stack.emplace_back(*argument.default_value());
+    }
+    op.callBoxed(stack);
+    at::Tensor y = stack.front().toTensor();
+    ++called;
+    if (info.identity == OperatorIdentity::SameType && y.sizes() != x.sizes())
+      y = y.reshape(x.sizes());
+    EXPECT_TRUE(at::equal(x, y));
+  });
+  EXPECT_GT(called, 20u);
 }
 
 TEST(Dispatcher, RowsTakeNumbersAndTensorsOnly) {
@@ -141,7 +280,8 @@ TEST(Dispatcher, RowsTakeNumbersAndTensorsOnly) {
       "aten._scaled_dot_product_flash_attention_for_cpu.default"};
   forEachRow([&](const OperatorInfo &info, const c10::OperatorHandle &op) {
     StringRef name = StringRef(info.name).split('.').second;
-    EXPECT_TRUE(!name.starts_with("_") || is_contained(reviewed, info.name));
+    EXPECT_TRUE(!name.starts_with("_") || !info.isAllowed ||
+                is_contained(reviewed, info.name));
     for (StringRef part : {"unsafe", "sparse", "quantize", "set_"})
       EXPECT_FALSE(name.starts_with(part) || name.contains(("_" + part).str()));
     StringRef overload = name.split('.').second;

@@ -34,7 +34,7 @@ TEST(Operators, RowsAreFoundByWhatArchivesWrite) {
   EXPECT_EQ(add->name, "aten.add.Tensor");
   EXPECT_EQ(add->effect, OperatorEffect::None);
   ASSERT_TRUE(findOperator("torch.ops.aten.index_put_.default"));
-  EXPECT_EQ(findOperator("torch.ops.aten.index_put_.default")->written, 0);
+  EXPECT_EQ(findOperator("torch.ops.aten.index_put_.default")->written, "self");
   EXPECT_TRUE(findOperator("_operator.mul"));
   // Each has one way of being written.
   EXPECT_FALSE(findOperator("aten.add.Tensor"));
@@ -45,6 +45,7 @@ TEST(Operators, RowsAreFoundByWhatArchivesWrite) {
 
 TEST(Operators, NoRowIsThereTwice) {
   for (const OperatorInfo &info : operatorCatalogue()) {
+    EXPECT_EQ(findOperatorNamed(info.name), &info) << info.name.str();
     std::string target =
         info.isBuiltin() ? info.name.str() : ("torch.ops." + info.name).str();
     EXPECT_EQ(findOperator(target), &info) << target;
@@ -82,6 +83,43 @@ TEST(Operators, WhatTheUserNamesIsAllowedWithAWarning) {
   std::vector<std::string> warnings = policy.warnings(program);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("aten.fft_rfft.default"), std::string::npos);
+}
+
+TEST(Operators, WhatIsKnownIsNotAllowedForThat) {
+  StringRef name = "torch.ops.aten._weight_int8pack_mm.default";
+  ASSERT_TRUE(findOperator(name));
+  EXPECT_EQ(findOperator(name)->packing, WeightPacking::Int8);
+  OperatorPolicy policy;
+  json::Object program = programThatCalls({name.str()});
+  EXPECT_FALSE(policy.allows(name));
+  EXPECT_NE(errorOf(policy.check(program)).find("--allow-operator"),
+            std::string::npos);
+  EXPECT_EQ(errorOf(policy.allow(name)), "");
+  EXPECT_EQ(errorOf(policy.check(program)), "");
+  EXPECT_EQ(policy.warnings(program).size(), 1u);
+}
+
+TEST(Operators, ArgumentsAreLookedUpWhole) {
+  const OperatorInfo *convolution = findOperatorNamed("aten.conv1d.default");
+  ASSERT_TRUE(convolution);
+  EXPECT_TRUE(convolution->wantsSmall("padding"));
+  EXPECT_FALSE(convolution->wantsSmall("pad"));
+  EXPECT_FALSE(convolution->wantsSmall(""));
+  EXPECT_FALSE(convolution->writes(""));
+  EXPECT_FALSE(convolution->writes("input"));
+  EXPECT_TRUE(findOperatorNamed("aten.add_.Tensor")->writes("self"));
+  EXPECT_FALSE(findOperatorNamed("aten.add_.Tensor")->writes("other"));
+}
+
+TEST(Operators, ViewsAndChecksCostNothing) {
+  for (const OperatorInfo &info : operatorCatalogue())
+    if (info.effect == OperatorEffect::View ||
+        info.effect == OperatorEffect::Checks || info.isBuiltin())
+      EXPECT_EQ(info.costKind(), OperatorCost::Nothing) << info.name.str();
+  EXPECT_EQ(findOperatorNamed("aten.linear.default")->costKind(),
+            OperatorCost::Product);
+  EXPECT_EQ(findOperatorNamed("aten.add.Tensor")->costKind(),
+            OperatorCost::Numbers);
 }
 
 TEST(Operators, NamesAreThoseOfOverloads) {

@@ -350,10 +350,10 @@ TEST(ArchiveWriter, KeepsEverythingAndAddsTensors) {
   std::vector<float> row = {1.5f, -2.0f};
   auto bytes = ArrayRef(reinterpret_cast<const std::byte *>(row.data()), 8);
   std::vector<AddedTensor> added = {
-      {AddedTensor::Parameter, "weir.p", DType::Float32, {1, 2}, bytes},
-      {AddedTensor::Buffer, "weir.b", DType::Float32, {2}, bytes},
-      {AddedTensor::Constant, "weir.c", DType::Float32, {2, 1, 1}, bytes},
-      {AddedTensor::Constant, "weir.none", DType::BFloat16, {3, 0}, {}}};
+      {AddedTensor::Parameter, "weir.p", given(DType::Float32, {1, 2}, bytes)},
+      {AddedTensor::Buffer, "weir.b", given(DType::Float32, {2}, bytes)},
+      {AddedTensor::Constant, "weir.c", given(DType::Float32, {2, 1, 1}, bytes)},
+      {AddedTensor::Constant, "weir.none", given(DType::BFloat16, {3, 0}, {})}};
   json::Object model = source->model();
   model["weir"] = -0.0;
   std::string path = folder.file("out.pt2");
@@ -436,7 +436,7 @@ TEST(ArchiveWriter, RefusesWhatDoesNotFit) {
         message);
   };
   AddedTensor good = {
-      AddedTensor::Constant, "new", DType::UInt8, {2}, bytesOf("ab")};
+      AddedTensor::Constant, "new", given(DType::UInt8, {2}, bytesOf("ab"))};
   AddedTensor bad = good;
   bad.fqn = "w";
   refuse({bad}, {}, "'w' has a name that is taken");
@@ -446,12 +446,14 @@ TEST(ArchiveWriter, RefusesWhatDoesNotFit) {
   refuse({bad}, {}, "taken");
   refuse({good, good}, {}, "taken");
   bad = good;
-  bad.sizes = {3};
-  refuse({bad}, {}, "2 bytes, which do not fit");
-  bad.sizes = {-2};
-  refuse({bad}, {}, "do not fit");
-  bad.sizes = {1ll << 62, 4};
-  refuse({bad}, {}, "do not fit");
+  bad.values = given(DType::UInt8, {3}, bytesOf("ab"));
+  refuse({bad}, {}, "does not have the 3 bytes that were announced");
+  bad.values = given(DType::UInt8, {1}, bytesOf("ab"));
+  refuse({bad}, {}, "does not have the 1 bytes that were announced");
+  bad.values = given(DType::UInt8, {-2}, {});
+  refuse({bad}, {}, "sizes that are negative or too large");
+  bad.values = given(DType::UInt8, {1ll << 62, 4}, {});
+  refuse({bad}, {}, "sizes that are negative or too large");
   for (const char *name :
        {"archive_format", "archive_version", "byteorder", "version",
         ".data/version", "models/x.json", "data/weights/weight_7",
@@ -525,8 +527,9 @@ TEST(Fingerprint, IsThatOfTheWeights) {
   json::Object model = archive->model();
   model["steered"] = true;
   float row[] = {1, 2};
-  AddedTensor added{AddedTensor::Constant, "weir.c", DType::Float32, {2},
-                    {reinterpret_cast<const std::byte *>(row), 8}};
+  AddedTensor added{
+      AddedTensor::Constant, "weir.c",
+      given(DType::Float32, {2}, {reinterpret_cast<const std::byte *>(row), 8})};
   EXPECT_OK(rewriteArchive(*archive, path, model, added));
   auto steered = valueOf(Archive::open(path));
   ASSERT_TRUE(steered);

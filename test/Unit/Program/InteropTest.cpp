@@ -143,10 +143,10 @@ TEST(Interop, TorchLoadsRewrittenProgramsWithBitEqualOutputs) {
       ArrayRef(reinterpret_cast<const std::byte *>(numbers.data()), 24);
   EXPECT_OK(rewriteArchive(
       *archive, folder.file("rewritten.pt2"), archive->model(),
-      {{AddedTensor::Parameter, "weir.p", DType::Float32, {2, 3}, bytes},
-       {AddedTensor::Buffer, "weir.b", DType::Int8, {24}, bytes},
-       {AddedTensor::Constant, "weir.c", DType::Float32, {6}, bytes},
-       {AddedTensor::Constant, "weir.empty", DType::Float32, {0, 2}, {}}},
+      {{AddedTensor::Parameter, "weir.p", given(DType::Float32, {2, 3}, bytes)},
+       {AddedTensor::Buffer, "weir.b", given(DType::Int8, {24}, bytes)},
+       {AddedTensor::Constant, "weir.c", given(DType::Float32, {6}, bytes)},
+       {AddedTensor::Constant, "weir.empty", given(DType::Float32, {0, 2}, {})}},
       {{"extra/added.txt", bytesOf("a text")}}));
   python("check-program", folder);
 }

@@ -20,6 +20,23 @@ using namespace llvm;
 
 namespace weir::test {
 
+namespace {
+class Given : public TensorSource {
+public:
+  Given(DType dtype, ArrayRef<int64_t> shape, ArrayRef<std::byte> bytes)
+      : TensorSource(dtype, shape), bytes(bytes) {}
+  Error stream(Sink sink) const override { return sink(bytes); }
+
+private:
+  std::vector<std::byte> bytes;
+};
+} // namespace
+
+std::shared_ptr<const TensorSource> given(DType dtype, ArrayRef<int64_t> shape,
+                                          ArrayRef<std::byte> bytes) {
+  return std::make_shared<Given>(dtype, shape, bytes);
+}
+
 TemporaryFolder::TemporaryFolder() {
   std::string pattern =
       (std::filesystem::temp_directory_path() / "weir-test-XXXXXX").string();

@@ -10,6 +10,7 @@
 #define WEIR_TEST_UNIT_PROGRAM_SUPPORT_H
 
 #include "weir/Program/Archive.h"
+#include "weir/Program/TensorSource.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Support/Files.h"
 
@@ -93,6 +94,11 @@ inline std::string contentOf(const TensorView &view) {
   return textOf({view.data, view.numBytes()});
 }
 std::vector<double> elementsOf(const TensorView &view);
+
+/// A source that gives these bytes, whatever its sizes say.
+std::shared_ptr<const TensorSource> given(DType dtype,
+                                          llvm::ArrayRef<int64_t> shape,
+                                          llvm::ArrayRef<std::byte> bytes);
 
 /// Opens bytes as a file of the format that the extension of `name` says.
 llvm::Expected<std::shared_ptr<TensorFile>> openBytes(const std::string &name,

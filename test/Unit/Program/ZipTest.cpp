@@ -162,6 +162,37 @@ RC_GTEST_PROP(Zip, WhatIsWrittenIsRead, (bool wide)) {
   }
 }
 
+RC_GTEST_PROP(Zip, StreamedMembersAreTheSameFile, (bool wide)) {
+  auto contents = *rc::gen::arbitrary<std::vector<std::string>>();
+  std::vector<std::pair<std::string, std::string>> members;
+  for (auto [i, content] : enumerate(contents))
+    members.emplace_back(std::to_string(i), content);
+  std::string file;
+  ZipWriter writer(
+      [&](ArrayRef<std::byte> bytes) {
+        file += textOf(bytes);
+        return Error::success();
+      },
+      64, wide);
+  size_t piece = *rc::gen::inRange<size_t>(1, 9);
+  for (const auto &[name, content] : members)
+    RC_ASSERT(messageOf(writer.stream(
+                  name, content.size(),
+                  [&](ZipWriter::Piece take) -> Error {
+                    for (StringRef rest = content; !rest.empty();
+                         rest = rest.drop_front(std::min(piece, rest.size())))
+                      if (Error error = take(bytesOf(rest.take_front(piece))))
+                        return error;
+                    return Error::success();
+                  },
+                  [&](uint64_t position, ArrayRef<std::byte> bytes) {
+                    file.replace(position, bytes.size(), textOf(bytes));
+                    return Error::success();
+                  })) == "");
+  RC_ASSERT(messageOf(writer.finish()) == "");
+  RC_ASSERT(file == written(members, 64, wide));
+}
+
 TEST(Zip, WideFieldsHaveToBeThereAndAgree) {
   std::string good = written({{"a", "x"}}, 1, /*wide=*/true);
   EXPECT_EQ(read(good), "");

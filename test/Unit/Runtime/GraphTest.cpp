@@ -242,6 +242,97 @@ TEST(Graph, Mutations) {
   expectError(wrong.writes("y", "other"), "written to 'other', which is no input");
 }
 
+/// The targets of what `keepOutputs` leaves, without "torch.ops.aten.".
+std::vector<std::string> keptFor(const GraphText &text,
+                                 std::vector<size_t> wanted,
+                                 const OperatorPolicy &policy = {}) {
+  Graph graph = valueOf(buildGraph(text.object(), policy));
+  keepOutputs(graph, wanted, [](Slot slot) { return slot; });
+  std::vector<std::string> targets;
+  for (const Node &node : graph.nodes) {
+    StringRef target = node.target;
+    target.consume_front("torch.ops.aten.");
+    targets.push_back(target.str());
+  }
+  return targets;
+}
+
+using Targets = std::vector<std::string>;
+
+TEST(Graph, TemporariesAreWrittenWhereTheyAreRead) {
+  // A clone is written through a view of it, and read as itself for the second
+  // output only.
+  GraphText text = simple();
+  add(text);
+  text.node("torch.ops.aten.clone.default", {{"self", tensor("y")}}, {tensor("c")})
+      .node("torch.ops.aten.view.default",
+            {{"self", tensor("c")}, {"size", R"({"as_ints": [-1]})"}}, {tensor("v")})
+      .node("torch.ops.aten.neg_.default", {{"self", tensor("v")}}, {tensor("w")})
+      .node("torch.ops.aten.exp.default", {{"self", tensor("c")}}, {tensor("z")})
+      .output("y")
+      .output("z");
+  EXPECT_EQ(keptFor(text, {0}), Targets({"add.Tensor"}));
+  EXPECT_EQ(keptFor(text, {1}),
+            Targets({"add.Tensor", "clone.default", "view.default",
+                     "neg_.default", "exp.default"}));
+}
+
+TEST(Graph, MemoryOfTheCallerIsWritten) {
+  GraphText text = simple();
+  add(text);
+  text.node("torch.ops.aten.view.default",
+            {{"self", tensor("x")}, {"size", R"({"as_ints": [-1]})"}}, {tensor("v")})
+      .node("torch.ops.aten.neg_.default", {{"self", tensor("v")}}, {tensor("w")})
+      .output("y")
+      .output("p_w");
+  EXPECT_EQ(keptFor(text, {1}), Targets({"view.default", "neg_.default"}));
+}
+
+TEST(Graph, ChecksStayWithWhatTheyLookAt) {
+  auto check = [](GraphText &text, const std::string &what) {
+    text.node("torch.ops.aten._assert_tensor_metadata.default",
+              {{"a", tensor(what)}, {"dtype", R"({"as_scalar_type": 7})"}}, {});
+  };
+  // Of a number that is made of sizes, too.
+  auto checkSize = [](GraphText &text, const std::string &what) {
+    text.node("torch.ops.aten.sym_size.int",
+              {{"self", tensor(what)}, {"dim", R"({"as_int": 0})"}},
+              {symInt("n_" + what)})
+        .node("_operator.ge",
+              {{"a", symInt("n_" + what)}, {"b", R"({"as_int": 1})"}},
+              {R"({"as_sym_bool": {"as_name": "g_)" + what + R"("}})"})
+        .node("torch.ops.aten._assert_scalar.default",
+              {{"self", R"({"as_sym_bool": {"as_name": "g_)" + what + R"("}})"},
+               {"assert_msg", R"({"as_string": "none"})"}},
+              {});
+  };
+  GraphText text = simple();
+  add(text);
+  check(text, "y");
+  text.node("torch.ops.aten.exp.default", {{"self", tensor("y")}}, {tensor("z")});
+  check(text, "z");
+  checkSize(text, "x");
+  checkSize(text, "z");
+  text.output("y").output("z");
+  EXPECT_EQ(keptFor(text, {0}),
+            Targets({"add.Tensor", "_assert_tensor_metadata.default",
+                     "sym_size.int", "_operator.ge", "_assert_scalar.default"}));
+  EXPECT_EQ(keptFor(text, {1}).size(), 10u);
+}
+
+TEST(Graph, WhatTheCatalogueDoesNotKnowStays) {
+  GraphText text = simple();
+  add(text);
+  text.node("torch.ops.aten.exp.default", {{"self", tensor("x")}}, {tensor("e")})
+      .node("torch.ops.aten.fft_rfft.default", {{"self", tensor("e")}},
+            {tensor("f")})
+      .output("y");
+  OperatorPolicy policy;
+  EXPECT_OK(policy.allow("aten.fft_rfft.default"));
+  EXPECT_EQ(keptFor(text, {0}, policy),
+            Targets({"add.Tensor", "exp.default", "fft_rfft.default"}));
+}
+
 TEST(Graph, Structure) {
   EXPECT_ERROR(buildGraph(json::Object{}), "the archive has no graph");
   EXPECT_ERROR(buildGraph(*cantFail(json::parse(

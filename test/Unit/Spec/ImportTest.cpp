@@ -64,15 +64,22 @@ TEST(Import, PartsOfOperationsKnowTheirPlace) {
                           "  default: [p,\n"
                           "            q]\n"));
   ASSERT_TRUE(m.module);
-  auto features = m.get<flow::FeaturesOp>("some");
+  auto list = [&](llvm::StringRef policy) {
+    return m.get<steer::PolicyOp>(policy).getOn().getDefiningOp();
+  };
+  auto features = llvm::dyn_cast<flow::SelectOp>(list("p"));
   ASSERT_TRUE(features);
   EXPECT_EQ(place(features.getLoc()), "6:3");
   EXPECT_EQ(place(features.getSelectorLoc(0)), "6:10");
   EXPECT_EQ(place(features.getSelectorLoc(1)), "7:10");
-  auto inlined = m.get<flow::FeaturesOp>("q.on");
+  // A named list is one value, wherever it is used.
+  auto joined = llvm::dyn_cast<flow::ListOp>(list("q"));
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(place(joined.getLoc()), "13:11");
+  auto inlined = joined.getSets()[0].getDefiningOp<flow::SelectOp>();
   ASSERT_TRUE(inlined);
   EXPECT_EQ(place(inlined.getSelectorLoc(0)), "13:12");
-  EXPECT_EQ(place(inlined.getSelectorLoc(2)), "7:10");
+  EXPECT_EQ(joined.getSets()[1], features.getFeatures());
   auto policy = m.get<steer::PolicyOp>("p");
   ASSERT_TRUE(policy);
   EXPECT_EQ(place(policy.getLoc()), "9:3");

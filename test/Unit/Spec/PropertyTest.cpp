@@ -73,7 +73,7 @@ class Writer {
 public:
   std::string spec;
   unsigned policies = 0, plans = 0, knobs = 0, dictionaries = 0;
-  unsigned lists = 0; ///< flow.features operations
+  unsigned lists = 0; ///< flow.select operations
 
   void write() {
     dictionaries = pick(1, 3);
@@ -309,7 +309,7 @@ RC_GTEST_PROP(Property, CorrectSpecsBecomeWhatTheySay, ()) {
     RC_ASSERT(message.severity == "warning");
   RC_ASSERT(count(result.ir, "steer.model") == 1u);
   RC_ASSERT(count(result.ir, "flow.collection") == writer.dictionaries);
-  RC_ASSERT(count(result.ir, "flow.features") == writer.lists);
+  RC_ASSERT(llvm::StringRef(result.ir).count(" = flow.select ") == writer.lists);
   RC_ASSERT(count(result.ir, "steer.knob") == writer.knobs);
   RC_ASSERT(count(result.ir, "steer.policy") == writer.policies);
   RC_ASSERT(count(result.ir, "steer.plan") == writer.plans);

@@ -31,10 +31,12 @@ mlir::OwningOpRef<mlir::ModuleOp>
 importPT2(const Archive &archive, mlir::MLIRContext *context,
           const OperatorPolicy &operators = {});
 
-/// Computes the bytes of a constant: dense, row-major, little-endian elements
-/// of the op's result type. Reports its own errors.
+/// Says where the numbers of a constant come from: elements of the op's result
+/// type. They are made while the archive is written. Reports its own errors; a
+/// source does so too (and returns a ReportedError) or leaves it to the exporter.
 using ConstantCallback =
-    llvm::function_ref<mlir::FailureOr<std::vector<std::byte>>(fx::ConstantOp)>;
+    llvm::function_ref<mlir::FailureOr<std::shared_ptr<const TensorSource>>(
+        fx::ConstantOp)>;
 
 /// A copy of an archive's graph document (`Archive::model`) in which nothing runs
 /// when PyTorch loads it: the graph, its signature and the ranges of its sizes.

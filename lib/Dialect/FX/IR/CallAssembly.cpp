@@ -441,6 +441,8 @@ ParseResult SiteOp::parse(OpAsmParser &parser, OperationState &result) {
   int64_t layer;
   OpAsmParser::UnresolvedOperand input;
   Type type;
+  if (parser.parseInteger(layer) || parser.parseSlash())
+    return failure();
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseKeyword(&keyword))
     return failure();
@@ -449,7 +451,7 @@ ParseResult SiteOp::parse(OpAsmParser &parser, OperationState &result) {
     return parser.emitError(loc) << "unknown kind of site '" << keyword << "'";
   Properties &properties = result.getOrAddProperties<Properties>();
   properties.setKind(SiteKindAttr::get(parser.getContext(), *kind));
-  if (parser.parseInteger(layer) || parser.parseKeyword("of") ||
+  if (parser.parseKeyword("of") ||
       parser.parseOperand(input) ||
       parser.parseOptionalAttrDict(result.attributes) ||
       parser.parseColonType(type) ||
@@ -461,7 +463,7 @@ ParseResult SiteOp::parse(OpAsmParser &parser, OperationState &result) {
 }
 
 void SiteOp::print(OpAsmPrinter &printer) {
-  printer << ' ' << stringifySiteKind(getKind()) << ' ' << getLayer() << " of ";
+  printer << ' ' << siteName(getKind(), getLayer()) << " of ";
   printer.printOperand(getInput());
   printer.printOptionalAttrDict((*this)->getAttrs(), {"kind", "layer"});
   printer << " : " << getResult().getType();

@@ -191,17 +191,21 @@ Attribute InputAttr::parse(AsmParser &parser, Type) {
     return {};
   bool persistent = true;
   StringAttr extra;
+  InputRoleAttr role;
   while (succeeded(parser.parseOptionalComma())) {
     if (succeeded(parser.parseOptionalKeyword("transient")))
       persistent = false;
-    else if (parser.parseKeyword("extra") || parser.parseEqual() ||
-             parser.parseAttribute(extra))
+    else if (succeeded(parser.parseOptionalKeyword("role"))) {
+      if (parser.parseEqual() || parseInputRole(parser, role))
+        return {};
+    } else if (parser.parseKeyword("extra") || parser.parseEqual() ||
+               parser.parseAttribute(extra))
       return {};
   }
   if (parser.parseGreater())
     return {};
   return parser.getChecked<InputAttr>(loc, parser.getContext(), *kind, weight,
-                                      persistent, extra);
+                                      persistent, extra, role);
 }
 
 void InputAttr::print(AsmPrinter &printer) const {
@@ -212,13 +216,16 @@ void InputAttr::print(AsmPrinter &printer) const {
   }
   if (!getPersistent())
     printer << ", transient";
+  if (getRole())
+    printer << ", role = " << stringifyInputRole(getRole().getValue());
   printExtra(printer, getExtra());
   printer << '>';
 }
 
 LogicalResult InputAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                 InputKind kind, WeightAttr weight,
-                                bool persistent, StringAttr extra) {
+                                bool persistent, StringAttr extra,
+                                InputRoleAttr role) {
   // What is stored has a name to be found by; what the caller passes has none.
   bool stored = kind == InputKind::Parameter || kind == InputKind::Buffer ||
                 kind == InputKind::TensorConstant ||
@@ -229,6 +236,9 @@ LogicalResult InputAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                   : "' has no weight");
   if (!persistent && kind != InputKind::Buffer)
     return emitError() << "only a buffer can be transient";
+  if (role && kind != InputKind::UserInput)
+    return emitError() << "an input of kind '" << stringifyInputKind(kind)
+                       << "' has no role: nobody passes it";
   return verifyExtra(extra, emitError);
 }
 
@@ -243,13 +253,16 @@ Attribute OutputAttr::parse(AsmParser &parser, Type) {
     return {};
   }
   StringAttr target, extra;
-  Attribute literal;
+  Attribute literal, role;
   std::string text;
   if (succeeded(parser.parseOptionalString(&text)))
     target = StringAttr::get(parser.getContext(), text);
   while (succeeded(parser.parseOptionalComma())) {
     if (succeeded(parser.parseOptionalKeyword("literal"))) {
       if (parser.parseEqual() || parser.parseAttribute(literal))
+        return {};
+    } else if (succeeded(parser.parseOptionalKeyword("role"))) {
+      if (parser.parseEqual() || parser.parseAttribute(role))
         return {};
     } else if (parser.parseKeyword("extra") || parser.parseEqual() ||
                parser.parseAttribute(extra)) {
@@ -259,7 +272,7 @@ Attribute OutputAttr::parse(AsmParser &parser, Type) {
   if (parser.parseGreater())
     return {};
   return parser.getChecked<OutputAttr>(loc, parser.getContext(), *kind, target,
-                                       literal, extra);
+                                       literal, extra, role);
 }
 
 void OutputAttr::print(AsmPrinter &printer) const {
@@ -272,13 +285,18 @@ void OutputAttr::print(AsmPrinter &printer) const {
     printer << ", literal = ";
     printer.printAttribute(getLiteral());
   }
+  if (getRole()) {
+    printer << ", role = ";
+    printer.printAttribute(getRole());
+  }
   printExtra(printer, getExtra());
   printer << '>';
 }
 
 LogicalResult OutputAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  OutputKind kind, StringAttr target,
-                                 Attribute literal, StringAttr extra) {
+                                 Attribute literal, StringAttr extra,
+                                 Attribute role) {
   // A mutation or gradient is of something, which has a name.
   bool needsTarget = kind == OutputKind::BufferMutation ||
                      kind == OutputKind::ParameterMutation ||
@@ -289,6 +307,12 @@ LogicalResult OutputAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "an output of kind '" << stringifyOutputKind(kind)
                        << (needsTarget ? "' names what it is written to"
                                        : "' is not written to anything");
+  if (role && (kind != OutputKind::UserOutput || literal))
+    return emitError() << "only a value that the caller gets has a role";
+  if (role && !isa<LogitsAttr, RecordAttr, CountAttr>(role))
+    return emitError() << "the role of an output is #fx.logits or an "
+                          "#fx.record, not "
+                       << role;
   return verifyExtra(extra, emitError);
 }
 

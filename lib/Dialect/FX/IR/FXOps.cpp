@@ -6,9 +6,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/FX/IR/FX.h"
+#include "Symbols.h"
 
 #include "mlir/IR/Builders.h"
+
+#include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
 using namespace weir::fx;
@@ -20,18 +22,7 @@ using namespace weir::fx;
 // fx.call
 //===----------------------------------------------------------------------===//
 
-void CallOp::getEffects(
-    SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
-  // What an imported operator does is not known here: it may write to an
-  // operand, or return a view of one that is written to later.
-  if (getPure())
-    return;
-  effects.emplace_back(MemoryEffects::Read::get());
-  effects.emplace_back(MemoryEffects::Write::get());
-}
-
-/// How many operands an argument takes; the nesting is bounded by `depth`.
-static unsigned countSlots(Attribute value, unsigned depth = 0) {
+unsigned weir::fx::countSlots(Attribute value, unsigned depth) {
   if (depth > 64)
     return 0;
   if (isa<SlotAttr>(value))
@@ -188,7 +179,7 @@ LogicalResult CallOp::verify() {
       if (!isa<StringAttr>(entry.getValue()))
         return emitOpError() << "metadata '" << entry.getName().getValue()
                              << "' is not a string";
-  return success();
+  return verifyPurity(*this);
 }
 
 std::optional<unsigned> CallOp::findArgument(StringRef name) {
@@ -253,6 +244,29 @@ LogicalResult ReturnOp::verify() {
   if (taken != getValues().size())
     return emitOpError() << "returns " << getValues().size()
                          << " values for " << taken << " outputs";
+  // Callers look for an output by its role, and for a record by its name.
+  llvm::DenseSet<Attribute> seen;
+  unsigned next = 0;
+  for (auto output : getOutputs().getAsRange<OutputAttr>()) {
+    if (output.getLiteral())
+      continue;
+    Type type = getValues()[next++].getType();
+    Attribute role = output.getRole();
+    if (!role)
+      continue;
+    if (failed(checkRole(role, type, [&] { return emitOpError(); })))
+      return failure();
+    auto record = dyn_cast<RecordAttr>(role);
+    if (seen.insert(record ? Attribute(record.getName()) : role).second)
+      continue;
+    if (record)
+      return emitOpError() << "returns two records '"
+                           << record.getName().getValue() << "'";
+    if (auto count = dyn_cast<CountAttr>(role))
+      return emitOpError() << "returns two counts of "
+                           << siteName(count.getKind(), count.getLayer());
+    return emitOpError("returns the logits twice");
+  }
   return success();
 }
 

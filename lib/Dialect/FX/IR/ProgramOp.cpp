@@ -176,6 +176,14 @@ LogicalResult ProgramOp::verify() {
       return emitOpError() << "input '" << name.getValue() << "' of kind '"
                            << stringifyInputKind(input.getKind())
                            << "' cannot have the type " << type;
+    InputRoleAttr role = input.getRole();
+    if (!role)
+      continue;
+    if (failed(checkRole(role.getValue(), type, [&] { return emitOpError(); })))
+      return failure();
+    if (findInput(role.getValue()).getArgNumber() != i)
+      return emitOpError() << "has two inputs with the role '"
+                           << stringifyInputRole(role.getValue()) << "'";
   }
   // Exporters edit the envelope; text that is not JSON would fail only there.
   if (getEnvelope()) {
@@ -270,10 +278,20 @@ BlockArgument ProgramOp::addUserInput(StringRef name, Type type) {
                      InputAttr::get(getContext(), InputKind::UserInput));
 }
 
-void ProgramOp::addUserOutput(Value value) {
+BlockArgument ProgramOp::addUserInput(InputRole role, Type type) {
+  assert(!findInput(role) && "an input of that role exists");
+  BlockArgument argument = addUserInput(stringifyInputRole(role), type);
+  SmallVector<Attribute> inputs(getInputs().getValue());
+  Attribute &input = inputs[argument.getArgNumber()];
+  input = cast<InputAttr>(input).withRole(role);
+  setInputsAttr(ArrayAttr::get(getContext(), inputs));
+  return argument;
+}
+
+void ProgramOp::addUserOutput(Value value, Attribute role) {
   ReturnOp ret = getReturn();
   ret.setOutputsAttr(
       inserted(ret.getOutputs(), ret.getOutputs().size(),
-               OutputAttr::get(getContext(), OutputKind::UserOutput)));
+               OutputAttr::get(getContext(), OutputKind::UserOutput, role)));
   ret.getValuesMutable().append(value);
 }

@@ -65,25 +65,12 @@ void FindSites::markAll(const SiteFinder &found) {
 }
 
 void FindSites::record(const SiteFinder &found) {
-  Builder builder(&getContext());
-  SmallVector<Attribute> layers;
-  for (const LayerSites &layer : found.layers) {
-    NamedAttrList entry;
-    if (layer.up)
-      entry.append("up", layer.up);
-    if (layer.gate)
-      entry.append("gate", layer.gate);
-    if (layer.down)
-      entry.append("down", layer.down);
-    if (layer.transposed)
-      entry.append("transposed", builder.getUnitAttr());
-    layers.push_back(entry.getDictionary(&getContext()));
-  }
-  NamedAttrList weights;
-  weights.append("layers", builder.getArrayAttr(layers));
-  if (found.unembedding)
-    weights.append("unembedding", found.unembedding);
-  getOperation().setWeightsAttr(weights.getDictionary(&getContext()));
+  SmallVector<LayerAttr> layers;
+  for (const LayerSites &layer : found.layers)
+    layers.push_back(LayerAttr::get(&getContext(), layer.up, layer.gate,
+                                    layer.down, layer.layout));
+  getOperation().setWeightsAttr(
+      WeightsAttr::get(&getContext(), found.unembedding, layers));
 }
 
 LogicalResult FindSites::reportFailures(ArrayRef<SiteFinder> failures,

@@ -9,73 +9,10 @@
 #include "SiteFinder.h"
 
 #include "llvm/ADT/DenseSet.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
+using namespace weir;
 using namespace weir::fx;
-
-//===----------------------------------------------------------------------===//
-// ModuleIndex
-//===----------------------------------------------------------------------===//
-
-ModuleIndex::ModuleIndex(ProgramOp program) {
-  for (CallOp call : program.getEntry().getOps<CallOp>()) {
-    if (!call.getStack())
-      continue;
-    // Module stacks name every module around a call, but wrappers and function
-    // calls may leave some out: go by the paths.
-    StringRef path = call.getModulePath();
-    while (!path.empty()) {
-      inside[path].push_back(call);
-      path = path.rsplit('.').first.size() == path.size()
-                 ? StringRef()
-                 : path.rsplit('.').first;
-    }
-  }
-}
-
-ArrayRef<CallOp> ModuleIndex::callsInside(StringRef path) const {
-  auto it = inside.find(path);
-  return it == inside.end() ? ArrayRef<CallOp>() : ArrayRef(it->second);
-}
-
-bool ModuleIndex::isInside(CallOp call, StringRef path) {
-  StringRef own = call.getModulePath();
-  return own.consume_front(path) && (own.empty() || own.front() == '.');
-}
-
-std::map<std::string, std::vector<int64_t>>
-ModuleIndex::match(StringRef pathTemplate) const {
-  auto [before, after] = pathTemplate.split("{layer}");
-  std::map<std::string, std::vector<int64_t>> found;
-  for (StringRef path : inside.keys()) {
-    StringRef rest = path;
-    if (!rest.consume_back(after))
-      continue;
-    size_t digits = rest.size();
-    while (digits > 0 && llvm::isDigit(rest[digits - 1]))
-      --digits;
-    int64_t number;
-    StringRef prefix = rest.take_front(digits);
-    if (rest.drop_front(digits).getAsInteger(10, number) ||
-        !prefix.consume_back(before) ||
-        !(prefix.empty() || prefix.ends_with(".")))
-      continue;
-    found[prefix.str()].push_back(number);
-  }
-  for (auto &[prefix, numbers] : found)
-    llvm::sort(numbers);
-  return found;
-}
-
-std::vector<std::string> ModuleIndex::paths() const {
-  std::vector<std::string> result;
-  for (StringRef path : inside.keys())
-    result.push_back(path.str());
-  llvm::sort(result);
-  return result;
-}
 
 //===----------------------------------------------------------------------===//
 // Values
@@ -83,48 +20,31 @@ std::vector<std::string> ModuleIndex::paths() const {
 
 Value weir::fx::lookThrough(Value value) {
   while (auto call = value.getDefiningOp<CallOp>()) {
-    StringRef target = call.getTarget();
-    Value input = call.getArgumentValue("self");
-    bool same = false;
-    if (target == "aten.dropout.default") {
-      input = call.getArgumentValue("input");
-      auto train = dyn_cast_if_present<BoolAttr>(call.getArgument("train"));
-      auto p = dyn_cast_if_present<FloatAttr>(call.getArgument("p"));
-      same = (train && !train.getValue()) ||
-             (p && p.getValueAsDouble() == 0.0);
-    } else if (target == "aten.alias.default" ||
-               target == "aten.detach.default" ||
-               target == "aten.detach_.default" ||
-               target == "aten.lift_fresh_copy.default") {
-      same = true;
-    } else if (target.starts_with("aten.to.") ||
-               target == "aten._to_copy.default" ||
-               target == "aten.clone.default" ||
-               target == "aten.contiguous.default" ||
-               target == "aten.view.default" ||
-               target == "aten.reshape.default") {
-      // The same numbers in the same places, if the type stays.
-      same = input && input.getType() == value.getType();
-    }
-    if (!same || !input)
-      return value;
+    Value input = call.getForwarded();
+    if (!input)
+      break;
     value = input;
   }
   return value;
 }
 
+/// Does the value come from an operator of that role?
+static bool hasRole(CallOp call, OperatorRole role) {
+  const OperatorInfo *info = call ? call.getOperatorInfo() : nullptr;
+  return info && info->role == role;
+}
+
 /// The two summands of an addition without a factor, or none.
 static std::optional<std::pair<Value, Value>> summands(Value value) {
   auto call = value.getDefiningOp<CallOp>();
-  if (!call || !(call.calls("aten.add.Tensor") ||
-                 call.calls("aten.add_.Tensor")))
+  if (!hasRole(call, OperatorRole::Sum))
     return std::nullopt;
   if (Attribute alpha = call.getArgument("alpha")) {
     auto number = dyn_cast<IntegerAttr>(alpha);
     if (!number || number.getInt() != 1)
       return std::nullopt;
   }
-  Value a = call.getArgumentValue("self"), b = call.getArgumentValue("other");
+  Value a = call.getMainInput(), b = call.getArgumentValue("other");
   if (!a || !b || !isa<RankedTensorType>(b.getType()))
     return std::nullopt;
   return std::pair(a, b);
@@ -134,14 +54,14 @@ static std::optional<std::pair<Value, Value>> summands(Value value) {
 /// a number that the block multiplies it with?
 static bool isNormOrFactor(CallOp call, StringRef block) {
   while (call && call.getModulePath() == block) {
-    bool isFactor = (call.calls("aten.mul.Tensor") ||
-                     call.calls("aten.mul.Scalar")) &&
-                    call.getArgument("other") && !call.getArgumentValue("other");
+    bool isFactor = hasRole(call, OperatorRole::Multiply) &&
+                    call.getMainInput() && call.getArgument("other") &&
+                    !call.getArgumentValue("other");
     if (!isFactor)
       return false;
-    call = lookThrough(call.getArgumentValue("self")).getDefiningOp<CallOp>();
+    call = lookThrough(call.getMainInput()).getDefiningOp<CallOp>();
   }
-  return call && !call.calls("aten.dropout.default");
+  return call && !call.drawsRandomNumbers();
 }
 
 /// A short description of where a value comes from.
@@ -252,46 +172,38 @@ Value SiteFinder::entering(StringRef path) {
   return found;
 }
 
-WeightAttr SiteFinder::weightOf(StringRef path, bool *transposed) {
-  // The parameter itself, and whether it was turned on the way.
-  auto parameter = [&](Value value, bool &turned) -> WeightAttr {
-    turned = false;
-    for (unsigned steps = 0; value && steps < 8; ++steps) {
-      value = lookThrough(value);
-      if (auto argument = dyn_cast<BlockArgument>(value)) {
-        InputAttr input = program.getInput(argument.getArgNumber());
-        return input.getKind() == InputKind::Parameter ? input.getWeight()
-                                                       : WeightAttr();
-      }
-      auto call = value.getDefiningOp<CallOp>();
-      if (!call || !(call.calls("aten.t.default") ||
-                     call.calls("aten.transpose.int") ||
-                     call.calls("aten.permute.default") ||
-                     call.calls("aten.numpy_T.default")))
-        return {};
-      turned = !turned;
-      value = call.getArgumentValue("self");
+/// The parameter that a value is, and whether it was turned on the way.
+static WeightAttr parameterOf(ProgramOp program, Value value, bool &turned) {
+  turned = false;
+  for (unsigned steps = 0; value && steps < 8; ++steps) {
+    value = lookThrough(value);
+    if (auto argument = dyn_cast<BlockArgument>(value)) {
+      InputAttr input = program.getInput(argument.getArgNumber());
+      return input.getKind() == InputKind::Parameter ? input.getWeight()
+                                                     : WeightAttr();
     }
-    return {};
-  };
+    auto call = value.getDefiningOp<CallOp>();
+    if (!hasRole(call, OperatorRole::Transpose))
+      return {};
+    turned = !turned;
+    value = call.getMainInput();
+  }
+  return {};
+}
+
+WeightAttr SiteFinder::weightOf(StringRef path, WeightLayout *layout) {
   for (CallOp call : index.callsInside(path)) {
-    Value weight;
-    // linear stores [out, in], the factor of a product is [in, out].
-    bool storesOutIn = call.calls("aten.linear.default");
-    if (storesOutIn)
-      weight = call.getArgumentValue("weight");
-    else if (call.calls("aten.addmm.default") || call.calls("aten.mm.default"))
-      weight = call.getArgumentValue("mat2");
-    else if (call.calls("aten.matmul.default"))
-      weight = call.getArgumentValue("other");
-    if (!weight)
+    if (!hasRole(call, OperatorRole::Linear))
       continue;
     bool turned = false;
-    if (WeightAttr attr = parameter(weight, turned)) {
-      if (transposed)
-        *transposed = storesOutIn == turned;
-      return attr;
-    }
+    WeightAttr weight = parameterOf(program, call.getMainWeight(), turned);
+    if (!weight)
+      continue;
+    bool isOutIn =
+        (call.getOperatorInfo()->layout == WeightLayout::OutIn) != turned;
+    if (layout)
+      *layout = isOutIn ? WeightLayout::OutIn : WeightLayout::InOut;
+    return weight;
   }
   return {};
 }
@@ -470,20 +382,24 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
 }
 
 /// A product of a matrix and a value, and the value; null if `value` is none.
-static std::pair<CallOp, Value> projection(Value value) {
+std::pair<CallOp, Value> SiteFinder::projection(Value value) {
   // A Conv1D gives its product the shape of its input again.
   for (unsigned steps = 0; steps < 3; ++steps) {
     value = lookThrough(value);
     auto call = value.getDefiningOp<CallOp>();
-    if (!call)
+    if (!call || !call.getMainInput())
       return {};
-    if (call.calls("aten.linear.default"))
-      return {call, call.getArgumentValue("input")};
-    if (call.calls("aten.addmm.default"))
-      return {call, call.getArgumentValue("mat1")};
-    if (!call.calls("aten.view.default") && !call.calls("aten.reshape.default"))
+    if (hasRole(call, OperatorRole::Linear)) {
+      // Some of these multiply values with each other too, as attention does.
+      bool turned = false;
+      bool isProjection = !call.getOperatorInfo()->bias.empty() ||
+                          parameterOf(program, call.getMainWeight(), turned);
+      return isProjection ? std::pair(call, call.getMainInput())
+                          : std::pair(CallOp(), Value());
+    }
+    if (!hasRole(call, OperatorRole::Reshape))
       return {};
-    value = call.getArgumentValue("self");
+    value = call.getMainInput();
   }
   return {};
 }
@@ -574,14 +490,12 @@ bool SiteFinder::findLayer(int64_t layer, Value &stream) {
   std::string up = modulePath(map.up, layer);
   if (map.loose && !up.empty() && !index.has(up))
     up = firstProjection(modulePath(map.mlp, layer), sites.neuron);
-  bool upTurned = false, downTurned = false;
   if (!up.empty())
-    sites.up = weightOf(up, &upTurned);
+    sites.up = weightOf(up, nullptr);
   if (!map.gate.empty())
     sites.gate = weightOf(modulePath(map.gate, layer), nullptr);
   if (!down.empty())
-    sites.down = weightOf(down, &downTurned);
-  sites.transposed = downTurned;
+    sites.down = weightOf(down, &sites.layout);
   layers.push_back(sites);
   return true;
 }

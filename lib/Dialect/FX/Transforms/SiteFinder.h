@@ -9,40 +9,16 @@
 #ifndef WEIR_LIB_DIALECT_FX_TRANSFORMS_SITEFINDER_H
 #define WEIR_LIB_DIALECT_FX_TRANSFORMS_SITEFINDER_H
 
+#include "ModuleIndex.h"
 #include "SiteMap.h"
 
-#include "weir/Dialect/FX/IR/FX.h"
-
-#include "llvm/ADT/StringMap.h"
-
-#include <map>
-
 namespace weir::fx {
-
-/// The calls of a program by module.
-class ModuleIndex {
-public:
-  explicit ModuleIndex(ProgramOp program);
-
-  /// Calls made in a module or in one inside it, in the program's order.
-  llvm::ArrayRef<CallOp> callsInside(llvm::StringRef path) const;
-  bool has(llvm::StringRef path) const { return inside.contains(path); }
-  /// Is the call made in that module, or in one inside it?
-  static bool isInside(CallOp call, llvm::StringRef path);
-  /// The paths that a template stands for: prefix and number of each.
-  std::map<std::string, std::vector<int64_t>>
-  match(llvm::StringRef pathTemplate) const;
-  std::vector<std::string> paths() const;
-
-private:
-  llvm::StringMap<llvm::SmallVector<CallOp>> inside;
-};
 
 /// What was found of a layer. A value is null where the layer has no such site.
 struct LayerSites {
   mlir::Value res, mlp, att, mid, head, neuron;
   WeightAttr up, gate, down;
-  bool transposed = false; ///< the weights are stored [in, out]
+  WeightLayout layout = WeightLayout::OutIn; ///< of the weights
 };
 
 /// Tries one map of sites on a program.
@@ -68,7 +44,9 @@ private:
   bool findTree(int64_t layer, mlir::Value &stream, LayerSites &sites);
   /// The one value that enters a module, apart from weights and sizes.
   mlir::Value entering(llvm::StringRef path);
-  WeightAttr weightOf(llvm::StringRef path, bool *transposed);
+  /// The weight of the linear map in a module; `layout` may be null.
+  WeightAttr weightOf(llvm::StringRef path, WeightLayout *layout);
+  std::pair<CallOp, mlir::Value> projection(mlir::Value value);
   std::string modulePath(llvm::StringRef pathTemplate, int64_t layer) const;
   /// True if `value` is computed from something in module `path` without
   /// leaving the block.

@@ -17,6 +17,65 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
+//===----------------------------------------------------------------------===//
+// How sites and features are written
+//===----------------------------------------------------------------------===//
+
+/// "12/res".
+static ParseResult parseSitePath(AsmParser &parser, fx::SiteKind &kind,
+                                 int64_t &layer) {
+  StringRef keyword;
+  if (parser.parseInteger(layer) || parser.parseSlash())
+    return failure();
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&keyword))
+    return failure();
+  std::optional<fx::SiteKind> known = fx::symbolizeSiteKind(keyword);
+  if (!known)
+    return parser.emitError(loc) << "unknown kind of site '" << keyword << "'";
+  kind = *known;
+  return success();
+}
+
+static void printSitePath(AsmPrinter &printer, fx::SiteKind kind,
+                          int64_t layer) {
+  printer << fx::siteName(kind, layer);
+}
+
+/// "@sae:12/res".
+static ParseResult parseCollectionSitePath(AsmParser &parser,
+                                           FlatSymbolRefAttr &collection,
+                                           fx::SiteKind &kind, int64_t &layer) {
+  StringAttr name;
+  if (parser.parseSymbolName(name) || parser.parseColon())
+    return failure();
+  collection = FlatSymbolRefAttr::get(name);
+  return parseSitePath(parser, kind, layer);
+}
+
+static void printCollectionSitePath(AsmPrinter &printer,
+                                    FlatSymbolRefAttr collection,
+                                    fx::SiteKind kind, int64_t layer) {
+  printer.printSymbolName(collection.getValue());
+  printer << ':';
+  printSitePath(printer, kind, layer);
+}
+
+/// "@sae:12/res/411".
+static ParseResult parseFeaturePath(AsmParser &parser,
+                                    FlatSymbolRefAttr &collection,
+                                    fx::SiteKind &kind, int64_t &layer,
+                                    int64_t &index) {
+  return failure(parseCollectionSitePath(parser, collection, kind, layer) ||
+                 parser.parseSlash() || parser.parseInteger(index));
+}
+
+static void printFeaturePath(AsmPrinter &printer, FlatSymbolRefAttr collection,
+                             fx::SiteKind kind, int64_t layer, int64_t index) {
+  printCollectionSitePath(printer, collection, kind, layer);
+  printer << '/' << index;
+}
+
 #include "weir/Dialect/Flow/IR/FlowInterfaces.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "weir/Dialect/Flow/IR/FlowAttrs.cpp.inc"
@@ -54,10 +113,12 @@ LogicalResult FeatureAttr::verify(EmitError emitError, FlatSymbolRefAttr,
   return success();
 }
 
+std::string SiteAttr::str() const {
+  return fx::siteName(getKind(), getLayer());
+}
+
 std::string FeatureAttr::str() const {
-  return (Twine(getLayer()) + "/" + fx::stringifySiteKind(getKind()) + "/" +
-          Twine(getIndex()))
-      .str();
+  return getSite().str() + "/" + std::to_string(getIndex());
 }
 
 SiteAttr FeatureAttr::getSite() const {

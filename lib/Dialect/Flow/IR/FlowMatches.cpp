@@ -175,14 +175,6 @@ Operation *PermutationAttr::createCompose(OpBuilder &builder, Location loc,
 // Attributes
 //===----------------------------------------------------------------------===//
 
-LogicalResult LinkedAttr::verify(EmitError emitError, Side, FeatureAttr,
-                                 FlatSymbolRefAttr, int64_t count) {
-  if (count < 1)
-    return emitError() << "the number of linked features is 1 or more, got "
-                       << count;
-  return success();
-}
-
 LogicalResult ResultAttr::verify(EmitError emitError, StringRef hash) {
   StringRef digits = hash;
   if (!digits.consume_front(prefix) || digits.size() != 64 ||

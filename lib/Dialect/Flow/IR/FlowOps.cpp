@@ -92,28 +92,6 @@ std::string CollectionOp::dictionaryName(SiteAttr site) {
 }
 
 //===----------------------------------------------------------------------===//
-// FeaturesOp
-//===----------------------------------------------------------------------===//
-
-LogicalResult FeaturesOp::verify() {
-  for (Attribute selector : getSelectors())
-    if (!isa<SelectorAttrInterface, LinkedAttr>(selector))
-      return emitOpError("expects selectors, got ") << selector;
-  return success();
-}
-
-bool FeaturesOp::isResolved() {
-  return llvm::all_of(getSelectors(), llvm::IsaPred<FeatureAttr>);
-}
-
-Location FeaturesOp::getSelectorLoc(unsigned i) {
-  auto fused = dyn_cast<FusedLoc>(getLoc());
-  if (!fused || fused.getLocations().size() != getSelectors().size() + 1)
-    return getLoc();
-  return fused.getLocations()[i + 1];
-}
-
-//===----------------------------------------------------------------------===//
 // DictionaryOp
 //===----------------------------------------------------------------------===//
 

@@ -36,8 +36,7 @@ static DictionaryFormat formatOf(CollectionOp collection) {
 }
 
 llvm::Expected<TensorView>
-DictionaryStore::modelWeight(DictionaryAttr names, StringRef role) {
-  auto weight = names ? names.getAs<fx::WeightAttr>(role) : fx::WeightAttr();
+DictionaryStore::modelWeight(fx::WeightAttr weight, StringRef role) {
   if (!weight)
     return llvm::createStringError("the model has no weight known as '" + role +
                                    "'");
@@ -76,32 +75,31 @@ DictionaryStore::openFromModel(CollectionOp collection, SiteAttr site) {
     return llvm::createStringError(
         "dictionaries of format " + stringifyFormat(collection.getFormat()) +
         " are made from the model's weights, and there is no model");
-  DictionaryAttr weights = (*programs.begin()).getWeightsAttr();
+  fx::WeightsAttr weights = (*programs.begin()).getWeightsAttr();
   if (!weights)
     return llvm::createStringError("the model's sites are not known yet");
 
   if (collection.getFormat() == Format::Unembedding) {
-    auto unembedding = modelWeight(weights, "unembedding");
+    auto unembedding = modelWeight(weights.getUnembedding(), "unembedding");
     if (!unembedding)
       return unembedding.takeError();
     return unembeddingDictionary(*unembedding);
   }
-  auto layers = weights.getAs<ArrayAttr>("layers");
-  if (!layers || site.getLayer() >= static_cast<int64_t>(layers.size()))
+  if (site.getLayer() >= static_cast<int64_t>(weights.getLayers().size()))
     return llvm::createStringError("the model has no layer %" PRId64,
                                    site.getLayer());
-  auto layer = dyn_cast<DictionaryAttr>(layers[site.getLayer()]);
-  auto up = modelWeight(layer, "up");
+  fx::LayerAttr layer = weights.getLayers()[site.getLayer()];
+  auto up = modelWeight(layer.getUp(), "up");
   if (!up)
     return up.takeError();
-  auto down = modelWeight(layer, "down");
+  auto down = modelWeight(layer.getDown(), "down");
   if (!down)
     return down.takeError();
   // Linear layers store [out, in]; GPT-2's Conv1D stores [in, out].
-  bool transposed = layer.getAs<UnitAttr>("transposed") != nullptr;
-  if (!layer.get("gate"))
+  bool transposed = layer.getLayout() == WeightLayout::InOut;
+  if (!layer.getGate())
     return neuronsDictionary(*up, std::nullopt, *down, transposed);
-  auto gate = modelWeight(layer, "gate");
+  auto gate = modelWeight(layer.getGate(), "gate");
   if (!gate)
     return gate.takeError();
   return neuronsDictionary(*gate, *up, *down, transposed);
@@ -186,8 +184,8 @@ ModelTraits DictionaryStore::traits() {
   known.hasLayerNorm =
       (*programs.begin())
           .walk([](fx::CallOp call) {
-            return call.getTarget().starts_with("aten.layer_norm.") ||
-                           call.getTarget().starts_with("aten.native_layer_norm.")
+            const OperatorInfo *info = call.getOperatorInfo();
+            return info && info->role == OperatorRole::LayerNorm
                        ? WalkResult::interrupt()
                        : WalkResult::advance();
           })
@@ -280,7 +278,6 @@ DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
       builder.getI64IntegerAttr(info.width),
       ActivationAttr::get(module.getContext(), convert(info.activation),
                           info.topK),
-      NormalizationAttr::get(module.getContext(), convert(info.normalization)),
-      StringAttr());
+      NormalizationAttr::get(module.getContext(), convert(info.normalization)));
   return std::pair(declared, *dictionary);
 }

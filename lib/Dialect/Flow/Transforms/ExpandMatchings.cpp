@@ -11,6 +11,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace weir::flow {
 #define GEN_PASS_DEF_FLOWEXPANDMATCHINGSPASS
@@ -25,6 +26,9 @@ namespace {
 
 /// The ends of a match: the symbols of two dictionaries.
 using Ends = std::pair<StringAttr, StringAttr>;
+
+/// A collection and a site that it covers.
+using Place = std::pair<StringAttr, SiteAttr>;
 
 struct ExpandMatchings
     : flow::impl::FlowExpandMatchingsPassBase<ExpandMatchings> {
@@ -48,43 +52,70 @@ struct ExpandMatchings
       for (auto matching :
            llvm::make_early_inc_range(module.getOps<MatchingOp>()))
         failedAny |= failed(expandAll(matching, store));
-    for (auto features : module.getOps<FeaturesOp>())
-      for (auto [i, selector] : llvm::enumerate(features.getSelectors()))
-        if (auto linked = dyn_cast<LinkedAttr>(selector))
-          failedAny |=
-              failed(expandFor(linked, features.getSelectorLoc(i), store));
+    // Operands come before their users.
+    places.clear();
+    for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
+      if (auto select = dyn_cast<SelectOp>(op))
+        for (auto selector :
+             select.getSelectors().getAsRange<SelectorAttrInterface>())
+          places[select.getFeatures()].insert(
+              {selector.getCollectionRef().getAttr(),
+               SiteAttr::get(&getContext(), selector.getSiteKind(),
+                             selector.getSiteLayer())});
+      else if (auto combine = dyn_cast<CombineOpInterface>(op))
+        addPlacesOfOperands(&op);
+      else if (auto follow = dyn_cast<FollowOp>(op))
+        failedAny |= failed(expandFor(follow, store));
+    }
     if (failedAny)
       signalPassFailure();
   }
 
 private:
-  /// The pairs that lead from or to one feature.
-  LogicalResult expandFor(LinkedAttr linked, Location loc,
-                          DictionaryStore &store) {
-    auto matching = getOperation().lookupSymbol<MatchingOp>(linked.getMatching());
-    if (!matching)
-      return emitError(loc) << "there is no matching " << linked.getMatching();
-    if (failed(checkCollection(matching, linked, loc)))
-      return failure();
-    SmallVector<Link> links;
-    collectLinksOf(matching, linked, links);
-    if (links.empty())
-      return noLink(matching, linked, loc);
-    for (const Link &link : links)
-      if (failed(expand(matching, link, store)))
+  void addPlacesOfOperands(Operation *op) {
+    llvm::SetVector<Place> all;
+    for (Value operand : op->getOperands())
+      all.insert_range(places.lookup(operand));
+    for (Value result : op->getResults())
+      places[result] = all;
+  }
+
+  /// The pairs that lead from or to the features that an op follows.
+  LogicalResult expandFor(FollowOp follow, DictionaryStore &store) {
+    Location loc = follow.getLoc();
+    auto matching =
+        getOperation().lookupSymbol<MatchingOp>(follow.getMatchingAttr());
+    llvm::SetVector<Place> ends;
+    llvm::SetVector<Value> maps;
+    for (auto [collection, site] : places.lookup(follow.getOf())) {
+      if (failed(checkCollection(
+              matching, FlatSymbolRefAttr::get(collection), loc)))
         return failure();
+      auto links = linksFrom(matching, site, follow.getSide());
+      if (links.empty())
+        return noLink(matching, site, follow.getSide(), loc);
+      for (const FollowedLink &followed : links) {
+        auto map = expand(matching, followed.link, store);
+        if (failed(map))
+          return failure();
+        maps.insert(*map);
+        ends.insert({collection, followed.end(&getContext())});
+      }
+    }
+    follow.getMapsMutable().assign(maps.getArrayRef());
+    places[follow.getFeatures()] = ends;
     return success();
   }
 
-  LogicalResult noLink(MatchingOp matching, LinkedAttr linked, Location loc) {
-    bool before = linked.getSide() == Side::Predecessors;
+  LogicalResult noLink(MatchingOp matching, SiteAttr site, Side side,
+                       Location loc) {
     InFlightDiagnostic diag =
-        emitError(loc) << linked.getMatching() << " leads to no site "
-                       << (before ? "before " : "after ")
-                       << linked.getOf().getLayer() << "/"
-                       << fx::stringifySiteKind(linked.getOf().getKind())
-                       << ": it matches layers " << matching.getFirstLayer()
-                       << " to " << matching.getLastLayer();
+        emitError(loc) << FlatSymbolRefAttr::get(matching)
+                       << " leads to no site "
+                       << (side == Side::Predecessors ? "before " : "after ")
+                       << site.str() << ": it matches layers "
+                       << matching.getFirstLayer() << " to "
+                       << matching.getLastLayer();
     diag.attachNote(matching.getLoc()) << "the match";
     return diag;
   }
@@ -125,8 +156,9 @@ private:
         SiteAttr::get(matching.getContext(), kind, layer));
   }
 
-  LogicalResult expand(MatchingOp matching, const Link &link,
-                       DictionaryStore &store) {
+  /// The map of one pair.
+  FailureOr<Value> expand(MatchingOp matching, const Link &link,
+                          DictionaryStore &store) {
     Location loc = matching.getLoc();
     auto source = store.declare(
         loc, matching.getCollectionAttr(),
@@ -140,14 +172,15 @@ private:
     Operation *&op =
         pairs[{source->first.getSymNameAttr(), target->first.getSymNameAttr()}];
     if (op)
-      return success();
+      return cast<ComputedOpInterface>(op).getMapValue();
     auto k = matching.getMethod().getNumBest();
-    if (k && *k > static_cast<int64_t>(target->first.getFeatures()))
-      return matching.emitError() << "asks for the " << *k
-                                  << " most similar features of "
-                                  << target->first.getSymName()
-                                  << ", which has "
-                                  << target->first.getFeatures();
+    if (k && *k > static_cast<int64_t>(target->first.getFeatures())) {
+      matching.emitError() << "asks for the " << *k
+                           << " most similar features of "
+                           << target->first.getSymName() << ", which has "
+                           << target->first.getFeatures();
+      return failure();
+    }
     OpBuilder builder(&getContext());
     // Uses come after definitions: at the end of what was made so far.
     Operation *after = matching;
@@ -157,7 +190,7 @@ private:
     op = matching.getMethod().createMatch(builder, loc, matching, source->first,
                                           target->first);
     ++numPairs;
-    return success();
+    return cast<ComputedOpInterface>(op).getMapValue();
   }
 
   /// One composition for every two sites of a kind that are two or more layers
@@ -198,6 +231,8 @@ private:
   }
 
   llvm::DenseMap<StringAttr, llvm::DenseMap<Ends, Operation *>> made;
+  /// Where the features of a value are.
+  llvm::DenseMap<Value, llvm::SetVector<Place>> places;
 };
 
 } // namespace

@@ -37,126 +37,132 @@ struct FlowFollow : flow::impl::FlowFollowPassBase<FlowFollow> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     loaded.clear();
+    llvm::DenseMap<Value, FeatureList> known;
     bool failedAny = false;
-    for (auto features : module.getOps<FeaturesOp>())
-      if (llvm::any_of(features.getSelectors(), llvm::IsaPred<LinkedAttr>))
-        failedAny |= failed(follow(features));
+    // Operands come before their users.
+    for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
+      if (auto select = dyn_cast<SelectOp>(op)) {
+        if (select.isResolved())
+          known[select.getFeatures()] = select.getList();
+      } else if (auto combine = dyn_cast<CombineOpInterface>(op)) {
+        SmallVector<FeatureList> operands;
+        for (Value operand : op.getOperands())
+          if (auto list = known.find(operand); list != known.end())
+            operands.push_back(list->second);
+        if (operands.size() == op.getNumOperands())
+          known[op.getResult(0)] = combine.combine(operands);
+      } else if (auto follow = dyn_cast<FollowOp>(op)) {
+        auto list = known.find(follow.getOf());
+        if (list == known.end()) {
+          emitError(follow.getLoc())
+              << "follows features that are not known yet: only single "
+                 "features can be followed";
+          failedAny = true;
+          continue;
+        }
+        auto found = this->follow(follow, list->second);
+        if (failed(found)) {
+          failedAny = true;
+          continue;
+        }
+        OpBuilder builder(follow);
+        auto select = SelectOp::create(builder, follow.getLoc(), *found);
+        known[select.getFeatures()] = std::move(*found);
+        follow.getFeatures().replaceAllUsesWith(select.getFeatures());
+        follow.erase();
+      }
+    }
     if (failedAny)
       signalPassFailure();
   }
 
 private:
-  LogicalResult follow(FeaturesOp features) {
-    SmallVector<Attribute> selectors;
-    // Locations go along with the selectors, see getSelectorLoc.
-    SmallVector<Location> locations = {wholeLoc(features)};
-    bool failedAny = false;
-    for (auto [i, selector] : llvm::enumerate(features.getSelectors())) {
-      Location loc = features.getSelectorLoc(i);
-      auto linked = dyn_cast<LinkedAttr>(selector);
-      if (!linked) {
-        selectors.push_back(selector);
-        locations.push_back(loc);
-        continue;
-      }
-      SmallVector<FeatureAttr> found;
-      failedAny |= failed(follow(linked, loc, found));
-      for (FeatureAttr feature : found) {
-        selectors.push_back(feature);
-        locations.push_back(loc);
-        ++numFollowed;
-      }
+  FailureOr<FeatureList> follow(FollowOp op, const FeatureList &from) {
+    SmallVector<FeatureList> lists;
+    for (FeatureAttr feature : from.features) {
+      auto found = follow(op, feature);
+      if (failed(found))
+        return failure();
+      numFollowed += found->size();
+      lists.push_back({std::move(*found), false});
     }
-    if (failedAny)
-      return failure();
-    features.setSelectorsAttr(ArrayAttr::get(&getContext(), selectors));
-    features->setLoc(FusedLoc::get(&getContext(), locations));
-    return success();
+    FeatureList all = joined(lists);
+    all.hadRepeats |= from.hadRepeats;
+    return all;
   }
 
-  static Location wholeLoc(FeaturesOp features) {
-    auto fused = dyn_cast<FusedLoc>(features.getLoc());
-    bool hasParts = fused && fused.getLocations().size() ==
-                                 features.getSelectors().size() + 1;
-    return hasParts ? fused.getLocations().front() : features.getLoc();
-  }
-
-  LogicalResult follow(LinkedAttr linked, Location loc,
-                       SmallVectorImpl<FeatureAttr> &found) {
+  /// What is linked to one feature, the most similar first.
+  FailureOr<SmallVector<FeatureAttr>> follow(FollowOp op, FeatureAttr feature) {
+    Location loc = op.getLoc();
     auto matching =
-        getOperation().lookupSymbol<MatchingOp>(linked.getMatching());
-    if (!matching)
-      return emitError(loc) << "there is no matching " << linked.getMatching();
-    if (failed(checkCollection(matching, linked, loc)))
+        getOperation().lookupSymbol<MatchingOp>(op.getMatchingAttr());
+    if (failed(checkCollection(matching, feature.getCollection(), loc)))
       return failure();
-    SmallVector<Link> links;
-    collectLinksOf(matching, linked, links);
-    bool forward = matching.getMethod().leadsBackward() ==
-                   (linked.getSide() == Side::Predecessors);
     SmallVector<Candidate> candidates;
-    for (auto [i, link] : llvm::enumerate(links))
-      if (failed(collect(matching, linked, link, i, forward, loc, candidates)))
+    for (auto [i, link] : llvm::enumerate(
+             linksFrom(matching, feature.getSite(), op.getSide())))
+      if (failed(collect(op, matching, feature, link, i, candidates)))
         return failure();
     llvm::sort(candidates, [](const Candidate &a, const Candidate &b) {
       return std::tuple(-a.similarity, a.link, a.feature.getIndex()) <
              std::tuple(-b.similarity, b.link, b.feature.getIndex());
     });
     if (candidates.empty()) {
-      InFlightDiagnostic diag =
-          emitError(loc) << "feature " << linked.getOf().str() << " has no "
-                         << stringifySide(linked.getSide()) << " by "
-                         << linked.getMatching();
+      InFlightDiagnostic diag = emitError(loc)
+                                << "feature " << feature.str() << " has no "
+                                << stringifySide(op.getSide()) << " by "
+                                << op.getMatchingAttr();
       diag.attachNote(matching.getLoc()) << "the match";
       return diag;
     }
     constexpr size_t shown = 16;
+    SmallVector<FeatureAttr> found;
     std::string names;
     for (const Candidate &candidate :
-         ArrayRef(candidates).take_front(linked.getCount())) {
+         ArrayRef(candidates).take_front(op.getMost())) {
       found.push_back(candidate.feature);
       if (found.size() <= shown)
         names += (names.empty() ? "" : ", ") + candidate.feature.str();
     }
     if (found.size() > shown)
       names += " and " + std::to_string(found.size() - shown) + " more";
-    remark::passed(loc, remark::RemarkOpts::name("FollowedFeatures")
-                            .category(getArgument()))
-        << ("the " + stringifySide(linked.getSide()) + " of " +
-            linked.getOf().str() + " are " + names)
+    remark::passed(op.getLoc(), remark::RemarkOpts::name("FollowedFeatures")
+                                    .category(getArgument()))
+        << ("the " + stringifySide(op.getSide()) + " of " + feature.str() + " are " +
+            names)
                .str();
-    return success();
+    return found;
   }
 
   /// Adds what one match says of a feature: its own row where the match is
   /// followed in its direction, else the rows that lead to it.
-  LogicalResult collect(MatchingOp matching, LinkedAttr linked,
-                        const Link &link, size_t position, bool forward,
-                        Location loc, SmallVectorImpl<Candidate> &candidates) {
-    FailureOr<const matching::Match *> match =
-        load(matching, link, loc);
+  LogicalResult collect(FollowOp op, MatchingOp matching, FeatureAttr feature,
+                        const FollowedLink &followed, size_t position,
+                        SmallVectorImpl<Candidate> &candidates) {
+    Location loc = op.getLoc();
+    FailureOr<const matching::Match *> match = load(op, matching, followed.link);
     if (failed(match))
       return failure();
-    int64_t index = linked.getOf().getIndex();
-    int64_t features = forward ? (*match)->rows : (*match)->columns;
+    int64_t index = feature.getIndex();
+    int64_t features = followed.forward ? (*match)->rows : (*match)->columns;
     if (index >= features)
-      return emitError(loc) << "feature " << linked.getOf().str()
+      return emitError(loc) << "feature " << feature.str()
                             << " is out of range: the dictionary has features "
                                "0 to "
                             << features - 1;
     bool anySimilarity = matching.getMethod().getSimilarityKind() ==
                          Similarity::MeanSquaredError;
+    SiteAttr end = followed.end(&getContext());
     auto add = [&](int64_t other, double similarity) {
       if (other < 0 || (similarity <= 0 && !anySimilarity))
         return;
       candidates.push_back(
           {similarity, position,
-           FeatureAttr::get(&getContext(), linked.getOf().getCollection(),
-                            forward ? link.targetKind : link.sourceKind,
-                            forward ? link.targetLayer : link.sourceLayer,
-                            other)});
+           FeatureAttr::get(&getContext(), feature.getCollection(),
+                            end.getKind(), end.getLayer(), other)});
     };
     int64_t k = (*match)->k;
-    if (forward) {
+    if (followed.forward) {
       for (int64_t t = index * k; t < (index + 1) * k; ++t)
         add((*match)->indices[t], (*match)->values[t]);
       return success();
@@ -167,9 +173,9 @@ private:
     return success();
   }
 
-  /// The result of the op that was made for a link, read once.
-  FailureOr<const matching::Match *> load(MatchingOp matching, const Link &link,
-                                          Location loc) {
+  /// The result of the map that an op follows for a link, read once.
+  FailureOr<const matching::Match *> load(FollowOp op, MatchingOp matching,
+                                          const Link &link) {
     auto collection = getOperation().lookupSymbol<CollectionOp>(
         matching.getCollectionAttr());
     auto refOf = [&](fx::SiteKind kind, int64_t layer) {
@@ -179,26 +185,29 @@ private:
     };
     FlatSymbolRefAttr source = refOf(link.sourceKind, link.sourceLayer);
     FlatSymbolRefAttr target = refOf(link.targetKind, link.targetLayer);
-    for (auto op : getOperation().getOps<PairOpInterface>()) {
-      if (op.getMatchingRef() != FlatSymbolRefAttr::get(matching) ||
-          op.getSourceRef() != source || op.getTargetRef() != target)
+    for (Value map : op.getMaps()) {
+      auto pair = map.getDefiningOp<PairOpInterface>();
+      if (!pair || pair.getSourceRef() != source ||
+          pair.getTargetRef() != target)
         continue;
-      auto &match = loaded[op];
+      auto &match = loaded[pair];
       if (match)
         return match.get();
       ResultAttr result =
-          cast<ComputedOpInterface>(op.getOperation()).getComputed();
+          cast<ComputedOpInterface>(pair.getOperation()).getComputed();
       if (!result)
-        return emitError(loc) << "the match of " << source << " and " << target
-                              << " was not computed: run flow-match before";
+        return emitError(op.getLoc())
+               << "the match of " << source << " and " << target
+               << " was not computed: run flow-match before";
       auto read = readResult(result);
       if (!read)
-        return emitError(loc) << llvm::toString(read.takeError());
+        return emitError(op.getLoc()) << llvm::toString(read.takeError());
       match = std::make_shared<const matching::Match>(std::move(*read));
       return match.get();
     }
-    return emitError(loc) << "there is no match of " << source << " and "
-                          << target << ": run flow-expand-matchings before";
+    return emitError(op.getLoc())
+           << "there is no match of " << source << " and " << target
+           << " to follow: run flow-expand-matchings before";
   }
 
   llvm::Expected<matching::Match> readResult(ResultAttr result) {

@@ -12,31 +12,38 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
-LogicalResult flow::checkCollection(MatchingOp matching, LinkedAttr linked,
-                                    Location loc) {
-  if (linked.getOf().getCollection() == matching.getCollectionAttr())
+LogicalResult flow::checkCollection(MatchingOp matching,
+                                    FlatSymbolRefAttr collection, Location loc) {
+  if (collection == matching.getCollectionAttr())
     return success();
   InFlightDiagnostic diag = emitError(loc)
-                            << linked.getMatching() << " matches features of "
+                            << FlatSymbolRefAttr::get(matching)
+                            << " matches features of "
                             << matching.getCollectionAttr() << ", not of "
-                            << linked.getOf().getCollection();
+                            << collection;
   diag.attachNote(matching.getLoc()) << "the match";
   return diag;
 }
 
-void flow::collectLinksOf(MatchingOp matching, LinkedAttr linked,
-                          SmallVectorImpl<Link> &links) {
-  bool fromSource = matching.getMethod().leadsBackward() ==
-                    (linked.getSide() == Side::Predecessors);
-  FeatureAttr feature = linked.getOf();
+SiteAttr FollowedLink::end(MLIRContext *context) const {
+  return forward ? SiteAttr::get(context, link.targetKind, link.targetLayer)
+                 : SiteAttr::get(context, link.sourceKind, link.sourceLayer);
+}
+
+SmallVector<FollowedLink> flow::linksFrom(MatchingOp matching, SiteAttr site,
+                                          Side side) {
+  bool forward = matching.getMethod().leadsBackward() ==
+                 (side == Side::Predecessors);
+  SmallVector<FollowedLink> links;
   for (const Link &link : matching.getLinks()) {
-    bool touches = fromSource ? link.sourceKind == feature.getKind() &&
-                                    link.sourceLayer == feature.getLayer()
-                              : link.targetKind == feature.getKind() &&
-                                    link.targetLayer == feature.getLayer();
+    bool touches = forward ? link.sourceKind == site.getKind() &&
+                                 link.sourceLayer == site.getLayer()
+                           : link.targetKind == site.getKind() &&
+                                 link.targetLayer == site.getLayer();
     if (touches)
-      links.push_back(link);
+      links.push_back({link, forward});
   }
+  return links;
 }
 
 bool flow::comparesActivations(PairOpInterface op) {

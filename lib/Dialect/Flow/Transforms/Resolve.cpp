@@ -37,14 +37,38 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       return signalPassFailure();
     DictionaryStore store(module, base, *archive);
 
-    // Report what is wrong with every set, not only with the first.
+    // Report what is wrong with every list, not only with the first.
     bool failedAny = false;
-    for (auto features : llvm::make_early_inc_range(module.getOps<FeaturesOp>()))
-      failedAny |= failed(resolve(features, store));
+    for (auto follow : module.getOps<FollowOp>()) {
+      follow.emitError("was not followed: run flow-follow before");
+      failedAny = true;
+    }
+    for (auto select : llvm::make_early_inc_range(module.getOps<SelectOp>()))
+      failedAny |= failed(resolve(select, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
     if (failedAny || failed(unify(module, store)))
-      signalPassFailure();
+      return signalPassFailure();
+    combine(module);
+  }
+
+  /// What is made of lists, now that these are known and every feature has one
+  /// name.
+  void combine(ModuleOp module) {
+    for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
+      auto combine = dyn_cast<CombineOpInterface>(op);
+      if (!combine)
+        continue;
+      // Operands come before their users, and are lists by now.
+      SmallVector<FeatureList> operands;
+      for (Value operand : op.getOperands())
+        operands.push_back(operand.getDefiningOp<SelectOp>().getList());
+      OpBuilder builder(&op);
+      auto select =
+          SelectOp::create(builder, op.getLoc(), combine.combine(operands));
+      op.getResult(0).replaceAllUsesWith(select.getFeatures());
+      op.erase();
+    }
   }
 
   /// A dictionary is what it holds, not what it is called: where two collections
@@ -92,34 +116,20 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
                               feature.getSiteLayer(), feature.getIndex());
     });
     replacer.recursivelyReplaceElementsIn(module, /*replaceAttrs=*/true);
-    for (auto features : module.getOps<FeaturesOp>()) {
-      llvm::SetVector<Attribute> once(features.getSelectors().begin(),
-                                      features.getSelectors().end());
-      if (once.size() == features.getSelectors().size())
-        continue;
-      features.setSelectorsAttr(
-          ArrayAttr::get(&getContext(), once.getArrayRef()));
-      features.setHadRepeats(true);
-    }
+    for (auto select : module.getOps<SelectOp>())
+      select.setList(select.getList());
     return success();
   }
 
-  LogicalResult resolve(FeaturesOp features, DictionaryStore &store) {
-    llvm::SetVector<Attribute> resolved;
-    bool failedAny = false, repeats = features.getHadRepeats();
-    for (auto [i, attribute] : llvm::enumerate(features.getSelectors())) {
-      if (isa<LinkedAttr>(attribute)) {
-        emitError(features.getSelectorLoc(i))
-            << "is linked by a match that was not followed: run flow-follow "
-               "before";
-        failedAny = true;
-        continue;
-      }
+  LogicalResult resolve(SelectOp select, DictionaryStore &store) {
+    llvm::SetVector<FeatureAttr> resolved;
+    bool failedAny = false, repeats = select.getHadRepeats();
+    for (auto [i, attribute] : llvm::enumerate(select.getSelectors())) {
       auto selector = cast<SelectorAttrInterface>(attribute);
       FlatSymbolRefAttr collection = selector.getCollectionRef();
       auto site = SiteAttr::get(&getContext(), selector.getSiteKind(),
                                 selector.getSiteLayer());
-      Location loc = features.getSelectorLoc(i);
+      Location loc = select.getSelectorLoc(i);
       SmallVector<int64_t> indices;
       FailureOr<std::shared_ptr<const Dictionary>> dictionary =
           openAt(loc, collection, site, store);
@@ -141,9 +151,7 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
     if (failedAny)
       return failure();
     selected += resolved.size();
-    features.setSelectorsAttr(
-        ArrayAttr::get(&getContext(), resolved.getArrayRef()));
-    features.setHadRepeats(repeats);
+    select.setList({llvm::to_vector(resolved.getArrayRef()), repeats});
     return success();
   }
 

@@ -144,7 +144,7 @@ LogicalResult AblateAttr::emit(PatchEmitter &patch) const {
 
 StringRef TransferAttr::getKeyword() const { return "transfer"; }
 bool TransferAttr::isAbsolute() const { return true; }
-FlatSymbolRefAttr TransferAttr::getTarget() const { return getTo(); }
+bool TransferAttr::hasTarget() const { return true; }
 LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
   Value f = patch.read();
   if (!f)
@@ -258,10 +258,8 @@ void WhenAttr::collectFeatures(
 
 Value WhenAttr::emit(ConditionEmitter &emitter) const {
   Value f = emitter.read(getFeature());
-  return CompareOp::create(
-      emitter.builder(), emitter.loc(),
-      broadcastGateType(f.getType(), emitter.builder().getI1Type()), f,
-      getAbove(), getBelow());
+  return CompareOp::create(emitter.builder(), emitter.loc(), f, getAbove(),
+                           getBelow());
 }
 
 /// The two combinations differ only in the operation that joins the gates.

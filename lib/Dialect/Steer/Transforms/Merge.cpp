@@ -34,10 +34,8 @@ void replaceByOne(ArrayRef<ReadOp> reads, Value input, RewriterBase &rewriter) {
     locs.push_back(read.getLoc());
   }
   ReadOp first = reads.front();
-  auto type = cast<RankedTensorType>(first.getType());
   auto whole = ReadOp::create(
-      rewriter, rewriter.getFusedLoc(locs),
-      fx::withLastSize(type, features.size()), input,
+      rewriter, rewriter.getFusedLoc(locs), input,
       first.getDictionaryAttr(),
       rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
       first.getActivationAttr(), first.getNormalizationAttr(),
@@ -47,7 +45,7 @@ void replaceByOne(ArrayRef<ReadOp> reads, Value input, RewriterBase &rewriter) {
     for (int64_t feature : read.getFeatures())
       columns.push_back(whole.positionOf(feature));
     rewriter.setInsertionPoint(read);
-    rewriter.replaceOpWithNewOp<PickOp>(read, read.getType(), whole, columns);
+    rewriter.replaceOpWithNewOp<PickOp>(read, whole, columns);
   }
 }
 
@@ -123,8 +121,7 @@ struct MergeAdditions : OpRewritePattern<WriteOp> {
       auto first = coefficients[members.front()].getDefiningOp<StrengthOp>();
       rewriter.setInsertionPoint(write);
       coefficients[members.front()] = StrengthOp::create(
-          rewriter, rewriter.getFusedLoc(locs), first.getType(),
-          rewriter.getF64FloatAttr(1.0), first.getTimes(), first.getGate());
+          rewriter, rewriter.getFusedLoc(locs), rewriter.getF64FloatAttr(1.0), first.getTimes(), first.getGate());
       rows[members.front()] = flow::SumAttr::get(
           getContext(), rewriter.getDenseF64ArrayAttr(weights),
           flow::ConcatAttr::get(getContext(), rewriter.getArrayAttr(parts)));
@@ -144,7 +141,7 @@ struct MergeAdditions : OpRewritePattern<WriteOp> {
       keptRows.push_back(row);
     }
     rewriter.replaceOpWithNewOp<WriteOp>(
-        write, write.getType(), write.getInput(), keptCoefficients,
+        write, write.getInput(), keptCoefficients,
         rewriter.getArrayAttr(keptRows));
     return success();
   }

@@ -35,7 +35,7 @@ public:
 
 private:
   FailureOr<SmallVector<flow::FeatureAttr>> featuresOf(PolicyOp policy,
-                                                       FlatSymbolRefAttr set);
+                                                       Value list);
   flow::DictionaryOp dictionaryOf(flow::FeatureAttr feature);
   LogicalResult placeTransfer(PolicyOp policy,
                               ArrayRef<flow::FeatureAttr> features);
@@ -75,13 +75,12 @@ LogicalResult Placer::count(PolicyOp policy, size_t newRows, size_t newEdits) {
 }
 
 FailureOr<SmallVector<flow::FeatureAttr>>
-Placer::featuresOf(PolicyOp policy, FlatSymbolRefAttr set) {
-  auto features = module.lookupSymbol<flow::FeaturesOp>(set);
-  if (!features)
-    return policy.emitError() << "there is no set of features " << set;
-  if (!features.isResolved())
-    return policy.emitError()
-           << "the features of " << set << " are not resolved yet";
+Placer::featuresOf(PolicyOp policy, Value list) {
+  auto features = list.getDefiningOp<flow::SelectOp>();
+  if (!features || !features.isResolved())
+    return policy.emitError() << "the features of policy '"
+                              << policy.getSymName()
+                              << "' are not resolved yet";
   if (features.getSelectors().empty())
     return policy.emitError() << "policy '" << policy.getSymName()
                               << "' has no feature to act on";
@@ -113,10 +112,10 @@ SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
 }
 
 LogicalResult Placer::place(PolicyOp policy) {
-  auto features = featuresOf(policy, policy.getOnAttr());
+  auto features = featuresOf(policy, policy.getOn());
   if (failed(features))
     return failure();
-  if (policy.getAction().getTarget())
+  if (policy.getTo())
     return placeTransfer(policy, *features);
 
   // Written site and dictionary -> features, in order.
@@ -150,7 +149,7 @@ LogicalResult Placer::place(PolicyOp policy) {
 
 LogicalResult Placer::placeTransfer(PolicyOp policy,
                                     ArrayRef<flow::FeatureAttr> from) {
-  auto to = featuresOf(policy, policy.getAction().getTarget());
+  auto to = featuresOf(policy, policy.getTo());
   if (failed(to))
     return failure();
   if (from.size() != to->size())
@@ -158,9 +157,8 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
            << "a transfer pairs its features in order, but there are "
            << from.size() << " to take from and " << to->size()
            << " to give to";
-  for (FlatSymbolRefAttr set :
-       {policy.getOnAttr(), policy.getAction().getTarget()})
-    if (auto features = module.lookupSymbol<flow::FeaturesOp>(set);
+  for (Value list : {policy.getOn(), policy.getTo()})
+    if (auto features = list.getDefiningOp<flow::SelectOp>();
         features.getHadRepeats()) {
       InFlightDiagnostic diag =
           policy.emitError() << "a transfer pairs its features in order, but "

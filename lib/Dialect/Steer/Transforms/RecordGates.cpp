@@ -17,12 +17,9 @@ using namespace weir::steer;
 Value steer::createRead(OpBuilder &builder, Location loc, Value value,
                         flow::DictionaryOp dictionary,
                         ArrayRef<int64_t> features) {
-  auto type = cast<RankedTensorType>(value.getType());
-  auto result = fx::withLastSize(
-      fx::withElementType(type, builder.getF32Type()), features.size());
   bool gather = dictionary.getReads().getKind() == fx::SiteKind::Neuron;
   return ReadOp::create(
-      builder, loc, result, value,
+      builder, loc, value,
       FlatSymbolRefAttr::get(dictionary.getSymNameAttr()),
       builder.getDenseI64ArrayAttr(features), dictionary.getActivationAttr(),
       dictionary.getNormalizationAttr(), dictionary.getFeaturesAttr(),

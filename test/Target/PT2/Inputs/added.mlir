@@ -13,7 +13,7 @@ fx.program @main(
   %c = fx.constant dense<[[1.0], [2.0]]> : tensor<2x1xf32>
   %same = fx.constant dense<[[1.0], [2.0]]> : tensor<2x1xf32>
   %flags = fx.constant dense<[true, false]> : tensor<2xi1>
-  %mark = fx.site res 0 of %weir_0 : !t
+  %mark = fx.site 0/res of %weir_0 : !t
   %a = fx.call pure @aten.add.Tensor(self: %mark, other: %c) : (!t, tensor<2x1xf32>) -> !t
   %b = fx.call pure @aten.mul.Tensor(self: %a, other: %same) : (!t, tensor<2x1xf32>) -> !t
   %e = fx.call pure @aten.logical_not.default(self: %flags) : (tensor<2xi1>) -> tensor<2xi1>

@@ -20,6 +20,8 @@
 #include "mlir/IR/TensorEncoding.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include "weir/Operators/Operators.h"
+
 #include "weir/Dialect/FX/IR/FXDialect.h.inc"
 #include "weir/Dialect/FX/IR/FXEnums.h.inc"
 #include "weir/Dialect/FX/IR/FXInterfaces.h.inc"

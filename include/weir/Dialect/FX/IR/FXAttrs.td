@@ -53,6 +53,20 @@ def FX_OutputKind : FX_Enum<"OutputKind", [
   I32EnumAttrCase<"UserInputMutation", 6, "user_input_mutation">,
   I32EnumAttrCase<"Token", 7, "token">, I32EnumAttrCase<"Raw", 8, "raw">]>;
 
+/// What an input is to those who run the program. Their names are those of the
+/// program's inputs, in archives and in manifests, and stand here alone.
+def FX_InputRole : FX_Enum<"InputRole", [
+  I32EnumAttrCase<"InputIds", 0, "input_ids">,
+  I32EnumAttrCase<"Positions", 1, "positions">,
+  I32EnumAttrCase<"PromptLength", 2, "prompt_length">,
+  I32EnumAttrCase<"Plan", 3, "plan">,
+  I32EnumAttrCase<"Knobs", 4, "knobs">]>;
+
+def FX_InputRoleAttr : EnumAttr<FX_Dialect, FX_InputRole, "input_role"> {
+  let summary = "What an input is to those who run the program";
+  let assemblyFormat = "`<` $value `>`";
+}
+
 def FX_ListKind : FX_Enum<"ListKind", [
   I32EnumAttrCase<"Ints", 0, "ints">, I32EnumAttrCase<"Floats", 1, "floats">,
   I32EnumAttrCase<"Bools", 2, "bools">,
@@ -108,6 +122,33 @@ def FX_Dims : FX_Attr<"Dims", "dims",
   let hasCustomAssemblyFormat = 1;
 }
 
+def FX_Layer : FX_Attr<"Layer", "layer"> {
+  let summary = "The weights of a layer's MLP";
+  let description = [{
+    `#fx.layer<up = "model"::"mlp.up", gate = "model"::"mlp.gate", down =
+    "model"::"mlp.down">`: what was not found is left out. With `in_out` the
+    weights are stored with a row for each input, as GPT-2's are, and otherwise
+    with a row for each output, as linear layers are.
+  }];
+  let parameters = (ins OptionalParameter<"WeightAttr">:$up,
+                        OptionalParameter<"WeightAttr">:$gate,
+                        OptionalParameter<"WeightAttr">:$down,
+                        DefaultValuedParameter<"::weir::WeightLayout",
+                            "::weir::WeightLayout::OutIn">:$layout);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def FX_Weights : FX_Attr<"Weights", "weights"> {
+  let summary = "Which weights make up a model";
+  let description = [{
+    `#fx.weights<unembedding = "model"::"lm_head", layers = [<up = …>, <…>]>`,
+    the layers in their order.
+  }];
+  let parameters = (ins OptionalParameter<"WeightAttr">:$unembedding,
+                        OptionalArrayRefParameter<"LayerAttr">:$layers);
+  let hasCustomAssemblyFormat = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Signature
 //===----------------------------------------------------------------------===//
@@ -119,16 +160,67 @@ def FX_Input : FX_Attr<"Input", "input"> {
     transient>` (a buffer that is not persistent), `#fx.input<user_input>`.
     `extra` is a JSON object: keys of the specification that the kind does not
     cover, or for `raw` the whole of it.
+
+    `#fx.input<user_input, role = plan>` says what the caller passes: `input_ids`
+    and `positions` (one row a batch row, or one flat row of tokens),
+    `prompt_length` and `plan` (an integer a row), or `knobs` (a row of numbers a
+    row).
   }];
   let parameters = (ins "InputKind":$kind, OptionalParameter<"WeightAttr">:$weight,
                         DefaultValuedParameter<"bool", "true">:$persistent,
-                        OptionalParameter<"::mlir::StringAttr">:$extra);
+                        OptionalParameter<"::mlir::StringAttr">:$extra,
+                        OptionalParameter<"InputRoleAttr">:$role);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let builders = [
     AttrBuilder<(ins "InputKind":$kind, CArg<"WeightAttr", "{}">:$weight), [{
-      return $_get($_ctxt, kind, weight, true, ::mlir::StringAttr());
+      return $_get($_ctxt, kind, weight, true, ::mlir::StringAttr(),
+                   InputRoleAttr());
     }]>];
+  let extraClassDeclaration = [{
+    /// True for an input of that role.
+    bool is(InputRole role) const;
+    /// The same input with a role.
+    InputAttr withRole(InputRole role) const;
+  }];
+}
+
+def FX_Logits : FX_Attr<"Logits", "logits"> {
+  let summary = "The role of an output that holds the logits";
+}
+
+def FX_Record : FX_Attr<"Record", "record"> {
+  let summary = "The role of an output that holds activations";
+  let description = [{
+    `#fx.record<"faith", [#flow.feature<@sae:12/res/411>]>`: the name that
+    callers ask for, and what each column of the output is: a feature, or
+    (`@calm`) whether that policy acts.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$name,
+                        "::mlir::ArrayAttr":$columns);
+  let assemblyFormat = "`<` $name `,` $columns `>`";
+  let genVerifyDecl = 1;
+}
+
+def FX_Count : FX_Attr<"Count", "count"> {
+  let summary = "The role of an output that says which tokens were edited";
+  let description = [{
+    `#fx.count<res, 12, ["calm", "clear"]>`: a column for each policy that edits
+    the site, with 1 at the tokens that it edits and 0 elsewhere.
+  }];
+  let parameters = (ins EnumParameter<FX_SiteKindEnum>:$kind, "int64_t":$layer,
+                        "::mlir::ArrayAttr":$policies);
+  let assemblyFormat = "`<` $kind `,` $layer `,` $policies `>`";
+  let genVerifyDecl = 1;
+}
+
+def FX_Edited : FX_Attr<"Edited", "edited"> {
+  let summary = "A site that was edited";
+  let description = [{
+    `#fx.edited<res, 12>`: what is left of a patch once it is lowered.
+  }];
+  let parameters = (ins EnumParameter<FX_SiteKindEnum>:$kind, "int64_t":$layer);
+  let assemblyFormat = "`<` $kind `,` $layer `>`";
 }
 
 def FX_Output : FX_Attr<"Output", "output"> {
@@ -137,17 +229,22 @@ def FX_Output : FX_Attr<"Output", "output"> {
     `#fx.output<user_output>`, `#fx.output<buffer_mutation "k0">`. An output
     with a `literal` is not a value of the graph: it takes no operand of
     `fx.return`.
+
+    `#fx.output<user_output, role = #fx.logits>` says what the caller gets: the
+    logits, or a record, `role = #fx.record<"faith", […]>`.
   }];
   let parameters = (ins "OutputKind":$kind,
                         OptionalParameter<"::mlir::StringAttr">:$target,
                         OptionalParameter<"::mlir::Attribute">:$literal,
-                        OptionalParameter<"::mlir::StringAttr">:$extra);
+                        OptionalParameter<"::mlir::StringAttr">:$extra,
+                        OptionalParameter<"::mlir::Attribute">:$role);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let builders = [
-    AttrBuilder<(ins "OutputKind":$kind), [{
+    AttrBuilder<(ins "OutputKind":$kind,
+                     CArg<"::mlir::Attribute", "{}">:$role), [{
       return $_get($_ctxt, kind, ::mlir::StringAttr(), ::mlir::Attribute(),
-                   ::mlir::StringAttr());
+                   ::mlir::StringAttr(), role);
     }]>];
 }
 

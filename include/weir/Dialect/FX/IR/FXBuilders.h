@@ -22,6 +22,7 @@ namespace weir::fx {
 class DimsAttr;
 class SymExprAttr;
 class CallOp;
+class OutputAttr;
 class ReturnOp;
 
 /// One named argument of a call that is being built:

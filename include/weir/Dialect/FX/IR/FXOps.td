@@ -45,8 +45,12 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     `envelope` is the rest of the archive's program as JSON text: everything
     that this dialect does not model. `device` is the device of every tensor
     that does not name another. `weights` records which weights make up the
-    model's layers, as `--fx-find-sites` found them: `unembedding`, and in
-    `layers` one dictionary a layer with `up`, `gate` and `down`.
+    model's layers, as `--fx-find-sites` found them. `edited` are the sites whose
+    patches were lowered.
+
+    Inputs and outputs have roles (see `#fx.input` and `#fx.output`), each at most
+    once, and records have different names. Who looks for an input or an output
+    asks for its role.
 
     Names of inputs are the names in the text; `input_names` is written out only
     where they differ. `input_meta` holds what a tensor type does not say, see
@@ -59,7 +63,8 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     OptionalAttr<ArrayAttr>:$input_meta,
     OptionalAttr<StrAttr>:$envelope,
     OptionalAttr<FX_Device>:$device,
-    OptionalAttr<DictionaryAttr>:$weights);
+    OptionalAttr<FX_Weights>:$weights,
+    OptionalAttr<TypedArrayAttrBase<FX_Edited, "edited sites">>:$edited);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -78,6 +83,16 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
 
     /// The input of that name, or null.
     ::mlir::BlockArgument findInput(::llvm::StringRef name);
+    /// The input of that role, or null.
+    ::mlir::BlockArgument findInput(InputRole role);
+    /// The roles of the inputs that have one, in their order.
+    ::llvm::SmallVector<InputRole> getInputRoles();
+    /// What the caller gets, in order.
+    ::llvm::SmallVector<OutputAttr> getUserOutputs();
+    /// Gives roles to what an archive can only say by names and order: user
+    /// inputs that have the name of a role and fit it and, where those of a
+    /// language model are among them, its first output as the logits.
+    void recogniseRoles();
     /// The user inputs in order.
     ::llvm::SmallVector<::mlir::BlockArgument> getUserInputs();
     /// The input that holds a weight, or null.
@@ -90,8 +105,14 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     /// of that kind. `name` must be new.
     ::mlir::BlockArgument addUserInput(::llvm::StringRef name,
                                        ::mlir::Type type);
-    /// Adds `value` to what the program returns, after its other outputs.
-    void addUserOutput(::mlir::Value value);
+    /// The same for an input of a role that is not there yet; it gets the role's
+    /// name.
+    ::mlir::BlockArgument addUserInput(InputRole role, ::mlir::Type type);
+    /// Adds `value` to what the program returns, after its other outputs. `role`
+    /// is #fx.logits, an #fx.record or null.
+    void addUserOutput(::mlir::Value value, ::mlir::Attribute role = {});
+    /// Notes that a site was edited.
+    void addEdited(SiteKind kind, int64_t layer);
   }];
 }
 
@@ -131,8 +152,12 @@ def FX_CallOp : FX_Op<"call", [
     Arguments with `=` are positional, and keywords after `*`; those with `:`
     leave that to the operator's schema, as the calls do that a compiler builds.
 
-    A call from an archive counts as having effects, since its operator may
-    write in place or through an alias. A `pure` call has none.
+    A call's effects are those of its operator in the catalogue
+    (lib/Operators): most read their tensors and make new ones, so that a call
+    whose results nobody reads is dead; some write an argument in place, draw
+    random numbers or check something, and stay. A call of an operator that the
+    catalogue does not know may do anything. A `pure` call has no effects at all:
+    its results are never written, so that equal calls may become one.
 
     `names` are the names of the results in the archive; the text takes them
     from the results themselves, and a pure call usually has none until it is
@@ -182,6 +207,22 @@ def FX_CallOp : FX_Op<"call", [
     ::llvm::StringRef getResultName(unsigned i);
     /// Path of the innermost module, empty if there is no stack.
     ::llvm::StringRef getModulePath();
+    /// The operator's row of the catalogue, or null if it has none.
+    const ::weir::OperatorInfo *getOperatorInfo();
+    /// The operand of the argument that the catalogue calls the input (the
+    /// weight) of the operator, or null.
+    ::mlir::Value getMainInput();
+    ::mlir::Value getMainWeight();
+    /// False if the operator draws no random numbers, or none with these
+    /// arguments.
+    bool drawsRandomNumbers();
+    /// The tensor that the call hands on as it is, or null.
+    ::mlir::Value getForwarded();
+    /// Calls `visit` with each operand that the operator writes in place, and
+    /// with each whose memory its results may look at. Of an operator that is not
+    /// known these are all of them.
+    void forEachWritten(::llvm::function_ref<void(::mlir::OpOperand &)> visit);
+    void forEachAliased(::llvm::function_ref<void(::mlir::OpOperand &)> visit);
   }];
 }
 
@@ -218,7 +259,7 @@ def FX_SiteOp : FX_Op<"site", [Pure, AllTypesMatch<["input", "result"]>]> {
     `neuron` that of the MLP's last projection.
 
     ```mlir
-    %y = fx.site res 12 of %x : tensor<?x?x576xf32, #fx.dims<s72 = 2, s18 = 3>>
+    %y = fx.site 12/res of %x : tensor<?x?x576xf32, #fx.dims<s72 = 2, s18 = 3>>
     ```
   }];
   let arguments = (ins FX_SiteKindAttr:$kind, I64Attr:$layer,

@@ -41,6 +41,29 @@ def FXFindSites : Pass<"fx-find-sites", "::weir::fx::ProgramOp"> {
     Statistic<"numFound", "found", "Number of sites marked">];
 }
 
+def FXDCE : Pass<"fx-dce", "::weir::fx::ProgramOp"> {
+  let summary = "Remove what nothing reads";
+  let description = [{
+    `canonicalize` removes calls of operators without effects whose results
+    nobody reads. This knows memory too. Values that look at the same memory
+    belong together, and a call that writes in place is alive if something alive
+    reads what it writes, through whatever value, or if the memory is not the
+    program's own: an input of the caller, or a buffer. A check stays while the
+    tensors that it looks at do, so that a dead layer vanishes with its checks. A
+    call of an operator that the catalogue does not know stays, with a remark, and
+    so do calls that draw random numbers.
+
+    With `unread-state` a buffer is like other memory: it is written where
+    something alive reads it, in this run or in a later one, and a dead layer
+    vanishes with its key-value cache.
+  }];
+  let options = [
+    Option<"unreadState", "unread-state", "bool", "false",
+           "Drop also writes into buffers that nothing reads">];
+  let statistics = [
+    Statistic<"numRemoved", "removed", "Number of operations removed">];
+}
+
 def FXStripSites : Pass<"fx-strip-sites", "::weir::fx::ProgramOp"> {
   let summary = "Remove the marks of sites that nothing was done to";
   let description = [{

@@ -21,6 +21,7 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "weir/Dialect/Flow/IR/FlowDialect.h.inc"
@@ -54,6 +55,21 @@ public:
 #include "weir/Dialect/Flow/IR/FlowInterfaces.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "weir/Dialect/Flow/IR/FlowAttrs.h.inc"
+
+namespace weir::flow {
+
+/// Features, each once.
+struct FeatureList {
+  llvm::SmallVector<FeatureAttr> features;
+  /// Some were left out because they were there before.
+  bool hadRepeats = false;
+};
+
+/// Lists one after the other, every feature where it stands first.
+FeatureList joined(llvm::ArrayRef<FeatureList> lists);
+
+} // namespace weir::flow
+
 #define GET_TYPEDEF_CLASSES
 #include "weir/Dialect/Flow/IR/FlowTypes.h.inc"
 #include "weir/Dialect/Flow/IR/FlowOpInterfaces.h.inc"

@@ -47,6 +47,10 @@ def Flow_WeightPartAttr : EnumAttr<Flow_Dialect, Flow_WeightPart, "weights"> {
   let assemblyFormat = "`<` $value `>`";
 }
 
+def Flow_SideAttr : EnumAttr<Flow_Dialect, Flow_Side, "side"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
 //===----------------------------------------------------------------------===//
 // Sites and features
 //===----------------------------------------------------------------------===//
@@ -54,21 +58,26 @@ def Flow_WeightPartAttr : EnumAttr<Flow_Dialect, Flow_WeightPart, "weights"> {
 def Flow_SiteAttr : Flow_Attr<"Site", "site"> {
   let summary = "a place in the model where features live";
   let description = [{
-    `#flow.site<res, 12>` is the residual stream after block 12. The kinds are
-    those of `#fx.site_kind`.
+    `#flow.site<12/res>` is the residual stream after block 12. The kinds are
+    those of `#fx.site_kind`. Sites are written like this everywhere: in a spec,
+    in messages, and in operations.
   }];
   let parameters = (ins
     EnumParameter<FX_SiteKindEnum>:$kind,
     "int64_t":$layer);
-  let assemblyFormat = "`<` $kind `,` $layer `>`";
+  let assemblyFormat = "`<` custom<SitePath>($kind, $layer) `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// "layer/site", as a spec writes it.
+    std::string str() const;
+  }];
 }
 
 def Flow_FeatureAttr : Flow_Attr<"Feature", "feature",
     [DeclareAttrInterfaceMethods<Flow_SelectorAttrInterface>]> {
   let summary = "one feature: collection, site and index";
   let description = [{
-    `#flow.feature<@sae, res, 12, 411>` is written `sae:12/res/411`, or
+    `#flow.feature<@sae:12/res/411>` is written `sae:12/res/411`, or
     `12/res/411` where there is one collection, in a spec.
   }];
   let parameters = (ins
@@ -76,7 +85,9 @@ def Flow_FeatureAttr : Flow_Attr<"Feature", "feature",
     EnumParameter<FX_SiteKindEnum>:$kind,
     "int64_t":$layer,
     "int64_t":$index);
-  let assemblyFormat = "`<` $collection `,` $kind `,` $layer `,` $index `>`";
+  let assemblyFormat = [{
+    `<` custom<FeaturePath>($collection, $kind, $layer, $index) `>`
+  }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// "layer/site/index", as a spec writes it.
@@ -101,11 +112,13 @@ def Flow_AntagonistsAttr : Flow_Attr<"Antagonists", "antagonists",
 def Flow_WholeSiteAttr : Flow_Attr<"WholeSite", "whole_site",
     [DeclareAttrInterfaceMethods<Flow_SelectorAttrInterface>]> {
   let summary = "every feature of a dictionary";
+  let description = "`#flow.whole_site<@sae:10/res>`, in the order of their indices.";
   let parameters = (ins
     "::mlir::FlatSymbolRefAttr":$collection,
     EnumParameter<FX_SiteKindEnum>:$kind,
     "int64_t":$layer);
-  let assemblyFormat = "`<` $collection `,` $kind `,` $layer `>`";
+  let assemblyFormat =
+    "`<` custom<CollectionSitePath>($collection, $kind, $layer) `>`";
   let genVerifyDecl = 1;
 }
 
@@ -119,26 +132,6 @@ def Flow_ActivationAttr : Flow_Attr<"Activation", "activation"> {
     EnumParameter<Flow_ActivationKind>:$kind,
     DefaultValuedParameter<"int64_t", "0">:$topK);
   let assemblyFormat = "`<` $kind (`,` $topK^)? `>`";
-  let genVerifyDecl = 1;
-}
-
-def Flow_LinkedAttr : Flow_Attr<"Linked", "linked"> {
-  let summary = "the features that a match links to one";
-  let description = [{
-    `#flow.linked<predecessors of <@sae, res, 12, 411> by @flow, 3>`: at most
-    `count` of the features that the matching leads to, the most similar first,
-    equal ones in the order of the sites that the matching visits and then by
-    index. Only positive similarities count, as in the transition T = 1[s > 0]
-    of arXiv 2502.03032 (mean squared errors, which are never positive, all do).
-
-    `flow-follow` replaces it by features.
-  }];
-  let parameters = (ins
-    EnumParameter<Flow_Side>:$side,
-    "FeatureAttr":$of,
-    "::mlir::FlatSymbolRefAttr":$matching,
-    "int64_t":$count);
-  let assemblyFormat = "`<` $side `of` $of `by` $matching `,` $count `>`";
   let genVerifyDecl = 1;
 }
 

@@ -152,6 +152,18 @@ def Flow_PairOpInterface : OpInterface<"PairOpInterface",
   ];
 }
 
+def Flow_CombineOpInterface : OpInterface<"CombineOpInterface"> {
+  let cppNamespace = "::weir::flow";
+  let description = [{
+    An op that makes features of those of its operands, and of nothing else.
+  }];
+  let methods = [
+    InterfaceMethod<"The result, given the features of every operand.",
+      "::weir::flow::FeatureList", "combine",
+      (ins "::llvm::ArrayRef<::weir::flow::FeatureList>":$operands)>,
+  ];
+}
+
 def Flow_FeatureUserOpInterface : OpInterface<"FeatureUserOpInterface"> {
   let cppNamespace = "::weir::flow";
   let description = [{

@@ -11,8 +11,10 @@
 
 include "weir/Dialect/Flow/IR/FlowAttrs.td"
 include "weir/Dialect/Flow/IR/FlowTypes.td"
+include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Flow_Op<string mnemonic, list<Trait> traits = []>
@@ -59,33 +61,6 @@ def Flow_CollectionOp : Flow_Op<"collection", [Symbol]> {
   }];
 }
 
-def Flow_FeaturesOp : Flow_Op<"features", [Symbol]> {
-  let summary = "a named set of features";
-  let description = [{
-    A list of selectors. `flow-resolve` replaces them by single features, in
-    order and without repeats; `had_repeats` says that it left some out, so that
-    the features no longer stand in the places in which they were written.
-
-    ```mlir
-    flow.features @science [#flow.feature<@sae, res, 10, 811>,
-                            #flow.antagonists<#flow.feature<@sae, res, 9, 4>, 2>]
-    ```
-  }];
-  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$selectors,
-                       UnitAttr:$had_repeats);
-  let assemblyFormat = [{
-    $sym_name $selectors (`had_repeats` $had_repeats^)? attr-dict
-  }];
-  let hasVerifier = 1;
-  let extraClassDeclaration = [{
-    /// True once every selector is a single feature.
-    bool isResolved();
-    /// Where a selector was written. The op's location is either that of the
-    /// whole list, or a fusion of it with one location a selector, in order.
-    ::mlir::Location getSelectorLoc(unsigned i);
-  }];
-}
-
 def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
   let summary = "an opened dictionary";
   let description = [{
@@ -95,7 +70,7 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     the input of the down projection and writes at `mlp`.
 
     ```mlir
-    flow.dictionary @sae.res.12 of @sae at <res, 12> reads <res, 12>
+    flow.dictionary @sae.res.12 of @sae at <12/res> reads <12/res>
         features 1536 width 576 activation <jumprelu>
     ```
   }];
@@ -108,13 +83,11 @@ def Flow_DictionaryOp : Flow_Op<"dictionary", [Symbol]> {
     I64Attr:$width,
     Flow_ActivationAttr:$activation,
     DefaultValuedAttr<Flow_NormalizationAttr,
-        "::weir::flow::Normalization::None">:$normalization,
-    OptionalAttr<StrAttr>:$hash);
+        "::weir::flow::Normalization::None">:$normalization);
   let assemblyFormat = [{
     $sym_name `of` $collection `at` $site `reads` $reads
     `features` $features `width` $width
-    `activation` $activation (`normalization` $normalization^)?
-    (`hash` $hash^)? attr-dict
+    `activation` $activation (`normalization` $normalization^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -260,6 +233,149 @@ def Flow_ComposeOp : Flow_Op<"compose",
   let hasVerifier = 1;
   let hasFolder = 1;
   let hasCanonicalizeMethod = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Features
+//===----------------------------------------------------------------------===//
+
+/// An op whose result is features.
+class Flow_FeaturesOp<string mnemonic, list<Trait> traits>
+    : Flow_Op<mnemonic, [
+        Pure, DeclareOpInterfaceMethods<InferTypeOpInterface>] # traits> {
+  let results = (outs Flow_Features:$features);
+}
+
+def Flow_SelectOp : Flow_FeaturesOp<"select", [
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "features, one selector after the other";
+  let description = [{
+    A list of selectors. `flow-resolve` replaces them by single features, in
+    order and without repeats; `had_repeats` says that it left some out, so that
+    the features no longer stand in the places in which they were written.
+
+    ```mlir
+    %science = flow.select [#flow.feature<@sae:10/res/811>,
+                            #flow.antagonists<<@sae:9/res/4>, 2>]
+    ```
+
+    The name that a spec gives to a list is that of the op's location and of its
+    result, and is no part of the value.
+  }];
+  let arguments = (ins ArrayAttr:$selectors, UnitAttr:$had_repeats);
+  let assemblyFormat = "$selectors (`had_repeats` $had_repeats^)? attr-dict";
+  let builders = [OpBuilder<(ins "const ::weir::flow::FeatureList &":$features)>];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// True once every selector is a single feature.
+    bool isResolved();
+    /// The features of an op that is resolved.
+    FeatureList getList();
+    void setList(const FeatureList &list);
+    /// Where a selector was written. The op's location is either that of the
+    /// whole list, or a fusion of it with one location a selector, in order.
+    ::mlir::Location getSelectorLoc(unsigned i);
+  }];
+}
+
+def Flow_FollowOp : Flow_FeaturesOp<"follow", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "the features that matches link to some";
+  let description = [{
+    For each feature in turn, at most `most` of those that the matching leads
+    to, the most similar first, equal ones in the order of the sites that the
+    matching visits and then by index. Only positive similarities count, as in
+    the transition T = 1[s > 0] of arXiv 2502.03032 (mean squared errors, which
+    are never positive, all do).
+
+    ```mlir
+    %p = flow.follow <predecessors> of %f by @flow most 3
+    %q = flow.follow <predecessors> of %f by @flow most 3
+        through %m0, %m1 : !flow.map<1536 -> 1536>, !flow.map<1536 -> 1536>
+    ```
+
+    `flow-expand-matchings` adds the maps that are followed, and `flow-follow`
+    replaces the op by the features.
+  }];
+  let arguments = (ins
+    Flow_SideAttr:$side,
+    Flow_Features:$of,
+    FlatSymbolRefAttr:$matching,
+    I64Attr:$most,
+    Variadic<Flow_Map>:$maps);
+  let assemblyFormat = [{
+    $side `of` $of `by` $matching `most` $most
+    (`through` $maps^ `:` type($maps))? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+class Flow_CombineOp<string mnemonic, list<Trait> traits = []>
+    : Flow_FeaturesOp<mnemonic, [
+        DeclareOpInterfaceMethods<Flow_CombineOpInterface>] # traits> {
+  let hasVerifier = 1;
+  let hasFolder = 1;
+  let hasCanonicalizeMethod = 1;
+}
+
+def Flow_ListOp : Flow_CombineOp<"list"> {
+  let summary = "lists one after the other";
+  let description = [{
+    The features of every list in order, each where it stands first: what a spec
+    means by `on: [{features: a}, 12/res/411]`.
+
+    ```mlir
+    %all = flow.list %a, %b
+    ```
+
+    One list is itself; a list inside another is a part of it.
+  }];
+  let arguments = (ins Variadic<Flow_Features>:$sets);
+  let assemblyFormat = "$sets attr-dict";
+}
+
+def Flow_UnionOp : Flow_CombineOp<"union", [Commutative]> {
+  let summary = "features of any of several sets";
+  let description = [{
+    ```mlir
+    %u = flow.union %a, %b
+    ```
+
+    In canonical order, so that the order of the operands, and that in which
+    they name their features, makes no difference. A union with itself or with
+    nothing is folded, one inside another is a part of it.
+  }];
+  let arguments = (ins Variadic<Flow_Features>:$sets);
+  let assemblyFormat = "$sets attr-dict";
+}
+
+def Flow_IntersectionOp : Flow_CombineOp<"intersection", [Commutative]> {
+  let summary = "features of each of several sets";
+  let description = [{
+    ```mlir
+    %i = flow.intersection %a, %b
+    ```
+
+    In canonical order. An intersection with itself is folded, one with nothing
+    is empty, one inside another is a part of it.
+  }];
+  let arguments = (ins Variadic<Flow_Features>:$sets);
+  let assemblyFormat = "$sets attr-dict";
+}
+
+def Flow_DifferenceOp : Flow_CombineOp<"difference"> {
+  let summary = "features of one set that are not in another";
+  let description = [{
+    ```mlir
+    %d = flow.difference %a, %b
+    ```
+
+    In canonical order. A difference with itself is empty, one with nothing is
+    the set in canonical order.
+  }];
+  let arguments = (ins Flow_Features:$from, Flow_Features:$without);
+  let assemblyFormat = "$from `,` $without attr-dict";
 }
 
 #endif // WEIR_DIALECT_FLOW_IR_FLOWOPS_TD

@@ -24,4 +24,15 @@ def Flow_Map : TypeDef<Flow_Dialect, "Map"> {
   let genVerifyDecl = 1;
 }
 
+def Flow_Features : TypeDef<Flow_Dialect, "Features"> {
+  let mnemonic = "features";
+  let summary = "features of any dictionaries, each once, in an order";
+  let description = [{
+    What is selected, followed or combined, and what a policy acts on. The order
+    is that in which a spec names features, which records and transfers show;
+    sets (`flow.union`, `flow.intersection`, `flow.difference`) have an order of
+    their own, by layer, site, collection and index.
+  }];
+}
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOWTYPES_TD

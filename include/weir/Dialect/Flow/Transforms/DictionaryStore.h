@@ -49,7 +49,8 @@ public:
 private:
   llvm::Expected<std::shared_ptr<const Dictionary>>
   openFromModel(CollectionOp collection, SiteAttr site);
-  llvm::Expected<TensorView> modelWeight(mlir::DictionaryAttr names,
+  /// `weight` may be null: then the model has none of that role.
+  llvm::Expected<TensorView> modelWeight(fx::WeightAttr weight,
                                          llvm::StringRef role);
 
   /// Holds the place that a dictionary's own files name against `site`.

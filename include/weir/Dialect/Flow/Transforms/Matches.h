@@ -14,14 +14,23 @@
 
 namespace weir::flow {
 
-/// The links of a matching that lead from a feature to those that are asked for,
-/// or from those to it, in the order in which the matching has them.
-void collectLinksOf(MatchingOp matching, LinkedAttr linked,
-                    llvm::SmallVectorImpl<Link> &links);
+/// A link that an op follows, and whether it does so from source to target.
+struct FollowedLink {
+  Link link;
+  bool forward;
+  /// Where it leads from the features that are followed.
+  SiteAttr end(mlir::MLIRContext *context) const;
+};
 
-/// Emits an error if a link names a feature of other dictionaries than the matching
+/// The links of a matching that lead from features at a site to the others on a
+/// side of it, in the order in which the matching has them.
+llvm::SmallVector<FollowedLink> linksFrom(MatchingOp matching, SiteAttr site,
+                                          Side side);
+
+/// Emits an error if features are not of the dictionaries that a matching
 /// compares.
-mlir::LogicalResult checkCollection(MatchingOp matching, LinkedAttr linked,
+mlir::LogicalResult checkCollection(MatchingOp matching,
+                                    mlir::FlatSymbolRefAttr collection,
                                     mlir::Location loc);
 
 /// Whether a match compares activations on a text instead of weights.

@@ -14,9 +14,9 @@ include "mlir/Pass/PassBase.td"
 def FlowExpandMatchingsPass : Pass<"flow-expand-matchings", "::mlir::ModuleOp"> {
   let summary = "Make the matches that are needed, one for each pair of sites";
   let description = [{
-    For every `#flow.linked` selector, adds the `flow.match` or
-    `flow.permutation` of each pair of dictionaries that leads from or to its
-    feature, and nothing else. With `all`, adds every pair of every matching;
+    For every `flow.follow`, adds the `flow.match` or `flow.permutation` of each
+    pair of dictionaries that leads from or to its features, and nothing else,
+    and gives it the maps. With `all`, adds every pair of every matching;
     with `compose` too, also the composition of neighbouring matches over two and
     more layers.
 
@@ -87,13 +87,13 @@ def FlowFollowPass : Pass<"flow-follow", "::mlir::ModuleOp"> {
   let summary = "Replace links by the features they lead to";
   let description = [{
     Reads the results that `flow-match` left in the cache and replaces every
-    `#flow.linked` selector by features, the most similar first. A selector that
-    finds no feature is an error.
+    `flow.follow` by the features that its maps lead to, the most similar first.
+    A feature that leads to none is an error.
 
     ```mlir
-    flow.features @f [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 1>]
+    %p = flow.follow <predecessors> of %f by @flow most 1 through %0 : !flow.map<6 -> 6>
     // becomes
-    flow.features @f [#flow.feature<@sae, res, 2, 17>]
+    %p = flow.select [#flow.feature<@sae:2/res/17>]
     ```
   }];
   let options = [
@@ -109,9 +109,9 @@ def FlowFollowPass : Pass<"flow-follow", "::mlir::ModuleOp"> {
 def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
   let summary = "Open dictionaries and expand selectors";
   let description = [{
-    Opens every dictionary that a set of features or a condition names, checks
-    indices against it, adds a `flow.dictionary` for it, and replaces selectors
-    by single features, each once. Only headers are read, except for selectors
+    Opens every dictionary that a list of features or a condition names, checks
+    indices against it, adds a `flow.dictionary` for it, and replaces selectors,
+    and lists and sets made of others, by single features, each once. Only headers are read, except for selectors
     that need rows (`antagonists`), and for collections that both have a
     dictionary at a site: if it is the same, by its content, features of the
     second become the first's, so that an edit of both names is one of one
@@ -122,10 +122,10 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     `fx-find-sites` found.
 
     ```mlir
-    flow.features @science [#flow.whole_site<@sae, res, 10>]
+    %science = flow.select [#flow.whole_site<@sae:10/res>]
     // becomes
-    flow.features @science [#flow.feature<@sae, res, 10, 0>, …]
-    flow.dictionary @sae.res.10 of @sae at <res, 10> reads <res, 10> …
+    %science = flow.select [#flow.feature<@sae:10/res/0>, …]
+    flow.dictionary @sae.res.10 of @sae at <10/res> reads <10/res> …
     ```
   }];
   let options = [

@@ -94,15 +94,13 @@ def Steer_AblateAttr : Steer_Action<"Ablate", "ablate", ["isAbsolute"]> {
   let summary = "f := 0";
 }
 def Steer_TransferAttr
-    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "getTarget"]> {
+    : Steer_Action<"Transfer", "transfer", ["isAbsolute", "hasTarget"]> {
   let summary = "v_b := f_b + f_a, v_a := 0";
   let description = [{
-    Pairs the policy's features a with the target's features b in order; the two
-    sets have the same number of features. A feature a may live at the site of b
+    Pairs the policy's features a with its target's features b in order; the two
+    lists have the same number of features. A feature a may live at the site of b
     or at an earlier one.
   }];
-  let parameters = (ins "::mlir::FlatSymbolRefAttr":$to);
-  let assemblyFormat = "`<` $to `>`";
 }
 def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
   let summary = "x - Q^T Q x";
@@ -142,7 +140,7 @@ def Steer_RecordValueAttr
     All numbers that the sites have at a token, as they are: no dictionary reads
     them, and the policy's set of features is empty.
 
-    `#steer.record_value<[<res, 12>, <mlp, 13>]>`
+    `#steer.record_value<[<12/res>, <13/mlp>]>`
   }];
   let parameters = (ins
     ArrayRefParameter<"::weir::flow::SiteAttr">:$sites,
@@ -218,6 +216,18 @@ def Steer_AnyOfAttr : Steer_Combination<"AnyOf", "any_of"> {
 }
 def Steer_AllOfAttr : Steer_Combination<"AllOf", "all_of"> {
   let summary = "all of several conditions";
+}
+
+//===----------------------------------------------------------------------===//
+// Lowering
+//===----------------------------------------------------------------------===//
+
+def Steer_LoweringAttr : EnumAttr<Steer_Dialect, Steer_Lowering, "lowering"> {
+  let summary = "what a patch becomes";
+  let description = [{
+    `#steer.lowering<aten>`: calls of PyTorch's own operators.
+  }];
+  let assemblyFormat = "`<` $value `>`";
 }
 
 #endif // WEIR_DIALECT_STEER_IR_STEERATTRS_TD

@@ -55,10 +55,10 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{
-        A second set of features that the action writes (the target of a
-        transfer), or null.
+        True for actions that write a second list of features: the target of a
+        transfer.
       }],
-      "::mlir::FlatSymbolRefAttr", "getTarget", (ins), [{}], [{ return {}; }]>,
+      "bool", "hasTarget", (ins), [{}], [{ return false; }]>,
   ];
 }
 
@@ -99,6 +99,20 @@ def Steer_CostOpInterface : OpInterface<"CostOpInterface"> {
       "int64_t", "getBytesPerToken">,
     InterfaceMethod<"Floating-point operations for one token.",
       "int64_t", "getOperationsPerToken">,
+  ];
+}
+
+def Steer_EditOpInterface : OpInterface<"EditOpInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = [{
+    An operation of a patch that makes a new value of the site's value, its first
+    operand. The order of the stages is the order in which a patch edits.
+  }];
+  let methods = [
+    InterfaceMethod<"When it comes among the edits of a site.",
+      "::weir::steer::EditStage", "getStage">,
+    InterfaceMethod<"True if a site may have several in a row.",
+      "bool", "mayRepeat", (ins), [{}], [{ return false; }]>,
   ];
 }
 

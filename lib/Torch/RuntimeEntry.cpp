@@ -1,0 +1,128 @@
+//===- RuntimeEntry.cpp - The runtime behind its border ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Entry.h"
+
+#include "weir/Runtime/ActivationStream.h"
+#include "weir/Runtime/Program.h"
+#include "weir/Runtime/ProgramCheck.h"
+#include "weir/Support/ToolProcess.h"
+
+#include <torch/version.h>
+
+using namespace llvm;
+
+namespace weir {
+
+const TensorMath &torchMath(); // MathEntry.cpp
+
+namespace {
+
+/// The hashes are compared elsewhere; the weights are not looked at twice.
+OpenOptions unverified(const OperatorPolicy &operators) {
+  OpenOptions result;
+  result.verify = false;
+  result.engine.operators = operators;
+  return result;
+}
+
+class Source final : public ActivationSource {
+public:
+  static Expected<std::unique_ptr<ActivationSource>>
+  open(StringRef path, const OperatorPolicy &operators,
+       const TokenWindows &windows, const ActivationStreamOptions &options) {
+    auto result = std::unique_ptr<Source>(new Source);
+    auto program = Program::open(path, unverified(operators));
+    if (!program)
+      return program.takeError();
+    result->program = std::move(*program);
+    auto engine =
+        ActivationStream::createEngine(*result->program, options.records);
+    if (!engine)
+      return engine.takeError();
+    result->engine = std::move(*engine);
+    auto stream = ActivationStream::create(*result->program, *result->engine,
+                                           windows, options);
+    if (!stream)
+      return stream.takeError();
+    result->stream.emplace(std::move(*stream));
+    return std::move(result);
+  }
+
+  size_t position() const override { return stream->position(); }
+  bool atEnd() const override { return stream->atEnd(); }
+
+private:
+  std::string trySeek(size_t window) override {
+    return toString(stream->seek(window));
+  }
+  std::string tryRead(const ActivationBatch *&batch) override {
+    auto result = stream->read();
+    if (!result)
+      return toString(result.takeError());
+    batch = *result;
+    return "";
+  }
+
+  std::unique_ptr<Program> program;
+  std::unique_ptr<Engine> engine;
+  std::optional<ActivationStream> stream;
+};
+
+class Runtime final : public TorchRuntime {
+public:
+  const char *torchVersion() const override { return TORCH_VERSION; }
+
+  int runJob(const char *tool, const RunOptions &options,
+             raw_fd_ostream &out, raw_fd_ostream &err) override {
+    // The files that a signal removes are on the lists of this library.
+    beginTool(tool);
+    return weir::runJob(options, out, err);
+  }
+
+private:
+  std::string tryCheckProgram(const Archive &archive, const Manifest &description,
+                              const OperatorPolicy &operators,
+                              ModelInfo &info) override {
+    return take(weir::checkProgram(archive, description, operators), info);
+  }
+  std::string tryReadWindows(StringRef text, StringRef model,
+                             const OperatorPolicy &operators,
+                             const WindowOptions &options,
+                             TokenWindows &windows) override {
+    auto program = Program::open(model, unverified(operators));
+    if (!program)
+      return toString(program.takeError());
+    return take(TokenWindows::read(text, **program, options), windows);
+  }
+  std::string
+  tryOpenActivations(StringRef program, const OperatorPolicy &operators,
+                     const TokenWindows &windows,
+                     const ActivationStreamOptions &options,
+                     std::unique_ptr<ActivationSource> &source) override {
+    return take(Source::open(program, operators, windows, options), source);
+  }
+
+  template <typename T> static std::string take(Expected<T> result, T &value) {
+    if (!result)
+      return toString(result.takeError());
+    value = std::move(*result);
+    return "";
+  }
+};
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) const TorchEntry *
+weirTorchEntry() {
+  static Runtime runtime;
+  static const TorchEntry entry{WEIR_TORCH_BUILD, &torchMath(), &runtime};
+  return &entry;
+}
+
+} // namespace weir
