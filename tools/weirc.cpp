@@ -267,6 +267,18 @@ int runVet(const Options &options, VetJob job) {
   return finish(options, diagnostics, true, std::move(*vetted));
 }
 
+/// Python does it, with messages and help of its own.
+int runDirection(ArrayRef<std::string> arguments, const char *argv0) {
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  ScopedDiagnosticHandler handler(&context, [](Diagnostic &diagnostic) {
+    llvm::errs() << "weirc: " << diagnostic << "\n";
+    return success();
+  });
+  std::vector<std::string> command = {"direction"};
+  llvm::append_range(command, arguments);
+  return succeeded(runPythonTool(argv0, context, command)) ? 0 : 2;
+}
+
 /// A file, or standard input for "-".
 llvm::Expected<std::string> readInput(StringRef path) {
   if (path != "-")
@@ -481,6 +493,12 @@ int main(int argc, char **argv) {
   auto *schema = app.add_subcommand(
       "schema", "Print the JSON schema of specs, for editors");
 
+  auto *direction = app.add_subcommand(
+      "direction", "Make directions out of two kinds of texts, for dictionaries "
+                   "of the format directions (needs Python)");
+  direction->prefix_command();
+  direction->set_help_flag();
+
   std::string chats = "-";
   auto *chat = app.add_subcommand(
       "chat", "Render chats with chat templates, as a program would see them");
@@ -521,6 +539,8 @@ int main(int argc, char **argv) {
     }
     return runChatJob(*text, llvm::outs());
   }
+  if (direction->parsed())
+    return runDirection(direction->remaining(), argv[0]);
   if (vetting->parsed())
     return runVet(options, vet);
   if (cache->parsed())

@@ -333,6 +333,12 @@ static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) 
   auto module = program->getParentOfType<ModuleOp>();
   bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
   manifest.outputs.clear();
+  SmallVector<Type> types; // of what the caller gets
+  for (auto [value, output] : llvm::zip_equal(
+           program.getReturn().getValues(),
+           program.getReturn().getOutputs().getAsRange<fx::OutputAttr>()))
+    if (output.getKind() == fx::OutputKind::UserOutput)
+      types.push_back(value.getType());
   for (auto [index, output] : llvm::enumerate(program.getUserOutputs())) {
     Attribute role = output.getRole();
     if (isa_and_present<fx::LogitsAttr>(role)) {
@@ -344,6 +350,15 @@ static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) 
       for (Attribute column : record.getColumns())
         if (auto gate = dyn_cast<FlatSymbolRefAttr>(column))
           entry.features.push_back("gate:" + specName(gate.getValue()).str());
+        else if (auto site = dyn_cast<flow::SiteAttr>(column))
+          // No feature is called like this: they have no bracket.
+          for (int64_t i = 0,
+                       e = cast<RankedTensorType>(types[index]).getShape().back();
+               i < e; ++i)
+            entry.features.push_back(
+                std::to_string(site.getLayer()) + "/" +
+                fx::stringifySiteKind(site.getKind()).str() + "[" +
+                std::to_string(i) + "]");
         else if (auto feature = cast<flow::FeatureAttr>(column))
           entry.features.push_back(
               (qualified ? specName(feature.getCollection().getValue()).str() +

@@ -216,6 +216,16 @@ SteeringReport weir::collectReport(ModuleOp module) {
       report.sites.push_back(collectSite(module, patch, report));
     // What is read for conditions of other sites, and for records at sites that
     // nothing edits, stands in the program itself.
+    for (auto value : program.getEntry().getOps<steer::RecordValueOp>()) {
+      SiteReport site;
+      site.name = fx::siteName(value.getSite().getKind(),
+                               value.getSite().getLayer());
+      llvm::SetVector<StringRef> policies;
+      collectPolicies(module, value.getLoc(), policies, site.policies);
+      site.reads.push_back("its values");
+      site.writes.push_back("output " + value.getName().str());
+      report.sites.push_back(std::move(site));
+    }
     for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
       SiteReport site;
       auto dictionary =

@@ -266,9 +266,14 @@ Value Emitter::selection(const Selection &selection, const Policy &policy,
 
 Value Emitter::acted(const Policy &policy) {
   Value &value = selections[&policy];
-  if (!value)
-    value = selection(policy.on, policy, "on");
-  return value;
+  if (value)
+    return value;
+  if (policy.values.empty())
+    return value = selection(policy.on, policy, "on");
+  // Values are no features.
+  Location where = at(policy.valuesRange);
+  return value = flow::SelectOp::create(builder, where,
+                                        builder.getArrayAttr({}), UnitAttr());
 }
 
 //===----------------------------------------------------------------------===//
@@ -313,6 +318,14 @@ steer::ActionAttrInterface Emitter::action(const Policy &policy) {
   case Action::ProjectOut:
     return steer::ProjectOutAttr::get(context);
   case Action::Record:
+    if (!policy.values.empty()) {
+      SmallVector<flow::SiteAttr> sites;
+      for (const SiteRef &site : policy.values)
+        sites.push_back(flow::SiteAttr::get(
+            context, convert(site.site.value), site.layer.value));
+      return steer::RecordValueAttr::get(context, sites,
+                                         policy.after && policy.after->value);
+    }
     if (policy.gate)
       return steer::RecordGateAttr::get(
           context, symbol(lookup.policies.find(policy.gate->value)));
@@ -522,7 +535,9 @@ void Emitter::emitKnob(const Knob &knob) {
 
 void Emitter::emitPolicy(const Policy &policy) {
   SmallVector<Part> parts = {
-      {"on", policy.gate ? policy.gate->range : policy.on.range},
+      {"on", policy.gate             ? policy.gate->range
+             : policy.values.empty() ? policy.on.range
+                                     : policy.valuesRange},
       {"do", policy.action->range}};
   if (!policy.to.selectors.empty())
     parts.push_back({"to", policy.to.range});

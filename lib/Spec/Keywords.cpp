@@ -80,7 +80,7 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   static constexpr StringRef transfer[] = {"to", "norm"};
   static constexpr StringRef projectOut[] = {"norm"};
   static constexpr StringRef substitute[] = {"match", "form", "quantile"};
-  static constexpr StringRef record[] = {"after", "gate"};
+  static constexpr StringRef record[] = {"after", "gate", "value"};
   switch (action) {
   case Action::Add:
     return add;

@@ -57,6 +57,7 @@ private:
   void numbers(const MapReader &map, Policy &policy);
   void clamp(const MapReader &map, Policy &policy);
   void recording(const MapReader &map, Policy &policy);
+  void recordedValues(const YamlEntry &entry, Policy &policy);
   void substitution(const MapReader &map, Policy &policy);
   std::optional<Strength> strength(const YamlEntry &entry, Policy &policy);
   std::optional<Layers> layers(const YamlNode &node);

@@ -23,9 +23,13 @@ void SpecParser::policy(const YamlEntry &entry) {
   MapReader map(reporter, entry.value, policyKeys());
   if (!map)
     return;
-  // A gate is that of another policy, which has the features.
+  // A gate is that of another policy, which has the features; a value has none.
+  const YamlNode *action = map.get("do");
+  bool isRecord = action && action->isScalar() &&
+                  action->text == nameOf(Action::Record);
+  bool isAlone = map.get("gate") || (isRecord && map.get("value"));
   const YamlNode *on =
-      map.get("gate") ? map.get("on") : map.require("on", entry.key.range);
+      isAlone ? map.get("on") : map.require("on", entry.key.range);
   if (on)
     policy.on = selection(*on, "'on'", Place::Policy);
   if (const YamlNode *node = map.require("do", entry.key.range))
@@ -81,7 +85,8 @@ void SpecParser::belongs(const MapReader &map, const YamlNode &node,
 void SpecParser::numbers(const MapReader &map, Policy &policy) {
   if (const YamlEntry *entry = map.entry("strength"))
     policy.strength = strength(*entry, policy);
-  if (const YamlNode *node = map.get("value"))
+  bool isRecord = policy.action && policy.action->value == Action::Record;
+  if (const YamlNode *node = map.get("value"); node && !isRecord)
     policy.value = values.number(*node, "'value'");
   if (const YamlNode *node = map.get("factor"))
     policy.factor = values.number(*node, "'factor'");
@@ -122,8 +127,51 @@ void SpecParser::clamp(const MapReader &map, Policy &policy) {
                    "'clamp' needs the key 'min', the key 'max' or both");
 }
 
-/// `after` and `gate` of a record.
+/// One site or a list of some, of which all numbers are recorded.
+void SpecParser::recordedValues(const YamlEntry &entry, Policy &policy) {
+  policy.valuesRange = entry.value.range;
+  llvm::ArrayRef<YamlNode> nodes(entry.value);
+  if (entry.value.isSequence()) {
+    nodes = entry.value.items;
+    if (nodes.empty())
+      reporter.error(entry.value.range, "this list is empty: it must name at "
+                                        "least one site");
+  }
+  for (const YamlNode &node : nodes) {
+    if (node.isInvalid())
+      continue;
+    auto site = values.site(node);
+    if (!site)
+      continue;
+    if (site->dictionary)
+      reporter.error(site->dictionary->range,
+                     "the value of a site is no dictionary's: write " +
+                         inQuotes(std::to_string(site->layer.value) + "/" +
+                                  nameOf(site->site.value).str()));
+    for (const SiteRef &other : policy.values)
+      if (other.layer.value == site->layer.value &&
+          other.site.value == site->site.value)
+        reporter.error(site->range, "this site is named twice")
+            .note(other.range, "the first time");
+    if (reporter.isFull())
+      return;
+    policy.values.push_back(*site);
+  }
+}
+
+/// `after`, `gate` and `value` of a record.
 void SpecParser::recording(const MapReader &map, Policy &policy) {
+  const YamlEntry *value = map.entry("value");
+  if (value && policy.action && policy.action->value == Action::Record) {
+    recordedValues(*value, policy);
+    for (StringRef other : {"on", "gate"})
+      if (const YamlEntry *entry = map.entry(other))
+        reporter
+            .error(entry->key.range,
+                   "'" + other + "' cannot stand beside 'value', which records "
+                                 "all numbers of a site")
+            .note(value->key.range, "'value' is given here");
+  }
   if (const YamlEntry *after = map.entry("after"))
     if (auto value = values.boolean(after->value, "'after'"))
       policy.after = Marked<bool>{*value, after->key.range};

@@ -19,7 +19,7 @@ import threading
 import time
 import warnings
 
-from . import __version__, export, matches
+from . import __version__, direction_command, export, matches
 from .compiler import CompileError
 from .errors import WeirError, WeirWarning, first_line
 
@@ -183,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
     command.set_defaults(run=_aot)
     _add_match(commands)
+    direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     return parser
 
 

@@ -40,8 +40,8 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
   // PART: fx.site 0/mid of %m
   %m = fx.call @aten.add.Tensor(self = %h, other = %z, alpha = 1) {stack = #net_b_0} : (!t, !t) -> !t
   %n2 = fx.call @aten.relu.default(self = %m) {stack = #net_b_0_pre2} : (!t) -> !t
-  // CHECK: fx.site mlp_in 0 of %n2
-  // PART: fx.site mlp_in 0 of %n2
+  // CHECK: fx.site 0/mlp_in of %n2
+  // PART: fx.site 0/mlp_in of %n2
   %x = fx.call @aten.gelu.default(self = %n2) {stack = #net_b_0_ff} : (!t) -> !t
   // CHECK: fx.site 0/neuron of %x
   // PART-NOT: fx.site

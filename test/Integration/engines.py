@@ -37,7 +37,7 @@ class Built:
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
         self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}
         parse = hooks.Spec(spec, None).parse
-        self.columns = [[(record["policy"], feature if feature.startswith("gate:") else parse(feature))
+        self.columns = [[(record["policy"], feature if feature.startswith("gate:") or "[" in feature else parse(feature))
                          for feature in record["features"]] for record in self.manifest["records"]]
         self.counts = self.manifest.get("counts", [])
 

@@ -224,6 +224,12 @@ class Spec:
             return value * math.exp(-distance * distance / 2)
         return value
 
+    def values(self, policy: str) -> list[tuple[int, str]]:
+        """The sites of which a policy records all numbers."""
+        value = self.policies[policy].get("value") if self.policies[policy]["do"] == "record" else None
+        texts = [] if value is None else value if isinstance(value, list) else [value]
+        return [(int(layer), kind) for layer, kind in (text.split("/") for text in texts)]
+
     def sites(self) -> set[tuple[int, str]]:
         """Every (layer, kind) that any policy reads or writes."""
         found = set()
@@ -232,6 +238,7 @@ class Spec:
             read = features + self.conditions(policy.get("when"))
             found |= {self.read_at(feature) for feature in read}
             found |= {at for feature in features for at in self.written_at(feature)}
+            found |= set(self.values(name))
             if policy["do"] == "add":
                 found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
         return found
@@ -256,7 +263,7 @@ def in_scope(tokens, positions: torch.Tensor, prompt_length: int) -> torch.Tenso
 @dataclass
 class Result:
     logits: torch.Tensor  # [S, V]
-    # [S] each; a gate stands as "gate:NAME" in place of a feature
+    # [S] each; in place of a feature a gate stands as "gate:NAME", a number of a site as "13/res[5]"
     records: dict[tuple[str, Feature | str], torch.Tensor] = field(default_factory=dict)
     edited: dict[tuple[str, tuple[int, str]], torch.Tensor] = field(default_factory=dict)  # [S] each, by policy and site
     doubtful: int = 0  # logits and records of tokens from here on may not be compared
@@ -426,6 +433,14 @@ class _Row:
                         read = self._read(feature, gate, policy.get("after", False))
                         self.records[name, feature] = read.where(gate, 0.0)
 
+    def record_values(self):
+        """All numbers of sites. All sites have been seen."""
+        for name, policy in self.policies.items():
+            for layer, kind in self.spec.values(name):
+                x = (self.left if policy.get("after") else self.seen)[layer, kind]
+                kept = torch.where(self._gate(name).unsqueeze(1), x, 0.0)
+                self.records |= {(name, f"{layer}/{kind}[{column}]"): kept[:, column] for column in range(x.shape[1])}
+
     def record_gates(self):
         """Where other policies of the plan act; of one that is not in it, nowhere. All sites have been seen."""
         for name, policy in self.policies.items():
@@ -452,5 +467,6 @@ class Reference:
         with hooked(self.model, self.model.config, wanted, row):
             logits = self.model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits[0].float()
         row.record_gates()
+        row.record_values()
         doubtful = int(row.doubt.nonzero()[0]) if row.doubt.any() else length
         return Result(logits, row.records, row.edited, doubtful)

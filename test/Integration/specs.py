@@ -297,6 +297,21 @@ class _Drawing:
             policy["tokens"] = _tokens(self.draw)
         return policy
 
+    def value(self) -> dict:
+        """A record of all numbers of a site or two, within a scope and under a condition of its own."""
+        sites = self.draw(st.lists(st.sampled_from([f"{layer}/{kind}" for layer, kind, _ in self.sites()]), min_size=1,
+                                   max_size=2, unique=True))
+        policy = {"do": "record", "value": sites if len(sites) > 1 or self.one_in(2) else sites[0]}
+        if self.one_in(2):
+            policy["after"] = self.draw(st.booleans())
+        if self.one_in(3):
+            policy["tokens"] = _tokens(self.draw)
+        if self.one_in(3):
+            condition = self.condition((self.shape.layers - 1, len(KINDS) - 1))
+            if condition:
+                policy["when"] = condition
+        return policy
+
     def batch(self, plans) -> Batch:
         shape = self.shape
         lengths = self.draw(st.lists(st.integers(1, shape.longest), min_size=1, max_size=shape.rows))
@@ -322,6 +337,8 @@ def cases(draw, shape: Shape) -> Case:
         else:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
+    if drawing.one_in(2):
+        policies["value"] = drawing.value()
     if drawing.one_in(2):
         policies["gate"] = drawing.gate(policies)
     names = draw(st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=3, unique=True))

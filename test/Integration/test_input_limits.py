@@ -82,6 +82,7 @@ def many(text: str, count: int) -> str:
     return ", ".join(text % i for i in range(count))
 
 
+VALUES = ", ".join(f"{layer}/{kind}" for layer in range(3) for kind in ("res", "mlp", "att", "mid", "head"))
 # name -> (spec, what the first error has to say; None: it is accepted). As large as they may be, or 1 MiB.
 SPECS = {
     "140,000 positions": (policies(
@@ -109,6 +110,10 @@ SPECS = {
     "an addition at 10,000 layers": (policies(
         ["{on: 2/mlp/%d, do: add, strength: %d, layers: 0..9999}" % (k % 48, k + 1) for k in range(1000)]),
         "more than 20000 edits"),
+    "130 policies that record all sites": (policies(
+        ["{value: [%s], do: record, tokens: {from: %d}}" % (VALUES, k) for k in range(130)]), None),
+    "1,000 policies that record all sites": (policies(
+        ["{value: [%s], do: record}" % VALUES] * 1000), "record more than 2000 values of sites"),
     "250 policies in 700 plans": (policies(
         ["{on: %s, do: add, strength: 1, tokens: {from: %d}}" % (feature(k), k) for k in range(250)],
         {f"q{k}": [f"p{i}" for i in range(250)] for k in range(700)}), None),

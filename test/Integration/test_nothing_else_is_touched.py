@@ -95,6 +95,8 @@ COMMANDS = [
     # Only what is refused before anything is compiled; the others are in test_hostile_files_in_python.
     Command("python -m weir aot program.pt2 -o package.pt2", {"program.pt2": {"operator": ARCHIVE["operator"]}},
             ("package.pt2",)),
+    Command("weirc direction program.pt2 --positive glad.txt --negative sad.txt --site 1/res -o direction.safetensors",
+            {"glad.txt": {}, "program.pt2": {"operator": ARCHIVE["operator"]}}, ("direction.safetensors",)),
     Command("python run.py"),
     Command("weirc chat chats.jsonl", {"chats.jsonl": {}}),
 ]
@@ -146,6 +148,8 @@ def original(tmp_path_factory) -> Path:
     (folder / "chats.jsonl").write_text(json.dumps(
         {"template": "{{ messages[0].content }}", "messages": [{"role": "user", "content": "hi"}]}) + "\n")
     (folder / "batch.jsonl").write_text('{"prompt": "hello"}\n{"prompt": "you", "plan": "none"}\n')
+    (folder / "glad.txt").write_text("hello\nyou\n")
+    (folder / "sad.txt").write_text("never\nagain\n")
     (folder / "run.py").write_text("import weir\nprint(weir.load('steered')([[5, 6]], plan='food').logits.shape)\n")
     engines.call("weirc", "build", folder / "spec.yaml", "-o", folder / "steered")
     return folder
@@ -209,7 +213,7 @@ def test_hostile_inputs(command, original, tmp_path):
         for own in command.outputs:
             hostile.remove(place.work / own)
     # Python takes seconds to start, so it sees fewer of the damages that every file can have.
-    slow = command.arguments.startswith("python")
+    slow = command.arguments.startswith(("python", "weirc direction"))
     for name, special in command.inputs.items():
         common = {"pipe": ANY_FILE["pipe"]} if slow else ANY_FILE
         for what, damage in {**common, **special}.items():
@@ -292,12 +296,14 @@ def test_targets_that_are_not_its_own(target, original, tmp_path):
 @pytest.mark.parametrize("arguments", [
     "weirc match match.yaml --export link", "weirc match match.yaml --export site",
     "weir-run steered --ids ids.npy --logits site", "weir-run steered --ids ids.npy --record link",
+    "weirc direction program.pt2 --positive glad.txt --negative sad.txt --site 1/res -o rows.safetensors",
     "python -m weir export checkpoint -o site", "python -m weir aot program.pt2 -o link",
     "python -m weir export checkpoint -o checkpoint/model.safetensors", "python -m weir export checkpoint -o tokens.pt2",
 ], ids=lambda arguments: arguments.replace("/", "_"))
 def test_files_are_not_written_over_folders(arguments, original, tmp_path):
     place = laid_out(tmp_path, original)
     (place.work / "tokens.pt2").symlink_to("checkpoint/tokenizer.json")
+    shutil.copyfile(place.work / "checkpoint/model.safetensors", place.work / "rows.safetensors")
     check(place, Command(arguments), place.snapshot(), "target", {1, 2})
 
 

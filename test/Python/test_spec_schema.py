@@ -124,6 +124,7 @@ BEYOND_SHAPE = [
     r"the strength grows",
     r"no number is above this",
     r"which is computed before",
+    r"records a gate itself",
     r"is computed before",
     r"a transfer pairs",
     r"on both sides of a transfer",

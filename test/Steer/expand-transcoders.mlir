@@ -6,7 +6,7 @@
 
 // Each layer gets the change of the same activation along its own rows. The
 // encoder is that of the layer the feature is of.
-// CHECK: fx.site mid 0 of %e
+// CHECK: fx.site 0/mid of %e
 // CHECK: steer.patch %d0 at <0/mlp>
 // CHECK: steer.read %e of @c.mlp.0 [5]
 // CHECK: steer.strength 3.0
@@ -28,11 +28,11 @@ steer.plan @a [@off, @push, @seen]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %m0 = fx.site mid 0 of %e : tensor<?x?x8xf32>
+  %m0 = fx.site 0/mid of %e : tensor<?x?x8xf32>
   %d0 = fx.call @aten.linear.default(input = %m0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %l0 = fx.site mlp 0 of %d0 : tensor<?x?x8xf32>
+  %l0 = fx.site 0/mlp of %d0 : tensor<?x?x8xf32>
   %d1 = fx.call @aten.linear.default(input = %l0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %l1 = fx.site mlp 1 of %d1 : tensor<?x?x8xf32>
+  %l1 = fx.site 1/mlp of %d1 : tensor<?x?x8xf32>
   fx.return %l1 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
 
@@ -83,7 +83,7 @@ steer.plan @a [@off]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %m0 = fx.site mid 0 of %e : tensor<?x?x8xf32>
-  %l0 = fx.site mlp 0 of %m0 : tensor<?x?x8xf32>
+  %m0 = fx.site 0/mid of %e : tensor<?x?x8xf32>
+  %l0 = fx.site 0/mlp of %m0 : tensor<?x?x8xf32>
   fx.return %l0 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }

@@ -388,3 +388,11 @@ fx.program @main(%s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   %0 = steer.compare %s below 0x7FF8000000000000 : tensor<?x?x1xf32>
   fx.return []
 }
+
+// -----
+
+fx.program @main(%x: tensor<?x?x?xf32> = #fx.input<user_input>) {
+  // expected-error @below {{expects a value of static width}}
+  steer.record_value %x of <1/res> as "r" : tensor<?x?x?xf32>
+  fx.return []
+}

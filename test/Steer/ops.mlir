@@ -100,6 +100,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
   // CHECK: } : tensor<?x?x8xf32>
   // CHECK: steer.record_gate %[[ALL]] of @calm as "gate" where %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x1xi1>
   steer.record_gate %all of @calm as "gate" where %tokens : !g : !g
+  // CHECK: steer.record_value %half of <0/mlp> as "raw.mlp.0" where %[[TOKENS]] : tensor<?x?x1xi1> : tensor<?x?x8xbf16>
+  steer.record_value %half of <0/mlp> as "raw.mlp.0" where %tokens : !g : tensor<?x?x8xbf16>
   // CHECK: steer.patch %half at <0/mlp> {
   %z = steer.patch %half at <0/mlp> {
   ^bb0(%h: tensor<?x?x8xbf16>):

@@ -43,6 +43,10 @@ steer.policy @record #steer.record on %f
 steer.policy @behind #steer.record<after = true> on %f
 // CHECK: @gate #steer.record_gate<@record> on %{{.*}}
 steer.policy @gate #steer.record_gate<@record> on %f
+// CHECK: @value #steer.record_value<[<3/res>]> on %{{.*}}
+steer.policy @value #steer.record_value<[<3/res>]> on %f
+// CHECK: @left #steer.record_value<[<0/mlp>, <3/res>] after = true> on %{{.*}}
+steer.policy @left #steer.record_value<[<0/mlp>, <3/res>] after = true> on %f
 
 // CHECK: @all #steer.ablate on %{{.*}} tokens <>
 steer.policy @all #steer.ablate on %f tokens <>

@@ -278,6 +278,8 @@ struct Policy {
   std::optional<Tokens> tokens;
   std::optional<Condition> when;
   std::optional<Name> gate;  ///< record: of this policy, in place of features
+  std::vector<SiteRef> values; ///< record: of these sites, in place of features
+  SourceRange valuesRange;     ///< where they are written
   std::optional<Marked<bool>> after; ///< record
   std::optional<Name> match; ///< substitute
   SubstituteForm form = SubstituteForm::Permutation;

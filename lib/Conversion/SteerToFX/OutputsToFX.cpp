@@ -43,6 +43,22 @@ struct LowerRecordGate : OpConversionPattern<RecordGateOp> {
   }
 };
 
+struct LowerRecordValue : OpConversionPattern<RecordValueOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(RecordValueOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value value = aten.to(adaptor.getInput(), rewriter.getF32Type());
+    // The site stands for all its numbers.
+    Attribute role = fx::RecordAttr::get(
+        getContext(), op.getNameAttr(), rewriter.getArrayAttr(op.getSiteAttr()));
+    replaceByOutput(op, aten.keepWhere(adaptor.getGate(), value), role,
+                    rewriter);
+    return success();
+  }
+};
+
 struct LowerCount : OpConversionPattern<CountOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -79,5 +95,6 @@ struct LowerCount : OpConversionPattern<CountOp> {
 } // namespace
 
 void weir::populateOutputToFXPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerRecordGate, LowerCount>(patterns.getContext());
+  patterns.add<LowerRecordGate, LowerRecordValue, LowerCount>(
+      patterns.getContext());
 }

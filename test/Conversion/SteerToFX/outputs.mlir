@@ -20,6 +20,16 @@ fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>,
   fx.return %x : !x as [#fx.output<user_output>]
 }
 
+// A site's numbers leave it as f32, and 0 outside of the gate.
+// CHECK-LABEL: fx.program @value(
+// CHECK: %[[A:.*]] = fx.call pure @aten.to.dtype(self: %h, dtype: dtype<f32>) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
+// CHECK: %[[B:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %[[A]], other: 0.000000e+00)
+// CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
+fx.program @value(%x: !x = #fx.input<user_input>, %h: tensor<?x?x8xbf16> = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
+  steer.record_value %h of <3/res> as "raw.res.3" where %g : !g : tensor<?x?x8xbf16>
+  fx.return %x : !x as [#fx.output<user_output>]
+}
+
 // Two edits of one policy are one column: a coefficient of several features, and
 // one that is the same for all tokens. A gate stands for itself. Padding is out.
 // CHECK-LABEL: fx.program @count(

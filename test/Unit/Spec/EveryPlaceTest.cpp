@@ -54,8 +54,9 @@ policies:
   remove: {on: sae:15/res/6, do: project_out, tokens: generated}
   watch: {on: sae:16/res/6, do: record, after: true}
   acts: {gate: off, do: record}
+  raw: {value: [16/res, 9/mlp], do: record, after: true}
 plans:
-  default: [push, line, bell, pin, flip, bound, off, move, remove, watch, acts]
+  default: [push, line, bell, pin, flip, bound, off, move, remove, watch, acts, raw]
   plain: []
 )";
 

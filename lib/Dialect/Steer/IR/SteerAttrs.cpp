@@ -188,6 +188,17 @@ LogicalResult RecordGateAttr::emit(PatchEmitter &) const {
   return failure();
 }
 
+StringRef RecordValueAttr::getKeyword() const { return "record_value"; }
+bool RecordValueAttr::leavesValue() const { return true; }
+bool RecordValueAttr::readsAfterEdits() const { return getAfter(); }
+ArrayRef<flow::SiteAttr> RecordValueAttr::getRecordedSites() const {
+  return getSites();
+}
+LogicalResult RecordValueAttr::emit(PatchEmitter &) const {
+  // A value is no patch's: see getRecordedSites.
+  return failure();
+}
+
 //===----------------------------------------------------------------------===//
 // Layers and tokens
 //===----------------------------------------------------------------------===//

@@ -459,6 +459,12 @@ LogicalResult RecordOp::verify() {
   return verifyFits(*this, getGate(), "gate", getInput());
 }
 
+LogicalResult RecordValueOp::verify() {
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a value of static width");
+  return success();
+}
+
 LogicalResult CountOp::verify() {
   if (getEdits().empty())
     return emitOpError("counts no edit");

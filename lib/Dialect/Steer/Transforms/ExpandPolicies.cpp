@@ -577,7 +577,13 @@ struct SteerExpandPolicies
     SmallVector<PolicyOp> policies;
     if (failed(collectPlans(expansion, policies)))
       return failure();
-    SmallVector<PolicyOp> recorded;
+    SmallVector<PolicyOp> recorded, values;
+    llvm::erase_if(policies, [&](PolicyOp policy) {
+      if (policy.getAction().getRecordedSites().empty())
+        return false;
+      values.push_back(policy);
+      return true;
+    });
     llvm::erase_if(policies, [&](PolicyOp policy) {
       bool isGate = static_cast<bool>(policy.getAction().getRecordedPolicy());
       if (isGate)
@@ -593,6 +599,10 @@ struct SteerExpandPolicies
         ++expansion.placesAtSite[{placement.policy, site}];
       }
     if (failed(build(expansion, programs.front(), *placements)))
+      return failure();
+    if (failed(recordValues(module, programs.front(), expansion.inputs,
+                            expansion.plans, expansion.markers,
+                            expansion.edited, values)))
       return failure();
     return recordGates(module, programs.front(), expansion.inputs,
                        expansion.plans, expansion.markers, recorded);

@@ -140,3 +140,62 @@ LogicalResult steer::recordGates(
   }
   return success();
 }
+
+LogicalResult steer::recordValues(
+    ModuleOp module, fx::ProgramOp program, ProgramInputs &inputs,
+    const llvm::DenseMap<Operation *, SmallVector<int64_t>> &plans,
+    const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
+    const llvm::DenseMap<flow::SiteAttr, Value> &edited,
+    ArrayRef<PolicyOp> records) {
+  // A short spec can ask for many times more.
+  constexpr int64_t maxValues = 2'000, maxNumbers = 2'000'000;
+  int64_t values = 0, numbers = 0, lastLayer = -1;
+  for (const auto &[site, marker] : markers)
+    lastLayer = std::max<int64_t>(lastLayer, site.getLayer());
+  if (records.empty())
+    return success();
+  OpBuilder builder(program.getReturn());
+  GateEmitter emitter(module, inputs, markers, builder);
+  for (PolicyOp record : records) {
+    Value gate = emitter.gateOf(record, plans.lookup(record));
+    if (!gate)
+      return failure();
+    for (flow::SiteAttr site : record.getAction().getRecordedSites()) {
+      std::string name = fx::siteName(site.getKind(), site.getLayer());
+      fx::SiteOp marker = markers.lookup(site);
+      if (!marker) {
+        InFlightDiagnostic error = record.emitError()
+                                   << "the model has no site " << name;
+        if (lastLayer < 0)
+          error << "; it has none at all";
+        else
+          error << "; its layers are 0 to " << lastLayer;
+        return failure();
+      }
+      if (++values > maxValues)
+        return record.emitError()
+               << "the policies up to '" << record.getSymName()
+               << "' record more than " << maxValues
+               << " values of sites; give them fewer sites";
+      Value value = marker.getInput();
+      numbers += std::max<int64_t>(
+          1, cast<RankedTensorType>(value.getType()).getShape().back());
+      if (numbers > maxNumbers)
+        return record.emitError()
+               << "the policies up to '" << record.getSymName()
+               << "' record more than " << maxNumbers
+               << " numbers a token; give them fewer sites";
+      if (Value changed = edited.lookup(site);
+          changed && record.getAction().readsAfterEdits())
+        value = changed;
+      RecordValueOp::create(
+          builder, NameLoc::get(record.getSymNameAttr(), record.getLoc()),
+          value, site,
+          builder.getStringAttr(record.getSymName().split('.').first.str() +
+                                "." + fx::stringifySiteKind(site.getKind()) +
+                                "." + Twine(site.getLayer())),
+          gate);
+    }
+  }
+  return success();
+}

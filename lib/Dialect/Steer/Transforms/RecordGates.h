@@ -30,6 +30,17 @@ recordGates(mlir::ModuleOp module, fx::ProgramOp program, ProgramInputs &inputs,
             const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
             llvm::ArrayRef<PolicyOp> records);
 
+/// Writes the values that `records` ask for to the same place: those of a site
+/// as its marker gets them, or as `edited` has them after the edits. Errors: a
+/// site that the model does not have, and those of conditions.
+mlir::LogicalResult
+recordValues(mlir::ModuleOp module, fx::ProgramOp program, ProgramInputs &inputs,
+             const llvm::DenseMap<mlir::Operation *, llvm::SmallVector<int64_t>>
+                 &plans,
+             const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
+             const llvm::DenseMap<flow::SiteAttr, mlir::Value> &edited,
+             llvm::ArrayRef<PolicyOp> records);
+
 } // namespace weir::steer
 
 #endif // WEIR_DIALECT_STEER_TRANSFORMS_RECORDGATES_H

@@ -132,6 +132,22 @@ def Steer_RecordGateAttr
   let assemblyFormat = "`<` $policy `>`";
 }
 
+def Steer_RecordValueAttr
+    : Steer_Action<"RecordValue", "record_value",
+        ["leavesValue", "readsAfterEdits", "getRecordedSites"]> {
+  let summary = "an extra output: the values of sites";
+  let description = [{
+    All numbers that the sites have at a token, as they are: no dictionary reads
+    them, and the policy's set of features is empty.
+
+    `#steer.record_value<[<12/res>, <13/mlp>]>`
+  }];
+  let parameters = (ins
+    ArrayRefParameter<"::weir::flow::SiteAttr">:$sites,
+    DefaultValuedParameter<"bool", "false">:$after);
+  let assemblyFormat = "`<` `[` $sites `]` (`after` `=` $after^)? `>`";
+}
+
 //===----------------------------------------------------------------------===//
 // Where and when
 //===----------------------------------------------------------------------===//

@@ -46,6 +46,12 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
       }],
       "::mlir::FlatSymbolRefAttr", "getRecordedPolicy", (ins), [{}],
       [{ return {}; }]>,
+    InterfaceMethod<[{
+        The sites whose values are recorded in place of features. An action that
+        has some does nothing within a patch.
+      }],
+      "::llvm::ArrayRef<::weir::flow::SiteAttr>", "getRecordedSites", (ins), [{}],
+      [{ return {}; }]>,
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{

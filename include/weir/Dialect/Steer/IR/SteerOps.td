@@ -440,6 +440,25 @@ def Steer_RecordGateOp : Steer_Op<"record_gate"> {
   }];
 }
 
+def Steer_RecordValueOp : Steer_Op<"record_value"> {
+  let summary = "the value of a site as an extra output of the program";
+  let description = [{
+    All numbers of a site [batch, sequence, d], as f32. Rows outside of the gate
+    are zero.
+
+    ```mlir
+    steer.record_value %x of <12/res> as "raw.res.12" where %g : tensor<?x?x1xi1>
+        : tensor<?x?x576xbf16>
+    ```
+  }];
+  let arguments = (ins Steer_Value:$input, Flow_SiteAttr:$site, StrAttr:$name,
+                       Optional<Steer_Gate>:$gate);
+  let assemblyFormat = [{
+    $input `of` $site `as` $name (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
+  }];
+  let hasVerifier = 1;
+}
+
 def Steer_CountOp : Steer_Op<"count"> {
   let summary = "which tokens policies edit, as an extra output of the program";
   let description = [{
