@@ -326,8 +326,8 @@ static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) 
       manifest.sites.push_back(
           {fx::stringifySiteKind(site.getKind()).str(), site.getLayer()});
   manifest.inputs.clear();
-  for (fx::InputRole role : program.getInputRoles())
-    manifest.inputs.push_back(fx::stringifyInputRole(role).str());
+  for (InputRole role : program.getInputRoles())
+    manifest.inputs.push_back(roleName(role).str());
 
   // As a spec writes them: with several collections, each feature names its own.
   auto module = program->getParentOfType<ModuleOp>();

@@ -88,11 +88,12 @@ std::vector<at::Tensor> makeProgramInputs(const Manifest &manifest,
   int64_t rows = ids.size(0);
   std::vector<at::Tensor> inputs;
   for (const std::string &name : manifest.inputs) {
-    if (name == "input_ids") {
+    std::optional<InputRole> role = inputRoleNamed(name);
+    if (role == InputRole::InputIds) {
       inputs.push_back(ids);
-    } else if (name == "positions") {
+    } else if (role == InputRole::Positions) {
       inputs.push_back(positions);
-    } else if (name == "knobs") {
+    } else if (role == InputRole::Knobs) {
       int64_t width = manifest.knobs.size();
       at::Tensor knobs = at::empty({rows, width}, at::kFloat);
       float *data = knobs.mutable_data_ptr<float>();
@@ -103,8 +104,8 @@ std::vector<at::Tensor> makeProgramInputs(const Manifest &manifest,
       at::Tensor column = at::empty({rows}, at::kLong);
       int64_t *data = column.mutable_data_ptr<int64_t>();
       for (int64_t row = 0; row < rows; ++row)
-        data[row] = name == "plan" ? settings[row].plan
-                                   : settings[row].promptLength;
+        data[row] = role == InputRole::Plan ? settings[row].plan
+                                            : settings[row].promptLength;
       inputs.push_back(column);
     }
   }

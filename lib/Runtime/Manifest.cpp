@@ -285,18 +285,22 @@ Error Manifest::checkSteering() const {
                   shortNumber(knob.defaultValue), knob.name,
                   shortNumber(knob.min), shortNumber(knob.max));
 
-  std::vector<std::string> expected = {"input_ids", "positions"};
+  std::vector<std::string> expected;
+  auto expect = [&](InputRole role) { expected.push_back(roleName(role).str()); };
+  expect(InputRole::InputIds);
+  expect(InputRole::Positions);
   if (inputs.size() > 2 || !plans.empty() || !knobs.empty()) {
-    expected.insert(expected.end(), {"prompt_length", "plan"});
+    expect(InputRole::PromptLength);
+    expect(InputRole::Plan);
     if (!knobs.empty())
-      expected.push_back("knobs");
+      expect(InputRole::Knobs);
   }
   if (inputs != expected)
     return fail("\"inputs\" are {0}, but a program with {1} plans and {2} "
                 "knobs takes {3}",
                 listOf(inputs), plans.size(), knobs.size(), listOf(expected));
-  if (outputs.empty() || outputs.front() != "logits")
-    return fail("the first of \"outputs\" must be logits");
+  if (outputs.empty() || outputs.front() != logitsName)
+    return fail("the first of \"outputs\" must be {0}", logitsName);
   for (const Record &record : records)
     if (record.output < 1 ||
         record.output >= static_cast<int64_t>(outputs.size()))

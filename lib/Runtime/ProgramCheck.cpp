@@ -40,13 +40,14 @@ Error checkInputs(const Archive &archive, const Manifest &description) {
                       "steered it has to take {1}",
                 join(names, ", "), join(description.inputs, ", "));
   for (const ProgramInput &input : *inputs) {
-    bool isKnobs = input.name == "knobs";
-    size_t rank = is_contained({"prompt_length", "plan"}, input.name) ? 1 : 2;
-    if (input.dtype != (isKnobs ? at::kFloat : at::kLong) ||
-        input.sizes.size() != rank)
+    std::optional<InputRole> role = inputRoleNamed(input.name);
+    if (!role)
+      return fail("nobody knows what input '{0}' is for", input.name);
+    if (input.dtype != (holdsNumbers(*role) ? at::kFloat : at::kLong) ||
+        input.sizes.size() != rankOf(*role))
       return fail("input '{0}' is {1} of rank {2}", input.name,
                   c10::toString(input.dtype), input.sizes.size());
-    if (isKnobs && input.sizes[1] != -1 &&
+    if (role == InputRole::Knobs && input.sizes[1] != -1 &&
         input.sizes[1] != static_cast<int64_t>(description.knobs.size()))
       return fail("the program takes {0} knobs, the manifest names {1}",
                   input.sizes[1], description.knobs.size());

@@ -512,8 +512,8 @@ Error Job::writeRecords(const Generation &generation) const {
     llvm::copy(generation.rows[index].tokens, to);
     lengths.mutable_data_ptr<int64_t>()[index] = row.generation.prompt.size();
   }
-  tensors.push_back({"input_ids", viewOf(tokens)});
-  tensors.push_back({"prompt_length", viewOf(lengths)});
+  tensors.push_back({roleName(InputRole::InputIds).str(), viewOf(tokens)});
+  tensors.push_back({roleName(InputRole::PromptLength).str(), viewOf(lengths)});
   for (auto [index, record] : enumerate(records)) {
     int64_t width = generation.recordWidths[index];
     at::Tensor values = at::zeros({count, longest, width}, at::kFloat);

@@ -40,6 +40,8 @@
 #ifndef WEIR_RUNTIME_MANIFEST_H
 #define WEIR_RUNTIME_MANIFEST_H
 
+#include "weir/Program/InputRoles.h"
+
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
 
@@ -109,8 +111,9 @@ struct Manifest {
   std::vector<Site> sites;
   std::vector<std::string> plans;
   std::vector<Knob> knobs;
-  std::vector<std::string> inputs = {"input_ids", "positions"};
-  std::vector<std::string> outputs = {"logits"};
+  std::vector<std::string> inputs = {roleName(InputRole::InputIds).str(),
+                                     roleName(InputRole::Positions).str()};
+  std::vector<std::string> outputs = {logitsName.str()};
   std::vector<Record> records;
   std::vector<Policy> policies;
   std::vector<Count> counts;

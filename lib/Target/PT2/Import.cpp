@@ -134,7 +134,7 @@ void Importer::importInput(unsigned index, const json::Value &argument,
     auto input = fx::InputAttr::get(
         context, kind, fx::WeightAttr(), true,
         builder.getStringAttr(printJSON(std::move(whole))),
-        fx::InputRoleAttr());
+        std::nullopt);
     values[name] = program.insertInput(program.getEntry().getNumArguments(),
                                        name, type, input);
     return;
@@ -154,7 +154,7 @@ void Importer::importInput(unsigned index, const json::Value &argument,
         context, nameIn(placeholder->value, "class_fqn").value_or(""));
   }
   auto input = fx::InputAttr::get(context, kind, weight, persistent,
-                                  fields.rest(context), fx::InputRoleAttr());
+                                  fields.rest(context), std::nullopt);
   BlockArgument value = program.insertInput(
       program.getEntry().getNumArguments(), name, type, input);
   value.setLoc(NameLoc::get(builder.getStringAttr(name), loc));

@@ -191,7 +191,7 @@ Attribute InputAttr::parse(AsmParser &parser, Type) {
     return {};
   bool persistent = true;
   StringAttr extra;
-  InputRoleAttr role;
+  std::optional<weir::InputRole> role;
   while (succeeded(parser.parseOptionalComma())) {
     if (succeeded(parser.parseOptionalKeyword("transient")))
       persistent = false;
@@ -217,7 +217,7 @@ void InputAttr::print(AsmPrinter &printer) const {
   if (!getPersistent())
     printer << ", transient";
   if (getRole())
-    printer << ", role = " << stringifyInputRole(getRole().getValue());
+    printer << ", role = " << weir::roleName(*getRole());
   printExtra(printer, getExtra());
   printer << '>';
 }
@@ -225,7 +225,7 @@ void InputAttr::print(AsmPrinter &printer) const {
 LogicalResult InputAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                 InputKind kind, WeightAttr weight,
                                 bool persistent, StringAttr extra,
-                                InputRoleAttr role) {
+                                std::optional<weir::InputRole> role) {
   // What is stored has a name to be found by; what the caller passes has none.
   bool stored = kind == InputKind::Parameter || kind == InputKind::Buffer ||
                 kind == InputKind::TensorConstant ||

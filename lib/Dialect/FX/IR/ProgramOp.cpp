@@ -176,14 +176,14 @@ LogicalResult ProgramOp::verify() {
       return emitOpError() << "input '" << name.getValue() << "' of kind '"
                            << stringifyInputKind(input.getKind())
                            << "' cannot have the type " << type;
-    InputRoleAttr role = input.getRole();
+    std::optional<weir::InputRole> role = input.getRole();
     if (!role)
       continue;
-    if (failed(checkRole(role.getValue(), type, [&] { return emitOpError(); })))
+    if (failed(checkRole(*role, type, [&] { return emitOpError(); })))
       return failure();
-    if (findInput(role.getValue()).getArgNumber() != i)
+    if (findInput(*role).getArgNumber() != i)
       return emitOpError() << "has two inputs with the role '"
-                           << stringifyInputRole(role.getValue()) << "'";
+                           << weir::roleName(*role) << "'";
   }
   // Exporters edit the envelope; text that is not JSON would fail only there.
   if (getEnvelope()) {
@@ -278,9 +278,9 @@ BlockArgument ProgramOp::addUserInput(StringRef name, Type type) {
                      InputAttr::get(getContext(), InputKind::UserInput));
 }
 
-BlockArgument ProgramOp::addUserInput(InputRole role, Type type) {
+BlockArgument ProgramOp::addUserInput(weir::InputRole role, Type type) {
   assert(!findInput(role) && "an input of that role exists");
-  BlockArgument argument = addUserInput(stringifyInputRole(role), type);
+  BlockArgument argument = addUserInput(weir::roleName(role), type);
   SmallVector<Attribute> inputs(getInputs().getValue());
   Attribute &input = inputs[argument.getArgNumber()];
   input = cast<InputAttr>(input).withRole(role);

@@ -21,26 +21,22 @@ using namespace weir::fx;
 // Attributes
 //===----------------------------------------------------------------------===//
 
-ParseResult weir::fx::parseInputRole(AsmParser &parser, InputRoleAttr &role) {
+ParseResult weir::fx::parseInputRole(AsmParser &parser,
+                                     std::optional<InputRole> &role) {
   StringRef keyword;
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseKeyword(&keyword))
     return failure();
-  std::optional<InputRole> known = symbolizeInputRole(keyword);
-  if (!known)
+  role = inputRoleNamed(keyword);
+  if (!role)
     return parser.emitError(loc) << "unknown role of an input '" << keyword
                                  << "'";
-  role = InputRoleAttr::get(parser.getContext(), *known);
   return success();
-}
-
-bool InputAttr::is(InputRole role) const {
-  return getRole() && getRole().getValue() == role;
 }
 
 InputAttr InputAttr::withRole(InputRole role) const {
   return get(getContext(), getKind(), getWeight(), getPersistent(), getExtra(),
-             InputRoleAttr::get(getContext(), role));
+             role);
 }
 
 LogicalResult RecordAttr::verify(function_ref<InFlightDiagnostic()> emitError,
@@ -152,17 +148,9 @@ void WeightsAttr::print(AsmPrinter &printer) const {
 
 /// What an input of that role has to be.
 static StringRef wantedType(InputRole role) {
-  switch (role) {
-  case InputRole::InputIds:
-  case InputRole::Positions:
+  if (mayBeFlat(role))
     return "[batch, sequence] or [tokens] of i64";
-  case InputRole::PromptLength:
-  case InputRole::Plan:
-    return "[batch] of i64";
-  case InputRole::Knobs:
-    return "[batch, knobs] of f32";
-  }
-  llvm_unreachable("all roles are handled");
+  return holdsNumbers(role) ? "[batch, knobs] of f32" : "[batch] of i64";
 }
 
 static bool fits(InputRole role, Type type) {
@@ -170,18 +158,9 @@ static bool fits(InputRole role, Type type) {
   if (!tensor)
     return false;
   int64_t rank = tensor.getRank();
-  bool isI64 = tensor.getElementType().isInteger(64);
-  switch (role) {
-  case InputRole::InputIds:
-  case InputRole::Positions:
-    return isI64 && (rank == 1 || rank == 2);
-  case InputRole::PromptLength:
-  case InputRole::Plan:
-    return isI64 && rank == 1;
-  case InputRole::Knobs:
-    return tensor.getElementType().isF32() && rank == 2;
-  }
-  llvm_unreachable("all roles are handled");
+  bool hasRank = rank == rankOf(role) || (mayBeFlat(role) && rank == 1);
+  Type element = tensor.getElementType();
+  return hasRank && (holdsNumbers(role) ? element.isF32() : element.isInteger(64));
 }
 
 /// What is given to the caller as numbers: of each token, in columns.
@@ -196,7 +175,7 @@ weir::fx::checkRole(InputRole role, Type type,
                     function_ref<InFlightDiagnostic()> emitError) {
   if (fits(role, type))
     return success();
-  return emitError() << "the input with the role '" << stringifyInputRole(role)
+  return emitError() << "the input with the role '" << roleName(role)
                      << "' is " << wantedType(role) << ", not " << type;
 }
 
@@ -227,7 +206,7 @@ weir::fx::checkRole(Attribute role, Type type,
 
 BlockArgument ProgramOp::findInput(InputRole role) {
   for (BlockArgument argument : getEntry().getArguments())
-    if (getInput(argument.getArgNumber()).is(role))
+    if (getInput(argument.getArgNumber()).getRole() == role)
       return argument;
   return {};
 }
@@ -236,7 +215,7 @@ SmallVector<InputRole> ProgramOp::getInputRoles() {
   SmallVector<InputRole> roles;
   for (auto input : getInputs().getAsRange<InputAttr>())
     if (input.getRole())
-      roles.push_back(input.getRole().getValue());
+      roles.push_back(*input.getRole());
   return roles;
 }
 
@@ -251,14 +230,17 @@ void ProgramOp::recogniseRoles() {
   SmallVector<Attribute> inputs(getInputs().getValue());
   for (BlockArgument argument : getEntry().getArguments()) {
     unsigned i = argument.getArgNumber();
-    std::optional<InputRole> role = symbolizeInputRole(getInputName(i));
+    std::optional<InputRole> role = inputRoleNamed(getInputName(i));
     if (role && getInput(i).getKind() == InputKind::UserInput &&
         !getInput(i).getRole() && !findInput(*role) &&
         fits(*role, argument.getType()))
       inputs[i] = getInput(i).withRole(*role);
   }
   setInputsAttr(ArrayAttr::get(getContext(), inputs));
-  if (!findInput(InputRole::InputIds) || !findInput(InputRole::Positions))
+  Attribute logits = LogitsAttr::get(getContext());
+  auto isLogits = [&](OutputAttr output) { return output.getRole() == logits; };
+  if (!findInput(InputRole::InputIds) || !findInput(InputRole::Positions) ||
+      llvm::any_of(getUserOutputs(), isLogits))
     return;
   ReturnOp ret = getReturn();
   SmallVector<Attribute> outputs(ret.getOutputs().getValue());
@@ -269,7 +251,6 @@ void ProgramOp::recogniseRoles() {
       value += !output.getLiteral();
       continue;
     }
-    Attribute logits = LogitsAttr::get(getContext());
     if (!output.getLiteral() && !output.getRole() &&
         isNumbers(ret.getValues()[value].getType()))
       attribute = OutputAttr::get(getContext(), output.getKind(),

@@ -24,7 +24,8 @@ mlir::ParseResult parseSymExpr(mlir::AsmParser &parser, SymExprAttr &expr);
 void printName(mlir::AsmPrinter &printer, llvm::StringRef name);
 
 /// `plan`, the role of an input.
-mlir::ParseResult parseInputRole(mlir::AsmParser &parser, InputRoleAttr &role);
+mlir::ParseResult parseInputRole(mlir::AsmParser &parser,
+                                 std::optional<InputRole> &role);
 
 /// A call that is marked pure is none of an operator that has effects.
 llvm::LogicalResult verifyPurity(CallOp call);

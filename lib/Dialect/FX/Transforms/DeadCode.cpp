@@ -55,17 +55,20 @@ public:
       if (isTensor(argument) && !(unreadState && kind == InputKind::Buffer))
         outside.insert(classOf(argument));
     }
-    for (Operation &op : program.getEntry()) {
-      auto call = dyn_cast<CallOp>(op);
-      const OperatorInfo *info = call ? call.getOperatorInfo() : nullptr;
+    for (auto call : program.getEntry().getOps<CallOp>()) {
+      const OperatorInfo *info = call.getOperatorInfo();
+      if (info && info->effect == OperatorEffect::Checks)
+        checks.push_back(call);
+      else if (info)
+        call.forEachWritten([&](OpOperand &operand) {
+          writes[classOf(operand.get())].push_back(call);
+        });
+    }
+    for (Operation &op : program.getEntry())
       if (hasToStay(op))
         enliven(&op);
-      else if (info && info->effect == OperatorEffect::Writes)
-        writes.push_back(call);
-      else if (info && info->effect == OperatorEffect::Checks)
-        checks.push_back(call);
-    }
-    spread();
+    while (enlivenChecks())
+      ;
   }
 
   bool isAlive(Operation *op) const { return alive.contains(op); }
@@ -107,33 +110,21 @@ private:
       if (!alive.insert(next).second)
         continue;
       forEachInput(next, [&](Value value) {
-        if (isTensor(value))
-          read.insert(classOf(value));
+        // What is read may have been written by an operation further up or, in a
+        // run before, further down.
+        if (isTensor(value) && read.insert(classOf(value)).second)
+          if (auto it = writes.find(classOf(value)); it != writes.end())
+            queue.append(it->second.begin(), it->second.end());
         if (Operation *definition = value.getDefiningOp())
           queue.push_back(definition);
       });
     }
   }
 
-  /// What is read may have been written by an operation further up or, in a run
-  /// before, further down.
-  void spread() {
-    size_t before;
-    do {
-      before = alive.size();
-      for (CallOp call : writes)
-        call.forEachWritten([&](OpOperand &operand) {
-          if (read.contains(classOf(operand.get())))
-            enliven(call);
-        });
-      if (alive.size() == before)
-        enlivenChecks();
-    } while (alive.size() != before);
-  }
-
   /// Checks of what is there anyway. Numbers that are made of such tensors cost
-  /// nothing.
-  void enlivenChecks() {
+  /// nothing. True if something was added.
+  bool enlivenChecks() {
+    size_t before = alive.size();
     llvm::DenseSet<Value> there(program.getEntry().args_begin(),
                                 program.getEntry().args_end());
     auto isThere = [&](Value value) { return there.contains(value); };
@@ -144,6 +135,7 @@ private:
     for (CallOp call : checks)
       if (llvm::all_of(call->getOperands(), isThere))
         enliven(call);
+    return alive.size() != before;
   }
 
   ProgramOp program;
@@ -152,8 +144,10 @@ private:
   /// Classes, by their leader: memory that is not the program's own, and memory
   /// that something alive reads.
   llvm::DenseSet<Value> outside, read;
+  /// Calls that write into memory, by its class.
+  llvm::DenseMap<Value, SmallVector<Operation *>> writes;
+  SmallVector<CallOp> checks;
   llvm::DenseSet<Operation *> alive;
-  SmallVector<CallOp> writes, checks;
 };
 
 struct DeadCode : fx::impl::FXDCEBase<DeadCode> {

@@ -19,8 +19,8 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
                                             int64_t knobs) {
   ProgramInputs inputs(program);
   program.recogniseRoles();
-  BlockArgument ids = program.findInput(fx::InputRole::InputIds);
-  BlockArgument positions = program.findInput(fx::InputRole::Positions);
+  BlockArgument ids = program.findInput(InputRole::InputIds);
+  BlockArgument positions = program.findInput(InputRole::Positions);
   auto typeOf = [](BlockArgument arg) {
     auto type = arg ? dyn_cast<RankedTensorType>(arg.getType()) : nullptr;
     return type && type.getElementType().isInteger(64) &&
@@ -35,12 +35,11 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
            << "the program cannot be steered: it needs the inputs `input_ids` "
               "and `positions`, both [batch, sequence] of int64, as `python -m "
               "weir export` makes them, or both [tokens]";
-  for (fx::InputRole role : {fx::InputRole::PromptLength, fx::InputRole::Plan,
-                             fx::InputRole::Knobs})
-    if (program.findInput(role) ||
-        program.findInput(fx::stringifyInputRole(role)))
+  for (InputRole role :
+       {InputRole::PromptLength, InputRole::Plan, InputRole::Knobs})
+    if (program.findInput(role) || program.findInput(roleName(role)))
       return program.emitError()
-             << "the program has an input '" << fx::stringifyInputRole(role)
+             << "the program has an input '" << roleName(role)
              << "' already: it was steered before; start from the exported "
                 "model";
 
@@ -49,11 +48,11 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
   inputs.positions = positions;
   auto perRow = fx::tensorOf({rows}, inputs.builder.getI64Type());
   inputs.promptLength =
-      program.addUserInput(fx::InputRole::PromptLength, perRow);
-  inputs.plan = program.addUserInput(fx::InputRole::Plan, perRow);
+      program.addUserInput(InputRole::PromptLength, perRow);
+  inputs.plan = program.addUserInput(InputRole::Plan, perRow);
   if (knobs > 0)
     inputs.knobs = program.addUserInput(
-        fx::InputRole::Knobs,
+        InputRole::Knobs,
         fx::tensorOf({rows, inputs.builder.getI64IntegerAttr(knobs)},
                      inputs.builder.getF32Type()));
   return inputs;

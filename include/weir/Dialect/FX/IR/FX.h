@@ -21,6 +21,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "weir/Operators/Operators.h"
+#include "weir/Program/InputRoles.h"
 
 #include "weir/Dialect/FX/IR/FXDialect.h.inc"
 #include "weir/Dialect/FX/IR/FXEnums.h.inc"

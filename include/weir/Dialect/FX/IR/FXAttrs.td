@@ -54,20 +54,6 @@ def FX_OutputKind : FX_Enum<"OutputKind", [
   I32EnumAttrCase<"UserInputMutation", 6, "user_input_mutation">,
   I32EnumAttrCase<"Token", 7, "token">, I32EnumAttrCase<"Raw", 8, "raw">]>;
 
-/// What an input is to those who run the program. Their names are those of the
-/// program's inputs, in archives and in manifests, and stand here alone.
-def FX_InputRole : FX_Enum<"InputRole", [
-  I32EnumAttrCase<"InputIds", 0, "input_ids">,
-  I32EnumAttrCase<"Positions", 1, "positions">,
-  I32EnumAttrCase<"PromptLength", 2, "prompt_length">,
-  I32EnumAttrCase<"Plan", 3, "plan">,
-  I32EnumAttrCase<"Knobs", 4, "knobs">]>;
-
-def FX_InputRoleAttr : EnumAttr<FX_Dialect, FX_InputRole, "input_role"> {
-  let summary = "What an input is to those who run the program";
-  let assemblyFormat = "`<` $value `>`";
-}
-
 def FX_ListKind : FX_Enum<"ListKind", [
   I32EnumAttrCase<"Ints", 0, "ints">, I32EnumAttrCase<"Floats", 1, "floats">,
   I32EnumAttrCase<"Bools", 2, "bools">,
@@ -163,26 +149,24 @@ def FX_Input : FX_Attr<"Input", "input"> {
     cover, or for `raw` the whole of it.
 
     `#fx.input<user_input, role = plan>` says what the caller passes: `input_ids`
-    and `positions` (one row a batch row, or one flat row of tokens),
-    `prompt_length` and `plan` (an integer a row), or `knobs` (a row of numbers a
-    row).
+    and `positions` ([batch, sequence], or [tokens] in one flat row),
+    `prompt_length` and `plan` ([batch]), or `knobs` ([batch, knobs]). Roles and
+    names are the runner's too (weir/Program/InputRoles.h).
   }];
   let parameters = (ins "InputKind":$kind, OptionalParameter<"WeightAttr">:$weight,
                         DefaultValuedParameter<"bool", "true">:$persistent,
                         OptionalParameter<"::mlir::StringAttr">:$extra,
-                        OptionalParameter<"InputRoleAttr">:$role);
+                        OptionalParameter<"std::optional<::weir::InputRole>">:$role);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let builders = [
     AttrBuilder<(ins "InputKind":$kind, CArg<"WeightAttr", "{}">:$weight), [{
       return $_get($_ctxt, kind, weight, true, ::mlir::StringAttr(),
-                   InputRoleAttr());
+                   std::nullopt);
     }]>];
   let extraClassDeclaration = [{
-    /// True for an input of that role.
-    bool is(InputRole role) const;
     /// The same input with a role.
-    InputAttr withRole(InputRole role) const;
+    InputAttr withRole(::weir::InputRole role) const;
   }];
 }
 

@@ -84,9 +84,9 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     /// The input of that name, or null.
     ::mlir::BlockArgument findInput(::llvm::StringRef name);
     /// The input of that role, or null.
-    ::mlir::BlockArgument findInput(InputRole role);
+    ::mlir::BlockArgument findInput(::weir::InputRole role);
     /// The roles of the inputs that have one, in their order.
-    ::llvm::SmallVector<InputRole> getInputRoles();
+    ::llvm::SmallVector<::weir::InputRole> getInputRoles();
     /// What the caller gets, in order.
     ::llvm::SmallVector<OutputAttr> getUserOutputs();
     /// Gives roles to what an archive can only say by names and order: user
@@ -107,7 +107,7 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
                                        ::mlir::Type type);
     /// The same for an input of a role that is not there yet; it gets the role's
     /// name.
-    ::mlir::BlockArgument addUserInput(InputRole role, ::mlir::Type type);
+    ::mlir::BlockArgument addUserInput(::weir::InputRole role, ::mlir::Type type);
     /// Adds `value` to what the program returns, after its other outputs. `role`
     /// is #fx.logits, an #fx.record or null.
     void addUserOutput(::mlir::Value value, ::mlir::Attribute role = {});
@@ -191,8 +191,6 @@ def FX_CallOp : FX_Op<"call", [
                    "::llvm::ArrayRef<Argument>":$arguments,
                    CArg<"bool", "true">:$pure)>];
   let extraClassDeclaration = [{
-    /// True if the target is the given one, without `torch.ops.`.
-    bool calls(::llvm::StringRef target) { return getTarget() == target; }
     /// The argument's index, or none if it is not given.
     std::optional<unsigned> findArgument(::llvm::StringRef name);
     /// The attribute of an argument (a slot if it is an operand), or null.
