@@ -4,6 +4,9 @@
 
 find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
 
+# Where a prefix has Python packages.
+set(WEIR_PYTHON_PACKAGES lib/python${Python3_VERSION_MAJOR}.${Python3_VERSION_MINOR}/site-packages)
+
 find_package(MLIR 22.1 REQUIRED CONFIG HINTS
   /usr/lib/llvm-22/lib/cmake/mlir
   # The part of these packages that bootstrap unpacks where they are not installed.

@@ -2,6 +2,13 @@
 # about 20 ms: half a million relocations, of all that they have. Also a part of the
 # installed CMake package.
 
+set(WEIR_LLVM_LIBRARIES LLVMSupport)
+set(WEIR_MLIR_LIBRARIES
+  MLIRBytecodeReader MLIRBytecodeWriter MLIRIR MLIRInferTypeOpInterface
+  MLIRLspServerLib MLIROptLib MLIRParser MLIRPass MLIRRewrite
+  MLIRSideEffectInterfaces MLIRSupport MLIRTransformUtils MLIRTransforms
+  MLIRTranslateLib)
+
 # Debian's static libraries of MLIR name the shared library of LLVM.
 function(weir_make_static target)
   get_property(isDone TARGET ${target} PROPERTY WEIR_IS_STATIC)
@@ -25,16 +32,6 @@ function(weir_make_static target)
   endforeach()
 endfunction()
 
-add_library(weir_llvm INTERFACE)
-target_link_libraries(weir_llvm INTERFACE LLVMSupport)
-
-set(WEIR_MLIR_LIBRARIES
-  MLIRBytecodeReader MLIRBytecodeWriter MLIRIR MLIRInferTypeOpInterface
-  MLIRLspServerLib MLIROptLib MLIRParser MLIRPass MLIRRewrite
-  MLIRSideEffectInterfaces MLIRSupport MLIRTransformUtils MLIRTransforms
-  MLIRTranslateLib)
 foreach(library IN LISTS WEIR_MLIR_LIBRARIES)
   weir_make_static(${library})
 endforeach()
-add_library(weir_mlir INTERFACE)
-target_link_libraries(weir_mlir INTERFACE ${WEIR_MLIR_LIBRARIES} weir_llvm)

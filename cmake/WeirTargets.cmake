@@ -2,12 +2,13 @@
 
 add_library(weir_options INTERFACE)
 target_include_directories(weir_options INTERFACE
-  ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR}/include)
+  "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include;${CMAKE_BINARY_DIR}/include>"
+  $<INSTALL_INTERFACE:include>)
 target_include_directories(weir_options SYSTEM INTERFACE
   ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
 target_compile_definitions(weir_options INTERFACE ${WEIR_LLVM_DEFINITIONS})
 target_compile_options(weir_options INTERFACE
-  -Wall -Wextra -Wno-unused-parameter -Werror=return-type)
+  "$<BUILD_INTERFACE:-Wall;-Wextra;-Wno-unused-parameter;-Werror=return-type>")
 # Functions that nobody calls stay out, and so do libraries that only they need.
 target_link_options(weir_options INTERFACE LINKER:--gc-sections LINKER:--as-needed)
 if(WEIR_SANITIZE)
@@ -22,7 +23,12 @@ if(WEIR_BUILD_FUZZERS)
   target_compile_options(weir_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# What they link is not exported: the installed package finds it again.
 include(WeirLLVM)
+add_library(weir_llvm INTERFACE)
+target_link_libraries(weir_llvm INTERFACE "$<BUILD_INTERFACE:${WEIR_LLVM_LIBRARIES}>")
+add_library(weir_mlir INTERFACE)
+target_link_libraries(weir_mlir INTERFACE "$<BUILD_INTERFACE:${WEIR_MLIR_LIBRARIES}>" weir_llvm)
 
 # weir_link(TARGET PUBLIC|PRIVATE|INTERFACE NAMES...): MLIR and LLVM stand for
 # their static libraries.
@@ -34,8 +40,8 @@ endfunction()
 
 # LibTorch, with its headers treated as system headers.
 add_library(weir_torch INTERFACE)
-target_include_directories(weir_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-target_link_libraries(weir_torch INTERFACE ${TORCH_LIBRARIES})
+target_include_directories(weir_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${TORCH_INCLUDE_DIRS}>")
+target_link_libraries(weir_torch INTERFACE "$<BUILD_INTERFACE:${TORCH_LIBRARIES}>")
 
 # Most of the time of a build is spent in reading the same headers. These two
 # targets compile them once; only headers of other projects, so that a change
@@ -79,6 +85,12 @@ if(WEIR_BUILD_TESTS)
     <llvm/Support/JSON.h>)
 endif()
 
+# weir_install(TARGETS...): into bin/ or lib/, and for `find_package(Weir)`.
+function(weir_install)
+  install(TARGETS ${ARGN} EXPORT Weir
+    RUNTIME DESTINATION bin LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+endfunction()
+
 # weir_library(NAME [MLIR_HEADERS] [SOURCES ...] [LINK ...] [DEPENDS ...])
 # A static library; MLIR_HEADERS: it includes them. LINK
 # is public; DEPENDS names generated headers that have to exist first.
@@ -92,6 +104,7 @@ function(weir_library name)
   if(ARG_DEPENDS)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
+  weir_install(${name})
 endfunction()
 
 # weir_tool(NAME [SOURCES ...] [LINK ...])

@@ -32,8 +32,8 @@ target_sources(weir_pytorch_tokenizers PRIVATE
   ${WEIR_PYTORCH_TOKENIZERS_DIR}/llama.cpp-unicode/src/unicode.cpp
   ${WEIR_PYTORCH_TOKENIZERS_DIR}/llama.cpp-unicode/src/unicode-data.cpp)
 target_include_directories(weir_pytorch_tokenizers SYSTEM PUBLIC
-  ${WEIR_PYTORCH_TOKENIZERS_DIR}/include
-  ${WEIR_PYTORCH_TOKENIZERS_DIR}/llama.cpp-unicode/include)
+  $<BUILD_INTERFACE:${WEIR_PYTORCH_TOKENIZERS_DIR}/include>
+  $<BUILD_INTERFACE:${WEIR_PYTORCH_TOKENIZERS_DIR}/llama.cpp-unicode/include>)
 target_link_libraries(weir_pytorch_tokenizers PUBLIC
   PkgConfig::WEIR_RE2 nlohmann_json::nlohmann_json)
 # Errors come back as codes; nothing is written to stderr.
@@ -41,6 +41,7 @@ target_compile_definitions(weir_pytorch_tokenizers PUBLIC TK_LOG_ENABLED=0)
 # -w: the warnings are its authors'. One of its headers takes <functional> for
 # included.
 target_compile_options(weir_pytorch_tokenizers PRIVATE -w -include functional)
+weir_install(weir_pytorch_tokenizers)
 if(WEIR_SANITIZE)
   target_compile_options(weir_pytorch_tokenizers PRIVATE
     -fsanitize=${WEIR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)

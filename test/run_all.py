@@ -3,12 +3,14 @@
 """Runs lit, GoogleTest and pytest and adds up their counts.
 
 The last line is `N passed, N failed`; the exit code is 0 only if nothing failed
-and every runner ran something.
+and every runner ran something. After each runner stands what it took of the
+processor, with all that it started.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def processor_time() -> float:
+    """Seconds of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def heading(text: str) -> None:
@@ -90,7 +98,7 @@ def run_pytest(build: Path, env: dict[str, str],
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
          # A module's fixtures are built once. A third process works while others wait for
          # the disk: programs of half a gigabyte are written to it for good.
-         "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "--durations=15", *folders],
+         "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "-p", "processor_time", "--durations=15", *folders],
         cwd=ROOT, env=env, check=False)
     if not report.exists():
         return 0, 1
@@ -122,14 +130,15 @@ def main() -> int:
     for name, runner in runners.items():
         if args.only and name not in args.only:
             continue
+        before = processor_time()
         good, bad = runner()
         if good + bad == 0:
             print(f"{name} ran no test")
             bad = 1
-        print(f"{name}: {good} passed, {bad} failed", flush=True)
+        print(f"{name}: {good} passed, {bad} failed, {processor_time() - before:.0f} s of the processor", flush=True)
         passed += good
         failed += bad
-    print()
+    print(f"\n{processor_time():.0f} s of the processor in all")
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 

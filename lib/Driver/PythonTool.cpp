@@ -24,21 +24,30 @@
 using namespace mlir;
 using namespace weir;
 
-/// The source tree of a tool in build/bin, where there is one.
-static std::string sourceTree(const char *argv0) {
+/// What the running tool was installed into: PREFIX of PREFIX/bin/weirc.
+static std::string prefixOf(const char *argv0) {
   static int anchor;
   std::string tool = llvm::sys::fs::getMainExecutable(argv0, &anchor);
-  StringRef bin = llvm::sys::path::parent_path(tool);
-  return llvm::sys::path::parent_path(llvm::sys::path::parent_path(bin)).str();
+  return llvm::sys::path::parent_path(llvm::sys::path::parent_path(tool)).str();
 }
 
-static std::string findPython(StringRef tree) {
+static std::string below(StringRef folder, const llvm::Twine &a,
+                         const llvm::Twine &b = "", const llvm::Twine &c = "") {
+  SmallString<256> path(folder);
+  llvm::sys::path::append(path, a, b, c);
+  return path.str().str();
+}
+
+static std::string findPython(StringRef prefix) {
   if (auto named = llvm::sys::Process::GetEnv("WEIR_PYTHON"))
     return *named;
-  SmallString<256> venv(tree);
-  llvm::sys::path::append(venv, ".venv", "bin", "python");
-  if (llvm::sys::fs::can_execute(venv))
-    return venv.str().str();
+  // A virtual environment that it was installed into, or that it was built with.
+  std::string own = below(prefix, "bin", "python");
+  if (llvm::sys::fs::exists(below(prefix, "pyvenv.cfg")) &&
+      llvm::sys::fs::can_execute(own))
+    return own;
+  if (llvm::sys::fs::can_execute(WEIR_DEFAULT_PYTHON))
+    return WEIR_DEFAULT_PYTHON;
   auto found = llvm::sys::findProgramByName("python3");
   return found ? *found : std::string();
 }
@@ -46,15 +55,13 @@ static std::string findPython(StringRef tree) {
 LogicalResult weir::runPythonTool(const char *argv0, MLIRContext &context,
                                   ArrayRef<std::string> arguments) {
   Location where = UnknownLoc::get(&context);
-  std::string tree = sourceTree(argv0);
-  std::string python = findPython(tree);
+  std::string prefix = prefixOf(argv0);
+  std::string python = findPython(prefix);
   if (python.empty())
     return emitError(where) << "this step needs Python: set WEIR_PYTHON to an "
                                "interpreter that has torch";
-  SmallString<256> package(tree);
-  llvm::sys::path::append(package, "python");
-  if (llvm::sys::fs::is_directory(package)) {
-    std::string path = package.str().str();
+  std::string path = below(prefix, WEIR_PYTHON_PACKAGES);
+  if (llvm::sys::fs::is_directory(below(path, "weir"))) {
     // An empty part of it would be the current folder, see below.
     if (auto old = llvm::sys::Process::GetEnv("PYTHONPATH"))
       for (StringRef part : llvm::split(*old, ':'))

@@ -153,10 +153,8 @@ static void collectFeatures(ModuleOp module, SteeringReport &report) {
         policy.getAction().getRecordedPolicy())
       continue;
     PolicyReport entry{specName(policy.getSymName()).str(), {}, 0};
-    for (FlatSymbolRefAttr set :
-         {policy.getOnAttr(), policy.getAction().getTarget()}) {
-      auto features =
-          set ? module.lookupSymbol<flow::FeaturesOp>(set) : flow::FeaturesOp();
+    for (Value set : {policy.getOn(), policy.getTo()}) {
+      auto features = set ? set.getDefiningOp<flow::SelectOp>() : flow::SelectOp();
       if (!features)
         continue;
       entry.count += features.getSelectors().size();

@@ -34,7 +34,7 @@ private:
   using Features = llvm::MapVector<flow::DictionaryOp, SmallVector<int64_t>>;
 
   void collect(ArrayRef<flow::FeatureAttr> from, Features &into);
-  void collect(FlatSymbolRefAttr set, Features &into);
+  void collect(Value set, Features &into);
   /// Warns of rows of zeros among those of the encoder or of the decoder.
   LogicalResult check(steer::PolicyOp policy, const Features &features,
                       bool encoder);
@@ -63,10 +63,8 @@ void RowChecker::collect(ArrayRef<flow::FeatureAttr> from, Features &into) {
   }
 }
 
-void RowChecker::collect(FlatSymbolRefAttr set, Features &into) {
-  auto features =
-      set ? symbols.lookup<flow::FeaturesOp>(set.getAttr())
-          : flow::FeaturesOp();
+void RowChecker::collect(Value set, Features &into) {
+  auto features = set ? set.getDefiningOp<flow::SelectOp>() : flow::SelectOp();
   if (features && features.isResolved())
     collect(llvm::to_vector(
                 features.getSelectors().getAsRange<flow::FeatureAttr>()),
@@ -82,7 +80,7 @@ LogicalResult RowChecker::check(steer::PolicyOp policy) {
     collect(compared, read);
   }
   if (!action.getRecordedPolicy())
-    for (FlatSymbolRefAttr set : {policy.getOnAttr(), action.getTarget()}) {
+    for (Value set : {policy.getOn(), policy.getTo()}) {
       if (action.isAbsolute() || action.leavesValue())
         collect(set, read);
       if (!action.leavesValue())

@@ -22,20 +22,36 @@ class CompileError(WeirError):
         self.diagnostics = diagnostics
 
 
+def prefix() -> Path | None:
+    """What this package was installed into: PREFIX of PREFIX/lib/pythonX.Y/site-packages/weir. A build
+    folder is one, by a link, which is therefore not followed."""
+    packages = Path(os.path.abspath(__file__)).parents[1]
+    if packages.name == "site-packages" and packages.parents[1].name == "lib":
+        return packages.parents[2]
+    return None
+
+
+def installed(*parts: str) -> Path | None:
+    """A file that was installed with this package, if it is there."""
+    root = prefix()
+    path = root.joinpath(*parts) if root else None
+    return path if path and path.is_file() else None
+
+
 def tool(name: str) -> Path:
-    """The path of one of Weir's tools: in $WEIR_BUILD/bin, in build/bin of the source tree this
-    package is in, or on PATH."""
+    """The path of one of Weir's tools: in $WEIR_BUILD/bin, where this package was installed, or on
+    PATH."""
     if folder := os.environ.get("WEIR_BUILD"):
         path = Path(folder) / "bin" / name
         if not path.is_file():
             raise WeirError(f"$WEIR_BUILD has no bin/{name}: {path} does not exist")
         return path
-    path = Path(__file__).resolve().parents[2] / "build" / "bin" / name
-    if path.is_file():
+    if path := installed("bin", name):
         return path
     if found := shutil.which(name):
         return Path(found)
-    raise WeirError(f"{name} is not built: run ./bootstrap build, or name the build folder in WEIR_BUILD")
+    raise WeirError(f"{name} is not installed with this package and not on PATH: run ./bootstrap build, or name the build folder "
+                    "in WEIR_BUILD")
 
 
 def _line(diagnostic: dict) -> str:

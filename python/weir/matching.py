@@ -19,14 +19,13 @@ which is -(1/d) sum (a - b)^2. See docs/matching.md.
 from __future__ import annotations
 
 import ctypes
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .compiler import tool
 from .errors import WeirError
 
 _ABI = 2
@@ -106,10 +105,9 @@ class _Part(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL:
-    build = os.environ.get("WEIR_BUILD") or Path(__file__).resolve().parents[2] / "build"
-    path = Path(build) / "lib" / "libweir_matching.so"
+    path = tool("weirc").resolve().parents[1] / "lib" / "libweir_matching.so"
     if not path.exists():
-        raise WeirError(f"{path} is missing: run ./bootstrap build")
+        raise WeirError(f"{path} is missing: run ./bootstrap build, or install Weir whole")
     # LibTorch is loaded by its own package first, with the settings it wants.
     import torch  # noqa: F401
 

@@ -48,9 +48,11 @@ policies:
   remove: {on: [free:1/res/2, free:1/res/3, sae:1/res/20], do: project_out}
   clear: {on: [sae:1/res/21, sae:1/res/22], do: project_out, tokens: {from: 3, to: 14}}
   watch: {on: [sae:1/res/1, free:1/res/4, sae:0/mlp/2], do: record, tokens: {skip_first: 1}}
+  behind: {on: [sae:1/res/1, free:1/res/4, sae:2/mlp/7], do: record, after: true, when: {feature: sae:1/res/1, below: 3}}
+  flips: {gate: flip, do: record, tokens: {from: 1}}
 plans:
-  first: [push, pin, bound, move, remove, watch]
-  second: [watch, slope, flip, cap, silence, later, clear]
+  first: [push, pin, bound, move, remove, watch, behind]
+  second: [watch, slope, flip, cap, silence, later, clear, behind, flips]
   third: [clear, bell, remove, flip]
   plain: []
 """
@@ -82,7 +84,7 @@ def everything(tiny, tmp_path_factory):
             model = tiny(family)
             path = written(EVERYTHING, model, tmp_path_factory.mktemp(family))
             built[family, engine] = (hooks.Reference(path, model.model),
-                                     Built(path, model.archive, path.parent / "program", engine))
+                                     Built(path, model.archive, path.parent / "program", engine, stats=engine == "aot"))
         return built[family, engine]
 
     return make
@@ -239,9 +241,14 @@ def test_aot_on_a_tiny_model(everything):
     for plans in (BATCH["plans"], ["plain", None, "first"]):
         batch = specs.Batch(ids(20, 13, 17), plans, BATCH["prompt_lengths"], [{"mood": -1.5, "force": 1.0}] * 3)
         logits, records = program.run(batch, engine="aot")
+        counted = program.stats
         walked, _ = program.run(batch)
+        assert [entry["site"] for entry in counted] == [entry["site"] for entry in program.stats]
+        assert any(entry["tokens"] for entry in counted)
         for row, arguments in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
             want = reference.run(*arguments)
             tally.compare(logits[row], records[row], want, AOT_TOLERANCE)
             assert apart(logits[row, : want.doubtful], walked[row, : want.doubtful]) <= AOT_TOLERANCE
+            if want.doubtful == len(batch.ids[row]):  # no branch of this row is near to another
+                assert [entry["rows"][row] for entry in counted] == [entry["rows"][row] for entry in program.stats]
     tally.assert_enough()

@@ -252,6 +252,7 @@ def test_a_part_that_does_not_exist(case):
 
 
 def test_listing(case):
+    case.cache.mkdir()
     assert cache_command(case, "ls").stdout.startswith("0 entries, 0 bytes")
     case.run()
     said = cache_command(case, "ls").stdout

@@ -314,7 +314,7 @@ def test_modules_of_the_current_folder_are_not_run(original, tmp_path):
         (place.work / name).write_text(f"open({str(place.marker)!r}, 'w')\n")
     python = tmp_path / "python"
     # Stops once the modules are there: a package takes a minute.
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$1" -c "import weir, torch, sys; sys.exit(print(weir.__file__, file=sys.stderr) or 3)"\n')
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$1" -c "import os, sys, torch, weir; sys.exit(print(os.path.realpath(weir.__file__), file=sys.stderr) or 3)"\n')
     python.chmod(0o755)
     before = place.snapshot()
     done = run(place, "weirc build spec.yaml -o made --engine aot", WEIR_PYTHON=str(python), PYTHONPATH=f"{ROOT / 'python'}:")

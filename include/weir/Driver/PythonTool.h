@@ -15,8 +15,10 @@
 namespace weir {
 
 /// Runs `python -m weir ARGUMENTS…` and waits. The interpreter is $WEIR_PYTHON,
-/// or that of the .venv beside the build folder of the running tool (`argv0`),
-/// or python3. Reports an error if it cannot be started or fails.
+/// or that of the virtual environment that the running tool (`argv0`) was
+/// installed into, or the one that Weir was built with, or python3; the package is
+/// the one that was installed with the tool. Reports an error if it cannot be
+/// started or fails.
 mlir::LogicalResult runPythonTool(const char *argv0, mlir::MLIRContext &context,
                                   llvm::ArrayRef<std::string> arguments);
 

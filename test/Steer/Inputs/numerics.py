@@ -1,7 +1,8 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Lowers plans with weir-opt, runs the aten calls, and compares every token with
-the meaning of the plan (reference.py). Usage: numerics.py GROUP, or random FROM TO."""
+the meaning of the plan (reference.py). Usage: numerics.py GROUP, GROUP, …; a group
+may be random FROM TO."""
 
 import dataclasses
 import random
@@ -332,4 +333,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    # Groups with commas between them: torch is imported once.
+    for part in " ".join(sys.argv[1:]).split(","):
+        main(part.split())
