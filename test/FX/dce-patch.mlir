@@ -13,8 +13,8 @@
 fx.program @dead(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.input<user_input>) {
   // CHECK: #fx.input<user_input>) {
   // CHECK-NEXT: fx.return %x
-  %g = steer.compare %k above 0.5 : tensor<?x1x1xf32> -> tensor<?x1x1xi1>
-  %c = steer.strength 2.0 times %k : tensor<?x1x1xf32> where %g : tensor<?x1x1xi1> -> tensor<?x1x1xf32>
+  %g = steer.compare %k above 0.5 : tensor<?x1x1xf32>
+  %c = steer.strength 2.0 times %k : tensor<?x1x1xf32> where %g : tensor<?x1x1xi1>
   %y = steer.patch %x at <3/mlp> {
   ^bb0(%h: !x):
     %w = steer.write %h, %c along [#flow.rows<decoder of @d[4]>] : !x, tensor<?x1x1xf32>
@@ -34,7 +34,7 @@ fx.program @records(%x: !x = #fx.input<user_input>) {
   // CHECK: steer.record
   %y = steer.patch %x at <3/mlp> {
   ^bb0(%h: !x):
-    %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !f
+    %f = steer.read %h of @d [4] activation <relu> size 16 : !x
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4]>] : !x, !f
     steer.record %f as "four" [#flow.feature<@c:3/mlp/4>] : !f
     steer.yield %w : !x

@@ -27,7 +27,7 @@ flow.collection @p <circuit_tracer> at "layer_{layer}.safetensors" sites [#fx.si
 // CHECK: flow.collection @c
 // CHECK-NEXT: flow.dictionary @c.mlp.1.to.2 of @c at <2/mlp> reads <1/mid> features 6 width 4 activation <relu>{{$}}
 // CHECK-NEXT: flow.dictionary @c.mlp.1 of @c at <1/mlp> reads <1/mid> features 6 width 4 activation <relu> further [@c.mlp.1.to.2]{{$}}
-// CHECK-NEXT: flow.features
+// CHECK-NEXT: %{{.*}} = flow.select
 flow.collection @c <circuit_tracer> at "clt" sites [#fx.site_kind<mlp>] layers 0 to 1
 %f = flow.select [#flow.feature<@c:1/mlp/5>]
 

@@ -18,7 +18,7 @@
 // CHECK: %[[WHEN:.*]] = steer.compare %{{.*}} above 5.000000e-01 : tensor<?x1xf32>
 // CHECK: %[[ALL:.*]] = steer.all %[[G]], %[[WHEN]] : tensor<?x1xi1>, tensor<?x1xi1>
 // CHECK: %[[D:.*]] = steer.delta %[[F]] to %{{.*}} where %[[ALL]] : tensor<?x1xi1> : tensor<?x1xf32>
-// CHECK: steer.record %{{.*}} as "r" {{.*}} : tensor<?x1xi1> : tensor<?x1xf32>
+// CHECK: steer.record %{{.*}} as "r.res.0" {{.*}} : tensor<?x1xi1> : tensor<?x1xf32>
 // CHECK: %[[W:.*]] = steer.write %{{.*}}, %[[D]] along {{.*}} : tensor<?x8xf32>, tensor<?x1xf32>
 // CHECK: steer.rescale %[[W]] like %{{.*}} where %[[ALL]] : tensor<?x1xi1> : tensor<?x8xf32>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 0

@@ -18,9 +18,9 @@ steer.knob @faith default 1.0 range 0.0 to 8.0
 // CHECK: steer.knob @free default -5.000000e-01{{$}}
 steer.knob @free default -0.5
 
-%f = flow.select [#flow.feature<@sae:3/res/1>]
-steer.policy @p #steer.ablate on %f
-steer.policy @q #steer.ablate on %f
+%list = flow.select [#flow.feature<@sae:3/res/1>]
+steer.policy @p #steer.ablate on %list
+steer.policy @q #steer.ablate on %list
 
 // CHECK: steer.plan @default [@p, @q]
 steer.plan @default [@p, @q]

@@ -52,7 +52,7 @@ steer.plan @default [@quiet, @watch, @first, @second]
 // ATEN: %r = fx.call @aten.add.Tensor
 // ATEN: fx.call pure @aten.linear.default(input: %r,
 // ATEN: %[[Y:.*]] = fx.call pure @aten.add.Tensor
-// ATEN: fx.return %{{.*}}, %{{.*}} : {{.*}} as [#fx.output<user_output, role = #fx.logits>, #fx.output<user_output, role = #fx.record<"watch", [#flow.feature<@sae:0/res/2>]>>]
+// ATEN: fx.return %{{.*}}, %{{.*}} : {{.*}} as [#fx.output<user_output, role = #fx.logits>, #fx.output<user_output, role = #fx.record<"watch.res.0", [#flow.feature<@sae:0/res/2>]>>]
 fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %input_ids: !i = #fx.input<user_input>,
                  %positions: !i = #fx.input<user_input>) {

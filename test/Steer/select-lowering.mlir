@@ -16,9 +16,9 @@
 // CHECK: steer.patch %{{.*}} at <3/att> lowering <aten> {
 
 flow.dictionary @d of @sae at <3/mlp> reads <3/mlp> features 16 width 8 activation <relu>
-%f = flow.select [#flow.feature<@sae:3/res/1>]
-steer.policy @less #steer.scale<0.5> on %f
-steer.policy @more #steer.add<#steer.constant<1.0>> on %f
+%list = flow.select [#flow.feature<@sae:3/res/1>]
+steer.policy @less #steer.scale<0.5> on %list
+steer.policy @more #steer.add<#steer.constant<1.0>> on %list
 !x = tensor<?x?x8xf32>
 !s = tensor<?x?x1xf32>
 fx.program @main(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.input<user_input>) {

@@ -193,6 +193,9 @@ weir::fx::checkRole(Attribute role, Type type,
                        << siteName(count.getKind(), count.getLayer())
                        << " names " << count.getPolicies().size()
                        << " policies for the columns of " << type;
+  if (record && record.getColumns().size() == 1 &&
+      isa<WholeValueAttrInterface>(record.getColumns()[0]))
+    return success();
   if (record && columns != static_cast<int64_t>(record.getColumns().size()))
     return emitError() << "the record '" << record.getName().getValue()
                        << "' names " << record.getColumns().size()

@@ -179,7 +179,8 @@ def FX_Record : FX_Attr<"Record", "record"> {
   let description = [{
     `#fx.record<"faith", [#flow.feature<@sae:12/res/411>]>`: the name that
     callers ask for, and what each column of the output is: a feature, or
-    (`@calm`) whether that policy acts.
+    (`@calm`) whether that policy acts. A site alone stands for all columns of
+    its value.
   }];
   let parameters = (ins "::mlir::StringAttr":$name,
                         "::mlir::ArrayAttr":$columns);

@@ -33,4 +33,11 @@ def FX_ConstantAttrInterface : AttrInterface<"ConstantAttrInterface"> {
   ];
 }
 
+def FX_WholeValueAttrInterface : AttrInterface<"WholeValueAttrInterface"> {
+  let cppNamespace = "::weir::fx";
+  let description = [{
+    Names a value of the model, all of whose columns a record holds.
+  }];
+}
+
 #endif // WEIR_DIALECT_FX_IR_FXINTERFACES_TD

@@ -55,7 +55,7 @@ def Flow_SideAttr : EnumAttr<Flow_Dialect, Flow_Side, "side"> {
 // Sites and features
 //===----------------------------------------------------------------------===//
 
-def Flow_SiteAttr : Flow_Attr<"Site", "site"> {
+def Flow_SiteAttr : Flow_Attr<"Site", "site", [FX_WholeValueAttrInterface]> {
   let summary = "a place in the model where features live";
   let description = [{
     `#flow.site<12/res>` is the residual stream after block 12. The kinds are
