@@ -19,7 +19,6 @@
 
 #include <cstdlib>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <tuple>
 #include <unistd.h>
@@ -252,39 +251,13 @@ Error ResultCache::remove(StringRef key) const {
 // Locks
 //===----------------------------------------------------------------------===//
 
-ResultCache::Lock::~Lock() {
-  if (fd >= 0)
-    ::close(fd);
-}
-
 Expected<ResultCache::Lock> ResultCache::lock(StringRef key) const {
   if (!isKey(key))
     return createStringError("'" + key + "' is no key of a cached result");
   SmallString<256> path(root);
   sys::path::append(path, "locks", key);
-  while (true) {
-    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-                                      O_NONBLOCK,
-                    0666);
-    auto failed = [&] {
-      std::error_code code(errno, std::generic_category());
-      if (fd >= 0)
-        ::close(fd);
-      return problem("cannot lock '" + path + "'", code);
-    };
-    if (fd < 0)
-      return failed();
-    while (::flock(fd, LOCK_EX) != 0)
-      if (errno != EINTR)
-        return failed();
-    // `collect` may have removed the file while this process waited; a lock on
-    // a file without a name would keep nobody out.
-    struct stat held, named;
-    if (::fstat(fd, &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
-        held.st_ino == named.st_ino && held.st_dev == named.st_dev)
-      return Lock(fd);
-    ::close(fd);
-  }
+  // `collect` may remove the file while this process waits.
+  return FileLock::take(path, /*wait=*/true);
 }
 
 /// Whether a file's name is one that `writeAtomically` gives an entry, or
@@ -312,7 +285,7 @@ static void removeFreeLocks(StringRef root) {
       continue;
     struct stat status;
     if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-        status.st_size == 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
+        status.st_size == 0 && lockNamed(fd, it->path()) == LockState::Held)
       ::unlink(it->path().c_str());
     ::close(fd);
   }

@@ -11,6 +11,7 @@
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Support/FileLock.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
@@ -25,7 +26,6 @@
 #include <cerrno>
 #include <chrono>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,39 +103,23 @@ namespace {
 class JobLock {
 public:
   static llvm::Expected<std::unique_ptr<JobLock>> take(std::string path) {
-    while (true) {
-      int fd = ::open(path.c_str(),
-                      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-      if (fd < 0)
-        return createStringError(
-            std::error_code(errno, std::generic_category()),
-            "cannot make '" + path + "'");
-      std::unique_ptr<JobLock> lock(new JobLock(path, fd));
-      if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        lock->isOwned = false;
-        return createStringError("'" + path +
-                                 "': another process is collecting these "
-                                 "activations; wait for it or end it");
-      }
-      // The last owner may have taken the name away in between.
-      struct stat locked, named;
-      if (::fstat(fd, &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
-          locked.st_ino == named.st_ino && locked.st_dev == named.st_dev)
-        return std::move(lock);
-      lock->isOwned = false;
-    }
+    auto lock = FileLock::take(path, /*wait=*/false);
+    if (!lock)
+      return lock.takeError();
+    if (!lock->isHeld())
+      return createStringError("'" + path +
+                               "': another process is collecting these "
+                               "activations; wait for it or end it");
+    return std::unique_ptr<JobLock>(
+        new JobLock(std::move(path), std::move(*lock)));
   }
-  ~JobLock() {
-    if (isOwned)
-      ::unlink(path.c_str());
-    ::close(fd);
-  }
+  ~JobLock() { ::unlink(path.c_str()); }
 
 private:
-  JobLock(std::string path, int fd) : path(std::move(path)), fd(fd) {}
+  JobLock(std::string path, FileLock lock)
+      : path(std::move(path)), lock(std::move(lock)) {}
   std::string path;
-  int fd;
-  bool isOwned = true;
+  FileLock lock; ///< given up after the name is gone
 };
 
 class Collection {

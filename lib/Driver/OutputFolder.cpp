@@ -9,6 +9,7 @@
 #include "weir/Driver/OutputFolder.h"
 
 #include "weir/Runtime/Manifest.h"
+#include "weir/Support/FileLock.h"
 #include "weir/Support/TemporaryFile.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -20,7 +21,6 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,10 +149,9 @@ static int lockFolder(const std::string &path) {
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -1;
-  struct stat locked, named;
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &locked) == 0 &&
-      ::lstat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino &&
-      locked.st_dev == named.st_dev && locked.st_uid == ::geteuid())
+  struct stat locked;
+  if (lockNamed(fd, path) == LockState::Held && ::fstat(fd, &locked) == 0 &&
+      locked.st_uid == ::geteuid())
     return fd;
   ::close(fd);
   return -1;

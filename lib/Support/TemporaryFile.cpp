@@ -8,6 +8,8 @@
 
 #include "weir/Support/TemporaryFile.h"
 
+#include "weir/Support/FileLock.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/SmallString.h"
@@ -19,7 +21,6 @@
 
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -53,13 +54,11 @@ bool isTemporaryName(StringRef name) {
          (ending == endingOf(target) || target.size() == 200);
 }
 
-/// Whether a descriptor is of the file that has the name now, one of this user.
-static bool isNamed(int fd, StringRef path) {
-  struct stat held, named;
-  return ::fstat(fd, &held) == 0 &&
-         ::lstat(path.str().c_str(), &named) == 0 &&
-         held.st_ino == named.st_ino && held.st_dev == named.st_dev &&
-         S_ISREG(held.st_mode) && held.st_uid == ::geteuid();
+/// A regular file of this user.
+static bool isOwn(int fd) {
+  struct stat held;
+  return ::fstat(fd, &held) == 0 && S_ISREG(held.st_mode) &&
+         held.st_uid == ::geteuid();
 }
 
 bool removeAbandonedFile(StringRef path) {
@@ -70,7 +69,7 @@ bool removeAbandonedFile(StringRef path) {
   if (fd < 0)
     return false;
   scope_exit close([&] { ::close(fd); });
-  return ::flock(fd, LOCK_EX | LOCK_NB) == 0 && isNamed(fd, path) &&
+  return lockNamed(fd, path) == LockState::Held && isOwn(fd) &&
          ::unlink(path.str().c_str()) == 0;
 }
 
@@ -111,9 +110,9 @@ Expected<TemporaryFile> TemporaryFile::beside(StringRef target) {
     TemporaryFile file(path.str().str(), fd);
     // Until it is locked another process may take it for abandoned. Where there
     // are no locks nothing is removed either.
-    bool isLocked = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (((isLocked || errno != EWOULDBLOCK) && isNamed(fd, path)) ||
-        attempt >= 3)
+    LockState state = lockNamed(fd, path);
+    if (state == LockState::Held ||
+        (state == LockState::Failed && hasName(fd, path)) || attempt >= 3)
       return std::move(file);
   }
 }

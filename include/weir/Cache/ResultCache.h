@@ -26,6 +26,7 @@
 #define WEIR_CACHE_RESULTCACHE_H
 
 #include "weir/Program/TensorWriter.h"
+#include "weir/Support/FileLock.h"
 
 #include <chrono>
 
@@ -80,16 +81,7 @@ public:
 
   /// Held while one process computes a result, so that others wait for it
   /// instead of computing it too. Given up by the system when a process dies.
-  class Lock {
-  public:
-    Lock(Lock &&other) : fd(std::exchange(other.fd, -1)) {}
-    ~Lock();
-
-  private:
-    friend class ResultCache;
-    explicit Lock(int fd) : fd(fd) {}
-    int fd;
-  };
+  using Lock = FileLock;
   llvm::Expected<Lock> lock(llvm::StringRef key) const;
 
   struct Entry {

@@ -158,8 +158,10 @@ RC_GTEST_PROP(Sampler, TopPAgreesWithSortingEverything, ()) {
   std::vector<int64_t> order(logits.size());
   for (size_t i = 0; i < order.size(); ++i)
     order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return logits[a] > logits[b];
+  // Equal logits in their order, as std::stable_sort would leave them: libstdc++
+  // 12 warns of its own std::get_temporary_buffer there.
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
   });
   double total = 0, kept = 0, sum = 0;
   for (float logit : logits)
