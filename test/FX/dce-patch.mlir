@@ -8,6 +8,8 @@
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x1xf32>
+flow.collection @c <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<mlp>] layers 0 to 5
+flow.dictionary @d of @c at <3/mlp> reads <3/mlp> features 16 width 8 activation <relu>
 
 // CHECK-LABEL: fx.program @dead
 fx.program @dead(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.input<user_input>) {
@@ -27,6 +29,8 @@ fx.program @dead(%x: !x = #fx.input<user_input>, %k: tensor<?x1x1xf32> = #fx.inp
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x1xf32>
+flow.collection @c <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<mlp>] layers 0 to 5
+flow.dictionary @d of @c at <3/mlp> reads <3/mlp> features 16 width 8 activation <relu>
 
 // CHECK-LABEL: fx.program @records
 fx.program @records(%x: !x = #fx.input<user_input>) {

@@ -14,7 +14,7 @@
 // CHECK-LABEL: fx.program @gate(
 // CHECK: %[[A:.*]] = fx.call pure @aten.logical_and.default(self: %g, other: %o)
 // CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.to.dtype(self: %[[A]], dtype: dtype<f32>)
-// CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
+// CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output, role = #fx.record<"gate", [@calm]>>]
 fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>, %o: !g = #fx.input<user_input>) {
   steer.record_gate %g of @calm as "gate" where %o : !g : !g
   fx.return %x : !x as [#fx.output<user_output>]
@@ -24,7 +24,7 @@ fx.program @gate(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>,
 // CHECK-LABEL: fx.program @value(
 // CHECK: %[[A:.*]] = fx.call pure @aten.to.dtype(self: %h, dtype: dtype<f32>) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
 // CHECK: %[[B:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %[[A]], other: 0.000000e+00)
-// CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output>]
+// CHECK-NEXT: fx.return %x, %[[B]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output, role = #fx.record<"raw.res.3", [#flow.site<3/res>]>>]
 fx.program @value(%x: !x = #fx.input<user_input>, %h: tensor<?x?x8xbf16> = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
   steer.record_value %h of <3/res> as "raw.res.3" where %g : !g : tensor<?x?x8xbf16>
   fx.return %x : !x as [#fx.output<user_output>]
@@ -42,7 +42,7 @@ fx.program @value(%x: !x = #fx.input<user_input>, %h: tensor<?x?x8xbf16> = #fx.i
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.logical_and.default(self: %r, other: %t) : (tensor<?x1x1xi1>, tensor<?x?x1xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: %[[Q:.*]] = fx.call pure @aten.to.dtype(self: %[[F]], dtype: dtype<f32>)
 // CHECK-NEXT: %[[H:.*]] = fx.call pure @aten.cat.default(tensors: [%[[P]], %[[Q]]], dim: -1) : (tensor<?x?x1xf32>, tensor<?x?x1xf32>) -> tensor<?x?x2xf32>
-// CHECK-NEXT: fx.return %x, %[[H]]
+// CHECK-NEXT: fx.return %x, %[[H]] : {{.*}} as [#fx.output<user_output>, #fx.output<user_output, role = #fx.count<res, 3, ["push", "clear"]>>]
 fx.program @count(%x: !x = #fx.input<user_input>, %f: !f = #fx.input<user_input>, %k: !k = #fx.input<user_input>, %r: !r = #fx.input<user_input>, %t: !g = #fx.input<user_input>) {
   steer.count %f, %r, %k as ["push", "clear", "push"] at <3/res> in %t : !g : !f, !r, !k
   fx.return %x : !x as [#fx.output<user_output>]
