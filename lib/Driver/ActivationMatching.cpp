@@ -11,6 +11,7 @@
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Resources/DictionaryStore.h"
 #include "weir/Runtime/ActivationStream.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
@@ -138,7 +139,8 @@ class Collection {
 public:
   explicit Collection(const ActivationMatchingOptions &options)
       : options(options),
-        compiler(*options.spec->getContext(), compilerOptions(options)) {}
+        compiler(*options.spec->getContext(), compilerOptions(options),
+                 options.resources) {}
 
   llvm::Expected<CollectedActivations> run();
 
@@ -146,7 +148,6 @@ private:
   static CompilerOptions
   compilerOptions(const ActivationMatchingOptions &options) {
     CompilerOptions result;
-    result.model = options.model;
     result.operators = options.operators;
     result.progress = options.stage;
     return result;
@@ -211,7 +212,7 @@ llvm::Error Collection::compile() {
   auto spec = makeRecordingSpec(options.spec, sites);
   if (!spec)
     return spec.takeError();
-  if (failed(compiler.load(std::move(*spec), options.base)) ||
+  if (failed(compiler.load(std::move(*spec))) ||
       failed(compiler.steer()))
     return createStringError(
         "the dictionaries cannot be read from this model; the messages before "
@@ -230,7 +231,7 @@ llvm::Error Collection::compile() {
 
 /// A hash of everything that a number of the result depends on.
 llvm::Expected<std::string> Collection::makeKey() {
-  auto archive = Archive::open(options.model);
+  auto archive = options.resources->model();
   if (!archive)
     return archive.takeError();
   auto modelHash = (*archive)->file()->sha256();
@@ -239,7 +240,7 @@ llvm::Expected<std::string> Collection::makeKey() {
   auto textHash = sha256OfFile(options.text);
   if (!textHash)
     return textHash.takeError();
-  flow::DictionaryStore store(compiler.module(), options.base, *archive);
+  flow::DictionaryStore store(compiler.module(), *options.resources);
   llvm::json::Array siteList, pairList;
   for (flow::DictionaryOp op : dictionaries) {
     auto dictionary = store.open(op.getSymName());
@@ -434,7 +435,7 @@ llvm::Expected<CollectedActivations> Collection::run() {
     return std::move(error);
   stage("reading the text");
   // For its tokenizer; the weights are not looked at.
-  auto model = Program::open(options.model, opening());
+  auto model = Program::open(options.resources->options().model, opening());
   if (!model)
     return model.takeError();
   auto read = TokenWindows::read(options.text, **model, options.windows);
