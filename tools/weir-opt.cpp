@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/InitAllDialects.h"
+#include "weir/Driver/ActivationMatching.h"
 #include "weir/InitAllPasses.h"
 #include "weir/Support/DriverOutput.h"
 #include "weir/Support/ToolProcess.h"
@@ -33,7 +34,9 @@ int main(int argc, char **argv) {
     os << "weir-opt " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
   });
   mlir::registerTransformsPasses();
-  weir::registerAllPasses();
+  weir::registerAllPasses([](weir::Resources &resources) {
+    resources.setActivations(weir::makeActivationSource(resources));
+  });
   mlir::DialectRegistry registry;
   weir::registerAllDialects(registry);
   mlir::MlirOptMainConfig::registerCLOptions(registry);

@@ -11,19 +11,17 @@
 
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
-#include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Pipelines/Pipelines.h"
 
 namespace weir {
 
-/// Registers the passes of the project.
-inline void registerAllPasses() {
+/// Registers the passes of the project; see registerPipelines.
+inline void registerAllPasses(PrepareResources prepare = {}) {
   fx::registerFXPasses();
-  flow::registerWeirFlowPasses();
   steer::registerWeirSteerPasses();
   registerWeirConversionPasses();
-  registerPipelines();
+  registerPipelines(std::move(prepare));
 }
 
 } // namespace weir

@@ -11,6 +11,7 @@
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/FileLock.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
@@ -126,7 +127,8 @@ class Collection {
 public:
   explicit Collection(const ActivationMatchingOptions &options)
       : options(options),
-        compiler(*options.spec->getContext(), compilerOptions(options)) {}
+        compiler(*options.spec->getContext(), compilerOptions(options),
+                 options.resources) {}
 
   llvm::Expected<CollectedActivations> run();
 
@@ -134,7 +136,6 @@ private:
   static CompilerOptions
   compilerOptions(const ActivationMatchingOptions &options) {
     CompilerOptions result;
-    result.model = options.model;
     result.operators = options.operators;
     result.progress = options.stage;
     return result;
@@ -164,7 +165,7 @@ private:
   std::vector<flow::DictionaryOp> dictionaries;
   TorchRuntime *runtime = nullptr;
   TokenWindows windows;
-  std::unique_ptr<ActivationSource> source;
+  std::unique_ptr<RecordedActivations> source;
 };
 
 } // namespace
@@ -192,7 +193,7 @@ llvm::Error Collection::compile() {
   auto spec = makeRecordingSpec(options.spec, sites);
   if (!spec)
     return spec.takeError();
-  if (failed(compiler.load(std::move(*spec), options.base)) ||
+  if (failed(compiler.load(std::move(*spec))) ||
       failed(compiler.steer()))
     return createStringError(
         "the dictionaries cannot be read from this model; the messages before "
@@ -211,7 +212,7 @@ llvm::Error Collection::compile() {
 
 /// A hash of everything that a number of the result depends on.
 llvm::Expected<std::string> Collection::makeKey() {
-  auto archive = Archive::open(options.model);
+  auto archive = options.resources->model();
   if (!archive)
     return archive.takeError();
   auto modelHash = (*archive)->file()->sha256();
@@ -220,7 +221,7 @@ llvm::Expected<std::string> Collection::makeKey() {
   auto textHash = sha256OfFile(options.text);
   if (!textHash)
     return textHash.takeError();
-  flow::DictionaryStore store(compiler.module(), options.base, *archive);
+  flow::DictionaryStore store(compiler.module(), *options.resources);
   llvm::json::Array siteList, pairList;
   for (flow::DictionaryOp op : dictionaries) {
     auto dictionary = store.open(op.getSymName());
@@ -407,7 +408,8 @@ llvm::Expected<CollectedActivations> Collection::run() {
   if (!loaded)
     return loaded.takeError();
   runtime = &*loaded;
-  auto read = runtime->readWindows(options.text, options.model,
+  auto read = runtime->readWindows(options.text,
+                                   options.resources->options().model,
                                    options.operators, options.windows);
   if (!read)
     return read.takeError();

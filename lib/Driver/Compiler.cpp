@@ -12,10 +12,12 @@
 #include "RowCheck.h"
 
 #include "weir/Dialect/FX/IR/FX.h"
-#include "weir/Dialect/Flow/Transforms/Recipes.h"
+#include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
+#include "weir/Resources/DictionaryStore.h"
+#include "weir/Resources/Recipes.h"
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
@@ -49,6 +51,7 @@ static constexpr StringLiteral reportFile = "report.md";
 
 void weir::registerCompilerDialects(DialectRegistry &registry) {
   registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
+  registerEvaluation(registry);
 }
 
 Compiler::Compiler(MLIRContext &context, CompilerOptions options)
@@ -56,6 +59,21 @@ Compiler::Compiler(MLIRContext &context, CompilerOptions options)
   SmallString<256> folder(this->options.spec);
   llvm::sys::path::remove_filename(folder);
   base = folder.empty() ? "." : folder.str().str();
+}
+
+Compiler::Compiler(MLIRContext &context, CompilerOptions options,
+                   std::shared_ptr<Resources> resources)
+    : context(context), options(std::move(options)),
+      base(resources->options().base), resources(std::move(resources)) {
+  this->options.model = this->resources->options().model;
+}
+
+void Compiler::useResources(std::shared_ptr<const Archive> model) {
+  ResourceOptions known{base, model ? options.model : std::string(),
+                        options.cache, options.threads, options.unitRows};
+  resources = Resources::create(std::move(known), std::move(model));
+  resources->setActivations(makeActivationSource(*resources, options.operators,
+                                                 options.progress));
 }
 
 StringRef Compiler::specText() const {
@@ -94,12 +112,14 @@ LogicalResult Compiler::load(bool withModel) {
   moduleRef = importSpec(sourceMgr, &context, reading);
   if (!moduleRef)
     return failure();
-  return withModel ? loadModel() : success();
+  if (withModel)
+    return loadModel();
+  useResources();
+  return success();
 }
 
-LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec, StringRef folder) {
+LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec) {
   moduleRef = std::move(spec);
-  base = folder.str();
   return loadModel();
 }
 
@@ -116,11 +136,17 @@ LogicalResult Compiler::loadModel() {
     return error() << "the spec names no model: give `model: {program: …}` in "
                       "it or --model";
   progress("reading the model");
-  auto opened = Archive::open(path);
+  if (!resources || resources->options().model != path) {
+    auto opened = Archive::open(path);
+    if (!opened)
+      return emitError(where) << llvm::toString(opened.takeError());
+    options.model = path;
+    useResources(std::move(*opened));
+  }
+  auto opened = resources->model();
   if (!opened)
     return emitError(where) << llvm::toString(opened.takeError());
   archive = *opened;
-  options.model = path;
   OwningOpRef<ModuleOp> imported =
       importPT2(*archive, &context, options.operators);
   if (!imported)
@@ -172,37 +198,25 @@ std::string Compiler::siteMap() {
   return text;
 }
 
-flow::MatchServices Compiler::matchServices() {
-  flow::MatchServices services;
-  services.progress = [this](int64_t done, int64_t total, StringRef next) {
+flow::MatchObserver Compiler::matchObserver() {
+  flow::MatchObserver observer;
+  observer.progress = [this](int64_t done, int64_t total, StringRef next) {
     if (done < total)
       progress(("matching " + next + " (" + Twine(done + 1) + " of " +
                 Twine(total) + ")")
                    .str());
   };
-  services.activations = [this](ArrayRef<flow::PairOpInterface> pairs,
-                                ModuleOp) { return matchByActivations(pairs); };
-  services.means = [this](ArrayRef<flow::DictionaryOp> dictionaries,
-                          StringRef text, ModuleOp) {
-    return meanActivations(dictionaries, text);
-  };
-  return services;
+  return observer;
 }
 
 LogicalResult Compiler::steer() {
   progress("placing the policies");
   PassManager passes(&context);
-  SteeringPipelineOptions pipeline;
-  pipeline.base = base;
-  pipeline.model = options.model;
-  pipeline.sites = siteMap();
-  pipeline.cache = options.cache;
-  pipeline.threads = options.threads;
-  pipeline.count = options.count;
-  buildSteeringPipeline(passes, pipeline, matchServices());
+  buildSteeringPipeline(passes, siteMap(), resources, matchObserver(),
+                        options.count);
   if (failed(passes.run(module())))
     return failure();
-  if (failed(checkRows(module(), base, archive)))
+  if (failed(checkRows(module(), *resources)))
     return failure();
   steeringReport = collectReport(module());
   return success();
@@ -269,7 +283,7 @@ private:
 } // namespace
 
 LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
-  flow::DictionaryStore store(module(), base, archive);
+  flow::DictionaryStore store(module(), *resources);
   auto sourceOf = [&](fx::ConstantOp constant)
       -> FailureOr<std::shared_ptr<const TensorSource>> {
     auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
@@ -400,7 +414,7 @@ FailureOr<Manifest> Compiler::describe() {
                                    modelInfo.dtype, weightsHash(*archive),
                                    std::move(*graph)};
 
-  flow::DictionaryStore store(module(), base, archive);
+  flow::DictionaryStore store(module(), *resources);
   for (auto dictionary : module().getOps<flow::DictionaryOp>()) {
     auto opened = store.open(dictionary.getSymName());
     if (!opened)

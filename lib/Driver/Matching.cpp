@@ -6,11 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/FX/Transforms/Passes.h"
-#include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Pipelines/Pipelines.h"
+#include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 
@@ -46,25 +45,18 @@ bool Compiler::matchingNeedsModel() {
 LogicalResult Compiler::match(MatchReport &report) {
   if (module().getOps<flow::MatchingOp>().empty())
     return noMatches(context, options.spec);
-  flow::DictionaryStore store(module(), base, archive);
-  flow::MatchServices services = matchServices();
+  flow::DictionaryStore store(module(), *resources);
+  flow::MatchObserver observer = matchObserver();
   bool failedAny = false;
-  services.result = [&](flow::ComputedOpInterface op,
+  observer.result = [&](flow::ComputedOpInterface op,
                         const Matcher::Outcome &outcome) {
     if (llvm::Error e = report.add(op, outcome, store)) {
       op->emitError(llvm::toString(std::move(e)));
       failedAny = true;
     }
   };
-  MatchingPipelineOptions pipeline;
-  pipeline.base = base;
-  pipeline.model = archive ? options.model : "";
-  pipeline.sites = siteMap();
-  pipeline.cache = options.cache;
-  pipeline.threads = options.threads;
-  pipeline.unitRows = options.unitRows;
   PassManager passes(&context);
-  buildMatchingPipeline(passes, pipeline, std::move(services));
+  buildMatchingPipeline(passes, siteMap(), resources, std::move(observer));
   return failure(failed(passes.run(module())) || failedAny);
 }
 
@@ -131,22 +123,52 @@ matchOf(const matching::Coactivations &statistics, size_t pair, int64_t k) {
   return match;
 }
 
-/// Runs a text through the model, or finds what an earlier run has counted.
+namespace {
+/// Runs texts through the model with collectCoactivations.
+class RecordedActivations : public ActivationSource {
+public:
+  RecordedActivations(Resources &resources, OperatorPolicy operators,
+                      std::function<void(StringRef)> progress)
+      : resources(resources), operators(std::move(operators)),
+        progress(std::move(progress)) {}
+
+  llvm::Expected<std::vector<Matcher::Outcome>>
+  match(ArrayRef<flow::PairOpInterface> pairs, ModuleOp module) override;
+  llvm::Expected<std::vector<std::vector<float>>>
+  means(ArrayRef<flow::DictionaryOp> dictionaries, StringRef text,
+        ModuleOp module) override;
+
+private:
+  /// Runs a text through the model, or finds what an earlier run has counted.
+  llvm::Expected<CollectedActivations>
+  collect(StringRef text, std::vector<ActivationSite> sites,
+          std::vector<std::pair<size_t, size_t>> pairs, ModuleOp module);
+
+  Resources &resources; ///< which this belongs to
+  OperatorPolicy operators;
+  std::function<void(StringRef)> progress;
+};
+} // namespace
+
 llvm::Expected<CollectedActivations>
-Compiler::collectActivations(const ResultCache &cache, StringRef text,
-                             std::vector<ActivationSite> sites,
-                             std::vector<std::pair<size_t, size_t>> pairs) {
-  ActivationMatchingOptions collect;
-  collect.spec = module();
-  collect.base = base;
-  collect.model = options.model;
-  collect.operators = options.operators;
-  collect.sites = std::move(sites);
-  collect.pairs = std::move(pairs);
-  collect.text = pathBelow(base, text);
-  collect.checkpoints = cache.activationFolder();
-  collect.stage = options.progress;
-  collect.progress = [&](const ActivationProgress &now) {
+RecordedActivations::collect(StringRef text, std::vector<ActivationSite> sites,
+                             std::vector<std::pair<size_t, size_t>> pairs,
+                             ModuleOp module) {
+  auto cache = resources.cache();
+  if (!cache)
+    return cache.takeError();
+  ActivationMatchingOptions options;
+  options.spec = module;
+  options.resources = resources.shared_from_this();
+  options.operators = operators;
+  options.sites = std::move(sites);
+  options.pairs = std::move(pairs);
+  options.text = resources.pathOf(text);
+  options.checkpoints = cache->activationFolder();
+  options.stage = progress;
+  options.progress = [&](const ActivationProgress &now) {
+    if (!progress)
+      return;
     std::string line;
     llvm::raw_string_ostream(line)
         << "reading " << text << ", " << now.tokens << " of "
@@ -154,22 +176,19 @@ Compiler::collectActivations(const ResultCache &cache, StringRef text,
         << llvm::format("%.0f", now.tokensPerSecond) << " a second";
     progress(line);
   };
-  return collectCoactivations(collect);
+  return collectCoactivations(options);
 }
 
 llvm::Expected<std::vector<std::vector<float>>>
-Compiler::meanActivations(ArrayRef<flow::DictionaryOp> dictionaries,
-                          StringRef text) {
-  if (!archive)
+RecordedActivations::means(ArrayRef<flow::DictionaryOp> dictionaries,
+                           StringRef text, ModuleOp module) {
+  if (resources.options().model.empty())
     return llvm::createStringError(
         "folds mean activations, which needs a model");
-  auto cache = ResultCache::open(options.cache);
-  if (!cache)
-    return cache.takeError();
   std::vector<ActivationSite> sites;
   for (flow::DictionaryOp dictionary : dictionaries)
     sites.push_back(siteOf(dictionary));
-  auto collected = collectActivations(*cache, text, std::move(sites), {});
+  auto collected = collect(text, std::move(sites), {}, module);
   if (!collected)
     return collected.takeError();
   std::vector<std::vector<float>> means;
@@ -179,16 +198,16 @@ Compiler::meanActivations(ArrayRef<flow::DictionaryOp> dictionaries,
 }
 
 llvm::Expected<std::vector<Matcher::Outcome>>
-Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
-  if (!archive)
+RecordedActivations::match(ArrayRef<flow::PairOpInterface> pairs,
+                           ModuleOp module) {
+  if (resources.options().model.empty())
     return llvm::createStringError("compares activations, which needs a model");
-  auto cache = ResultCache::open(options.cache);
-  if (!cache)
-    return cache.takeError();
-  Matcher matcher(*cache, {});
+  auto matcher = resources.matcher();
+  if (!matcher)
+    return matcher.takeError();
   std::vector<std::optional<Matcher::Outcome>> outcomes(pairs.size());
-  for (const TextJob &job : jobsOf(module(), pairs)) {
-    auto collected = collectActivations(*cache, job.text, job.sites, job.pairs);
+  for (const TextJob &job : jobsOf(module, pairs)) {
+    auto collected = collect(job.text, job.sites, job.pairs, module);
     if (!collected)
       return collected.takeError();
     for (auto [place, op] : llvm::enumerate(job.ops)) {
@@ -202,7 +221,7 @@ Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
                           pair.getTargetRef().getValue().str() +
                           " top_k k=" + std::to_string(k) +
                           " similarity=pearson text=" + job.text;
-      auto outcome = matcher.cached(sha256(StringRef(name)), about, [&] {
+      auto outcome = matcher->cached(sha256(StringRef(name)), about, [&] {
         return matchOf(collected->statistics, place, k);
       });
       if (!outcome)
@@ -216,6 +235,13 @@ Compiler::matchByActivations(ArrayRef<flow::PairOpInterface> pairs) {
   return result;
 }
 
+std::unique_ptr<ActivationSource>
+weir::makeActivationSource(Resources &resources, OperatorPolicy operators,
+                           std::function<void(StringRef)> progress) {
+  return std::make_unique<RecordedActivations>(resources, std::move(operators),
+                                               std::move(progress));
+}
+
 //===----------------------------------------------------------------------===//
 // In parts
 //===----------------------------------------------------------------------===//
@@ -224,14 +250,8 @@ LogicalResult Compiler::expandMatchings() {
   if (module().getOps<flow::MatchingOp>().empty())
     return noMatches(context, options.spec);
   PassManager passes(&context);
-  fx::FXFindSitesOptions sites;
-  sites.sites = siteMap();
-  passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(sites));
-  flow::FlowExpandMatchingsPassOptions expand;
-  expand.base = base;
-  expand.model = archive ? options.model : "";
-  expand.all = true;
-  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
+  populateFindSites(passes, siteMap());
+  populateExpandMatchings(passes, Matchings::All, resources);
   return passes.run(module());
 }
 
@@ -276,23 +296,13 @@ static llvm::Expected<Sides> readSides(flow::PairOpInterface op,
   return Sides{*options, std::move(*source), std::move(*target)};
 }
 
-static llvm::Expected<Matcher> makeMatcher(const CompilerOptions &options) {
-  auto cache = ResultCache::open(options.cache);
-  if (!cache)
-    return cache.takeError();
-  Matcher::Settings settings;
-  settings.engine.threads = options.threads;
-  settings.unitRows = options.unitRows;
-  return Matcher(std::move(*cache), std::move(settings));
-}
-
 FailureOr<std::vector<MatchPart>> Compiler::matchParts() {
   if (failed(expandMatchings()))
     return failure();
-  auto matcher = makeMatcher(options);
+  auto matcher = resources->matcher();
   if (!matcher)
     return error() << llvm::toString(matcher.takeError());
-  flow::DictionaryStore store(module(), base, archive);
+  flow::DictionaryStore store(module(), *resources);
   std::vector<MatchPart> parts;
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     // One pass over a text serves all of these: they are no parts.
@@ -315,10 +325,10 @@ FailureOr<std::vector<MatchPart>> Compiler::matchParts() {
 LogicalResult Compiler::matchPart(StringRef name) {
   if (failed(expandMatchings()))
     return failure();
-  auto matcher = makeMatcher(options);
+  auto matcher = resources->matcher();
   if (!matcher)
     return error() << llvm::toString(matcher.takeError());
-  flow::DictionaryStore store(module(), base, archive);
+  flow::DictionaryStore store(module(), *resources);
   for (auto op : module().getOps<flow::PairOpInterface>()) {
     if (!name.starts_with(prefixOf(op)) ||
         flow::needsActivations(op))

@@ -8,8 +8,8 @@
 
 #include "RowCheck.h"
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Steer/IR/Steer.h"
+#include "weir/Resources/DictionaryStore.h"
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
 
@@ -24,9 +24,8 @@ namespace {
 
 class RowChecker {
 public:
-  RowChecker(ModuleOp module, StringRef base,
-             std::shared_ptr<const Archive> model)
-      : symbols(module), store(module, base.str(), std::move(model)) {}
+  RowChecker(ModuleOp module, Resources &resources)
+      : symbols(module), store(module, resources) {}
 
   LogicalResult check(steer::PolicyOp policy);
 
@@ -155,12 +154,11 @@ LogicalResult RowChecker::check(steer::PolicyOp policy,
   return success();
 }
 
-LogicalResult weir::checkRows(ModuleOp module, StringRef base,
-                              std::shared_ptr<const Archive> model) {
+LogicalResult weir::checkRows(ModuleOp module, Resources &resources) {
   llvm::SmallDenseSet<Attribute> inPlans;
   for (auto plan : module.getOps<steer::PlanOp>())
     inPlans.insert(plan.getPolicies().begin(), plan.getPolicies().end());
-  RowChecker checker(module, base, std::move(model));
+  RowChecker checker(module, resources);
   bool failedAny = false;
   for (auto policy : module.getOps<steer::PolicyOp>())
     if (inPlans.contains(FlatSymbolRefAttr::get(policy.getSymNameAttr())))

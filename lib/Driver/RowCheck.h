@@ -9,19 +9,15 @@
 #ifndef WEIR_LIB_DRIVER_ROWCHECK_H
 #define WEIR_LIB_DRIVER_ROWCHECK_H
 
-#include "weir/Program/Archive.h"
-
-#include "mlir/IR/BuiltinOps.h"
+#include "weir/Resources/Resources.h"
 
 namespace weir {
 
 /// Reads the rows of all features that the policies of plans and their conditions
 /// name. A row that is not finite is an error at the dictionary; a decoder row of
 /// zeros along which something is written, and an encoder row of zeros that
-/// something reads, are warnings at the policy. `module` has resolved features;
-/// paths of dictionaries are relative to `base`.
-mlir::LogicalResult checkRows(mlir::ModuleOp module, llvm::StringRef base,
-                              std::shared_ptr<const Archive> model);
+/// something reads, are warnings at the policy. `module` has resolved features.
+mlir::LogicalResult checkRows(mlir::ModuleOp module, Resources &resources);
 
 } // namespace weir
 

@@ -19,60 +19,61 @@
 using namespace mlir;
 using namespace weir;
 
-/// Sites first: dictionaries of neurons are made from what is found there.
-static void addFindSites(OpPassManager &passes, StringRef sites) {
+void weir::populateFindSites(OpPassManager &passes, StringRef sites) {
   fx::FXFindSitesOptions options;
   options.sites = sites.str();
   passes.nest<fx::ProgramOp>().addPass(fx::createFXFindSites(options));
 }
 
-void weir::buildSteeringPipeline(OpPassManager &passes,
-                                 const SteeringPipelineOptions &options,
-                                 flow::MatchServices services) {
-  addFindSites(passes, options.sites);
+void weir::populateExpandMatchings(OpPassManager &passes, Matchings matchings,
+                                   std::shared_ptr<Resources> resources) {
   flow::FlowExpandMatchingsPassOptions expand;
-  expand.base = options.base;
-  expand.model = options.model;
-  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
-  flow::FlowMatchPassOptions match;
-  match.base = options.base;
-  match.model = options.model;
-  match.cache = options.cache;
-  match.threads = options.threads;
-  passes.addPass(flow::createFlowMatchPass(match, std::move(services)));
-  flow::FlowFollowPassOptions follow;
-  follow.cache = options.cache;
-  passes.addPass(flow::createFlowFollowPass(follow));
-  flow::FlowResolvePassOptions resolve;
-  resolve.base = options.base;
-  resolve.model = options.model;
-  passes.addPass(flow::createFlowResolvePass(resolve));
-  steer::SteerExpandPoliciesPassOptions expandPolicies;
-  expandPolicies.count = options.count;
-  passes.addPass(steer::createSteerExpandPoliciesPass(expandPolicies));
+  expand.all = matchings != Matchings::Followed;
+  expand.compose = matchings == Matchings::Composed;
+  passes.addPass(
+      flow::createFlowExpandMatchingsPass(expand, std::move(resources)));
+}
+
+void weir::populateMatch(OpPassManager &passes, Matchings matchings,
+                         std::shared_ptr<Resources> resources,
+                         flow::MatchObserver observer) {
+  populateExpandMatchings(passes, matchings, resources);
+  passes.addPass(
+      flow::createFlowMatchPass(std::move(resources), std::move(observer)));
+}
+
+void weir::populateFeatures(OpPassManager &passes,
+                            std::shared_ptr<Resources> resources) {
+  passes.addPass(flow::createFlowFollowPass(resources));
+  passes.addPass(flow::createFlowResolvePass(std::move(resources)));
+}
+
+void weir::populatePatches(OpPassManager &passes, bool count) {
+  steer::SteerExpandPoliciesPassOptions expand;
+  expand.count = count;
+  passes.addPass(steer::createSteerExpandPoliciesPass(expand));
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());
   program.addPass(createCanonicalizerPass());
 }
 
-void weir::buildMatchingPipeline(OpPassManager &passes,
-                                 const MatchingPipelineOptions &options,
-                                 flow::MatchServices services) {
-  addFindSites(passes, options.sites);
-  flow::FlowExpandMatchingsPassOptions expand;
-  expand.base = options.base;
-  expand.model = options.model;
-  expand.all = true;
-  expand.compose = true;
-  passes.addPass(flow::createFlowExpandMatchingsPass(expand));
-  flow::FlowMatchPassOptions match;
-  match.base = options.base;
-  match.model = options.model;
-  match.cache = options.cache;
-  match.threads = options.threads;
-  match.unitRows = options.unitRows;
-  passes.addPass(flow::createFlowMatchPass(match, std::move(services)));
+void weir::buildSteeringPipeline(OpPassManager &passes, StringRef sites,
+                                 std::shared_ptr<Resources> resources,
+                                 flow::MatchObserver observer, bool count) {
+  // Sites first: dictionaries of neurons are made from what is found there.
+  populateFindSites(passes, sites);
+  populateMatch(passes, Matchings::Followed, resources, std::move(observer));
+  populateFeatures(passes, std::move(resources));
+  populatePatches(passes, count);
+}
+
+void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
+                                 std::shared_ptr<Resources> resources,
+                                 flow::MatchObserver observer) {
+  populateFindSites(passes, sites);
+  populateMatch(passes, Matchings::Composed, std::move(resources),
+                std::move(observer));
 }
 
 void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
@@ -87,18 +88,68 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
   program.addPass(fx::createFXDCE());
 }
 
-void weir::registerPipelines() {
-  PassPipelineRegistration<SteeringPipelineOptions>(
+namespace {
+/// Of a pass that only needs resources.
+struct FlowPassOptions : ResourcePipelineOptions<FlowPassOptions> {};
+
+struct ExpandMatchingsOptions : ResourcePipelineOptions<ExpandMatchingsOptions> {
+  Option<bool> all{*this, "all",
+                   llvm::cl::desc("Make all pairs of all matchings"),
+                   llvm::cl::init(false)};
+  Option<bool> compose{
+      *this, "compose",
+      llvm::cl::desc("With all, compose matches over several layers too"),
+      llvm::cl::init(false)};
+};
+} // namespace
+
+void weir::registerPipelines(PrepareResources prepare) {
+  auto resourcesOf = [prepare](const auto &options) {
+    auto resources = Resources::create(options.resources());
+    if (prepare)
+      prepare(*resources);
+    return resources;
+  };
+  PassPipelineRegistration<CompilePipelineOptions>(
       "weir-steer", "Put a module's policies into its program as patches",
-      [](OpPassManager &passes, const SteeringPipelineOptions &options) {
-        buildSteeringPipeline(passes, options);
+      [=](OpPassManager &passes, const CompilePipelineOptions &options) {
+        buildSteeringPipeline(passes, options.sites, resourcesOf(options), {},
+                              options.count);
       });
-  PassPipelineRegistration<MatchingPipelineOptions>(
+  PassPipelineRegistration<CompilePipelineOptions>(
       "weir-match", "Compute all matches of a module's matchings",
-      [](OpPassManager &passes, const MatchingPipelineOptions &options) {
-        buildMatchingPipeline(passes, options);
+      [=](OpPassManager &passes, const CompilePipelineOptions &options) {
+        buildMatchingPipeline(passes, options.sites, resourcesOf(options));
       });
   PassPipelineRegistration<>("weir-lower-to-aten",
                              "Lower patches to calls of aten operators",
                              buildAtenLoweringPipeline);
+
+  // A pass gets what was opened and knows no path, so as text each of them is a
+  // pipeline of one.
+  PassPipelineRegistration<ExpandMatchingsOptions>(
+      "flow-expand-matchings",
+      "Make the matches that are needed, one for each pair of sites",
+      [=](OpPassManager &passes, const ExpandMatchingsOptions &options) {
+        flow::FlowExpandMatchingsPassOptions expand;
+        expand.all = options.all;
+        expand.compose = options.compose;
+        passes.addPass(
+            flow::createFlowExpandMatchingsPass(expand, resourcesOf(options)));
+      });
+  PassPipelineRegistration<FlowPassOptions>(
+      "flow-match", "Compute matches, each once",
+      [=](OpPassManager &passes, const FlowPassOptions &options) {
+        passes.addPass(flow::createFlowMatchPass(resourcesOf(options)));
+      });
+  PassPipelineRegistration<FlowPassOptions>(
+      "flow-follow", "Replace what follows matches by the features they lead to",
+      [=](OpPassManager &passes, const FlowPassOptions &options) {
+        passes.addPass(flow::createFlowFollowPass(resourcesOf(options)));
+      });
+  PassPipelineRegistration<FlowPassOptions>(
+      "flow-resolve", "Open dictionaries and expand selectors",
+      [=](OpPassManager &passes, const FlowPassOptions &options) {
+        passes.addPass(flow::createFlowResolvePass(resourcesOf(options)));
+      });
 }

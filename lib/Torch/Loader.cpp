@@ -113,9 +113,9 @@ static Error errorOf(const std::string &message) {
   return message.empty() ? Error::success() : createStringError(message);
 }
 
-Error ActivationSource::seek(size_t window) { return errorOf(trySeek(window)); }
+Error RecordedActivations::seek(size_t window) { return errorOf(trySeek(window)); }
 
-Expected<const ActivationBatch *> ActivationSource::read() {
+Expected<const ActivationBatch *> RecordedActivations::read() {
   const ActivationBatch *batch = nullptr;
   if (Error error = errorOf(tryRead(batch)))
     return std::move(error);
@@ -143,11 +143,11 @@ TorchRuntime::readWindows(StringRef text, StringRef model,
   return std::move(windows);
 }
 
-Expected<std::unique_ptr<ActivationSource>>
+Expected<std::unique_ptr<RecordedActivations>>
 TorchRuntime::openActivations(StringRef program, const OperatorPolicy &operators,
                               const TokenWindows &windows,
                               const ActivationStreamOptions &options) {
-  std::unique_ptr<ActivationSource> source;
+  std::unique_ptr<RecordedActivations> source;
   if (Error error = errorOf(
           tryOpenActivations(program, operators, windows, options, source)))
     return std::move(error);

@@ -31,9 +31,9 @@ OpenOptions unverified(const OperatorPolicy &operators) {
   return result;
 }
 
-class Source final : public ActivationSource {
+class Source final : public RecordedActivations {
 public:
-  static Expected<std::unique_ptr<ActivationSource>>
+  static Expected<std::unique_ptr<RecordedActivations>>
   open(StringRef path, const OperatorPolicy &operators,
        const TokenWindows &windows, const ActivationStreamOptions &options) {
     auto result = std::unique_ptr<Source>(new Source);
@@ -104,7 +104,7 @@ private:
   tryOpenActivations(StringRef program, const OperatorPolicy &operators,
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
-                     std::unique_ptr<ActivationSource> &source) override {
+                     std::unique_ptr<RecordedActivations> &source) override {
     return take(Source::open(program, operators, windows, options), source);
   }
 

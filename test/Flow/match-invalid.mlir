@@ -50,14 +50,14 @@ flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 a
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-// expected-error @below {{compares activations, which needs the model to run: weirc does it}}
+// expected-error @below {{compares activations, which needs a model}}
 %0 = flow.match @sae.res.0 -> @sae.res.0 top_k 1 by <pearson> over <decoder> text "a.jsonl" : !flow.map<6 -> 6>
 
 // -----
 
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
 flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-// expected-error @below {{folds mean activations, which needs the model to run: weirc does it}}
+// expected-error @below {{folds mean activations, which needs a model}}
 %0 = flow.permutation @sae.res.0 -> @sae.res.0 by <mse> over <decoder> fold <mean_activation> text "a.jsonl" : !flow.map<6 -> 6>
 
 // -----

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 // RUN: %python %S/Inputs/dictionaries.py %t
-// RUN: weir-opt %s --split-input-file --flow-resolve=base=%t --verify-diagnostics
+// RUN: weir-opt %s --split-input-file --allow-unregistered-dialect --flow-resolve=base=%t --verify-diagnostics
 
 // One run says all that is wrong, in sets and in conditions.
 // expected-note @below {{declared here}}
@@ -42,3 +42,17 @@ flow.collection @said <sae_lens> at "said/{site}.{layer}" sites [#fx.site_kind<r
 flow.collection @n <neurons> sites [#fx.site_kind<mlp>] layers 0 to 3
 // expected-error @below {{dictionaries of format neurons are made from the model's weights, and there is no model}}
 %f = flow.select [#flow.feature<@n:0/mlp/5>]
+
+// -----
+
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
+flow.matching @m of @sae sites [#fx.site_kind<res>] layers 0 to 1 by #flow.top_k<1, cosine> over <decoder>
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+// expected-error @below {{was not followed: run flow-follow before}}
+%p = flow.follow <predecessors> of %f by @m most 1
+
+// -----
+
+%f = "somebody.else"() : () -> !flow.features
+// expected-error @below {{combines features that nothing selects}}
+%g = flow.union %f

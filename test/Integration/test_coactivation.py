@@ -354,6 +354,18 @@ def test_weirc_matches_by_activations(small, tmp_path):
     written = statistics[0].stat().st_mtime_ns
     assert all(entry["cached"] for entry in match().values())
     assert statistics[0].stat().st_mtime_ns == written
+    # As text, the pipeline finds the same, here with a cache of its own.
+    module = subprocess.run([TOOLS / "weir-translate", "--import-spec", spec], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [TOOLS / "weir-opt", f"--weir-match=base={folder} model={model.archive} cache={tmp_path / 'own'} threads=1"],
+        input=module.stdout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r'flow\.match @sae\.(\S+) -> @sae\.(\S+) .* result <"sha256:(\w+)">', done.stdout)
+    keys = {name: entry["key"].removeprefix("sha256:") for name, entry in first.items()}
+    assert {f"{source}/{target}": key for source, target, key in found} == keys
+    for key in keys.values():
+        ours, theirs = (list(each.rglob(f"{key}*.safetensors")) for each in (cache, tmp_path / "own"))
+        assert len(ours) == len(theirs) == 1 and ours[0].read_bytes() == theirs[0].read_bytes()
     # They take part in collecting what is not used.
     done = subprocess.run([TOOLS / "weirc", "cache", "gc", "--cache", cache, "--max-size", "0", "--json"],
                           capture_output=True, text=True)

@@ -82,8 +82,9 @@ int main(int argc, char **argv) {
   int64_t k = 1;
   int threads = 0;
   ActivationMatchingOptions options;
+  ResourceOptions resources;
   app.add_option("spec", spec)->required();
-  app.add_option("--model", options.model)->required();
+  app.add_option("--model", resources.model)->required();
   app.add_option("--text", options.text)->required();
   app.add_option("--site", sites, "COLLECTION/LAYER/SITE")->required();
   app.add_option("--pair", pairs, "A:B, indices of sites");
@@ -145,7 +146,8 @@ int main(int argc, char **argv) {
   if (!module)
     return 2;
   options.spec = *module;
-  options.base = llvm::sys::path::parent_path(spec).str();
+  resources.base = llvm::sys::path::parent_path(spec).str();
+  options.resources = Resources::create(resources);
   options.progress = [](const ActivationProgress &progress) {
     llvm::errs() << llvm::formatv("progress {0} {1} {2:f1}\n", progress.tokens,
                                   progress.totalTokens,

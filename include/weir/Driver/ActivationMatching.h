@@ -24,6 +24,7 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Matching/Coactivation.h"
 #include "weir/Operators/Operators.h"
+#include "weir/Resources/Resources.h"
 #include "weir/Runtime/TokenWindows.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -50,10 +51,9 @@ struct ActivationMatchingOptions {
   /// Declares the collections (flow.collection), and maybe the sites of the
   /// model (steer.model): an imported spec. Not changed.
   mlir::ModuleOp spec;
-  /// What the dictionaries' paths are relative to: the folder of the spec.
-  std::string base = ".";
-  /// The exported model (.pt2).
-  std::string model;
+  /// The exported model (.pt2), and what the dictionaries' paths are relative to:
+  /// the folder of the spec.
+  std::shared_ptr<Resources> resources;
   /// What the model may call.
   OperatorPolicy operators;
 
@@ -105,6 +105,12 @@ struct CollectedActivations {
 /// are NaN or infinite.
 llvm::Expected<CollectedActivations>
 collectCoactivations(const ActivationMatchingOptions &options);
+
+/// Matches by activations for the resources that it is given to: statistics are
+/// kept in their cache. `progress` is told what is being done, and may be empty.
+std::unique_ptr<ActivationSource>
+makeActivationSource(Resources &resources, OperatorPolicy operators = {},
+                     std::function<void(llvm::StringRef)> progress = {});
 
 } // namespace weir
 

@@ -9,11 +9,11 @@
 #ifndef WEIR_DRIVER_COMPILER_H
 #define WEIR_DRIVER_COMPILER_H
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Matches.h"
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
+#include "weir/Resources/Resources.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/ModelInfo.h"
 
@@ -22,9 +22,6 @@
 #include "llvm/Support/SourceMgr.h"
 
 namespace weir {
-
-struct ActivationSite;
-struct CollectedActivations;
 
 struct CompilerOptions {
   /// The spec, a YAML file.
@@ -57,6 +54,9 @@ struct MatchPart {
 class Compiler {
 public:
   Compiler(mlir::MLIRContext &context, CompilerOptions options);
+  /// The same with what another compilation has opened.
+  Compiler(mlir::MLIRContext &context, CompilerOptions options,
+           std::shared_ptr<Resources> resources);
 
   /// The source manager that holds the spec, for a diagnostic handler.
   llvm::SourceMgr &sources() { return sourceMgr; }
@@ -65,10 +65,9 @@ public:
   mlir::LogicalResult load(bool withModel = true);
   /// Reads the model into the module, if `load` has not.
   mlir::LogicalResult loadModel();
-  /// The same for a spec that is a module already; its dictionaries' paths are
-  /// relative to `base`. What `write` makes then has no copy of the spec.
-  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
-                           llvm::StringRef base);
+  /// The same for a spec that is a module already; the resources are what its
+  /// paths are relative to. What `write` makes then has no copy of the spec.
+  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec);
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
   /// Computes all matches that the spec declares, instead of steering. A model
@@ -94,16 +93,9 @@ public:
   const SteeringReport &report() const { return steeringReport; }
 
 private:
-  flow::MatchServices matchServices();
-  llvm::Expected<std::vector<matching::Matcher::Outcome>>
-  matchByActivations(llvm::ArrayRef<flow::PairOpInterface> pairs);
-  llvm::Expected<std::vector<std::vector<float>>>
-  meanActivations(llvm::ArrayRef<flow::DictionaryOp> dictionaries,
-                  llvm::StringRef text);
-  llvm::Expected<CollectedActivations>
-  collectActivations(const ResultCache &cache, llvm::StringRef text,
-                     std::vector<ActivationSite> sites,
-                     std::vector<std::pair<size_t, size_t>> pairs);
+  flow::MatchObserver matchObserver();
+  /// Says what is opened from here on.
+  void useResources(std::shared_ptr<const Archive> model = nullptr);
   /// A path of the spec, which is relative to its folder.
   static std::string pathBelow(llvm::StringRef base, llvm::StringRef path);
   mlir::LogicalResult expandMatchings();
@@ -128,7 +120,8 @@ private:
   llvm::SourceMgr sourceMgr;
   std::string base;
   mlir::OwningOpRef<mlir::ModuleOp> moduleRef;
-  std::shared_ptr<Archive> archive;
+  std::shared_ptr<Resources> resources;
+  std::shared_ptr<const Archive> archive;
   ModelInfo modelInfo;
   SteeringReport steeringReport;
 };

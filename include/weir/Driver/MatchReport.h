@@ -9,8 +9,8 @@
 #ifndef WEIR_DRIVER_MATCHREPORT_H
 #define WEIR_DRIVER_MATCHREPORT_H
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Resources/DictionaryStore.h"
 
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"

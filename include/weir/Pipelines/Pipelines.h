@@ -5,10 +5,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
-// One options struct and one function a stage; weirc, weir-opt and the tests use
-// the same ones.
+// One class of options, and one function a stage; weirc, weir-opt and the tests
+// use the same ones.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,57 +15,26 @@
 #define WEIR_PIPELINES_PIPELINES_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Resources/Resources.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
 namespace weir {
 
-/// From a module with a spec and a program to one with merged patches.
-struct SteeringPipelineOptions
-    : mlir::PassPipelineOptions<SteeringPipelineOptions> {
+/// What a textual pipeline says about resources.
+template <typename Derived>
+struct ResourcePipelineOptions : mlir::PassPipelineOptions<Derived> {
+  template <typename T>
+  using Option = typename mlir::PassPipelineOptions<Derived>::template Option<T>;
   Option<std::string> base{
       *this, "base",
-      llvm::cl::desc("Folder that dictionary paths are relative to"),
+      llvm::cl::desc("Folder that paths of dictionaries and texts are relative to"),
       llvm::cl::init(".")};
   Option<std::string> model{
       *this, "model",
-      llvm::cl::desc("Archive of the model, for dictionaries made from it")};
-  Option<std::string> sites{
-      *this, "sites",
-      llvm::cl::desc("Module paths of the sites, where they are not found")};
-  Option<std::string> cache{
-      *this, "cache",
-      llvm::cl::desc("Folder of cached matches ($WEIR_CACHE, or ~/.cache/weir)")};
-  Option<int> threads{*this, "threads",
-                      llvm::cl::desc("Threads that matching may use; 0: all"),
-                      llvm::cl::init(0)};
-  Option<bool> count{
-      *this, "count",
-      llvm::cl::desc("Make the tokens that are edited outputs of the program"),
-      llvm::cl::init(false)};
-};
-
-/// find sites ▶ expand matchings ▶ match ▶ follow ▶ resolve ▶ expand policies ▶
-/// merge ▶ canonicalize.
-void buildSteeringPipeline(mlir::OpPassManager &passes,
-                           const SteeringPipelineOptions &options,
-                           flow::MatchServices services = {});
-
-/// From a module with a spec's matchings to one with all their matches. A module
-/// without a program takes dictionaries from files only.
-struct MatchingPipelineOptions
-    : mlir::PassPipelineOptions<MatchingPipelineOptions> {
-  Option<std::string> base{
-      *this, "base",
-      llvm::cl::desc("Folder that dictionary paths are relative to"),
-      llvm::cl::init(".")};
-  Option<std::string> model{
-      *this, "model",
-      llvm::cl::desc("Archive of the model, for dictionaries made from it")};
-  Option<std::string> sites{
-      *this, "sites",
-      llvm::cl::desc("Module paths of the sites, where they are not found")};
+      llvm::cl::desc("Archive of the model, for dictionaries made from it and for "
+                     "activations")};
   Option<std::string> cache{
       *this, "cache",
       llvm::cl::desc("Folder of cached matches ($WEIR_CACHE, or ~/.cache/weir)")};
@@ -77,19 +45,78 @@ struct MatchingPipelineOptions
       *this, "unit-rows",
       llvm::cl::desc("Features of a match that are computed and kept together"),
       llvm::cl::init(16384)};
+
+  ResourceOptions resources() const {
+    return {base, model, cache, threads, unitRows};
+  }
 };
 
-/// find sites ▶ expand all matchings ▶ match.
-void buildMatchingPipeline(mlir::OpPassManager &passes,
-                           const MatchingPipelineOptions &options,
-                           flow::MatchServices services = {});
+/// What the stages up to merged patches, or up to matches, are told.
+struct CompilePipelineOptions
+    : ResourcePipelineOptions<CompilePipelineOptions> {
+  Option<std::string> sites{
+      *this, "sites",
+      llvm::cl::desc("Module paths of the sites, where they are not found")};
+  Option<bool> count{
+      *this, "count",
+      llvm::cl::desc("Make the tokens that are edited outputs of the program"),
+      llvm::cl::init(false)};
+};
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+/// Which matches a stage makes.
+enum class Matchings {
+  Followed, ///< those that something in the module follows
+  All,      ///< all pairs of all matchings
+  Composed, ///< and their compositions over several layers
+};
+
+/// find sites: `sites` are module paths, where they are not found.
+void populateFindSites(mlir::OpPassManager &passes, llvm::StringRef sites);
+/// expand matchings.
+void populateExpandMatchings(mlir::OpPassManager &passes, Matchings matchings,
+                             std::shared_ptr<Resources> resources);
+/// expand matchings ▶ match.
+void populateMatch(mlir::OpPassManager &passes, Matchings matchings,
+                   std::shared_ptr<Resources> resources,
+                   flow::MatchObserver observer = {});
+/// follow ▶ resolve: every list of features is known then.
+void populateFeatures(mlir::OpPassManager &passes,
+                      std::shared_ptr<Resources> resources);
+/// expand policies ▶ merge ▶ canonicalize. With `count`, the tokens that are
+/// edited become outputs.
+void populatePatches(mlir::OpPassManager &passes, bool count = false);
+
+//===----------------------------------------------------------------------===//
+// Pipelines
+//===----------------------------------------------------------------------===//
+
+/// From a module with a spec and a program to one with merged patches: sites,
+/// matches that are followed, features, patches.
+void buildSteeringPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
+                           std::shared_ptr<Resources> resources,
+                           flow::MatchObserver observer = {},
+                           bool count = false);
+
+/// From a module with a spec's matchings to one with all their matches. A module
+/// without a program takes dictionaries from files only.
+void buildMatchingPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
+                           std::shared_ptr<Resources> resources,
+                           flow::MatchObserver observer = {});
 
 /// Merged patches ▶ aten calls, without any mark left and without what nothing
 /// reads.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
 
-/// --weir-steer, --weir-match and --weir-lower-to-aten.
-void registerPipelines();
+/// Gives resources what only a driver has: a way to run texts through the model.
+using PrepareResources = std::function<void(Resources &)>;
+
+/// --weir-steer, --weir-match and --weir-lower-to-aten; and the passes of flow,
+/// which take the options of resources here only.
+void registerPipelines(PrepareResources prepare = {});
 
 } // namespace weir
 

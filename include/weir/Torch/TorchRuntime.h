@@ -31,9 +31,9 @@
 namespace weir {
 
 /// An ActivationStream and its program; see ActivationStream.h.
-class ActivationSource {
+class RecordedActivations {
 public:
-  virtual ~ActivationSource() = default;
+  virtual ~RecordedActivations() = default;
 
   /// The first window of the next batch; `windows.size()` at the end.
   virtual size_t position() const = 0;
@@ -69,7 +69,7 @@ public:
                                            const WindowOptions &options);
   /// A program that records, run over windows, which outlive it. Its files are
   /// not compared with their hashes.
-  llvm::Expected<std::unique_ptr<ActivationSource>>
+  llvm::Expected<std::unique_ptr<RecordedActivations>>
   openActivations(llvm::StringRef program, const OperatorPolicy &operators,
                   const TokenWindows &windows,
                   const ActivationStreamOptions &options);
@@ -93,7 +93,7 @@ protected:
   tryOpenActivations(llvm::StringRef program, const OperatorPolicy &operators,
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
-                     std::unique_ptr<ActivationSource> &source) = 0;
+                     std::unique_ptr<RecordedActivations> &source) = 0;
 };
 
 } // namespace weir

@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Dialect/Flow/IR/Flow.h"
-#include "weir/Dictionary/Rows.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
@@ -131,26 +130,6 @@ FlatSymbolRefAttr FeatureAttr::getCollectionRef() const {
 fx::SiteKind FeatureAttr::getSiteKind() const { return getKind(); }
 int64_t FeatureAttr::getSiteLayer() const { return getLayer(); }
 
-/// Checks an index against the dictionary; the message gives the range.
-static LogicalResult checkIndex(const Dictionary &dictionary,
-                                FeatureAttr feature, EmitError emitError) {
-  int64_t features = dictionary.info().features;
-  if (feature.getIndex() < features)
-    return success();
-  return emitError() << "feature " << feature.str()
-                     << " is out of range: the dictionary has features 0 to "
-                     << features - 1;
-}
-
-LogicalResult FeatureAttr::select(const Dictionary &dictionary,
-                                  EmitError emitError,
-                                  SmallVectorImpl<int64_t> &indices) const {
-  if (failed(checkIndex(dictionary, *this, emitError)))
-    return failure();
-  indices.push_back(getIndex());
-  return success();
-}
-
 LogicalResult AntagonistsAttr::verify(EmitError emitError, FeatureAttr,
                                       int64_t count) {
   if (count < 1)
@@ -167,23 +146,6 @@ fx::SiteKind AntagonistsAttr::getSiteKind() const {
 }
 int64_t AntagonistsAttr::getSiteLayer() const { return getOf().getLayer(); }
 
-LogicalResult AntagonistsAttr::select(const Dictionary &dictionary,
-                                      EmitError emitError,
-                                      SmallVectorImpl<int64_t> &indices) const {
-  if (failed(checkIndex(dictionary, getOf(), emitError)))
-    return failure();
-  auto found = antagonists(dictionary, getOf().getIndex(), getCount());
-  if (!found)
-    return emitError() << llvm::toString(found.takeError());
-  if (found->empty())
-    return emitError() << "feature " << getOf().str()
-                       << " has no antagonist: no feature of the dictionary "
-                          "has a negative cosine with it";
-  for (const Antagonist &antagonist : *found)
-    indices.push_back(antagonist.feature);
-  return success();
-}
-
 LogicalResult WholeSiteAttr::verify(EmitError emitError, FlatSymbolRefAttr,
                                     fx::SiteKind, int64_t layer) {
   return verifyLayer(emitError, layer);
@@ -194,12 +156,6 @@ FlatSymbolRefAttr WholeSiteAttr::getCollectionRef() const {
 }
 fx::SiteKind WholeSiteAttr::getSiteKind() const { return getKind(); }
 int64_t WholeSiteAttr::getSiteLayer() const { return getLayer(); }
-
-LogicalResult WholeSiteAttr::select(const Dictionary &dictionary, EmitError,
-                                    SmallVectorImpl<int64_t> &indices) const {
-  llvm::append_range(indices, llvm::seq<int64_t>(dictionary.info().features));
-  return success();
-}
 
 LogicalResult ActivationAttr::verify(EmitError emitError, ActivationKind kind,
                                      int64_t topK) {
@@ -227,41 +183,6 @@ static bool isVector(RowsPart part) {
 
 int64_t RowsAttr::getNumRows() const {
   return getFeatures().empty() ? -1 : getFeatures().size();
-}
-
-llvm::Expected<RowMatrix> RowsAttr::evaluate(RowSource &source) const {
-  auto dictionary = source.open(getDictionary().getValue());
-  if (!dictionary)
-    return dictionary.takeError();
-  switch (getPart()) {
-  case RowsPart::Decoder:
-    return (*dictionary)->decoder(getFeatures());
-  case RowsPart::UnitDecoder: {
-    auto rows = (*dictionary)->decoder(getFeatures());
-    if (!rows)
-      return rows;
-    return unitRows(*rows);
-  }
-  default:
-    break;
-  }
-  auto rows = (*dictionary)->encoder(getFeatures());
-  if (!rows)
-    return rows.takeError();
-  switch (getPart()) {
-  case RowsPart::Encoder:
-    return std::move(rows->weight);
-  case RowsPart::EncoderBias:
-    return RowMatrix(rows->bias);
-  case RowsPart::Threshold:
-    return RowMatrix(rows->threshold);
-  case RowsPart::MagnitudeScale:
-    return RowMatrix(rows->magnitudeScale);
-  case RowsPart::MagnitudeBias:
-    return RowMatrix(rows->magnitudeBias);
-  default:
-    llvm_unreachable("decoder parts are handled above");
-  }
 }
 
 /// The common shape check: a static f32 type with as many rows as the recipe
@@ -298,17 +219,6 @@ LogicalResult SumAttr::verify(EmitError emitError, DenseF64ArrayAttr weights,
 
 int64_t SumAttr::getNumRows() const { return 1; }
 
-llvm::Expected<RowMatrix> SumAttr::evaluate(RowSource &source) const {
-  auto rows = cast<RecipeAttrInterface>(getRows()).evaluate(source);
-  if (!rows)
-    return rows;
-  // In f64 to the end, weights included: the one rounding is the result's.
-  Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(rows->cols());
-  for (auto [i, weight] : llvm::enumerate(getWeights().asArrayRef()))
-    sum += weight * rows->row(i).cast<double>();
-  return RowMatrix(sum.cast<float>());
-}
-
 LogicalResult SumAttr::verifyConstantType(RankedTensorType type,
                                           EmitError emitError) const {
   return verifyRecipeType(*this, false, type, emitError);
@@ -324,13 +234,6 @@ LogicalResult BasisAttr::verify(EmitError emitError, Attribute rows) {
 
 int64_t BasisAttr::getNumRows() const {
   return cast<RecipeAttrInterface>(getRows()).getNumRows();
-}
-
-llvm::Expected<RowMatrix> BasisAttr::evaluate(RowSource &source) const {
-  auto rows = cast<RecipeAttrInterface>(getRows()).evaluate(source);
-  if (!rows)
-    return rows;
-  return orthonormalBasis(*rows);
 }
 
 LogicalResult BasisAttr::verifyConstantType(RankedTensorType type,
@@ -355,22 +258,6 @@ int64_t ConcatAttr::getNumRows() const {
   for (auto part : getParts().getAsRange<RecipeAttrInterface>())
     rows += part.getNumRows();
   return rows;
-}
-
-llvm::Expected<RowMatrix> ConcatAttr::evaluate(RowSource &source) const {
-  RowMatrix all;
-  for (auto part : getParts().getAsRange<RecipeAttrInterface>()) {
-    auto rows = part.evaluate(source);
-    if (!rows)
-      return rows;
-    if (all.rows() && all.cols() != rows->cols())
-      return llvm::createStringError("rows of width %td beside rows of width %td",
-                                     static_cast<ptrdiff_t>(rows->cols()),
-                                     static_cast<ptrdiff_t>(all.cols()));
-    all.conservativeResize(all.rows() + rows->rows(), rows->cols());
-    all.bottomRows(rows->rows()) = *rows;
-  }
-  return all;
 }
 
 LogicalResult ConcatAttr::verifyConstantType(RankedTensorType type,

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Resources/DictionaryStore.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/MapVector.h"
@@ -33,13 +33,16 @@ using Place = std::pair<StringAttr, SiteAttr>;
 struct ExpandMatchings
     : flow::impl::FlowExpandMatchingsPassBase<ExpandMatchings> {
   using Base::Base;
+  ExpandMatchings() = default;
+  ExpandMatchings(FlowExpandMatchingsPassOptions options,
+                  std::shared_ptr<Resources> resources)
+      : Base(std::move(options)), resources(std::move(resources)) {}
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto archive = openModel(module, model);
-    if (failed(archive))
+    DictionaryStore store(module, *resources);
+    if (failed(store.checkModel()))
       return signalPassFailure();
-    DictionaryStore store(module, base, *archive);
     bool failedAny = false;
     // What was expanded before, by another run of this pass.
     made.clear();
@@ -231,8 +234,16 @@ private:
   }
 
   llvm::DenseMap<StringAttr, llvm::DenseMap<Ends, Operation *>> made;
+  std::shared_ptr<Resources> resources = Resources::create({});
   /// Where the features of a value are.
   llvm::DenseMap<Value, llvm::SetVector<Place>> places;
 };
 
 } // namespace
+
+std::unique_ptr<Pass> flow::createFlowExpandMatchingsPass(
+    FlowExpandMatchingsPassOptions options,
+    std::shared_ptr<Resources> resources) {
+  return std::make_unique<ExpandMatchings>(std::move(options),
+                                           std::move(resources));
+}

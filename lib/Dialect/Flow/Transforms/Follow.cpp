@@ -32,7 +32,9 @@ struct Candidate {
 };
 
 struct FlowFollow : flow::impl::FlowFollowPassBase<FlowFollow> {
-  using Base::Base;
+  FlowFollow() = default;
+  explicit FlowFollow(std::shared_ptr<Resources> resources)
+      : resources(std::move(resources)) {}
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -211,7 +213,7 @@ private:
   }
 
   llvm::Expected<matching::Match> readResult(ResultAttr result) {
-    auto opened = ResultCache::open(cache);
+    auto opened = resources->cache();
     if (!opened)
       return opened.takeError();
     auto entry = opened->find(result.getKey());
@@ -224,7 +226,13 @@ private:
     return matching::Match::load(**entry);
   }
 
+  std::shared_ptr<Resources> resources = Resources::create({});
   llvm::DenseMap<Operation *, std::shared_ptr<const matching::Match>> loaded;
 };
 
 } // namespace
+
+std::unique_ptr<Pass>
+flow::createFlowFollowPass(std::shared_ptr<Resources> resources) {
+  return std::make_unique<FlowFollow>(std::move(resources));
+}

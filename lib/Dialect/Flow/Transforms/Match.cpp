@@ -6,9 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Matching/Maps.h"
+#include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 
@@ -101,9 +101,9 @@ std::string nameOf(ComputedOpInterface op) {
 }
 
 struct FlowMatch : flow::impl::FlowMatchPassBase<FlowMatch> {
-  using Base::Base;
-  FlowMatch(const FlowMatchPassOptions &options, MatchServices services)
-      : Base(options), services(std::move(services)) {}
+  FlowMatch() = default;
+  FlowMatch(std::shared_ptr<Resources> resources, MatchObserver observer)
+      : resources(std::move(resources)), observer(std::move(observer)) {}
 
   void runOnOperation() override {
     if (failed(run()))
@@ -127,13 +127,12 @@ private:
     if (pending.empty())
       return success();
 
-    auto opened = ResultCache::open(cache);
+    auto opened = resources->cache();
     if (!opened)
       return module.emitError() << llvm::toString(opened.takeError());
-    auto archive = openModel(module, model);
-    if (failed(archive))
+    DictionaryStore store(module, *resources);
+    if (failed(store.checkModel()))
       return failure();
-    DictionaryStore store(module, base, *archive);
     RowsInUse rows(store);
     for (auto op : pending)
       if (auto pair = dyn_cast<PairOpInterface>(op.getOperation());
@@ -142,18 +141,19 @@ private:
 
     Location at = module.getLoc();
     Matcher::Settings settings;
-    settings.engine.threads = threads;
-    settings.unitRows = unitRows;
     settings.warn = [&](StringRef text) { mlir::emitWarning(at) << text; };
     int64_t done = 0;
     std::string present;
     settings.progress = [&](int64_t unit, int64_t units) {
-      if (services.progress && units > 1 && unit < units)
-        services.progress(done, pending.size(),
+      if (observer.progress && units > 1 && unit < units)
+        observer.progress(done, pending.size(),
                           present + ", part " + std::to_string(unit + 1) +
                               " of " + std::to_string(units));
     };
-    Matcher matcher(*opened, settings);
+    auto made = resources->matcher(settings);
+    if (!made)
+      return module.emitError() << llvm::toString(made.takeError());
+    const Matcher &matcher = *made;
 
     if (!byActivation.empty() && failed(matchActivations(byActivation)))
       return failure();
@@ -162,8 +162,8 @@ private:
     for (auto op : pending) {
       at = op->getLoc();
       present = nameOf(op);
-      if (services.progress)
-        services.progress(done, pending.size(), present);
+      if (observer.progress)
+        observer.progress(done, pending.size(), present);
       auto pair = dyn_cast<PairOpInterface>(op.getOperation());
       if (pair && comparesActivations(pair)) {
         ++done;
@@ -177,8 +177,8 @@ private:
       finish(op, *outcome);
       ++done;
     }
-    if (services.progress)
-      services.progress(done, pending.size(), "");
+    if (observer.progress)
+      observer.progress(done, pending.size(), "");
     return success();
   }
 
@@ -199,8 +199,8 @@ private:
                              : std::to_string(outcome.match.survivors) +
                                    " pairs computed in float64")
                .str();
-    if (services.result)
-      services.result(op, outcome);
+    if (observer.result)
+      observer.result(op, outcome);
   }
 
   llvm::Expected<Matcher::Outcome> matchPair(PairOpInterface op,
@@ -238,10 +238,11 @@ private:
   }
 
   LogicalResult matchActivations(ArrayRef<PairOpInterface> pairs) {
-    if (!services.activations)
+    ActivationSource *source = resources->activations();
+    if (!source)
       return pairs.front()->emitError(
           "compares activations, which needs the model to run: weirc does it");
-    auto outcomes = services.activations(pairs, getOperation());
+    auto outcomes = source->match(pairs, getOperation());
     if (!outcomes)
       return pairs.front()->emitError()
              << llvm::toString(outcomes.takeError());
@@ -254,7 +255,8 @@ private:
 
   /// The means that folds need, each text read once for all dictionaries.
   LogicalResult collectMeans(ArrayRef<PairOpInterface> pairs, RowsInUse &rows) {
-    if (!services.means)
+    ActivationSource *source = resources->activations();
+    if (!source)
       return pairs.front()->emitError("folds mean activations, which needs the "
                                       "model to run: weirc does it");
     llvm::MapVector<StringRef, llvm::SetVector<DictionaryOp>> wanted;
@@ -267,7 +269,7 @@ private:
     }
     for (auto &[text, dictionaries] : wanted) {
       auto means =
-          services.means(dictionaries.getArrayRef(), text, getOperation());
+          source->means(dictionaries.getArrayRef(), text, getOperation());
       if (!means)
         return firstOf[text]->emitError() << llvm::toString(means.takeError());
       for (auto [i, dictionary] : llvm::enumerate(dictionaries))
@@ -323,12 +325,14 @@ private:
         });
   }
 
-  MatchServices services;
+  std::shared_ptr<Resources> resources = Resources::create({});
+  MatchObserver observer;
 };
 
 } // namespace
 
-std::unique_ptr<Pass> flow::createFlowMatchPass(FlowMatchPassOptions options,
-                                                MatchServices services) {
-  return std::make_unique<FlowMatch>(options, std::move(services));
+std::unique_ptr<Pass>
+flow::createFlowMatchPass(std::shared_ptr<Resources> resources,
+                          MatchObserver observer) {
+  return std::make_unique<FlowMatch>(std::move(resources), std::move(observer));
 }

@@ -6,9 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
-#include "weir/Spec/Locations.h"
+#include "weir/Resources/DictionaryStore.h"
+#include "weir/Support/Locations.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/Builders.h"
@@ -28,14 +28,20 @@ using namespace weir::flow;
 namespace {
 
 struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
-  using Base::Base;
+  FlowResolve() = default;
+  explicit FlowResolve(std::shared_ptr<Resources> resources)
+      : resources(std::move(resources)) {}
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    Base::getDependentDialects(registry);
+    registerEvaluation(registry);
+  }
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto archive = openModel(module, model);
-    if (failed(archive))
+    DictionaryStore store(module, *resources);
+    if (failed(store.checkModel()))
       return signalPassFailure();
-    DictionaryStore store(module, base, *archive);
 
     // Report what is wrong with every list, not only with the first.
     bool failedAny = false;
@@ -47,28 +53,32 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       failedAny |= failed(resolve(select, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
-    if (failedAny || failed(unify(module, store)))
-      return signalPassFailure();
-    combine(module);
+    if (failedAny || failed(unify(module, store)) || failed(combine(module)))
+      signalPassFailure();
   }
 
   /// What is made of lists, now that these are known and every feature has one
   /// name.
-  void combine(ModuleOp module) {
+  LogicalResult combine(ModuleOp module) {
     for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
       auto combine = dyn_cast<CombineOpInterface>(op);
       if (!combine)
         continue;
       // Operands come before their users, and are lists by now.
       SmallVector<FeatureList> operands;
-      for (Value operand : op.getOperands())
-        operands.push_back(operand.getDefiningOp<SelectOp>().getList());
+      for (Value operand : op.getOperands()) {
+        auto list = operand.getDefiningOp<SelectOp>();
+        if (!list)
+          return op.emitOpError("combines features that nothing selects");
+        operands.push_back(list.getList());
+      }
       OpBuilder builder(&op);
       auto select =
           SelectOp::create(builder, op.getLoc(), combine.combine(operands));
       op.getResult(0).replaceAllUsesWith(select.getFeatures());
       op.erase();
     }
+    return success();
   }
 
   /// A dictionary is what it holds, not what it is called: where two collections
@@ -136,7 +146,7 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       FailureOr<std::shared_ptr<const Dictionary>> dictionary =
           openAt(loc, collection, site, store);
       if (failed(dictionary) ||
-          failed(selector.select(
+          failed(cast<SelectableAttrInterface>(attribute).select(
               **dictionary, [&] { return emitError(loc); }, indices))) {
         failedAny = true;
         continue;
@@ -177,14 +187,14 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
     SmallVector<FeatureAttr> features;
     user.collectFeatures(features);
     for (FeatureAttr feature : features) {
-      Location place = spec::locationOf(
+      Location place = locationOf(
           user.getOperation(),
           (feature.getCollection().getValue() + ":" + feature.str()).str());
       auto dictionary =
           openAt(place, feature.getCollection(), feature.getSite(), store);
       SmallVector<int64_t> indices;
       if (failed(dictionary) ||
-          failed(feature.select(
+          failed(cast<SelectableAttrInterface>(feature).select(
               **dictionary, [&] { return emitError(place); }, indices)))
         return failure();
     }
@@ -202,6 +212,13 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
     opened += isNew;
     return declared->second;
   }
+
+  std::shared_ptr<Resources> resources = Resources::create({});
 };
 
 } // namespace
+
+std::unique_ptr<Pass>
+flow::createFlowResolvePass(std::shared_ptr<Resources> resources) {
+  return std::make_unique<FlowResolve>(std::move(resources));
+}

@@ -10,7 +10,6 @@
 #define WEIR_DIALECT_FLOW_IR_FLOW_H
 
 #include "weir/Dialect/FX/IR/FX.h"
-#include "weir/Dictionary/Dictionary.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -39,15 +38,6 @@ struct Link {
   int64_t sourceLayer;
   fx::SiteKind targetKind;
   int64_t targetLayer;
-};
-
-/// Where recipes find their dictionaries: opens the dictionary of a
-/// `flow.dictionary` by its symbol.
-class RowSource {
-public:
-  virtual ~RowSource() = default;
-  virtual llvm::Expected<std::shared_ptr<const weir::Dictionary>>
-  open(llvm::StringRef dictionary) = 0;
 };
 
 } // namespace weir::flow

@@ -15,7 +15,8 @@ def Flow_SelectorAttrInterface : AttrInterface<"SelectorAttrInterface"> {
   let cppNamespace = "::weir::flow";
   let description = [{
     A way to name features. Selectors are expanded into single features when
-    the dictionaries are opened.
+    the dictionaries are opened (`SelectableAttrInterface` of
+    Resources/Evaluation.h, which is attached to them).
   }];
   let methods = [
     InterfaceMethod<"The collection the selector draws from.",
@@ -24,31 +25,18 @@ def Flow_SelectorAttrInterface : AttrInterface<"SelectorAttrInterface"> {
       "::weir::fx::SiteKind", "getSiteKind">,
     InterfaceMethod<"The layer of the site it draws from.",
       "int64_t", "getSiteLayer">,
-    InterfaceMethod<[{
-        Appends the selected feature indices, in a fixed order. Errors, such as an
-        index out of range, are emitted with `emitError`.
-      }],
-      "::llvm::LogicalResult", "select",
-      (ins "const ::weir::Dictionary &":$dictionary,
-           "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError,
-           "::llvm::SmallVectorImpl<int64_t> &":$indices)>,
   ];
 }
 
 def Flow_RecipeAttrInterface : AttrInterface<"RecipeAttrInterface"> {
   let cppNamespace = "::weir::flow";
   let description = [{
-    A constant that is made from dictionaries' rows when a program is written.
+    A constant that is made from dictionaries' rows when a program is written
+    (`ComputableAttrInterface` of Resources/Evaluation.h).
   }];
   let methods = [
     InterfaceMethod<"Number of rows, or -1 for all rows of a dictionary.",
       "int64_t", "getNumRows">,
-    InterfaceMethod<[{
-        The rows as an f32 matrix: [k, d], or [1, k] for the parts that hold one
-        number a feature.
-      }],
-      "::llvm::Expected<::weir::RowMatrix>", "evaluate",
-      (ins "::weir::flow::RowSource &":$source)>,
   ];
 }
 

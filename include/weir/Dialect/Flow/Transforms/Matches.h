@@ -42,29 +42,12 @@ bool needsActivations(PairOpInterface op);
 /// The options of a match by weights. Errors: a match by activations.
 llvm::Expected<matching::MatchOptions> matchOptionsOf(PairOpInterface op);
 
-/// Computes the matches that compare activations, which needs a model and a
-/// text. Gets all of them at once, since the text is read once; returns one
-/// result for each.
-using ActivationMatcher =
-    std::function<llvm::Expected<std::vector<matching::Matcher::Outcome>>(
-        llvm::ArrayRef<PairOpInterface> pairs, mlir::ModuleOp module)>;
-
-/// The mean activations [F] of features on a text (see
-/// Coactivations::meansWhereFired), for each of the dictionaries.
-using MeanActivations =
-    std::function<llvm::Expected<std::vector<std::vector<float>>>(
-        llvm::ArrayRef<DictionaryOp> dictionaries, llvm::StringRef text,
-        mlir::ModuleOp module)>;
-
-/// What a run of flow-match is told about and asked.
-struct MatchServices {
+/// Who is told of a run of flow-match. Members may be empty.
+struct MatchObserver {
   /// Called before each match: how many are done, of how many, and which one is
   /// next ("sae.res.12 -> sae.res.11").
   std::function<void(int64_t done, int64_t total, llvm::StringRef next)> progress;
-  /// Null where activations cannot be compared: such a match is an error then.
-  ActivationMatcher activations;
-  MeanActivations means;
-  /// Gets every result, in the order of the IR; may be empty.
+  /// Gets every result, in the order of the IR.
   std::function<void(ComputedOpInterface op,
                      const matching::Matcher::Outcome &outcome)>
       result;

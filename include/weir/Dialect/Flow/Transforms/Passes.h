@@ -10,6 +10,7 @@
 #define WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Resources/Resources.h"
 
 #include "mlir/Pass/Pass.h"
 
@@ -18,9 +19,17 @@ namespace weir::flow {
 #define GEN_PASS_REGISTRATION
 #include "weir/Dialect/Flow/Transforms/Passes.h.inc"
 
-/// flow-match with someone to tell and to ask.
-std::unique_ptr<mlir::Pass> createFlowMatchPass(FlowMatchPassOptions options,
-                                                MatchServices services);
+// The passes with what they share; the ones above, without any, find files below
+// the current folder and no model.
+std::unique_ptr<mlir::Pass>
+createFlowExpandMatchingsPass(FlowExpandMatchingsPassOptions options,
+                              std::shared_ptr<Resources> resources);
+std::unique_ptr<mlir::Pass> createFlowMatchPass(std::shared_ptr<Resources> resources,
+                                                MatchObserver observer = {});
+std::unique_ptr<mlir::Pass>
+createFlowFollowPass(std::shared_ptr<Resources> resources);
+std::unique_ptr<mlir::Pass>
+createFlowResolvePass(std::shared_ptr<Resources> resources);
 
 } // namespace weir::flow
 

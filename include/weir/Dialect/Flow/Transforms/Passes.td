@@ -23,17 +23,17 @@ def FlowExpandMatchingsPass : Pass<"flow-expand-matchings", "::mlir::ModuleOp"> 
     ```mlir
     flow.matching @flow of @sae sites [#fx.site_kind<res>] layers 0 to 7
         by #flow.top_k<1, cosine> over <decoder>
-    flow.features @f [#flow.linked<predecessors of <@sae, res, 3, 4> by @flow, 1>]
-    // adds only
+    %f = flow.select [#flow.feature<@sae:3/res/4>]
+    %p = flow.follow <predecessors> of %f by @flow most 1
+    // becomes
     %0 = flow.match @sae.res.3 -> @sae.res.2 top_k 1 by <cosine> over <decoder>
         for @flow : !flow.map<1536 -> 1536>
+    %f = flow.select [#flow.feature<@sae:3/res/4>]
+    %p = flow.follow <predecessors> of %f by @flow most 1
+        through %0 : !flow.map<1536 -> 1536>
     ```
   }];
   let options = [
-    Option<"base", "base", "std::string", /*default=*/"\".\"",
-           "Folder that dictionary paths are relative to">,
-    Option<"model", "model", "std::string", /*default=*/"",
-           "Archive of the model, for dictionaries made from its weights">,
     Option<"all", "all", "bool", /*default=*/"false",
            "Make all pairs of all matchings">,
     Option<"compose", "compose", "bool", /*default=*/"false",
@@ -63,18 +63,6 @@ def FlowMatchPass : Pass<"flow-match", "::mlir::ModuleOp"> {
 
     A feature that a fold leaves as it is, is named in a remark.
   }];
-  let options = [
-    Option<"base", "base", "std::string", /*default=*/"\".\"",
-           "Folder that dictionary paths are relative to">,
-    Option<"model", "model", "std::string", /*default=*/"",
-           "Archive of the model, for dictionaries made from its weights">,
-    Option<"cache", "cache", "std::string", /*default=*/"",
-           "Folder of the results ($WEIR_CACHE, or ~/.cache/weir, if empty)">,
-    Option<"threads", "threads", "int", /*default=*/"0",
-           "Threads to use; 0 for as many as there are cores">,
-    Option<"unitRows", "unit-rows", "int64_t", /*default=*/"16384",
-           "Features of a match that are computed and kept together">,
-  ];
   let statistics = [
     Statistic<"numComputed", "computed", "Matches computed">,
     Statistic<"numFound", "found", "Matches found in the cache">,
@@ -96,10 +84,6 @@ def FlowFollowPass : Pass<"flow-follow", "::mlir::ModuleOp"> {
     %p = flow.select [#flow.feature<@sae:2/res/17>]
     ```
   }];
-  let options = [
-    Option<"cache", "cache", "std::string", /*default=*/"",
-           "Folder of the results ($WEIR_CACHE, or ~/.cache/weir, if empty)">,
-  ];
   let statistics = [
     Statistic<"numFollowed", "followed", "Features that links led to">,
   ];
@@ -117,9 +101,8 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     second become the first's, so that an edit of both names is one of one
     feature.
 
-    Paths are relative to `base`. Dictionaries made from the model's own weights
-    (`neurons`, `unembedding`) need the archive `model` and the sites that
-    `fx-find-sites` found.
+    Dictionaries made from the model's own weights (`neurons`, `unembedding`)
+    need the model's archive and the sites that `fx-find-sites` found.
 
     ```mlir
     %science = flow.select [#flow.whole_site<@sae:10/res>]
@@ -128,12 +111,6 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     flow.dictionary @sae.res.10 of @sae at <10/res> reads <10/res> …
     ```
   }];
-  let options = [
-    Option<"base", "base", "std::string", /*default=*/"\".\"",
-           "Folder that dictionary paths are relative to">,
-    Option<"model", "model", "std::string", /*default=*/"",
-           "Archive of the model, for dictionaries made from its weights">,
-  ];
   let statistics = [
     Statistic<"opened", "opened", "Dictionaries opened">,
     Statistic<"selected", "selected", "Features selected">,

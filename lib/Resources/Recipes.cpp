@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/Transforms/Recipes.h"
+#include "weir/Resources/Recipes.h"
 
 #include "weir/Weights/Sources.h"
 
@@ -53,7 +53,7 @@ flow::recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries) {
     }
     return mergedRows(std::move(parts));
   }
-  auto rows = recipe.evaluate(dictionaries);
+  auto rows = weir::evaluate(recipe, dictionaries);
   if (!rows)
     return rows.takeError();
   return computedRows(std::move(*rows));

@@ -6,29 +6,20 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/Transforms/DictionaryStore.h"
+#include "weir/Resources/DictionaryStore.h"
 
 #include "weir/Dictionary/Hooks.h"
-
-#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
-FailureOr<std::shared_ptr<const Archive>> flow::openModel(ModuleOp module,
-                                                          StringRef path) {
-  if (path.empty())
-    return std::shared_ptr<const Archive>();
-  auto archive = Archive::open(path);
+LogicalResult DictionaryStore::checkModel() {
+  auto archive = resources.model();
   if (!archive)
     return module.emitError(llvm::toString(archive.takeError()));
-  return std::shared_ptr<const Archive>(std::move(*archive));
+  return success();
 }
-
-DictionaryStore::DictionaryStore(ModuleOp module, std::string base,
-                                 std::shared_ptr<const Archive> model)
-    : module(module), base(std::move(base)), model(std::move(model)) {}
 
 /// The format of a collection as the dictionary readers know it.
 static DictionaryFormat formatOf(CollectionOp collection) {
@@ -70,6 +61,10 @@ DictionaryStore::modelWeight(fx::WeightAttr weight, StringRef role) {
 
 llvm::Expected<std::shared_ptr<const Dictionary>>
 DictionaryStore::openFromModel(CollectionOp collection, SiteAttr site) {
+  auto archive = resources.model();
+  if (!archive)
+    return archive.takeError();
+  model = *archive;
   auto programs = module.getOps<fx::ProgramOp>();
   if (!model || programs.empty())
     return llvm::createStringError(
@@ -118,23 +113,19 @@ static std::string furtherName(CollectionOp collection, SiteAttr site,
 
 llvm::Expected<std::shared_ptr<const Dictionary>>
 DictionaryStore::open(CollectionOp collection, SiteAttr site, int64_t target) {
-  auto &slot = opened[target == site.getLayer()
-                          ? collection.dictionaryName(site)
-                          : furtherName(collection, site, target)];
-  if (slot)
-    return slot;
-  if (!collection.getPath()) {
-    auto dictionary = openFromModel(collection, site);
-    if (!dictionary)
-      return dictionary.takeError();
-    return slot = *dictionary;
-  }
-  SmallString<256> path(collection.pathOf(site));
-  if (!llvm::sys::path::is_absolute(path)) {
-    SmallString<256> whole(base);
-    llvm::sys::path::append(whole, path);
-    path = whole;
-  }
+  // Another module, such as that of a program that records, may have the same
+  // dictionaries, and in theory others of the same name.
+  std::string key = (target == site.getLayer()
+                         ? collection.dictionaryName(site)
+                         : furtherName(collection, site, target)) +
+                    "\n" + stringifyFormat(collection.getFormat()).str() + "\n";
+  if (!collection.getPath())
+    return resources.dictionary(
+        key, [&] { return openFromModel(collection, site); });
+  std::string path = resources.pathOf(collection.pathOf(site));
+  ModelTraits traits = this->traits();
+  if (traits.hasLayerNorm)
+    key += *traits.hasLayerNorm ? "LayerNorm" : "RMSNorm";
   DictionaryPlace place;
   place.layer = site.getLayer();
   place.target = target;
@@ -146,17 +137,16 @@ DictionaryStore::open(CollectionOp collection, SiteAttr site, int64_t target) {
   } else {
     place.firstLayer = place.lastLayer = site.getLayer();
   }
-  auto dictionary = openDictionary(formatOf(collection), path, traits(), place);
-  if (!dictionary)
-    return dictionary.takeError();
-  return slot = *dictionary;
+  for (int64_t part : {place.firstLayer, place.lastLayer})
+    key += "\n" + std::to_string(part);
+  key += place.readsKnown ? "\nreads" : "";
+  return resources.dictionary(key + "\n" + path, [&] {
+    return openDictionary(formatOf(collection), path, traits, place);
+  });
 }
 
 llvm::Expected<std::shared_ptr<const Dictionary>>
 DictionaryStore::open(StringRef symbol) {
-  auto found = opened.find(symbol);
-  if (found != opened.end() && found->second)
-    return found->second;
   auto dictionary = module.lookupSymbol<DictionaryOp>(symbol);
   if (!dictionary)
     return llvm::createStringError("there is no dictionary @" + symbol);

@@ -6,10 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef WEIR_DIALECT_FLOW_TRANSFORMS_RECIPES_H
-#define WEIR_DIALECT_FLOW_TRANSFORMS_RECIPES_H
+#ifndef WEIR_RESOURCES_RECIPES_H
+#define WEIR_RESOURCES_RECIPES_H
 
-#include "weir/Dialect/Flow/IR/Flow.h"
+#include "weir/Resources/Evaluation.h"
 #include "weir/Program/TensorSource.h"
 
 namespace weir::flow {
@@ -23,4 +23,4 @@ recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries);
 
 } // namespace weir::flow
 
-#endif // WEIR_DIALECT_FLOW_TRANSFORMS_RECIPES_H
+#endif // WEIR_RESOURCES_RECIPES_H

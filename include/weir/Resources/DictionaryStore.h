@@ -6,30 +6,25 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H
-#define WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H
+#ifndef WEIR_RESOURCES_DICTIONARYSTORE_H
+#define WEIR_RESOURCES_DICTIONARYSTORE_H
 
-#include "weir/Dialect/Flow/IR/Flow.h"
-#include "weir/Program/Archive.h"
+#include "weir/Resources/Evaluation.h"
+#include "weir/Resources/Resources.h"
 
-#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace weir::flow {
 
-/// The archive of the model that dictionaries are made from, for the option
-/// `model` of a pass: null if the path is empty. Errors are reported at the
-/// module.
-mlir::FailureOr<std::shared_ptr<const Archive>>
-openModel(mlir::ModuleOp module, llvm::StringRef path);
-
-/// Opens the dictionaries that a module's collections describe, once each.
+/// The dictionaries that a module's collections describe, of what `Resources`
+/// has opened.
 class DictionaryStore : public RowSource {
 public:
-  /// Paths are relative to `base`. `model` may be null where no dictionary is
-  /// made from the model's own weights.
-  DictionaryStore(mlir::ModuleOp module, std::string base,
-                  std::shared_ptr<const Archive> model);
+  DictionaryStore(mlir::ModuleOp module, Resources &resources)
+      : module(module), resources(resources) {}
+
+  /// Emits an error at the module if there is a model that cannot be opened.
+  mlir::LogicalResult checkModel();
 
   /// The dictionary of a collection at one site.
   llvm::Expected<std::shared_ptr<const Dictionary>> open(CollectionOp collection,
@@ -70,13 +65,12 @@ private:
   ModelTraits traits();
 
   mlir::ModuleOp module;
-  std::string base;
-  std::shared_ptr<const Archive> model;
-  llvm::StringMap<std::shared_ptr<const Dictionary>> opened;
+  Resources &resources;
+  std::shared_ptr<const Archive> model; ///< once one was needed
   ModelTraits known; ///< what `traits` has found
   llvm::StringSet<> reported; ///< names of dictionaries with an error
 };
 
 } // namespace weir::flow
 
-#endif // WEIR_DIALECT_FLOW_TRANSFORMS_DICTIONARYSTORE_H
+#endif // WEIR_RESOURCES_DICTIONARYSTORE_H
