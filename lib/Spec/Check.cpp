@@ -237,9 +237,10 @@ std::optional<uint64_t> Checker::keyOf(const Selector &selector) const {
 }
 
 uint64_t Checker::siteKey(const DictionarySet &set, const SiteRef &site) const {
-  // Dictionaries and layers are bounded by maxEntries and maxLayer.
-  return uint64_t(lookup.dictionaries.position(&set)) << 50 |
-         uint64_t(site.layer.value) << 35 | uint64_t(site.site.value) << 32;
+  auto [number, isNew] = siteNumbers.try_emplace(
+      std::tuple(&set, site.layer.value, unsigned(site.site.value)),
+      siteNumbers.size());
+  return number->second << 32;
 }
 
 void Checker::checkRepeats(const Selection &selection) {
@@ -464,7 +465,7 @@ void Checker::checkConflicts() {
     for (const Name &name : plan.policies)
       if (const Policy *policy = lookup.policies.find(name.value)) {
         auto &plans = plansOf[lookup.policies.position(policy)];
-        if (!llvm::is_contained(plans, i))
+        if (plans.empty() || plans.back() != i)
           plans.push_back(i);
       }
 
@@ -485,7 +486,7 @@ void Checker::checkConflicts() {
     if (!checked.insert(policies).second)
       continue;
 
-    std::vector<const Write *> inPlan(spec.plans.size(), nullptr);
+    llvm::DenseMap<unsigned, const Write *> inPlan;
     for (const Write &write : all)
       for (unsigned plan : plansOf[write.policy]) {
         const Write *&first = inPlan[plan];

@@ -65,6 +65,10 @@ private:
   Reporter &reporter;
   Lookup lookup;
   llvm::DenseSet<const void *> used;
+  /// Dictionary, layer and site -> a number, in the order in which they come up.
+  mutable llvm::DenseMap<std::tuple<const DictionarySet *, int64_t, unsigned>,
+                         uint64_t>
+      siteNumbers;
 };
 
 } // namespace weir::spec
