@@ -48,6 +48,8 @@ void weir::buildSteeringPipeline(OpPassManager &passes,
   resolve.model = options.model;
   passes.addPass(flow::createFlowResolvePass(resolve));
   passes.addPass(steer::createSteerExpandPoliciesPass());
+  passes.nest<fx::ProgramOp>().addPass(createCSEPass());
+  passes.addPass(steer::createSteerTabulatePlansPass());
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());

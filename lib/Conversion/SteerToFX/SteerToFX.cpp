@@ -383,7 +383,7 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
     OpBuilder builder(&getContext());
     llvm::DenseMap<Value, Value> widened;
     for (Operation &op : patch.getBody().front()) {
-      if (!isa<WriteOp, ProjectOp, RescaleOp>(op))
+      if (!isa<WriteOp, ProjectOp, RescaleOp, RowWriteOp, RowProjectOp>(op))
         continue;
       for (OpOperand &operand : op.getOpOperands()) {
         if (operand.get().getType() != narrow)
@@ -431,4 +431,5 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
                LowerClampTo, LowerSum, LowerDelta, LowerStrength, LowerWrite,
                LowerProject, LowerRescale, LowerRecord>(patterns.getContext());
   populateGateToFXPatterns(patterns);
+  populateTableToFXPatterns(patterns);
 }

@@ -26,6 +26,8 @@ namespace weir {
 void populateSteerToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and knobs.
 void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for plans that are tables.
+void populateTableToFXPatterns(mlir::RewritePatternSet &patterns);
 } // namespace weir
 
 #endif // WEIR_CONVERSION_STEERTOFX_STEERTOFX_H

@@ -8,6 +8,8 @@
 
 #include "weir/Dialect/Steer/IR/Steer.h"
 
+#include "weir/Dialect/Steer/IR/Conflicts.h"
+
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallPtrSet.h"
@@ -158,8 +160,8 @@ YieldOp PatchOp::getYield() {
 
 /// Whether a value has passed an edit, following the chain of new values.
 static bool isEdited(Value value) {
-  return isa_and_nonnull<WriteOp, ProjectOp, RescaleOp, PatchOp>(
-      value.getDefiningOp());
+  return isa_and_nonnull<WriteOp, ProjectOp, RescaleOp, PatchOp, RowWriteOp,
+                         RowProjectOp>(value.getDefiningOp());
 }
 
 /// The feature indices a delta edits, with the dictionary they are of. Looks
@@ -186,14 +188,6 @@ editedFeatures(DeltaOp delta) {
   return {read.getDictionaryAttr(), features};
 }
 
-static bool sharePlans(Value a, Value b) {
-  auto first = plansOf(a), second = plansOf(b);
-  if (!first || !second)
-    return true;
-  return llvm::any_of(*first,
-                      [&](int64_t p) { return llvm::is_contained(*second, p); });
-}
-
 LogicalResult PatchOp::verifyRegions() {
   Block &block = getBody().front();
   if (block.getNumArguments() != 1 ||
@@ -206,20 +200,22 @@ LogicalResult PatchOp::verifyRegions() {
   // The order of a site: one write, then projections, then one norm.
   enum Stage { Unedited, Written, Projected, Rescaled } stage = Unedited;
   for (Operation &op : block) {
-    if (auto read = dyn_cast<ReadOp>(op)) {
-      if (isEdited(read.getInput()) &&
-          read.getInput().getParentRegion() == &getBody())
-        return read.emitOpError("sees a value that this site has edited; all "
-                                "reads come before any edit");
+    if (isa<ReadOp, RowReadOp>(op)) {
+      Value input = op.getOperand(0);
+      if (isEdited(input) && input.getParentRegion() == &getBody())
+        return op.emitOpError("sees a value that this site has edited; all "
+                              "reads come before any edit");
       continue;
     }
-    Stage next = isa<WriteOp>(op)     ? Written
-                 : isa<ProjectOp>(op) ? Projected
-                 : isa<RescaleOp>(op) ? Rescaled
-                                      : Unedited;
+    Stage next = isa<WriteOp, RowWriteOp>(op)         ? Written
+                 : isa<ProjectOp, RowProjectOp>(op)   ? Projected
+                 : isa<RescaleOp>(op)                 ? Rescaled
+                                                      : Unedited;
     if (next == Unedited)
       continue;
-    if (next < stage || (next == stage && next != Projected))
+    // What rows of different plans write is added by an op each.
+    if (next < stage ||
+        (next == stage && next != Projected && !isa<RowWriteOp>(op)))
       return op.emitOpError(
           "is out of order: a site writes, then projects, then rescales");
     stage = next;
@@ -228,28 +224,34 @@ LogicalResult PatchOp::verifyRegions() {
   // Two absolute edits of one feature would make the result depend on which
   // one came last.
   SmallVector<DeltaOp> deltas(block.getOps<DeltaOp>());
-  for (auto [i, first] : llvm::enumerate(deltas)) {
-    auto [dictionary, features] = editedFeatures(first);
-    llvm::SmallDenseSet<int64_t> own;
-    for (int64_t feature : features)
-      if (!own.insert(feature).second)
-        return first.emitOpError("edits feature ")
-               << feature << " of " << dictionary << " twice";
-    for (DeltaOp second : ArrayRef(deltas).drop_front(i + 1)) {
-      auto [other, others] = editedFeatures(second);
-      if (!dictionary || dictionary != other ||
-          !sharePlans(first.getGate(), second.getGate()))
-        continue;
-      for (int64_t feature : features) {
-        if (!llvm::is_contained(others, feature))
-          continue;
-        InFlightDiagnostic diag = second.emitOpError("edits feature ")
-                                  << feature << " of " << dictionary
-                                  << " a second time";
-        diag.attachNote(first.getLoc()) << "the first edit is here";
-        return diag;
-      }
-    }
+  // A gate's plans are looked up once, however many edits it holds back.
+  llvm::DenseMap<Value, std::optional<SmallVector<int64_t>>> plansOfGate;
+  for (DeltaOp delta : deltas)
+    if (delta.getGate() && !plansOfGate.contains(delta.getGate()))
+      plansOfGate[delta.getGate()] = plansOf(delta.getGate());
+  std::vector<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> edited;
+  std::vector<AbsoluteEdit> edits;
+  edited.reserve(deltas.size());
+  for (DeltaOp delta : deltas) {
+    auto &[dictionary, features] = edited.emplace_back(editedFeatures(delta));
+    AbsoluteEdit &edit = edits.emplace_back();
+    edit.dictionary = dictionary ? dictionary.getAsOpaquePointer() : nullptr;
+    edit.features = features;
+    if (auto found = plansOfGate.find(delta.getGate());
+        found != plansOfGate.end() && found->second)
+      edit.plans = *found->second;
+  }
+  for (const Conflict &conflict : findConflicts(edits)) {
+    DeltaOp first = deltas[conflict.first], second = deltas[conflict.second];
+    FlatSymbolRefAttr dictionary = edited[conflict.second].first;
+    if (first == second)
+      return first.emitOpError("edits feature ")
+             << conflict.feature << " of " << dictionary << " twice";
+    InFlightDiagnostic diag = second.emitOpError("edits feature ")
+                              << conflict.feature << " of " << dictionary
+                              << " a second time";
+    diag.attachNote(first.getLoc()) << "the first edit is here";
+    return diag;
   }
   return success();
 }

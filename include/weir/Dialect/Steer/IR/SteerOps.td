@@ -466,4 +466,6 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [Pure]> {
   let hasVerifier = 1;
 }
 
+include "weir/Dialect/Steer/IR/SteerTables.td"
+
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD

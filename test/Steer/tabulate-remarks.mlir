@@ -1,0 +1,30 @@
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// RUN: weir-opt %s --pass-pipeline='builtin.module(steer-tabulate-plans{min-policies=2})' --remark-format=emitRemark --remarks-filter='steer' 2>&1 | FileCheck %s
+// Every policy that became a row of a table says so at its own place.
+
+// CHECK: x.yaml:1:1: remark: [Passed] Tabulated | Category:steer | Remark="policy 'one' became a row of a table at 3/res, one of 3"
+// CHECK: x.yaml:2:1: remark: [Passed] Tabulated | Category:steer | Remark="policy 'two' became a row of a table at 3/res, one of 3"
+// CHECK: x.yaml:3:1: remark: [Passed] Tabulated | Category:steer | Remark="policy 'three' became a row of a table at 3/res, one of 3"
+// CHECK: x.yaml:4:1: remark: [Passed] Tabulated | Category:steer | Remark="policy 'third' became a row of a table at 3/res, one of 3"
+// CHECK-NOT: remark
+
+!x = tensor<?x?x8xf32>
+!k = tensor<?x1x1xf32>
+!r = tensor<?x1x1xi1>
+fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
+  %p0 = steer.in_plans %plan [0] : tensor<?xi64> -> !r
+  %p1 = steer.in_plans %plan [1] : tensor<?xi64> -> !r
+  %p2 = steer.in_plans %plan [2] : tensor<?xi64> -> !r
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: !x):
+    %a = steer.strength 1.0 where %p0 : !r -> !k loc("one"("x.yaml":1:1))
+    %b = steer.strength 2.0 where %p1 : !r -> !k loc("two"("x.yaml":2:1))
+    %c = steer.strength 3.0 where %p2 : !r -> !k loc("three"("x.yaml":3:1))
+    %d = steer.strength 4.0 where %p2 : !r -> !k loc("third"("x.yaml":4:1))
+    %w = steer.write %h, %a, %b, %c, %d along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : !x, !k, !k, !k, !k
+    steer.yield %w : !x
+  } : !x
+  fx.return %y : !x as [#fx.output<user_output>]
+}
