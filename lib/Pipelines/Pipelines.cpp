@@ -77,6 +77,9 @@ void weir::buildMatchingPipeline(OpPassManager &passes,
 
 void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
   OpPassManager &program = passes.nest<fx::ProgramOp>();
+  program.addPass(steer::createSteerSelectLoweringPass());
+  program.addPass(steer::createSteerWidenPatchesPass());
+  program.addPass(steer::createSteerDecomposeReadsPass());
   program.addPass(createConvertSteerToFXPass());
   program.addPass(fx::createFXStripSites());
   program.addPass(createCSEPass());

@@ -4,6 +4,8 @@
 // RUN: weir-opt %s --canonicalize | FileCheck %s
 // What a table says of all plans is known without a row.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+
 !x = tensor<?x?x8xf32>
 !s = tensor<?x?x1xf32>
 !n = tensor<?x1x1xf32>

@@ -4,6 +4,8 @@
 // RUN: weir-opt %s --canonicalize | FileCheck %s
 // One pattern a function: what folds, and what looks like it but does not.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
 !s = tensor<?x?x1xf32>
@@ -31,7 +33,7 @@ fx.program @empty_patch(%x: !x = #fx.input<user_input>) {
 fx.program @recording_patch(%x: !x = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %f = steer.read %h of @d [1] activation <relu> size 16 : !x -> !s
+    %f = steer.read %h of @d [1] activation <relu> size 16 : !x
     steer.record %f as "r" [#flow.feature<@sae, res, 0, 1>] : !s
     steer.yield %h : !x
   } : !x
@@ -55,9 +57,9 @@ fx.program @editing_patch(%x: !x = #fx.input<user_input>, %c: !s = #fx.input<use
 // CHECK: steer.compare %{{.*}} above 1.0
 // CHECK: steer.record %f as "all"
 fx.program @pick_all(%f: !f = #fx.input<user_input>) {
-  %p = steer.pick %f [0, 1] : !f -> !f
-  %q = steer.pick %p [1] : !f -> !s
-  %g = steer.compare %q above 1.0 : !s -> !g
+  %p = steer.pick %f [0, 1] : !f
+  %q = steer.pick %p [1] : !f
+  %g = steer.compare %q above 1.0 : !s
   steer.record %p as "all" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] where %g : !g : !f
   fx.return []
 }
@@ -66,27 +68,17 @@ fx.program @pick_all(%f: !f = #fx.input<user_input>) {
 // CHECK: %[[P:.*]] = steer.pick %f [1, 0]
 // CHECK: steer.record %[[P]]
 fx.program @pick_swapped(%f: !f = #fx.input<user_input>) {
-  %p = steer.pick %f [1, 0] : !f -> !f
+  %p = steer.pick %f [1, 0] : !f
   steer.record %p as "swapped" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
   fx.return []
 }
 
-// A pick to another type is not the value.
-// CHECK-LABEL: @pick_retyped
-// CHECK: %[[P:.*]] = steer.pick %f [0, 1] : tensor<?x?x2xf32> -> tensor<1x?x2xf32>
-// CHECK: steer.record %[[P]]
-fx.program @pick_retyped(%f: !f = #fx.input<user_input>) {
-  %p = steer.pick %f [0, 1] : !f -> tensor<1x?x2xf32>
-  steer.record %p as "retyped" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : tensor<1x?x2xf32>
-  fx.return []
-}
-
 // CHECK-LABEL: @pick_of_pick
-// CHECK: %[[P:.*]] = steer.pick %f [4, 3] : tensor<?x?x5xf32> -> tensor<?x?x2xf32>
+// CHECK: %[[P:.*]] = steer.pick %f [4, 3] : tensor<?x?x5xf32>
 // CHECK: steer.record %[[P]]
 fx.program @pick_of_pick(%f: tensor<?x?x5xf32> = #fx.input<user_input>) {
-  %p = steer.pick %f [3, 0, 4] : tensor<?x?x5xf32> -> tensor<?x?x3xf32>
-  %q = steer.pick %p [2, 0] : tensor<?x?x3xf32> -> !f
+  %p = steer.pick %f [3, 0, 4] : tensor<?x?x5xf32>
+  %q = steer.pick %p [2, 0] : tensor<?x?x3xf32>
   steer.record %q as "picked" [#flow.feature<@sae, res, 0, 1>, #flow.feature<@sae, res, 0, 2>] : !f
   fx.return []
 }
@@ -156,8 +148,8 @@ fx.program @write_nothing(%x: !x = #fx.input<user_input>) {
 fx.program @write_zeros(%x: !x = #fx.input<user_input>, %s: !s = #fx.input<user_input>, %g: !g = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %same = steer.scale_by %s [1.0] : !s
   %delta = steer.delta %s to %same where %g : !g : !s
-  %zero = steer.strength 0.0 times %k : !k where %g : !g -> !s
-  %two = steer.strength 2.0 where %g : !g -> !s
+  %zero = steer.strength 0.0 times %k : !k where %g : !g
+  %two = steer.strength 2.0 where %g : !g
   %y = steer.write %x, %delta, %zero, %two along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>] : !x, !s, !s, !s
   fx.return %y : !x as [#fx.output<user_output>]
 }
@@ -169,7 +161,7 @@ fx.program @write_zeros(%x: !x = #fx.input<user_input>, %s: !s = #fx.input<user_
 fx.program @nothing_left(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %f = steer.read %h of @d [1] activation <relu> size 16 : !x -> !s
+    %f = steer.read %h of @d [1] activation <relu> size 16 : !x
     %v = steer.scale_by %f [1.0] : !s
     %c = steer.delta %f to %v where %g : !g : !s
     %w = steer.write %h, %c along [#flow.rows<decoder of @d[1]>] : !x, !s
@@ -192,10 +184,10 @@ fx.program @rescale_edited(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<us
 // CHECK: steer.strength 1.000000e+00 where %g
 // CHECK: steer.strength 2.000000e+00 where %g
 fx.program @join_one(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
-  %all = steer.all %g, %g : !g, !g -> !g
-  %any = steer.any %g : !g -> !g
-  %a = steer.strength 1.0 where %all : !g -> !s
-  %b = steer.strength 2.0 where %any : !g -> !s
+  %all = steer.all %g, %g : !g, !g
+  %any = steer.any %g : !g
+  %a = steer.strength 1.0 where %all : !g
+  %b = steer.strength 2.0 where %any : !g
   %y = steer.write %x, %a, %b along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>] : !x, !s, !s
   fx.return %y : !x as [#fx.output<user_output>]
 }
@@ -204,19 +196,39 @@ fx.program @join_one(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_inp
 // CHECK: %[[ALL:.*]] = steer.all %g, %o :
 // CHECK: steer.strength 1.000000e+00 where %[[ALL]]
 fx.program @join_two(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>, %o: !g = #fx.input<user_input>) {
-  %all = steer.all %g, %o : !g, !g -> !g
-  %a = steer.strength 1.0 where %all : !g -> !s
+  %all = steer.all %g, %o : !g, !g
+  %a = steer.strength 1.0 where %all : !g
   %y = steer.write %x, %a along [#flow.rows<decoder of @d[1]>] : !x, !s
   fx.return %y : !x as [#fx.output<user_output>]
 }
 
-// A gate that is broadcast is not the gate.
-// CHECK-LABEL: @join_broadcast
-// CHECK: %[[ALL:.*]] = steer.all %r : tensor<?x1x1xi1> -> tensor<?x?x1xi1>
-// CHECK: steer.strength 1.000000e+00 where %[[ALL]]
-fx.program @join_broadcast(%x: !x = #fx.input<user_input>, %r: !r = #fx.input<user_input>) {
-  %all = steer.all %r : !r -> !g
-  %a = steer.strength 1.0 where %all : !g -> !s
-  %y = steer.write %x, %a along [#flow.rows<decoder of @d[1]>] : !x, !s
-  fx.return %y : !x as [#fx.output<user_output>]
+// A patch whose value nobody uses goes, with all that is computed for it.
+// CHECK-LABEL: @dead_patch
+// CHECK-NOT: steer.
+// CHECK: fx.return %x :
+fx.program @dead_patch(%x: !x = #fx.input<user_input>, %g: !g = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 0> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [1] activation <relu> size 16 : !x
+    %v = steer.set_to %f [0.0] : !s
+    %c = steer.delta %f to %v where %g : !g : !s
+    %w = steer.write %h, %c along [#flow.rows<decoder of @d[1]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  fx.return %x : !x as [#fx.output<user_output>]
+}
+
+// Not if it records: an output of the program is a use.
+// CHECK-LABEL: @dead_recording_patch
+// CHECK: steer.patch
+// CHECK: steer.record
+fx.program @dead_recording_patch(%x: !x = #fx.input<user_input>, %c: !s = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 0> {
+  ^bb0(%h: !x):
+    %f = steer.read %h of @d [1] activation <relu> size 16 : !x
+    steer.record %f as "r" [#flow.feature<@sae, res, 0, 1>] : !s
+    %w = steer.write %h, %c along [#flow.rows<decoder of @d[1]>] : !x, !s
+    steer.yield %w : !x
+  } : !x
+  fx.return %x : !x as [#fx.output<user_output>]
 }

@@ -13,7 +13,7 @@
 // CHECK-DAG: %[[C:.*]] = steer.read %[[H]] of @sae.res.1 [3]
 // CHECK-DAG: %[[F:.*]] = steer.read %[[H]] of @sae.res.1 [5]
 // CHECK-DAG: %[[W:.*]] = steer.compare %[[C]] above 5.000000e-01
-// CHECK-DAG: %[[G:.*]] = steer.all %[[PLANS]], %[[W]] : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
+// CHECK-DAG: %[[G:.*]] = steer.all %[[PLANS]], %[[W]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
 // CHECK: steer.delta %[[F]] to %{{.*}} where %[[G]]
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
 flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>

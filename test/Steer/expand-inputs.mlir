@@ -9,15 +9,15 @@
 // CHECK: %prompt_length: tensor<?xi64> = #fx.input<user_input>,
 // CHECK-NEXT: %plan: tensor<?xi64> = #fx.input<user_input>,
 // CHECK-NEXT: %knobs: tensor<?x2xf32> = #fx.input<user_input>) {
-// CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
+// CHECK-NEXT: %[[A:.*]] = steer.in_plans %plan [0, 1] : tensor<?xi64>
 // CHECK-NEXT: %[[T:.*]] = steer.tokens %positions, %prompt_length <set = last>
-// CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-// CHECK-NEXT: %[[K:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32> -> tensor<?x1x1xf32>
+// CHECK-NEXT: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
+// CHECK-NEXT: %[[K:.*]] = steer.knob_value %knobs 1 : tensor<?x2xf32>
 // CHECK-NEXT: %[[B:.*]] = steer.in_plans %plan [1]
 // CHECK-NEXT: %[[C:.*]] = steer.all %[[B]], %[[T]]
 // CHECK-NEXT: %e = fx.call
 // CHECK: steer.patch %e at <res, 0>
-// CHECK: steer.strength 2.000000e+00 times %[[K]] : tensor<?x1x1xf32> where %[[G]] : tensor<?x?x1xi1> -> tensor<?x?x1xf32>
+// CHECK: steer.strength 2.000000e+00 times %[[K]] : tensor<?x1x1xf32> where %[[G]] : tensor<?x?x1xi1>
 // CHECK: steer.set_to %{{.*}} [3.000000e+00] times %[[K]]
 // CHECK: steer.delta %{{.*}} where %[[C]]
 // CHECK: steer.patch %a at <res, 1>
@@ -62,7 +62,7 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-NOT: %knobs
 // CHECK: %[[G:.*]] = steer.in_plans %plan [0]
 // CHECK-NOT: steer.tokens
-// CHECK: steer.strength 2.000000e+00 where %[[G]] : tensor<?x1x1xi1> -> tensor<?x1x1xf32>
+// CHECK: steer.strength 2.000000e+00 where %[[G]] : tensor<?x1x1xi1>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
 flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
 flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>
@@ -90,13 +90,13 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 
 // Static sizes broadcast as well.
 // CHECK-LABEL: fx.program @main
-// CHECK: %[[A:.*]] = steer.in_plans %plan [0] : tensor<2xi64> -> tensor<2x1x1xi1>
-// CHECK: %[[T:.*]] = steer.tokens {{.*}} -> tensor<2x6x1xi1>
-// CHECK: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<2x1x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: %[[W:.*]] = steer.compare {{.*}} -> tensor<2x6x1xi1>
-// CHECK: steer.all %[[G]], %[[W]] : tensor<2x6x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: %[[V:.*]] = steer.all %[[A]], %{{.*}} : tensor<2x1x1xi1>, tensor<2x6x1xi1> -> tensor<2x6x1xi1>
-// CHECK: steer.strength 2.000000e+00 times %{{.*}} : tensor<2x1x1xf32> where %[[V]] : tensor<2x6x1xi1> -> tensor<2x6x1xf32>
+// CHECK: %[[A:.*]] = steer.in_plans %plan [0] : tensor<2xi64>
+// CHECK: %[[T:.*]] = steer.tokens {{.*}}
+// CHECK: %[[G:.*]] = steer.all %[[A]], %[[T]] : tensor<2x1x1xi1>, tensor<2x6x1xi1>
+// CHECK: %[[W:.*]] = steer.compare {{.*}}
+// CHECK: steer.all %[[G]], %[[W]] : tensor<2x6x1xi1>, tensor<2x6x1xi1>
+// CHECK: %[[V:.*]] = steer.all %[[A]], %{{.*}} : tensor<2x1x1xi1>, tensor<2x6x1xi1>
+// CHECK: steer.strength 2.000000e+00 times %{{.*}} : tensor<2x1x1xf32> where %[[V]] : tensor<2x6x1xi1>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
 flow.dictionary @sae.res.0 of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
 flow.dictionary @sae.res.1 of @sae at <res, 1> reads <res, 1> features 16 width 8 activation <relu>

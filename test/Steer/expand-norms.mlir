@@ -45,7 +45,7 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK-DAG: %[[G:.*]] = steer.in_plans %plan [0]
 // CHECK-DAG: %[[T:.*]] = steer.all %[[G]], %{{.*}} : tensor<?x1x1xi1>, tensor<?x?x1xi1>
 // CHECK: steer.patch
-// CHECK: %[[ANY:.*]] = steer.any %[[G]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
+// CHECK: %[[ANY:.*]] = steer.any %[[G]], %[[T]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
 // CHECK: steer.rescale %{{.*}} where %[[ANY]] : tensor<?x?x1xi1>
 // CHECK-NOT: steer.rescale
 // CHECK: fx.return

@@ -214,7 +214,7 @@ fx.program @main(%w: tensor<8x8xf64> = #fx.input<parameter "model"::"w">,
 // bf16 is read and written in its own type.
 // CHECK-LABEL: fx.program @main
 // CHECK: steer.patch %a at <res, 1>
-// CHECK: steer.read %{{.*}} : tensor<?x?x8xbf16> -> tensor<?x?x1xf32>
+// CHECK: steer.read %{{.*}} : tensor<?x?x8xbf16>
 // CHECK: steer.write %{{.*}} : tensor<?x?x8xbf16>, tensor<?x?x1xf32>
 // CHECK: } : tensor<?x?x8xbf16>
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2

@@ -6,15 +6,16 @@
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{reads no feature}}
-  %0 = steer.read %x of @d [] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x0xf32>
+  %0 = steer.read %x of @d [] activation <relu> size 16 : tensor<?x?x8xf32>
   fx.return []
 }
 
 // -----
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  // expected-error @below {{reads 2 features into 1 columns}}
-  %0 = steer.read %x of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x1xf32>
+  // expected-error @below {{inferred type(s) 'tensor<?x?x2xf32>' are incompatible with return type(s) of operation 'tensor<?x?x1xf32>'}}
+  // expected-error @below {{failed to infer returned types}}
+  %0 = "steer.read"(%x) <{dictionary = @d, features = array<i64: 4, 2>, activation = #flow.activation<relu>, dictionary_size = 16 : i64}> : (tensor<?x?x8xf32>) -> tensor<?x?x1xf32>
   fx.return []
 }
 
@@ -22,7 +23,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{reads feature 16 of a dictionary of 16}}
-  %0 = steer.read %x of @d [4, 16] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [4, 16] activation <relu> size 16 : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -30,7 +31,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{reads feature -1 of a dictionary of 16}}
-  %0 = steer.read %x of @d [-1, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [-1, 3] activation <relu> size 16 : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -38,7 +39,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%dyn: tensor<?x?x?xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects a value of static width}}
-  %0 = steer.read %dyn of @d [1, 3] activation <relu> size 16 : tensor<?x?x?xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %dyn of @d [1, 3] activation <relu> size 16 : tensor<?x?x?xf32>
   fx.return []
 }
 
@@ -46,7 +47,7 @@ fx.program @main(%dyn: tensor<?x?x?xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{keeps 17 features of 16}}
-  %0 = steer.read %x of @d [1, 3] activation <topk, 17> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [1, 3] activation <topk, 17> size 16 : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -54,7 +55,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{gathers activations, which nothing is done to}}
-  %0 = steer.read %x of @d [1, 3] activation <relu> size 8 gather : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [1, 3] activation <relu> size 8 gather : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -62,7 +63,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{gathers activations, which nothing is done to}}
-  %0 = steer.read %x of @d [1, 3] activation <identity> normalization <layer_norm> size 8 gather : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [1, 3] activation <identity> normalization <layer_norm> size 8 gather : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -70,15 +71,16 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{gathers from 8 columns for a dictionary of 16}}
-  %0 = steer.read %x of @d [1, 3] activation <identity> size 16 gather : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+  %0 = steer.read %x of @d [1, 3] activation <identity> size 16 gather : tensor<?x?x8xf32>
   fx.return []
 }
 
 // -----
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
-  // expected-error @below {{picks 2 columns into 1}}
-  %0 = steer.pick %f [0, 1] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+  // expected-error @below {{inferred type(s) 'tensor<?x?x2xf32>' are incompatible with return type(s) of operation 'tensor<?x?x1xf32>'}}
+  // expected-error @below {{failed to infer returned types}}
+  %0 = "steer.pick"(%f) <{columns = array<i64: 0, 1>}> : (tensor<?x?x2xf32>) -> tensor<?x?x1xf32>
   fx.return []
 }
 
@@ -86,7 +88,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{picks column 2 of 2}}
-  %0 = steer.pick %f [2] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+  %0 = steer.pick %f [2] : tensor<?x?x2xf32>
   fx.return []
 }
 
@@ -94,7 +96,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{picks column -1 of 2}}
-  %0 = steer.pick %f [-1] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+  %0 = steer.pick %f [-1] : tensor<?x?x2xf32>
   fx.return []
 }
 
@@ -102,7 +104,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{is for normalised dictionaries}}
-  %0 = steer.input_scale %x <none> : tensor<?x?x8xf32> -> tensor<?x?x1xf32>
+  %0 = steer.input_scale %x <none> : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -166,22 +168,23 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 fx.program @main(%g: tensor<?x?x1xi1> = #fx.input<user_input>) {
   // expected-error @below {{has a number that is not finite}}
-  %0 = steer.strength 0x7FF0000000000000 where %g : tensor<?x?x1xi1> -> tensor<?x?x1xf32>
+  %0 = steer.strength 0x7FF0000000000000 where %g : tensor<?x?x1xi1>
   fx.return []
 }
 
 // -----
 
 fx.program @main(%g: tensor<?x?x1xi1> = #fx.input<user_input>) {
-  // expected-error @below {{must be 3D tensor of 32-bit float values, one a token, but got 'tensor<?x?x2xf32>'}}
-  %0 = steer.strength 1.0 where %g : tensor<?x?x1xi1> -> tensor<?x?x2xf32>
+  // expected-error @below {{inferred type(s) 'tensor<?x?x1xf32>' are incompatible with return type(s) of operation 'tensor<?x?x2xf32>'}}
+  // expected-error @below {{failed to infer returned types}}
+  %0 = "steer.strength"(%g) <{value = 1.0 : f64, operandSegmentSizes = array<i32: 0, 1>}> : (tensor<?x?x1xi1>) -> tensor<?x?x2xf32>
   fx.return []
 }
 
 // -----
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %wide: tensor<?x?x2xi1> = #fx.input<user_input>) {
-  // expected-error @below {{must be 3D tensor of 1-bit signless integer values, one a token, but got 'tensor<?x?x2xi1>'}}
+  // expected-error @below {{must be 2D/3D tensor of 1-bit signless integer values, one a token, but got 'tensor<?x?x2xi1>'}}
   %0 = steer.delta %f to %f where %wide : tensor<?x?x2xi1> : tensor<?x?x2xf32>
   fx.return []
 }
@@ -189,8 +192,8 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %wide: tensor<?x
 // -----
 
 fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
-  // expected-error @below {{must be 3D tensor of 32-bit float values, one a token, but got 'tensor<?x?x2xf32>'}}
-  %0 = steer.compare %f above 1.0 : tensor<?x?x2xf32> -> tensor<?x?x1xi1>
+  // expected-error @below {{must be 2D/3D tensor of 32-bit float values, one a token, but got 'tensor<?x?x2xf32>'}}
+  %0 = steer.compare %f above 1.0 : tensor<?x?x2xf32>
   fx.return []
 }
 
@@ -198,7 +201,7 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
 
 fx.program @main(%s: tensor<?x?x1xf32> = #fx.input<user_input>) {
   // expected-error @below {{has nothing to compare with}}
-  %0 = steer.compare %s : tensor<?x?x1xf32> -> tensor<?x?x1xi1>
+  %0 = steer.compare %s : tensor<?x?x1xf32>
   fx.return []
 }
 
@@ -245,8 +248,16 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>, %dyn: tensor<?x?
 // -----
 
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
-  // expected-error @below {{expects a known number of rows}}
+  // expected-error @below {{expects an orthonormal basis, got #flow.rows<decoder of @d[]>}}
   %0 = steer.project %x out of [#flow.rows<decoder of @d[]>] : tensor<?x?x8xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
+  // expected-error @below {{expects an orthonormal basis, got #flow.rows<decoder of @d[4]>}}
+  %0 = steer.project %x out of [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>
   fx.return []
 }
 
@@ -261,7 +272,7 @@ fx.program @main(%dyn: tensor<?x?x?xf32> = #fx.input<user_input>) {
 // -----
 
 fx.program @main(%double: tensor<?x?x8xf64> = #fx.input<user_input>) {
-  // expected-error @below {{must be 3D tensor of 16-bit float or bfloat16 type or 32-bit float values, but got 'tensor<?x?x8xf64>'}}
+  // expected-error @below {{must be 2D/3D tensor of 16-bit float or bfloat16 type or 32-bit float values, but got 'tensor<?x?x8xf64>'}}
   %0 = steer.project %double out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf64>
   fx.return []
 }
@@ -286,7 +297,7 @@ fx.program @main(%s: tensor<?x?x1xf32> = #fx.input<user_input>) {
 
 fx.program @main(%plan: tensor<?xi64> = #fx.input<user_input>) {
   // expected-error @below {{expects plans from 0 on}}
-  %0 = steer.in_plans %plan [-1, 0] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %0 = steer.in_plans %plan [-1, 0] : tensor<?xi64>
   fx.return []
 }
 
@@ -294,7 +305,7 @@ fx.program @main(%plan: tensor<?xi64> = #fx.input<user_input>) {
 
 fx.program @main(%plan: tensor<?xi64> = #fx.input<user_input>) {
   // expected-error @below {{expects plans in ascending order, each once}}
-  %0 = steer.in_plans %plan [1, 0] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %0 = steer.in_plans %plan [1, 0] : tensor<?xi64>
   fx.return []
 }
 
@@ -302,7 +313,7 @@ fx.program @main(%plan: tensor<?xi64> = #fx.input<user_input>) {
 
 fx.program @main(%plan: tensor<?xi64> = #fx.input<user_input>) {
   // expected-error @below {{expects plans in ascending order, each once}}
-  %0 = steer.in_plans %plan [1, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %0 = steer.in_plans %plan [1, 1] : tensor<?xi64>
   fx.return []
 }
 
@@ -326,6 +337,38 @@ fx.program @main() {
 
 fx.program @main(%knobs: tensor<?x2xf32> = #fx.input<user_input>) {
   // expected-error @below {{takes column 2 of 2 knobs}}
-  %0 = steer.knob_value %knobs 2 : tensor<?x2xf32> -> tensor<?x1x1xf32>
+  %0 = steer.knob_value %knobs 2 : tensor<?x2xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
+  // expected-error @below {{picks no column}}
+  %0 = steer.pick %f [] : tensor<?x?x2xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%f: tensor<?x?x?xf32> = #fx.input<user_input>) {
+  // expected-error @below {{expects a static number of columns}}
+  %0 = steer.pick %f [0] : tensor<?x?x?xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%x: tensor<?x?x?xf32> = #fx.input<user_input>) {
+  // expected-error @below {{expects a value of static width}}
+  %0 = steer.input_scale %x <layer_norm> : tensor<?x?x?xf32>
+  fx.return []
+}
+
+// -----
+
+fx.program @main(%s: tensor<?x?x1xf32> = #fx.input<user_input>) {
+  // expected-error @below {{compares with what is no number}}
+  %0 = steer.compare %s below 0x7FF8000000000000 : tensor<?x?x1xf32>
   fx.return []
 }

@@ -8,10 +8,10 @@
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
     // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
-    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x1xf32>
+    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32>
     steer.yield %w : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
   fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
@@ -23,10 +23,10 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
     // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
-    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x1xf32>
+    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32>
     steer.yield %w : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
   fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
@@ -38,10 +38,10 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.rescale %h like %h : tensor<?x?x8xf32>
     // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
-    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x1xf32>
+    %e = steer.read %w of @d [1] activation <relu> size 16 : tensor<?x?x8xf32>
     steer.yield %w : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
   fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
@@ -53,7 +53,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
     %w = steer.write %p, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -68,7 +68,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
     %w = steer.write %p, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -83,7 +83,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.rescale %h like %h : tensor<?x?x8xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
     %w = steer.project %p out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -112,7 +112,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %p = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
     // expected-error @below {{is out of order: a site writes, then projects, then rescales}}
     %w = steer.write %p, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
@@ -124,10 +124,11 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 // -----
 
 // Several projections are fine.
+flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %w = steer.write %h, %f along [#flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>
     %p = steer.project %w out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
     %q = steer.project %p out of [#flow.basis<#flow.rows<decoder of @d[4, 2]>>] : tensor<?x?x8xf32>
@@ -143,8 +144,8 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
     // expected-note @below {{the first edit is here}}
@@ -161,12 +162,12 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 
 // In plans they share.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
-  %i = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %j = steer.in_plans %plan [1, 2] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
+  %j = steer.in_plans %plan [1, 2] : tensor<?xi64>
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
     // expected-note @below {{the first edit is here}}
@@ -182,13 +183,17 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // In plans of their own: fine.
+flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+steer.plan @a []
+steer.plan @b []
+steer.plan @c []
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
-  %i = steer.in_plans %plan [0, 1] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
+  %j = steer.in_plans %plan [2] : tensor<?xi64>
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
     %a = steer.delta %f to %vf where %i : tensor<?x1x1xi1> : tensor<?x?x2xf32>
@@ -202,18 +207,22 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // Conjunctions are looked through: fine.
+flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+steer.plan @a []
+steer.plan @b []
+steer.plan @c []
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
-  %i = steer.in_plans %plan [0] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %i = steer.in_plans %plan [0] : tensor<?xi64>
+  %j = steer.in_plans %plan [2] : tensor<?xi64>
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
-    %k = steer.all %i, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-    %m = steer.all %k, %g : tensor<?x?x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-    %l = steer.all %j, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
+    %k = steer.all %i, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1>
+    %m = steer.all %k, %g : tensor<?x?x1xi1>, tensor<?x?x1xi1>
+    %l = steer.all %j, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1>
     %a = steer.delta %f to %vf where %m : tensor<?x?x1xi1> : tensor<?x?x2xf32>
     %b = steer.delta %e to %ve where %l : tensor<?x?x1xi1> : tensor<?x?x2xf32>
     %w = steer.write %h, %a, %b along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<decoder of @d[4, 2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>
@@ -226,16 +235,16 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 
 // Conjunctions do not separate plans.
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>, %g: tensor<?x?x1xi1> = #fx.input<user_input>) {
-  %i = steer.in_plans %plan [0, 2] : tensor<?xi64> -> tensor<?x1x1xi1>
-  %j = steer.in_plans %plan [2] : tensor<?xi64> -> tensor<?x1x1xi1>
+  %i = steer.in_plans %plan [0, 2] : tensor<?xi64>
+  %j = steer.in_plans %plan [2] : tensor<?xi64>
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @d [2, 3] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
-    %k = steer.all %i, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-    %l = steer.all %j, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
+    %k = steer.all %i, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1>
+    %l = steer.all %j, %g : tensor<?x1x1xi1>, tensor<?x?x1xi1>
     // expected-note @below {{the first edit is here}}
     %a = steer.delta %f to %vf where %k : tensor<?x?x1xi1> : tensor<?x?x2xf32>
     // expected-error @below {{edits feature 2 of @d a second time}}
@@ -249,11 +258,13 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?x
 // -----
 
 // The same index of another dictionary: fine.
+flow.dictionary @d of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
+flow.dictionary @other of @sae at <res, 3> reads <res, 3> features 16 width 8 activation <relu>
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
-    %e = steer.read %h of @other [2, 4] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %e = steer.read %h of @other [2, 4] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x2xf32>
     %a = steer.delta %f to %vf : tensor<?x?x2xf32>
@@ -270,9 +281,9 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
-    %e = steer.pick %f [1] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+    %e = steer.pick %f [1] : tensor<?x?x2xf32>
     %ve = steer.set_to %e [0.0] : tensor<?x?x1xf32>
     // expected-note @below {{the first edit is here}}
     %a = steer.delta %f to %vf : tensor<?x?x2xf32>
@@ -290,7 +301,7 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: tensor<?x?x8xf32>):
-    %f = steer.read %h of @d [2, 2] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @d [2, 2] activation <relu> size 16 : tensor<?x?x8xf32>
     %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
     // expected-error @below {{edits feature 2 of @d twice}}
     %a = steer.delta %f to %vf : tensor<?x?x2xf32>
@@ -327,4 +338,98 @@ fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %z: tensor<?x?x4
 fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
   // expected-error @below {{expects parent op 'steer.patch'}}
   steer.yield %x : tensor<?x?x8xf32>
+}
+
+// -----
+
+// A norm that is taken of an edited value.
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: tensor<?x?x8xf32>):
+    %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
+    %p = steer.project %w out of [#flow.basis<#flow.rows<decoder of @d[2]>>] : tensor<?x?x8xf32>
+    // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
+    %r = steer.rescale %p like %w : tensor<?x?x8xf32>
+    steer.yield %r : tensor<?x?x8xf32>
+  } : tensor<?x?x8xf32>
+  fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// A scale of an edited value.
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: tensor<?x?x8xf32>):
+    %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
+    // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
+    %n = steer.input_scale %w <layer_norm> : tensor<?x?x8xf32>
+    steer.yield %w : tensor<?x?x8xf32>
+  } : tensor<?x?x8xf32>
+  fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// Rounding and widening hide no edit, nor do the steps of a read.
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %s: tensor<?x?x1xf32> = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: tensor<?x?x8xf32>):
+    %w = steer.write %h, %s along [#flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>
+    %n = steer.round %w to bf16 : tensor<?x?x8xf32>
+    %v = steer.widen %n : tensor<?x?x8xbf16>
+    // expected-error @below {{sees a value that this site has edited; all reads come before any edit}}
+    %z = steer.encode %v of @d [4] size 16 : tensor<?x?x8xf32>
+    steer.yield %w : tensor<?x?x8xf32>
+  } : tensor<?x?x8xf32>
+  fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// Two edits of a feature whose reads are decomposed; of a TopK dictionary, whose
+// activations are picked from all.
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>) {
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: tensor<?x?x8xf32>):
+    %z = steer.encode %h of @d [] size 16 : tensor<?x?x8xf32>
+    %all = steer.activate %z <topk, 3> of @d [] : tensor<?x?x16xf32>
+    %f = steer.pick %all [4, 2] : tensor<?x?x16xf32>
+    %e = steer.pick %all [2] : tensor<?x?x16xf32>
+    %vf = steer.set_to %f [0.0] : tensor<?x?x2xf32>
+    %ve = steer.set_to %e [0.0] : tensor<?x?x1xf32>
+    // expected-note @below {{the first edit is here}}
+    %a = steer.delta %f to %vf : tensor<?x?x2xf32>
+    // expected-error @below {{edits feature 2 of @d a second time}}
+    %b = steer.delta %e to %ve : tensor<?x?x1xf32>
+    %w = steer.write %h, %a, %b along [#flow.rows<decoder of @d[4, 2]>, #flow.rows<decoder of @d[2]>] : tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x1xf32>
+    steer.yield %w : tensor<?x?x8xf32>
+  } : tensor<?x?x8xf32>
+  fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// The second edit holds in one of the first one's plans, the third in a plan of
+// its own.
+steer.plan @a []
+steer.plan @b []
+steer.plan @c []
+fx.program @main(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
+  %i = steer.in_plans %plan [0, 1] : tensor<?xi64>
+  %j = steer.in_plans %plan [2] : tensor<?xi64>
+  %k = steer.in_plans %plan [1] : tensor<?xi64>
+  %y = steer.patch %x at <res, 3> {
+  ^bb0(%h: tensor<?x?x8xf32>):
+    %f = steer.read %h of @d [2] activation <relu> size 16 : tensor<?x?x8xf32>
+    %v = steer.set_to %f [0.0] : tensor<?x?x1xf32>
+    // expected-note @below {{the first edit is here}}
+    %a = steer.delta %f to %v where %i : tensor<?x1x1xi1> : tensor<?x?x1xf32>
+    %b = steer.delta %f to %v where %j : tensor<?x1x1xi1> : tensor<?x?x1xf32>
+    // expected-error @below {{edits feature 2 of @d a second time}}
+    %c = steer.delta %f to %v where %k : tensor<?x1x1xi1> : tensor<?x?x1xf32>
+    %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[2]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>, tensor<?x?x1xf32>, tensor<?x?x1xf32>
+    steer.yield %w : tensor<?x?x8xf32>
+  } : tensor<?x?x8xf32>
+  fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }

@@ -4,6 +4,16 @@
 // RUN: weir-opt %s --split-input-file --verify-diagnostics
 // What the verifiers of operations on tables reject.
 
+// One more, or one fewer, would be another plan's.
+steer.plan @one []
+fx.program @other_plans(%plan: tensor<?xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{'steer.slot' op has 2 entries for a module that declares 1 plans}}
+  %s = steer.slot %plan in [0, 1] : tensor<?xi64>
+  fx.return []
+}
+
+// -----
+
 fx.program @no_plan(%plan: tensor<?xi64> = #fx.input<user_input>) {
   // expected-error@+1 {{'steer.slot' op has no plan}}
   %s = steer.slot %plan in [] : tensor<?xi64>
@@ -87,7 +97,7 @@ fx.program @top(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %r: tensor<?x1x1x
 // -----
 
 fx.program @other_batch(%x: tensor<3x?x8xf32> = #fx.input<user_input>, %r: tensor<4x1x1xi64> = #fx.input<user_input>) {
-  // expected-error@+1 {{'steer.row_read' op has batches of 3 and of 4 rows}}
+  // expected-error@+1 {{'steer.row_read' op has a lookup of type 'tensor<4x1x1xi64>' that does not fit the tokens of 'tensor<3x?x8xf32>'}}
   %f = steer.row_read %x at %r of @d [3] activation <relu> size 16 : tensor<3x?x8xf32>, tensor<4x1x1xi64>
   fx.return []
 }
@@ -240,4 +250,38 @@ fx.program @late_read(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %c: tensor<
     steer.yield %w : tensor<?x?x8xf32>
   } : tensor<?x?x8xf32>
   fx.return %y : tensor<?x?x8xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+fx.program @no_dictionary(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %r: tensor<?x1x1xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{there is no dictionary @d}}
+  %f = steer.row_read %x at %r of @d [3] activation <relu> size 16 : tensor<?x?x8xf32>, tensor<?x1x1xi64>
+  fx.return []
+}
+
+// -----
+
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
+fx.program @other_activation(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %r: tensor<?x1x1xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{'steer.row_read' op does not encode as @d does}}
+  %f = steer.row_read %x at %r of @d [3] activation <relu> size 16 : tensor<?x?x8xf32>, tensor<?x1x1xi64>
+  fx.return []
+}
+
+// -----
+
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 9 activation <relu>
+fx.program @other_width(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %c: tensor<?x?x1xf32> = #fx.input<user_input>, %r: tensor<?x1x1xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{'steer.row_write' op has a value of width 8, but rows of @d have 9 numbers}}
+  %y = steer.row_write %x, %c at %r along [#flow.rows<decoder of @d[3]>] : tensor<?x?x8xf32>, tensor<?x?x1xf32>, tensor<?x1x1xi64>
+  fx.return []
+}
+
+// -----
+
+fx.program @flattened(%x: tensor<?x8xf32> = #fx.input<user_input>, %c: tensor<?x1xf32> = #fx.input<user_input>, %r: tensor<?x1x1xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{'steer.row_write' op has a lookup of type 'tensor<?x1x1xi64>' that does not fit the tokens of 'tensor<?x8xf32>'}}
+  %y = steer.row_write %x, %c at %r along [#flow.rows<decoder of @d[3]>] : tensor<?x8xf32>, tensor<?x1xf32>, tensor<?x1x1xi64>
+  fx.return []
 }

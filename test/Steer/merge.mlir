@@ -4,6 +4,9 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-merge))' | FileCheck %s
 // What the edits of a site have in common is made once.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @e of @sae at <mlp, 0> reads <mlp, 0> features 16 width 8 activation <relu>
+
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
 !s = tensor<?x?x1xf32>
@@ -14,7 +17,7 @@
 // order in which it is named; everyone picks the columns that are his.
 // CHECK-LABEL: fx.program @reads(
 // CHECK: ^bb0(%[[H:.*]]: tensor
-// CHECK-NEXT: %[[F:.*]] = steer.read %[[H]] of @d [4, 2, 7] activation <relu> size 16 : tensor<?x?x8xf32> -> tensor<?x?x3xf32>
+// CHECK-NEXT: %[[F:.*]] = steer.read %[[H]] of @d [4, 2, 7] activation <relu> size 16 : tensor<?x?x8xf32>
 // CHECK-NEXT: %[[A:.*]] = steer.pick %[[F]] [0, 1]
 // CHECK-NEXT: %[[B:.*]] = steer.pick %[[F]] [2, 0]
 // CHECK-NOT: steer.read
@@ -23,8 +26,8 @@
 fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.read %h of @d [4, 2] activation <relu> size 16 : !x -> !f
-    %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x -> !f
+    %a = steer.read %h of @d [4, 2] activation <relu> size 16 : !x
+    %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x
     steer.record %a as "a" [#flow.feature<@s, res, 0, 4>, #flow.feature<@s, res, 0, 2>] : !f
     steer.record %b as "b" [#flow.feature<@s, res, 0, 7>, #flow.feature<@s, res, 0, 4>] : !f
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[4, 2]>] : !x, !f
@@ -35,17 +38,17 @@ fx.program @reads(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 
 // Of two dictionaries, or of two values: nothing in common.
 // CHECK-LABEL: fx.program @reads_apart(
-// CHECK: steer.read %{{.*}} of @d [4] {{.*}} -> tensor<?x?x1xf32>
-// CHECK: steer.read %{{.*}} of @e [4] {{.*}} -> tensor<?x?x1xf32>
-// CHECK: steer.read %z of @d [5] {{.*}} -> tensor<?x?x1xf32>
+// CHECK: steer.read %{{.*}} of @d [4] {{.*}}
+// CHECK: steer.read %{{.*}} of @e [4] {{.*}}
+// CHECK: steer.read %z of @d [5] {{.*}}
 // CHECK-NOT: steer.pick
 // CHECK: fx.return
 fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
-    %b = steer.read %h of @e [4] activation <relu> size 16 : !x -> !s
-    %c = steer.read %z of @d [5] activation <relu> size 16 : !x -> !s
+    %a = steer.read %h of @d [4] activation <relu> size 16 : !x
+    %b = steer.read %h of @e [4] activation <relu> size 16 : !x
+    %c = steer.read %z of @d [5] activation <relu> size 16 : !x
     %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[5]>] : !x, !s, !s, !s
     steer.yield %w : !x
   } : !x
@@ -61,9 +64,9 @@ fx.program @reads_apart(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_
 fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 8.0 times %k : !k where %g : !r -> !k
-    %b = steer.strength 3.0 times %k : !k where %g : !r -> !k
-    %c = steer.strength 0.5 times %k : !k where %g : !r -> !k
+    %a = steer.strength 8.0 times %k : !k where %g : !r
+    %b = steer.strength 3.0 times %k : !k where %g : !r
+    %c = steer.strength 0.5 times %k : !k where %g : !r
     %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[1]>, #flow.sum<[2.0, -1.0] * #flow.rows<decoder of @d[2, 3]>>, #flow.rows<unit_decoder of @d[4]>] : !x, !k, !k, !k
     steer.yield %w : !x
   } : !x
@@ -75,16 +78,16 @@ fx.program @additions(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_in
 // CHECK: %[[A:.*]] = steer.strength 8.000000e+00 where %g
 // CHECK: %[[B:.*]] = steer.strength 3.000000e+00 where %o
 // CHECK: %[[C:.*]] = steer.strength 2.000000e+00 times %k : tensor<?x1x1xf32> where %g
-// CHECK: steer.strength 4.000000e+00 -> tensor<?x1x1xf32>
-// CHECK: steer.write %{{.*}}, %[[A]], %[[B]], %[[C]], %{{.*}} along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>]
+// CHECK: %[[E:.*]] = steer.strength 4.000000e+00{{$}}
+// CHECK: steer.write %{{.*}}, %[[A]], %[[B]], %[[C]], %[[E]] along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : tensor<?x?x8xf32>, tensor<?x1x1xf32>, tensor<?x1x1xf32>, tensor<?x1x1xf32>, tensor<1xf32>
 fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 8.0 where %g : !r -> !k
-    %b = steer.strength 3.0 where %o : !r -> !k
-    %c = steer.strength 2.0 times %k : !k where %g : !r -> !k
-    %e = steer.strength 4.0 -> !k
-    %w = steer.write %h, %a, %b, %c, %e along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : !x, !k, !k, !k, !k
+    %a = steer.strength 8.0 where %g : !r
+    %b = steer.strength 3.0 where %o : !r
+    %c = steer.strength 2.0 times %k : !k where %g : !r
+    %e = steer.strength 4.0
+    %w = steer.write %h, %a, %b, %c, %e along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : !x, !k, !k, !k, tensor<1xf32>
     steer.yield %w : !x
   } : !x
   fx.return %y : !x as [#fx.output<user_output>]
@@ -98,11 +101,11 @@ fx.program @additions_apart(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<u
 fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 8.0 where %g : !r -> !k
-    %f = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
+    %a = steer.strength 8.0 where %g : !r
+    %f = steer.read %h of @d [4] activation <relu> size 16 : !x
     %v = steer.set_to %f [0.0] : !s
     %d = steer.delta %f to %v : !s
-    %b = steer.strength 3.0 where %g : !r -> !k
+    %b = steer.strength 3.0 where %g : !r
     %w = steer.write %h, %a, %d, %b along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[2]>] : !x, !k, !s, !k
     steer.yield %w : !x
   } : !x
@@ -117,8 +120,8 @@ fx.program @around_edits(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user
 fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 0.0 where %o : !r -> !k
-    %b = steer.strength 3.0 where %g : !r -> !k
+    %a = steer.strength 0.0 where %o : !r
+    %b = steer.strength 3.0 where %g : !r
     %w = steer.write %h, %a, %b along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>] : !x, !k, !k
     steer.yield %w : !x
   } : !x
@@ -132,7 +135,7 @@ fx.program @zeros(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>
 fx.program @nothing(%x: !x = #fx.input<user_input>, %g: !r = #fx.input<user_input>, %o: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 0.0 where %o : !r -> !k
+    %a = steer.strength 0.0 where %o : !r
     %w = steer.write %h, %a along [#flow.rows<decoder of @d[1]>] : !x, !k
     steer.yield %w : !x
   } : !x

@@ -5,6 +5,8 @@
 // RUN: weir-opt %s | weir-opt | FileCheck %s
 // Every action, schedule, scope and condition, printed and read again.
 
+steer.knob @knob default 1.0
+
 // CHECK: @constant #steer.add<#steer.constant<8.000000e+00 : f64>> on @f{{$}}
 steer.policy @constant #steer.add<#steer.constant<8.0>> on @f
 // CHECK: @unit #steer.add<#steer.constant<8.000000e+00 : f64> normalize = true> on @f

@@ -6,6 +6,12 @@
 // RUN: weir-opt --mlir-print-op-generic %s | weir-opt | FileCheck %s
 // Every operation on tables, printed and read again; types are inferred.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu> normalization <layer_norm>
+flow.dictionary @n of @sae at <res, 0> reads <neuron, 0> features 8 width 8 activation <identity>
+steer.plan @plan0 []
+steer.plan @plan1 []
+steer.plan @plan2 []
+
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
 !g = tensor<?x?x1xi1>
@@ -36,8 +42,8 @@ fx.program @main(%x: !x = #fx.input<user_input>,
   // CHECK: %[[TOKENS:.*]] = steer.row_tokens %positions, %length from %[[BOUND]] : tensor<?x1x1xi64> to %[[BOUND]] : tensor<?x1x1xi64> first %[[BOUND]] : tensor<?x1x1xi64> last %[[BOUND]] : tensor<?x1x1xi64> listed %[[ROWS]] : tensor<?x1x2xi64> : tensor<?x?xi64>, tensor<?xi64>
   %tokens = steer.row_tokens %positions, %length from %bound : tensor<?x1x1xi64> to %bound : tensor<?x1x1xi64>
       first %bound : tensor<?x1x1xi64> last %bound : tensor<?x1x1xi64> listed %rows : tensor<?x1x2xi64> : tensor<?x?xi64>, tensor<?xi64>
-  // CHECK: %[[GATE:.*]] = steer.all %[[ON]], %[[TOKENS]] : tensor<?x1x1xi1>, tensor<?x?x1xi1> -> tensor<?x?x1xi1>
-  %gate = steer.all %on, %tokens : tensor<?x1x1xi1>, !g -> !g
+  // CHECK: %[[GATE:.*]] = steer.all %[[ON]], %[[TOKENS]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
+  %gate = steer.all %on, %tokens : tensor<?x1x1xi1>, !g
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: !x):
     // CHECK: %[[F:.*]] = steer.row_read %[[H:.*]] at %[[ROWS]] of @d [4, 2, 9] activation <jumprelu> normalization <layer_norm> size 16 : tensor<?x?x8xf32>, tensor<?x1x2xi64>
@@ -52,7 +58,7 @@ fx.program @main(%x: !x = #fx.input<user_input>,
     %u = steer.row_scale %v by %numbers : !f, tensor<?x1x2xf32>
     // CHECK: %[[W:.*]] = steer.row_clamp %{{.*}} min %[[NUMBERS]] : tensor<?x1x2xf32> max %[[NUMBERS]] : tensor<?x1x2xf32> : tensor<?x?x2xf32>
     %w = steer.row_clamp %u min %numbers : tensor<?x1x2xf32> max %numbers : tensor<?x1x2xf32> : !f
-    %both = steer.all %gate, %holds : !g, !g -> !g
+    %both = steer.all %gate, %holds : !g, !g
     %delta = steer.delta %f to %w where %both : !g : !f
     // CHECK: %[[KEPT:.*]] = steer.row_keep %{{.*}} where %[[FLAGS]] : tensor<?x?x2xf32>, tensor<?x1x2xi1>
     %kept = steer.row_keep %delta where %flags : !f, tensor<?x1x2xi1>

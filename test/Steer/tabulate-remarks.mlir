@@ -10,19 +10,24 @@
 // CHECK: x.yaml:4:1: remark: [Passed] Tabulated | Category:steer | Remark="policy 'third' became a row of a table at 3/res, one of 3"
 // CHECK-NOT: remark
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+steer.plan @plan0 []
+steer.plan @plan1 []
+steer.plan @plan2 []
+
 !x = tensor<?x?x8xf32>
 !k = tensor<?x1x1xf32>
 !r = tensor<?x1x1xi1>
 fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0] : tensor<?xi64> -> !r
-  %p1 = steer.in_plans %plan [1] : tensor<?xi64> -> !r
-  %p2 = steer.in_plans %plan [2] : tensor<?xi64> -> !r
+  %p0 = steer.in_plans %plan [0] : tensor<?xi64>
+  %p1 = steer.in_plans %plan [1] : tensor<?xi64>
+  %p2 = steer.in_plans %plan [2] : tensor<?xi64>
   %y = steer.patch %x at <res, 3> {
   ^bb0(%h: !x):
-    %a = steer.strength 1.0 where %p0 : !r -> !k loc("one"("x.yaml":1:1))
-    %b = steer.strength 2.0 where %p1 : !r -> !k loc("two"("x.yaml":2:1))
-    %c = steer.strength 3.0 where %p2 : !r -> !k loc("three"("x.yaml":3:1))
-    %d = steer.strength 4.0 where %p2 : !r -> !k loc("third"("x.yaml":4:1))
+    %a = steer.strength 1.0 where %p0 : !r loc("one"("x.yaml":1:1))
+    %b = steer.strength 2.0 where %p1 : !r loc("two"("x.yaml":2:1))
+    %c = steer.strength 3.0 where %p2 : !r loc("three"("x.yaml":3:1))
+    %d = steer.strength 4.0 where %p2 : !r loc("third"("x.yaml":4:1))
     %w = steer.write %h, %a, %b, %c, %d along [#flow.rows<decoder of @d[1]>, #flow.rows<decoder of @d[2]>, #flow.rows<decoder of @d[3]>, #flow.rows<decoder of @d[4]>] : !x, !k, !k, !k, !k
     steer.yield %w : !x
   } : !x

@@ -5,6 +5,16 @@
 // RUN: weir-opt %s --steer-tabulate-plans | FileCheck %s --check-prefix=FEW
 // Policies of one form in different plans become rows of tables.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @e of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
+steer.plan @plan0 []
+steer.plan @plan1 []
+steer.plan @plan2 []
+steer.plan @plan3 []
+steer.plan @plan4 []
+steer.knob @knob0 default 1.0
+steer.knob @knob1 default 1.0
+
 !x = tensor<?x?x8xf32>
 !s = tensor<?x?x1xf32>
 !f = tensor<?x?x2xf32>
@@ -35,18 +45,18 @@
 // CHECK-NEXT: %[[Y:.*]] = steer.row_write %[[X]], %[[C]] at %[[ROWS]] along [#flow.rows<decoder of @d[4, 7, 5]>]
 // CHECK-NEXT: steer.yield %[[Y]]
 fx.program @values(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0, 4] : !p -> !r
-  %p1 = steer.in_plans %plan [1] : !p -> !r
-  %p2 = steer.in_plans %plan [3] : !p -> !r
+  %p0 = steer.in_plans %plan [0, 4] : !p
+  %p1 = steer.in_plans %plan [1] : !p
+  %p2 = steer.in_plans %plan [3] : !p
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.read %h of @d [4] activation <relu> size 16 : !x -> !s
+    %a = steer.read %h of @d [4] activation <relu> size 16 : !x
     %av = steer.set_to %a [1.0] : !s
     %ad = steer.delta %a to %av where %p0 : !r : !s
-    %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x -> !f
+    %b = steer.read %h of @d [7, 4] activation <relu> size 16 : !x
     %bv = steer.set_to %b [2.0, 3.0] : !f
     %bd = steer.delta %b to %bv where %p1 : !r : !f
-    %c = steer.read %h of @d [5] activation <relu> size 16 : !x -> !s
+    %c = steer.read %h of @d [5] activation <relu> size 16 : !x
     %cv = steer.set_to %c [4.0] : !s
     %cd = steer.delta %c to %cv where %p2 : !r : !s
     %e = steer.scale_by %c [0.5] : !s
@@ -60,7 +70,7 @@ fx.program @values(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_in
 // Additions: one direction a plan. Two of one plan are summed as steer-merge sums
 // them; one alone keeps its strength, so that plans share its direction.
 // CHECK-LABEL: fx.program @additions(
-// CHECK: %[[S:.*]] = steer.slot %plan in [1, 2, 3]
+// CHECK: %[[S:.*]] = steer.slot %plan in [1, 2, 3, 0, 0]
 // CHECK-NEXT: %[[COLUMN:.*]] = steer.lookup %[[S]] : tensor<?xi64> in dense<{{\[\[}}0], [0], [1], [0]]>
 // CHECK-NEXT: %[[K:.*]] = steer.row_knob %knobs at %[[COLUMN]]
 // CHECK-NEXT: %[[ON:.*]] = steer.lookup %[[S]]
@@ -76,23 +86,23 @@ fx.program @values(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_in
 // CHECK-NEXT: steer.row_write %{{.*}}, %[[C]] at %[[ROWS]] along [#flow.concat<[#flow.rows<decoder of @d[4]>, #flow.sum<[4.000000e+00, 5.000000e+00] * #flow.concat<[#flow.rows<decoder of @d[6]>, #flow.rows<unit_decoder of @d[7]>]>>]>]
 fx.program @additions(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_input>, %knobs: tensor<?x2xf32> = #fx.input<user_input>,
     %positions: tensor<?x?xi64> = #fx.input<user_input>, %length: !p = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0] : !p -> !r
-  %p1 = steer.in_plans %plan [1] : !p -> !r
-  %p2 = steer.in_plans %plan [2] : !p -> !r
-  %k0 = steer.knob_value %knobs 0 : tensor<?x2xf32> -> !k
-  %k1 = steer.knob_value %knobs 1 : tensor<?x2xf32> -> !k
-  %t0 = steer.tokens %positions, %length <set = prompt> : tensor<?x?xi64>, !p -> !g
-  %t1 = steer.tokens %positions, %length <set = last, to = 9> : tensor<?x?xi64>, !p -> !g
-  %t2 = steer.tokens %positions, %length <skip_first = 2> : tensor<?x?xi64>, !p -> !g
-  %g0 = steer.all %p0, %t0 : !r, !g -> !g
-  %g1 = steer.all %p1, %t1 : !r, !g -> !g
-  %g2 = steer.all %p2, %t2 : !r, !g -> !g
+  %p0 = steer.in_plans %plan [0] : !p
+  %p1 = steer.in_plans %plan [1] : !p
+  %p2 = steer.in_plans %plan [2] : !p
+  %k0 = steer.knob_value %knobs 0 : tensor<?x2xf32>
+  %k1 = steer.knob_value %knobs 1 : tensor<?x2xf32>
+  %t0 = steer.tokens %positions, %length <set = prompt> : tensor<?x?xi64>, !p
+  %t1 = steer.tokens %positions, %length <set = last, to = 9> : tensor<?x?xi64>, !p
+  %t2 = steer.tokens %positions, %length <skip_first = 2> : tensor<?x?xi64>, !p
+  %g0 = steer.all %p0, %t0 : !r, !g
+  %g1 = steer.all %p1, %t1 : !r, !g
+  %g2 = steer.all %p2, %t2 : !r, !g
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 2.0 times %k0 : !k where %g0 : !g -> !s
-    %b = steer.strength 3.0 times %k1 : !k where %g1 : !g -> !s
-    %c = steer.strength 4.0 times %k0 : !k where %g2 : !g -> !s
-    %d = steer.strength 5.0 times %k0 : !k where %g2 : !g -> !s
+    %a = steer.strength 2.0 times %k0 : !k where %g0 : !g
+    %b = steer.strength 3.0 times %k1 : !k where %g1 : !g
+    %c = steer.strength 4.0 times %k0 : !k where %g2 : !g
+    %d = steer.strength 5.0 times %k0 : !k where %g2 : !g
     %w = steer.write %h, %a, %b, %c, %d along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[6]>, #flow.rows<unit_decoder of @d[7]>] : !x, !s, !s, !s, !s
     steer.yield %w : !x
   } : !x
@@ -116,27 +126,27 @@ fx.program @additions(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user
 // CHECK-NEXT: steer.row_write
 // CHECK-NEXT: steer.yield
 fx.program @conditions(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0] : !p -> !r
-  %p1 = steer.in_plans %plan [1] : !p -> !r
-  %p2 = steer.in_plans %plan [2] : !p -> !r
-  %z0 = steer.read %z of @e [1] activation <jumprelu> size 16 : !x -> !s
-  %z1 = steer.read %z of @e [2] activation <jumprelu> size 16 : !x -> !s
+  %p0 = steer.in_plans %plan [0] : !p
+  %p1 = steer.in_plans %plan [1] : !p
+  %p2 = steer.in_plans %plan [2] : !p
+  %z0 = steer.read %z of @e [1] activation <jumprelu> size 16 : !x
+  %z1 = steer.read %z of @e [2] activation <jumprelu> size 16 : !x
   %y = steer.patch %x at <res, 1> {
   ^bb0(%h: !x):
-    %o = steer.read %h of @d [9] activation <relu> size 16 : !x -> !s
-    %shared = steer.compare %o below 1.0 : !s -> !g
-    %c0 = steer.compare %z0 above 0.5 : !s -> !g
-    %c1 = steer.compare %z1 above 0.25 : !s -> !g
-    %c2 = steer.compare %z1 above 2.0 : !s -> !g
-    %w0 = steer.any %c0, %shared : !g, !g -> !g
-    %w1 = steer.any %c1, %shared : !g, !g -> !g
-    %w2 = steer.any %c2, %shared : !g, !g -> !g
-    %g0 = steer.all %p0, %w0 : !r, !g -> !g
-    %g1 = steer.all %p1, %w1 : !r, !g -> !g
-    %g2 = steer.all %p2, %w2 : !r, !g -> !g
-    %a = steer.strength 2.0 where %g0 : !g -> !s
-    %b = steer.strength 3.0 where %g1 : !g -> !s
-    %c = steer.strength 4.0 where %g2 : !g -> !s
+    %o = steer.read %h of @d [9] activation <relu> size 16 : !x
+    %shared = steer.compare %o below 1.0 : !s
+    %c0 = steer.compare %z0 above 0.5 : !s
+    %c1 = steer.compare %z1 above 0.25 : !s
+    %c2 = steer.compare %z1 above 2.0 : !s
+    %w0 = steer.any %c0, %shared : !g, !g
+    %w1 = steer.any %c1, %shared : !g, !g
+    %w2 = steer.any %c2, %shared : !g, !g
+    %g0 = steer.all %p0, %w0 : !r, !g
+    %g1 = steer.all %p1, %w1 : !r, !g
+    %g2 = steer.all %p2, %w2 : !r, !g
+    %a = steer.strength 2.0 where %g0 : !g
+    %b = steer.strength 3.0 where %g1 : !g
+    %c = steer.strength 4.0 where %g2 : !g
     %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[5]>, #flow.rows<decoder of @d[6]>] : !x, !s, !s, !s
     steer.yield %w : !x
   } : !x
@@ -155,16 +165,16 @@ fx.program @conditions(%x: !x = #fx.input<user_input>, %z: !x = #fx.input<user_i
 // CHECK-NEXT: %[[C:.*]] = steer.rescale %[[B]] like %[[H]] where %[[ON]]
 // CHECK-NEXT: steer.yield %[[C]]
 fx.program @projections(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0] : !p -> !r
-  %p1 = steer.in_plans %plan [1] : !p -> !r
-  %p2 = steer.in_plans %plan [2] : !p -> !r
+  %p0 = steer.in_plans %plan [0] : !p
+  %p1 = steer.in_plans %plan [1] : !p
+  %p2 = steer.in_plans %plan [2] : !p
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
     %a = steer.project %h out of [#flow.basis<#flow.rows<decoder of @d[4]>>] where %p0 : !r : !x
     %b = steer.project %a out of [#flow.basis<#flow.rows<decoder of @d[5]>>] where %p0 : !r : !x
     %c = steer.project %b out of [#flow.basis<#flow.rows<decoder of @d[6, 7]>>] where %p1 : !r : !x
     %d = steer.project %c out of [#flow.basis<#flow.rows<decoder of @d[4]>>] where %p2 : !r : !x
-    %any = steer.any %p0, %p1, %p2 : !r, !r, !r -> !r
+    %any = steer.any %p0, %p1, %p2 : !r, !r, !r
     %n = steer.rescale %d like %h where %any : !r : !x
     steer.yield %n : !x
   } : !x
@@ -180,15 +190,15 @@ fx.program @projections(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<us
 // CHECK-NOT: steer.lookup
 // CHECK: fx.return
 fx.program @kept(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_input>, %other: !r = #fx.input<user_input>) {
-  %p0 = steer.in_plans %plan [0] : !p -> !r
-  %p1 = steer.in_plans %plan [1] : !p -> !r
-  %p2 = steer.in_plans %plan [2] : !p -> !r
+  %p0 = steer.in_plans %plan [0] : !p
+  %p1 = steer.in_plans %plan [1] : !p
+  %p2 = steer.in_plans %plan [2] : !p
   %y = steer.patch %x at <res, 0> {
   ^bb0(%h: !x):
-    %a = steer.strength 2.0 where %p0 : !r -> !k
-    %b = steer.strength 3.0 where %p1 : !r -> !k
-    %c = steer.strength 4.0 where %other : !r -> !k
-    %u = steer.read %h of @d [1] activation <relu> size 16 : !x -> !s
+    %a = steer.strength 2.0 where %p0 : !r
+    %b = steer.strength 3.0 where %p1 : !r
+    %c = steer.strength 4.0 where %other : !r
+    %u = steer.read %h of @d [1] activation <relu> size 16 : !x
     steer.record %u as "u" [#flow.feature<@s, res, 0, 1>] where %p2 : !r : !s
     %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[5]>, #flow.rows<decoder of @d[6]>] : !x, !k, !k, !k
     steer.yield %w : !x

@@ -18,6 +18,12 @@ using namespace weir::steer;
 
 namespace {
 
+/// One number a row [batch] as [batch, 1, 1], or one a token as [tokens, 1].
+Value perRow(AtenBuilder &aten, Value x, bool flattened) {
+  x = aten.unsqueeze(x, 1);
+  return flattened ? x : aten.unsqueeze(x, 2);
+}
+
 struct LowerInPlans : OpConversionPattern<InPlansOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -28,7 +34,7 @@ struct LowerInPlans : OpConversionPattern<InPlansOp> {
     Value held = op.getPlans().empty()
                      ? aten.compare("lt", adaptor.getPlan(), int64_t(-1))
                      : aten.isOneOf(adaptor.getPlan(), op.getPlans());
-    rewriter.replaceOp(op, aten.unsqueeze(aten.unsqueeze(held, 1), 2));
+    rewriter.replaceOp(op, perRow(aten, held, op.getFlattened()));
     return success();
   }
 };
@@ -50,7 +56,11 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
     auto hold = [&](Value gate) {
       held = held ? aten.logical("and", held, gate) : gate;
     };
-    auto length = [&] { return aten.unsqueeze(adaptor.getPromptLength(), 1); };
+    int64_t rank = op.getPositions().getType().getRank();
+    auto length = [&] {
+      Value lengths = adaptor.getPromptLength();
+      return rank == 1 ? lengths : aten.unsqueeze(lengths, 1);
+    };
     switch (scope.getSet()) {
     case TokenSet::All:
       break;
@@ -71,7 +81,7 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
       hold(aten.compare("ge", positions, std::max<int64_t>(from, 0)));
     if (scope.getTo() >= 0)
       hold(aten.compare("le", positions, scope.getTo()));
-    rewriter.replaceOp(op, aten.unsqueeze(held, 2));
+    rewriter.replaceOp(op, aten.unsqueeze(held, rank));
     return success();
   }
 };
@@ -120,7 +130,7 @@ struct LowerKnobValue : OpConversionPattern<KnobValueOp> {
                   ConversionPatternRewriter &rewriter) const override {
     AtenBuilder aten(rewriter, op.getLoc());
     Value column = aten.select(adaptor.getKnobs(), 1, op.getIndex());
-    rewriter.replaceOp(op, aten.unsqueeze(aten.unsqueeze(column, 1), 2));
+    rewriter.replaceOp(op, perRow(aten, column, op.getFlattened()));
     return success();
   }
 };

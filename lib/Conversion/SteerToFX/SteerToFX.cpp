@@ -9,9 +9,10 @@
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
 
 #include "AtenBuilder.h"
+#include "LoweringUtils.h"
 
-#include "mlir/IR/Remarks.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 
 namespace weir {
@@ -23,139 +24,7 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-static int64_t lastSize(Value value) {
-  return cast<RankedTensorType>(value.getType()).getShape().back();
-}
-
 namespace {
-
-//===----------------------------------------------------------------------===//
-// Reading
-//===----------------------------------------------------------------------===//
-
-/// What a normalised dictionary's output is multiplied by: |x| / sqrt(d), or the
-/// sample's standard deviation (d - 1), as sae_lens has it.
-Value inputScale(AtenBuilder &aten, Value x,
-                 flow::Normalization normalization) {
-  if (normalization == flow::Normalization::LayerNorm)
-    return aten.std(x, /*correction=*/1);
-  double root = std::sqrt(static_cast<double>(lastSize(x)));
-  return aten.binary("div", aten.norm(x), aten.numbers(root));
-}
-
-/// x brought to what the encoder expects, in f32.
-Value normalizeInput(AtenBuilder &aten, Value x,
-                     flow::Normalization normalization) {
-  switch (normalization) {
-  case flow::Normalization::None:
-    return x;
-  case flow::Normalization::ConstantNorm: {
-    Value scale = inputScale(aten, x, normalization);
-    // A zero vector has no direction to stretch: divide by one instead.
-    return aten.binary("div", x, aten.where(aten.compare("gt", scale, 0.0),
-                                            scale, aten.numbers(1.0)));
-  }
-  case flow::Normalization::LayerNorm: {
-    Value centred = aten.binary("sub", x, aten.mean(x));
-    Value spread = inputScale(aten, x, normalization);
-    return aten.binary("div", centred,
-                       aten.binary("add", spread, aten.numbers(1e-5)));
-  }
-  }
-  llvm_unreachable("unknown normalization");
-}
-
-struct LowerRead : OpConversionPattern<ReadOp> {
-  using OpConversionPattern::OpConversionPattern;
-
-  LogicalResult
-  matchAndRewrite(ReadOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    AtenBuilder aten(rewriter, op.getLoc());
-    Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
-    if (op.getGather()) {
-      rewriter.replaceOp(op, aten.columns(x, op.getFeatures()));
-      return success();
-    }
-    x = normalizeInput(aten, x, op.getNormalization());
-    rewriter.replaceOp(op, encode(op, aten, x));
-    return success();
-  }
-
-  Value rows(ReadOp op, AtenBuilder &aten, flow::RowsPart part,
-             ArrayRef<int64_t> features, ArrayRef<int64_t> shape) const {
-    return aten.constant(flow::RowsAttr::get(op.getContext(), part,
-                                             op.getDictionaryAttr(), features),
-                         shape);
-  }
-
-  Value encode(ReadOp op, AtenBuilder &aten, Value x) const {
-    using flow::ActivationKind, flow::RowsPart;
-    ArrayRef<int64_t> features = op.getFeatures();
-    int64_t k = features.size(), width = lastSize(x);
-    ActivationKind kind = op.getActivation().getKind();
-    if (kind == ActivationKind::TopK) {
-      // Who is among the largest depends on every feature.
-      features = {};
-      k = op.getDictionarySize();
-    }
-    Value weight = rows(op, aten, RowsPart::Encoder, features, {k, width});
-    Value bias = rows(op, aten, RowsPart::EncoderBias, features, {k});
-    switch (kind) {
-    case ActivationKind::Identity:
-      return aten.linear(x, weight, bias);
-    case ActivationKind::ReLU:
-      return aten.relu(aten.linear(x, weight, bias));
-    case ActivationKind::JumpReLU: {
-      Value z = aten.linear(x, weight, bias);
-      Value theta = rows(op, aten, RowsPart::Threshold, features, {k});
-      // Strictly above the threshold, and above zero where that is negative.
-      return aten.relu(aten.keepWhere(aten.compare("gt", z, theta), z));
-    }
-    case ActivationKind::TopK: {
-      // Exactly k stay, also where several are equal at the boundary; which of
-      // those is up to aten.topk, called as sae_lens calls it.
-      Value z = aten.linear(x, weight, bias);
-      return aten.columns(aten.keepTopK(z, op.getActivation().getTopK()),
-                          op.getFeatures());
-    }
-    case ActivationKind::Gated: {
-      // The gate's bias is the encoder's; magnitudes rescale the same products.
-      Value product = aten.linear(x, weight, Value());
-      Value open = aten.compare("gt", aten.binary("add", product, bias), 0.0);
-      Value scale = rows(op, aten, RowsPart::MagnitudeScale, features, {k});
-      Value offset = rows(op, aten, RowsPart::MagnitudeBias, features, {k});
-      Value magnitude =
-          aten.binary("add", aten.binary("mul", product, scale), offset);
-      return aten.keepWhere(open, aten.relu(magnitude));
-    }
-    }
-    llvm_unreachable("unknown activation");
-  }
-};
-
-struct LowerPick : OpConversionPattern<PickOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(PickOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    AtenBuilder aten(rewriter, op.getLoc());
-    rewriter.replaceOp(op, aten.columns(adaptor.getInput(), op.getColumns()));
-    return success();
-  }
-};
-
-struct LowerInputScale : OpConversionPattern<InputScaleOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(InputScaleOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    AtenBuilder aten(rewriter, op.getLoc());
-    Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
-    rewriter.replaceOp(op, inputScale(aten, x, op.getNormalization()));
-    return success();
-  }
-};
 
 //===----------------------------------------------------------------------===//
 // New activations and coefficients
@@ -262,6 +131,48 @@ struct LowerStrength : OpConversionPattern<StrengthOp> {
 };
 
 //===----------------------------------------------------------------------===//
+// Patches and precision
+//===----------------------------------------------------------------------===//
+
+/// A patch's region computes in the program's own block.
+struct LowerPatch : OpConversionPattern<PatchOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(PatchOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    if (op.getLowering().value_or(Lowering::Aten) != Lowering::Aten)
+      return rewriter.notifyMatchFailure(op, "is not lowered to aten");
+    YieldOp yield = op.getYield();
+    rewriter.inlineBlockBefore(&op.getBody().front(), op, adaptor.getInput());
+    rewriter.replaceOp(op, yield.getValue());
+    rewriter.eraseOp(yield);
+    return success();
+  }
+};
+
+struct LowerWiden : OpConversionPattern<WidenOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(WidenOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    rewriter.replaceOp(op, aten.to(adaptor.getInput(), rewriter.getF32Type()));
+    return success();
+  }
+};
+
+struct LowerRound : OpConversionPattern<RoundOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(RoundOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    rewriter.replaceOp(op, aten.to(adaptor.getInput(), op.getTo()));
+    return success();
+  }
+};
+
+//===----------------------------------------------------------------------===//
 // Writing
 //===----------------------------------------------------------------------===//
 
@@ -271,15 +182,20 @@ struct LowerWrite : OpConversionPattern<WriteOp> {
   LogicalResult
   matchAndRewrite(WriteOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    if (failed(requireWide(op, op.getInput(), rewriter)))
+      return failure();
     AtenBuilder aten(rewriter, op.getLoc());
-    Type element = cast<RankedTensorType>(op.getType()).getElementType();
     int64_t width = lastSize(op.getInput());
-    Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
+    Value x = adaptor.getInput();
 
-    // Edits of several features go through one product; a single row needs
-    // none, and x + c d is then the same arithmetic as in a hook.
-    SmallVector<Value> many;
-    SmallVector<Attribute> manyRows;
+    // Edits of several features at the same tokens go through one product; a
+    // single row needs none, and x + c d is then the same arithmetic as in a
+    // hook.
+    struct Product {
+      SmallVector<Value> coefficients;
+      SmallVector<Attribute> rows;
+    };
+    llvm::MapVector<Type, Product> products;
     for (auto [original, coefficient, rows] :
          llvm::zip_equal(op.getCoefficients(), adaptor.getCoefficients(),
                          op.getRows())) {
@@ -288,19 +204,21 @@ struct LowerWrite : OpConversionPattern<WriteOp> {
         x = aten.binary("add", x, aten.binary("mul", coefficient, row));
         continue;
       }
-      many.push_back(coefficient);
-      manyRows.push_back(rows);
+      Product &product = products[fx::withLastSize(
+          cast<RankedTensorType>(original.getType()), 1)];
+      product.coefficients.push_back(coefficient);
+      product.rows.push_back(rows);
     }
-    if (!many.empty()) {
-      Value coefficients = aten.cat(many);
-      Attribute rows = manyRows.front();
-      if (manyRows.size() > 1)
+    for (auto &[tokens, product] : products) {
+      Value coefficients = aten.cat(product.coefficients);
+      Attribute rows = product.rows.front();
+      if (product.rows.size() > 1)
         rows = flow::ConcatAttr::get(op.getContext(),
-                                     rewriter.getArrayAttr(manyRows));
+                                     rewriter.getArrayAttr(product.rows));
       Value matrix = aten.constant(rows, {lastSize(coefficients), width});
       x = aten.binary("add", x, aten.matmul(coefficients, matrix));
     }
-    rewriter.replaceOp(op, aten.to(x, element));
+    rewriter.replaceOp(op, x);
     return success();
   }
 };
@@ -310,15 +228,16 @@ struct LowerProject : OpConversionPattern<ProjectOp> {
   LogicalResult
   matchAndRewrite(ProjectOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    if (failed(requireWide(op, op.getInput(), rewriter)))
+      return failure();
     AtenBuilder aten(rewriter, op.getLoc());
-    Type element = cast<RankedTensorType>(op.getType()).getElementType();
-    Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
+    Value x = adaptor.getInput();
     Value basis = aten.constant(op.getRows(), {op.getRows().getNumRows(),
                                                lastSize(op.getInput())});
     Value inside = aten.keepWhere(adaptor.getGate(),
                                   aten.linear(x, basis, Value()));
     x = aten.binary("sub", x, aten.matmul(inside, basis));
-    rewriter.replaceOp(op, aten.to(x, element));
+    rewriter.replaceOp(op, x);
     return success();
   }
 };
@@ -328,17 +247,17 @@ struct LowerRescale : OpConversionPattern<RescaleOp> {
   LogicalResult
   matchAndRewrite(RescaleOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    if (failed(requireWide(op, op.getInput(), rewriter)))
+      return failure();
     AtenBuilder aten(rewriter, op.getLoc());
-    Type element = cast<RankedTensorType>(op.getType()).getElementType();
-    Value x = aten.to(adaptor.getInput(), rewriter.getF32Type());
-    Value before = aten.norm(aten.to(adaptor.getLike(), rewriter.getF32Type()));
+    Value x = adaptor.getInput();
+    Value before = aten.norm(adaptor.getLike());
     Value after = aten.norm(x);
     // A zero vector has no direction to stretch: divide by one instead.
     Value safe = aten.where(aten.compare("gt", after, 0.0), after,
                             aten.numbers(1.0));
     Value rescaled = aten.binary("mul", x, aten.binary("div", before, safe));
-    rewriter.replaceOp(
-        op, aten.to(aten.where(adaptor.getGate(), rescaled, x), element));
+    rewriter.replaceOp(op, aten.where(adaptor.getGate(), rescaled, x));
     return success();
   }
 };
@@ -361,8 +280,6 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
   void runOnOperation() override {
     fx::ProgramOp program = getOperation();
     size_t before = llvm::range_size(program.getEntry().getOps<fx::CallOp>());
-    inlinePatches(program);
-
     ConversionTarget target(getContext());
     target.addLegalDialect<fx::FXDialect>();
     target.addIllegalDialect<SteerDialect>();
@@ -372,64 +289,15 @@ struct ConvertSteerToFX : weir::impl::ConvertSteerToFXPassBase<ConvertSteerToFX>
       return signalPassFailure();
     calls += llvm::range_size(program.getEntry().getOps<fx::CallOp>()) - before;
   }
-
-  /// A site of a narrower type is edited in f32 from its first edit to its last
-  /// and rounded where the patch yields.
-  void roundOnce(PatchOp patch) {
-    auto narrow = cast<RankedTensorType>(patch.getType());
-    Type f32 = Float32Type::get(&getContext());
-    if (narrow.getElementType() == f32)
-      return;
-    OpBuilder builder(&getContext());
-    llvm::DenseMap<Value, Value> widened;
-    for (Operation &op : patch.getBody().front()) {
-      if (!isa<WriteOp, ProjectOp, RescaleOp, RowWriteOp, RowProjectOp>(op))
-        continue;
-      for (OpOperand &operand : op.getOpOperands()) {
-        if (operand.get().getType() != narrow)
-          continue;
-        Value &wide = widened[operand.get()];
-        if (!wide) {
-          builder.setInsertionPoint(&op);
-          wide = AtenBuilder(builder, op.getLoc()).to(operand.get(), f32);
-        }
-        operand.set(wide);
-      }
-      op.getResult(0).setType(fx::withElementType(narrow, f32));
-    }
-    YieldOp yield = patch.getYield();
-    builder.setInsertionPoint(yield);
-    yield.setOperand(AtenBuilder(builder, patch.getLoc())
-                         .to(yield.getValue(), narrow.getElementType()));
-  }
-
-  /// A patch's region computes in the program's own block.
-  void inlinePatches(fx::ProgramOp program) {
-    for (auto patch :
-         llvm::make_early_inc_range(program.getEntry().getOps<PatchOp>())) {
-      remark::passed(patch.getLoc(), remark::RemarkOpts::name("LoweredToAten")
-                                         .category("lowering"))
-          << "site " + fx::siteName(patch.getSite().getKind(),
-                                    patch.getSite().getLayer()) +
-                 " lowered to aten operators";
-      Block &body = patch.getBody().front();
-      body.getArgument(0).replaceAllUsesWith(patch.getInput());
-      roundOnce(patch);
-      Value result = patch.getYield().getValue();
-      for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
-        op.moveBefore(patch);
-      patch.getResult().replaceAllUsesWith(result);
-      patch.erase();
-    }
-  }
 };
 
 } // namespace
 
 void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerRead, LowerPick, LowerInputScale, LowerScaleBy, LowerSetTo,
+  patterns.add<LowerPatch, LowerWiden, LowerRound, LowerScaleBy, LowerSetTo,
                LowerClampTo, LowerSum, LowerDelta, LowerStrength, LowerWrite,
                LowerProject, LowerRescale, LowerRecord>(patterns.getContext());
+  populateReadToFXPatterns(patterns);
   populateGateToFXPatterns(patterns);
   populateTableToFXPatterns(patterns);
 }

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AtenBuilder.h"
+#include "LoweringUtils.h"
 
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
 
@@ -19,7 +20,6 @@ using namespace weir::steer;
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
-static int64_t lastSize(Value value) { return typeOf(value).getShape().back(); }
 
 namespace {
 
@@ -89,24 +89,6 @@ public:
     return call(fx::tensorOf(sizes, builder.getI1Type()), "aten.any.dim",
                 {{"self", x}, {"dim", -1}});
   }
-  /// x brought to what a dictionary's encoder expects.
-  Value normalize(Value x, flow::Normalization normalization) {
-    switch (normalization) {
-    case flow::Normalization::None:
-      return x;
-    case flow::Normalization::ConstantNorm: {
-      double root = std::sqrt(static_cast<double>(lastSize(x)));
-      Value scale = binary("div", norm(x), numbers(root));
-      // A zero vector has no direction to stretch: divide by one instead.
-      return binary("div", x, where(compare("gt", scale, 0.0), scale,
-                                    numbers(1.0)));
-    }
-    case flow::Normalization::LayerNorm:
-      return binary("div", binary("sub", x, mean(x)),
-                    binary("add", std(x, /*correction=*/1), numbers(1e-5)));
-    }
-    llvm_unreachable("unknown normalization");
-  }
 
 private:
   OpBuilder &builder;
@@ -118,6 +100,10 @@ template <typename Op> struct LowerRow : OpConversionPattern<Op> {
   LogicalResult
   matchAndRewrite(Op op, typename Op::Adaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    // What computes with a value of the model does so in f32.
+    if constexpr (llvm::is_one_of<Op, RowReadOp, RowWriteOp, RowProjectOp>::value)
+      if (failed(requireWide(op, op.getInput(), rewriter)))
+        return failure();
     TableBuilder aten(rewriter, op.getLoc());
     rewriter.replaceOp(op, lower(op, adaptor, aten, rewriter));
     return success();
@@ -145,8 +131,11 @@ struct LowerLookup : LowerRow<LookupOp> {
   using LowerRow::LowerRow;
   Value lower(LookupOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &) const override {
-    Value found = aten.rowsAt(aten.stored(op.getTable()), adaptor.getSlot());
-    return aten.unsqueeze(found, 1);
+    // Stored as [n + 1, 1, K], a row is of the shape that is asked for.
+    ShapedType type = op.getTable().getType();
+    auto table = op.getTable().reshape(
+        type.clone({type.getDimSize(0), 1, type.getDimSize(1)}));
+    return aten.rowsAt(aten.stored(table), adaptor.getSlot());
   }
 };
 
@@ -155,11 +144,13 @@ struct LowerRowRead : LowerRow<RowReadOp> {
 
   Value lower(RowReadOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &builder) const override {
-    Value x = aten.to(adaptor.getInput(), builder.getF32Type());
-    Value rows = adaptor.getRows();
+    Value x = adaptor.getInput(), rows = adaptor.getRows();
     if (op.getGather())
       return aten.columnsAt(x, featuresAt(op, aten, builder, rows));
-    x = aten.normalize(x, op.getNormalization());
+    // Lowered by its own pattern.
+    if (op.getNormalization() != flow::Normalization::None)
+      x = NormalizeOp::create(builder, op.getLoc(), x,
+                              op.getNormalizationAttr());
     using flow::ActivationKind, flow::RowsPart;
     int64_t width = lastSize(x), count = op.getFeatures().size();
     ActivationKind kind = op.getActivation().getKind();
@@ -278,8 +269,7 @@ struct LowerRowWrite : LowerRow<RowWriteOp> {
   using LowerRow::LowerRow;
   Value lower(RowWriteOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &builder) const override {
-    Type element = typeOf(op.getResult()).getElementType();
-    Value x = aten.to(adaptor.getInput(), builder.getF32Type());
+    Value x = adaptor.getInput();
     Value directions =
         aten.constant(op.getDirections(), {op.getDirections().getNumRows(),
                                            lastSize(op.getInput())});
@@ -288,7 +278,7 @@ struct LowerRowWrite : LowerRow<RowWriteOp> {
     Value edit = lastSize(op.getRows()) == 1
                      ? aten.binary("mul", adaptor.getCoefficients(), own)
                      : aten.product(adaptor.getCoefficients(), own);
-    return aten.to(aten.binary("add", x, edit), element);
+    return aten.binary("add", x, edit);
   }
 };
 
@@ -296,8 +286,7 @@ struct LowerRowProject : LowerRow<RowProjectOp> {
   using LowerRow::LowerRow;
   Value lower(RowProjectOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &builder) const override {
-    Type element = typeOf(op.getResult()).getElementType();
-    Value x = aten.to(adaptor.getInput(), builder.getF32Type());
+    Value x = adaptor.getInput();
     Value directions =
         aten.constant(op.getDirections(), {op.getDirections().getNumRows(),
                                            lastSize(op.getInput())});
@@ -305,7 +294,7 @@ struct LowerRowProject : LowerRow<RowProjectOp> {
     Value inside = aten.product(x, aten.transpose(basis));
     inside = aten.keepWhere(adaptor.getColumns(), inside);
     inside = aten.keepWhere(adaptor.getGate(), inside);
-    return aten.to(aten.binary("sub", x, aten.product(inside, basis)), element);
+    return aten.binary("sub", x, aten.product(inside, basis));
   }
 };
 

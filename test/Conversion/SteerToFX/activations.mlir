@@ -1,7 +1,7 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // New activations and coefficients: elementwise, in f32.
 
 !x = tensor<?x?x8xf32>
@@ -30,7 +30,7 @@ fx.program @set_to(%f: !f = #fx.input<user_input>) {
 // CHECK-NEXT: fx.return %[[P]]
 fx.program @set_to_whole(%f: !f = #fx.input<user_input>) {
   %0 = steer.set_to %f [3.0] : !f
-  %1 = steer.pick %0 [1] : !f -> !s
+  %1 = steer.pick %0 [1] : !f
   fx.return %1 : !s as [#fx.output<user_output>]
 }
 
@@ -126,7 +126,7 @@ fx.program @delta_scaled(%f: !f = #fx.input<user_input>, %s: !s = #fx.input<user
 // CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.where.ScalarOther(condition: %g, self: %[[K]], other: 0.000000e+00) : (tensor<?x?x1xi1>, tensor<?x1x1xf32>) -> tensor<?x?x1xf32>
 // CHECK-NEXT: fx.return %[[A]], %[[B]]
 fx.program @strength(%g: !g = #fx.input<user_input>, %r: !r = #fx.input<user_input>, %k: !k = #fx.input<user_input>) {
-  %0 = steer.strength 8.0 where %r : !r -> !k
-  %1 = steer.strength 8.0 times %k : !k where %g : !g -> !s
+  %0 = steer.strength 8.0 where %r : !r
+  %1 = steer.strength 8.0 times %k : !k where %g : !g
   fx.return %0, %1 : !k, !s as [#fx.output<user_output>, #fx.output<user_output>]
 }

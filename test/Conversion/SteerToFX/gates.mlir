@@ -1,8 +1,14 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // Gates and knobs. No scope holds at padding, whose position is -1.
+
+steer.plan @a []
+steer.plan @b []
+steer.plan @c []
+steer.knob @faith default 1.0
+steer.knob @free default 1.0
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -17,7 +23,7 @@
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[REAL]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @every(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -30,7 +36,7 @@ fx.program @every(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: 
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @prompt(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = prompt> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = prompt> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -40,7 +46,7 @@ fx.program @prompt(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length:
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[P]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @generated(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = generated> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = generated> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -54,7 +60,7 @@ fx.program @generated(%positions: tensor<?x?xi64> = #fx.input<user_input>, %leng
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @last(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = last> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = last> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -66,7 +72,7 @@ fx.program @last(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: t
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[P]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @positions(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <positions = [3, 1]> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <positions = [3, 1]> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -76,7 +82,7 @@ fx.program @positions(%positions: tensor<?x?xi64> = #fx.input<user_input>, %leng
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[P]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @from(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <from = 2> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <from = 2> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -88,7 +94,7 @@ fx.program @from(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: t
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @to(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <to = 4> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <to = 4> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -98,7 +104,7 @@ fx.program @to(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: ten
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[P]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @skip(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <skip_first = 3> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <skip_first = 3> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -111,7 +117,7 @@ fx.program @skip(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: t
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @from_and_skip(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <from = 2, to = 9, skip_first = 3> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <from = 2, to = 9, skip_first = 3> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -124,7 +130,7 @@ fx.program @from_and_skip(%positions: tensor<?x?xi64> = #fx.input<user_input>, %
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @prompt_from(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = prompt, from = 2> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = prompt, from = 2> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -136,7 +142,7 @@ fx.program @prompt_from(%positions: tensor<?x?xi64> = #fx.input<user_input>, %le
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @generated_to(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = generated, to = 9> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = generated, to = 9> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -148,7 +154,7 @@ fx.program @generated_to(%positions: tensor<?x?xi64> = #fx.input<user_input>, %l
 // CHECK-NEXT: %[[U:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[G]], dim: 2) : (tensor<?x?xi1>) -> tensor<?x?x1xi1>
 // CHECK-NEXT: fx.return %[[U]]
 fx.program @last_at(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.tokens %positions, %length <set = last, positions = [3]> : tensor<?x?xi64>, tensor<?xi64> -> !g
+  %0 = steer.tokens %positions, %length <set = last, positions = [3]> : tensor<?x?xi64>, tensor<?xi64>
   fx.return %0 : !g as [#fx.output<user_output>]
 }
 
@@ -159,7 +165,7 @@ fx.program @last_at(%positions: tensor<?x?xi64> = #fx.input<user_input>, %length
 // CHECK-NEXT: %[[E:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[D]], dim: 2) : (tensor<?x1xi1>) -> tensor<?x1x1xi1>
 // CHECK-NEXT: fx.return %[[E]]
 fx.program @in_plans(%plan: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.in_plans %plan [0, 2] : tensor<?xi64> -> !r
+  %0 = steer.in_plans %plan [0, 2] : tensor<?xi64>
   fx.return %0 : !r as [#fx.output<user_output>]
 }
 
@@ -167,7 +173,7 @@ fx.program @in_plans(%plan: tensor<?xi64> = #fx.input<user_input>) {
 // CHECK-LABEL: fx.program @in_no_plan(
 // CHECK: fx.call pure @aten.lt.Scalar(self: %plan, other: -1)
 fx.program @in_no_plan(%plan: tensor<?xi64> = #fx.input<user_input>) {
-  %0 = steer.in_plans %plan [] : tensor<?xi64> -> !r
+  %0 = steer.in_plans %plan [] : tensor<?xi64>
   fx.return %0 : !r as [#fx.output<user_output>]
 }
 
@@ -179,9 +185,9 @@ fx.program @in_no_plan(%plan: tensor<?xi64> = #fx.input<user_input>) {
 // CHECK-NEXT: %[[E:.*]] = fx.call pure @aten.lt.Scalar(self: %s, other: 0.000000e+00)
 // CHECK-NEXT: fx.return %[[C]], %[[D]], %[[E]]
 fx.program @compare(%s: !s = #fx.input<user_input>) {
-  %0 = steer.compare %s above 0.5 below 1.5 : !s -> !g
-  %1 = steer.compare %s above 0.0 : !s -> !g
-  %2 = steer.compare %s below 0.0 : !s -> !g
+  %0 = steer.compare %s above 0.5 below 1.5 : !s
+  %1 = steer.compare %s above 0.0 : !s
+  %2 = steer.compare %s below 0.0 : !s
   fx.return %0, %1, %2 : !g, !g, !g as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
 }
 
@@ -191,8 +197,8 @@ fx.program @compare(%s: !s = #fx.input<user_input>) {
 // CHECK-NEXT: %[[C:.*]] = fx.call pure @aten.logical_or.default(self: %g, other: %r)
 // CHECK-NEXT: fx.return %[[B]], %[[C]]
 fx.program @join(%g: !g = #fx.input<user_input>, %r: !r = #fx.input<user_input>) {
-  %0 = steer.all %r, %g, %r : !r, !g, !r -> !g
-  %1 = steer.any %g, %r : !g, !r -> !g
+  %0 = steer.all %r, %g, %r : !r, !g, !r
+  %1 = steer.any %g, %r : !g, !r
   fx.return %0, %1 : !g, !g as [#fx.output<user_output>, #fx.output<user_output>]
 }
 
@@ -202,6 +208,6 @@ fx.program @join(%g: !g = #fx.input<user_input>, %r: !r = #fx.input<user_input>)
 // CHECK-NEXT: %[[C:.*]] = fx.call pure @aten.unsqueeze.default(self: %[[B]], dim: 2) : (tensor<?x1xf32>) -> tensor<?x1x1xf32>
 // CHECK-NEXT: fx.return %[[C]]
 fx.program @knob(%knobs: tensor<?x2xf32> = #fx.input<user_input>) {
-  %0 = steer.knob_value %knobs 1 : tensor<?x2xf32> -> !k
+  %0 = steer.knob_value %knobs 1 : tensor<?x2xf32>
   fx.return %0 : !k as [#fx.output<user_output>]
 }

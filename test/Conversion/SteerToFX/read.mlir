@@ -1,8 +1,17 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // Reading: the encoder rows that are named, then the activation.
+
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @linear of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity>
+flow.dictionary @jump of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu>
+flow.dictionary @gates of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <gated>
+flow.dictionary @largest of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 3>
+flow.dictionary @unit of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity> normalization <constant_norm>
+flow.dictionary @normed of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <identity> normalization <layer_norm>
+flow.dictionary @neurons of @sae at <mlp, 0> reads <neuron, 0> features 8 width 8 activation <identity>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
@@ -12,12 +21,12 @@
 !k = tensor<?x1x1xf32>
 
 // CHECK-LABEL: fx.program @identity(
-// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @d[4, 2]> -> tensor<2x8xf32>
-// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @d[4, 2]> -> tensor<2xf32>
+// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @linear[4, 2]> -> tensor<2x8xf32>
+// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @linear[4, 2]> -> tensor<2xf32>
 // CHECK: %[[Z:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[W]], bias: %[[B]]) : (tensor<?x?x8xf32>, tensor<2x8xf32>, tensor<2xf32>) -> tensor<?x?x2xf32>
 // CHECK-NEXT: fx.return %[[Z]]
 fx.program @identity(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <identity> size 16 : !x -> !f
+  %0 = steer.read %x of @linear [4, 2] activation <identity> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -28,48 +37,48 @@ fx.program @identity(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.relu.default(self: %[[Z]])
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @relu(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <relu> size 16 : !x -> !f
+  %0 = steer.read %x of @d [4, 2] activation <relu> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
 // Strictly above the threshold, and never negative.
 // CHECK-LABEL: fx.program @jumprelu(
-// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @d[4, 2]> -> tensor<2x8xf32>
-// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @d[4, 2]> -> tensor<2xf32>
+// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @jump[4, 2]> -> tensor<2x8xf32>
+// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @jump[4, 2]> -> tensor<2xf32>
 // CHECK: %[[Z:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[W]], bias: %[[B]]) : (tensor<?x?x8xf32>, tensor<2x8xf32>, tensor<2xf32>) -> tensor<?x?x2xf32>
-// CHECK: %[[T:.*]] = fx.constant #flow.rows<threshold of @d[4, 2]> -> tensor<2xf32>
+// CHECK: %[[T:.*]] = fx.constant #flow.rows<threshold of @jump[4, 2]> -> tensor<2xf32>
 // CHECK: %[[ON:.*]] = fx.call pure @aten.gt.Tensor(self: %[[Z]], other: %[[T]]) : {{.*}} -> tensor<?x?x2xi1>
 // CHECK-NEXT: %[[K:.*]] = fx.call pure @aten.where.ScalarOther(condition: %[[ON]], self: %[[Z]], other: 0.000000e+00)
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.relu.default(self: %[[K]])
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @jumprelu(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <jumprelu> size 16 : !x -> !f
+  %0 = steer.read %x of @jump [4, 2] activation <jumprelu> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
 // The gate has its bias; magnitudes have their own scale and bias.
 // CHECK-LABEL: fx.program @gated(
-// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @d[4, 2]>
-// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @d[4, 2]>
-// CHECK: %[[P:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[W]]) :
+// CHECK: %[[W:.*]] = fx.constant #flow.rows<encoder of @gates[4, 2]>
+// CHECK-NEXT: %[[P:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[W]]) :
+// CHECK-NEXT: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @gates[4, 2]>
 // CHECK-NEXT: %[[Z:.*]] = fx.call pure @aten.add.Tensor(self: %[[P]], other: %[[B]])
 // CHECK-NEXT: %[[OPEN:.*]] = fx.call pure @aten.gt.Scalar(self: %[[Z]], other: 0.000000e+00)
-// CHECK-DAG: %[[S:.*]] = fx.constant #flow.rows<magnitude_scale of @d[4, 2]>
-// CHECK-DAG: %[[O:.*]] = fx.constant #flow.rows<magnitude_bias of @d[4, 2]>
+// CHECK-DAG: %[[S:.*]] = fx.constant #flow.rows<magnitude_scale of @gates[4, 2]>
+// CHECK-DAG: %[[O:.*]] = fx.constant #flow.rows<magnitude_bias of @gates[4, 2]>
 // CHECK: %[[PS:.*]] = fx.call pure @aten.mul.Tensor(self: %[[P]], other: %[[S]])
 // CHECK-NEXT: %[[M:.*]] = fx.call pure @aten.add.Tensor(self: %[[PS]], other: %[[O]])
 // CHECK-NEXT: %[[R:.*]] = fx.call pure @aten.relu.default(self: %[[M]])
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.where.ScalarOther(condition: %[[OPEN]], self: %[[R]], other: 0.000000e+00)
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @gated(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <gated> size 16 : !x -> !f
+  %0 = steer.read %x of @gates [4, 2] activation <gated> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
 // The whole encoder, exactly k of it by index, then the columns that are named.
 // CHECK-LABEL: fx.program @topk(
-// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @d[]> -> tensor<16x8xf32>
-// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @d[]> -> tensor<16xf32>
+// CHECK-DAG: %[[W:.*]] = fx.constant #flow.rows<encoder of @largest[]> -> tensor<16x8xf32>
+// CHECK-DAG: %[[B:.*]] = fx.constant #flow.rows<encoder_bias of @largest[]> -> tensor<16xf32>
 // CHECK: %[[Z:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[W]], bias: %[[B]]) : {{.*}} -> tensor<?x?x16xf32>
 // CHECK-NEXT: %[[TOP:.*]]:2 = fx.call pure @aten.topk.default(self: %[[Z]], k: 3, dim: -1, largest: true, sorted: false) : (tensor<?x?x16xf32>) -> (tensor<?x?x3xf32>, tensor<?x?x3xi64>)
 // CHECK-NEXT: %[[ZEROS:.*]] = fx.call pure @aten.zeros_like.default(self: %[[Z]])
@@ -79,7 +88,7 @@ fx.program @gated(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.index_select.default(self: %[[ALL]], dim: -1, index: %[[LIST]])
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @topk(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <topk, 3> size 16 : !x -> !f
+  %0 = steer.read %x of @largest [4, 2] activation <topk, 3> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -90,7 +99,7 @@ fx.program @topk(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.index_select.default(self: %x, dim: -1, index: %[[LIST]])
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @gather(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <identity> size 8 gather : !x -> !f
+  %0 = steer.read %x of @neurons [4, 2] activation <identity> size 8 gather : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -99,7 +108,7 @@ fx.program @gather(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.slice.Tensor(self: %x, dim: -1, start: 4, end: 6) : (tensor<?x?x8xf32>) -> tensor<?x?x2xf32>
 // CHECK-NEXT: fx.return %[[F]]
 fx.program @gather_run(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 5] activation <identity> size 8 gather : !x -> !f
+  %0 = steer.read %x of @neurons [4, 5] activation <identity> size 8 gather : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -114,7 +123,7 @@ fx.program @gather_run(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[X:.*]] = fx.call pure @aten.div.Tensor(self: %x, other: %[[SAFE]])
 // CHECK: fx.call pure @aten.linear.default(input: %[[X]],
 fx.program @constant_norm(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <identity> normalization <constant_norm> size 16 : !x -> !f
+  %0 = steer.read %x of @unit [4, 2] activation <identity> normalization <constant_norm> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -128,7 +137,7 @@ fx.program @constant_norm(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[X:.*]] = fx.call pure @aten.div.Tensor(self: %[[C]], other: %[[D]])
 // CHECK: fx.call pure @aten.linear.default(input: %[[X]],
 fx.program @layer_norm(%x: !x = #fx.input<user_input>) {
-  %0 = steer.read %x of @d [4, 2] activation <identity> normalization <layer_norm> size 16 : !x -> !f
+  %0 = steer.read %x of @normed [4, 2] activation <identity> normalization <layer_norm> size 16 : !x
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -138,7 +147,7 @@ fx.program @layer_norm(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[S:.*]] = fx.call pure @aten.div.Tensor(self: %[[N]], other: %[[ROOT]])
 // CHECK-NEXT: fx.return %[[S]]
 fx.program @scale_constant_norm(%x: !x = #fx.input<user_input>) {
-  %0 = steer.input_scale %x <constant_norm> : !x -> !s
+  %0 = steer.input_scale %x <constant_norm> : !x
   fx.return %0 : !s as [#fx.output<user_output>]
 }
 
@@ -148,7 +157,7 @@ fx.program @scale_constant_norm(%x: !x = #fx.input<user_input>) {
 // CHECK-NEXT: %[[STD:.*]] = fx.call pure @aten.std.correction(self: %x, dim: [-1], correction: 1, keepdim: true)
 // CHECK-NEXT: fx.return %[[STD]]
 fx.program @scale_layer_norm(%x: !x = #fx.input<user_input>) {
-  %0 = steer.input_scale %x <layer_norm> : !x -> !s
+  %0 = steer.input_scale %x <layer_norm> : !x
   fx.return %0 : !s as [#fx.output<user_output>]
 }
 
@@ -157,7 +166,7 @@ fx.program @scale_layer_norm(%x: !x = #fx.input<user_input>) {
 // CHECK: %[[X:.*]] = fx.call pure @aten.to.dtype(self: %b, dtype: dtype<f32>) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
 // CHECK: fx.call pure @aten.linear.default(input: %[[X]],
 fx.program @narrow(%b: tensor<?x?x8xbf16> = #fx.input<user_input>) {
-  %0 = steer.read %b of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xbf16> -> !f
+  %0 = steer.read %b of @d [4, 2] activation <relu> size 16 : tensor<?x?x8xbf16>
   fx.return %0 : !f as [#fx.output<user_output>]
 }
 
@@ -167,7 +176,7 @@ fx.program @narrow(%b: tensor<?x?x8xbf16> = #fx.input<user_input>) {
 // CHECK-NEXT: %[[B:.*]] = fx.call pure @aten.index_select.default(self: %f, dim: -1, index: %[[LIST]])
 // CHECK-NEXT: fx.return %[[A]], %[[B]]
 fx.program @pick(%f: !f = #fx.input<user_input>) {
-  %0 = steer.pick %f [1] : !f -> !s
-  %1 = steer.pick %f [1, 0] : !f -> !f
+  %0 = steer.pick %f [1] : !f
+  %1 = steer.pick %f [1, 0] : !f
   fx.return %0, %1 : !s, !f as [#fx.output<user_output>, #fx.output<user_output>]
 }

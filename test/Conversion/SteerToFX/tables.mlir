@@ -4,6 +4,15 @@
 // RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
 // Operations on tables: what a row's own plan needs is gathered, and nothing else.
 
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @j of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <jumprelu> normalization <constant_norm>
+flow.dictionary @g of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <gated> normalization <layer_norm>
+flow.dictionary @t of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <topk, 5>
+flow.dictionary @n of @sae at <res, 0> reads <neuron, 0> features 8 width 8 activation <identity>
+steer.plan @plan0 []
+steer.plan @plan1 []
+steer.plan @plan2 []
+
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>
 !s = tensor<?x?x1xf32>
@@ -14,6 +23,13 @@
 
 // Plan -1 stands first in the table of plans, so that every index is checked.
 // CHECK-LABEL: fx.program @lookup(
+// CHECK: %[[V0:.*]] = fx.constant dense<[0, 1, 0, 2]> : tensor<4xi64>
+// CHECK-NEXT: %[[V1:.*]] = fx.call pure @aten.add.Tensor(self: %plan, other: 1)
+// CHECK-NEXT: %[[V2:.*]] = fx.call pure @aten.index_select.default(self: %[[V0]], dim: 0, index: %[[V1]])
+// CHECK-NEXT: %[[V3:.*]] = fx.constant dense<{{\[\[\[}}0.000000e+00, 0.000000e+00{{\]\]}}, {{\[\[}}1.500000e+00, 2.000000e+00{{\]\]}}, {{\[\[}}3.000000e+00, 0.000000e+00{{\]\]\]}}> : tensor<3x1x2xf32>
+// CHECK-NEXT: %[[V4:.*]] = fx.call pure @aten.index_select.default(self: %[[V3]], dim: 0, index: %[[V2]]) : (tensor<3x1x2xf32>, tensor<?xi64>) -> tensor<?x1x2xf32>
+// CHECK-NEXT: fx.return %[[V4]]
+fx.program @lookup(
 // CHECK: %[[V0:.*]] = fx.constant dense<[0, 1, 0, 2]> : tensor<4xi64>
 // CHECK-NEXT: %[[V1:.*]] = fx.call pure @aten.add.Tensor(self: %plan, other: 1)
 // CHECK-NEXT: %[[V2:.*]] = fx.call pure @aten.index_select.default(self: %[[V0]], dim: 0, index: %[[V1]])
@@ -52,22 +68,22 @@ fx.program @relu(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>)
 // CHECK-NEXT: %[[V4:.*]] = fx.constant dense<1.000000e+00> : tensor<1xf32>
 // CHECK-NEXT: %[[V5:.*]] = fx.call pure @aten.where.self(condition: %[[V3]], self: %[[V2]], other: %[[V4]])
 // CHECK-NEXT: %[[V6:.*]] = fx.call pure @aten.div.Tensor(self: %x, other: %[[V5]])
-// CHECK-NEXT: %[[V7:.*]] = fx.constant #flow.rows<encoder of @d[4, 2, 9]> -> tensor<3x8xf32>
+// CHECK-NEXT: %[[V7:.*]] = fx.constant #flow.rows<encoder of @j[4, 2, 9]> -> tensor<3x8xf32>
 // CHECK-NEXT: %[[V8:.*]] = fx.call pure @aten.select.int(self: %i, dim: 1, index: 0)
 // CHECK-NEXT: %[[V9:.*]] = fx.call pure @aten.embedding.default(weight: %[[V7]], indices: %[[V8]])
 // CHECK-NEXT: %[[V10:.*]] = fx.call pure @aten.transpose.int(self: %[[V9]], dim0: 1, dim1: 2)
 // CHECK-NEXT: %[[V11:.*]] = fx.call pure @aten.matmul.default(self: %[[V6]], other: %[[V10]])
-// CHECK-NEXT: %[[V12:.*]] = fx.constant #flow.rows<encoder_bias of @d[4, 2, 9]> -> tensor<3xf32>
+// CHECK-NEXT: %[[V12:.*]] = fx.constant #flow.rows<encoder_bias of @j[4, 2, 9]> -> tensor<3xf32>
 // CHECK-NEXT: %[[V13:.*]] = fx.call pure @aten.take.default(self: %[[V12]], index: %i)
 // CHECK-NEXT: %[[V14:.*]] = fx.call pure @aten.add.Tensor(self: %[[V11]], other: %[[V13]])
-// CHECK-NEXT: %[[V15:.*]] = fx.constant #flow.rows<threshold of @d[4, 2, 9]> -> tensor<3xf32>
+// CHECK-NEXT: %[[V15:.*]] = fx.constant #flow.rows<threshold of @j[4, 2, 9]> -> tensor<3xf32>
 // CHECK-NEXT: %[[V16:.*]] = fx.call pure @aten.take.default(self: %[[V15]], index: %i)
 // CHECK-NEXT: %[[V17:.*]] = fx.call pure @aten.gt.Tensor(self: %[[V14]], other: %[[V16]])
 // CHECK-NEXT: %[[V18:.*]] = fx.call pure @aten.where.ScalarOther(condition: %[[V17]], self: %[[V14]], other: 0.000000e+00)
 // CHECK-NEXT: %[[V19:.*]] = fx.call pure @aten.relu.default(self: %[[V18]])
 // CHECK-NEXT: fx.return %[[V19]]
 fx.program @jumprelu(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
-  %f = steer.row_read %x at %i of @d [4, 2, 9] activation <jumprelu> normalization <constant_norm> size 16 : !x, !i
+  %f = steer.row_read %x at %i of @j [4, 2, 9] activation <jumprelu> normalization <constant_norm> size 16 : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]
 }
 
@@ -78,18 +94,18 @@ fx.program @jumprelu(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_inp
 // CHECK-NEXT: %[[V3:.*]] = fx.constant dense<9.99999974E-6> : tensor<1xf32>
 // CHECK-NEXT: %[[V4:.*]] = fx.call pure @aten.add.Tensor(self: %[[V2]], other: %[[V3]])
 // CHECK-NEXT: %[[V5:.*]] = fx.call pure @aten.div.Tensor(self: %[[V1]], other: %[[V4]])
-// CHECK-NEXT: %[[V6:.*]] = fx.constant #flow.rows<encoder of @d[4, 2, 9]> -> tensor<3x8xf32>
+// CHECK-NEXT: %[[V6:.*]] = fx.constant #flow.rows<encoder of @g[4, 2, 9]> -> tensor<3x8xf32>
 // CHECK-NEXT: %[[V7:.*]] = fx.call pure @aten.select.int(self: %i, dim: 1, index: 0)
 // CHECK-NEXT: %[[V8:.*]] = fx.call pure @aten.embedding.default(weight: %[[V6]], indices: %[[V7]])
 // CHECK-NEXT: %[[V9:.*]] = fx.call pure @aten.transpose.int(self: %[[V8]], dim0: 1, dim1: 2)
 // CHECK-NEXT: %[[V10:.*]] = fx.call pure @aten.matmul.default(self: %[[V5]], other: %[[V9]])
-// CHECK-NEXT: %[[V11:.*]] = fx.constant #flow.rows<encoder_bias of @d[4, 2, 9]> -> tensor<3xf32>
+// CHECK-NEXT: %[[V11:.*]] = fx.constant #flow.rows<encoder_bias of @g[4, 2, 9]> -> tensor<3xf32>
 // CHECK-NEXT: %[[V12:.*]] = fx.call pure @aten.take.default(self: %[[V11]], index: %i)
 // CHECK-NEXT: %[[V13:.*]] = fx.call pure @aten.add.Tensor(self: %[[V10]], other: %[[V12]])
-// CHECK-NEXT: %[[V14:.*]] = fx.constant #flow.rows<magnitude_scale of @d[4, 2, 9]> -> tensor<3xf32>
+// CHECK-NEXT: %[[V14:.*]] = fx.constant #flow.rows<magnitude_scale of @g[4, 2, 9]> -> tensor<3xf32>
 // CHECK-NEXT: %[[V15:.*]] = fx.call pure @aten.take.default(self: %[[V14]], index: %i)
 // CHECK-NEXT: %[[V16:.*]] = fx.call pure @aten.mul.Tensor(self: %[[V10]], other: %[[V15]])
-// CHECK-NEXT: %[[V17:.*]] = fx.constant #flow.rows<magnitude_bias of @d[4, 2, 9]> -> tensor<3xf32>
+// CHECK-NEXT: %[[V17:.*]] = fx.constant #flow.rows<magnitude_bias of @g[4, 2, 9]> -> tensor<3xf32>
 // CHECK-NEXT: %[[V18:.*]] = fx.call pure @aten.take.default(self: %[[V17]], index: %i)
 // CHECK-NEXT: %[[V19:.*]] = fx.call pure @aten.add.Tensor(self: %[[V16]], other: %[[V18]])
 // CHECK-NEXT: %[[V20:.*]] = fx.call pure @aten.gt.Scalar(self: %[[V13]], other: 0.000000e+00)
@@ -97,14 +113,14 @@ fx.program @jumprelu(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_inp
 // CHECK-NEXT: %[[V22:.*]] = fx.call pure @aten.where.ScalarOther(condition: %[[V20]], self: %[[V21]], other: 0.000000e+00)
 // CHECK-NEXT: fx.return %[[V22]]
 fx.program @gated(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
-  %f = steer.row_read %x at %i of @d [4, 2, 9] activation <gated> normalization <layer_norm> size 16 : !x, !i
+  %f = steer.row_read %x at %i of @g [4, 2, 9] activation <gated> normalization <layer_norm> size 16 : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]
 }
 
 // Who is among the largest depends on every feature; then each row has its columns.
 // CHECK-LABEL: fx.program @topk(
-// CHECK: %[[V0:.*]] = fx.constant #flow.rows<encoder of @d[]> -> tensor<16x8xf32>
-// CHECK-NEXT: %[[V1:.*]] = fx.constant #flow.rows<encoder_bias of @d[]> -> tensor<16xf32>
+// CHECK: %[[V0:.*]] = fx.constant #flow.rows<encoder of @t[]> -> tensor<16x8xf32>
+// CHECK-NEXT: %[[V1:.*]] = fx.constant #flow.rows<encoder_bias of @t[]> -> tensor<16xf32>
 // CHECK-NEXT: %[[V2:.*]] = fx.call pure @aten.linear.default(input: %x, weight: %[[V0]], bias: %[[V1]])
 // CHECK-NEXT: %[[V3:.*]]:2 = fx.call pure @aten.topk.default(self: %[[V2]], k: 5, dim: -1, largest: true, sorted: false)
 // CHECK-NEXT: %[[V4:.*]] = fx.call pure @aten.zeros_like.default(self: %[[V2]])
@@ -115,7 +131,7 @@ fx.program @gated(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>
 // CHECK-NEXT: %[[V9:.*]] = fx.call pure @aten.take_along_dim.default(self: %[[V6]], indices: %[[V8]], dim: -1)
 // CHECK-NEXT: fx.return %[[V9]]
 fx.program @topk(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
-  %f = steer.row_read %x at %i of @d [4, 2, 9] activation <topk, 5> size 16 : !x, !i
+  %f = steer.row_read %x at %i of @t [4, 2, 9] activation <topk, 5> size 16 : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]
 }
 
@@ -125,7 +141,7 @@ fx.program @topk(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>)
 // CHECK-NEXT: %[[V2:.*]] = fx.call pure @aten.take_along_dim.default(self: %x, indices: %[[V1]], dim: -1)
 // CHECK-NEXT: fx.return %[[V2]]
 fx.program @neurons(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
-  %f = steer.row_read %x at %i of @d [4, 2] activation <identity> size 8 gather : !x, !i
+  %f = steer.row_read %x at %i of @n [4, 2] activation <identity> size 8 gather : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]
 }
 

@@ -1,8 +1,11 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(convert-steer-to-fx))' | FileCheck %s
+// RUN: weir-opt %s --pass-pipeline='builtin.module(fx.program(steer-widen-patches,steer-decompose-reads,convert-steer-to-fx))' | FileCheck %s
 // One write a site: single rows by a multiply, the others by one matmul.
+
+flow.dictionary @d of @sae at <res, 0> reads <res, 0> features 16 width 8 activation <relu>
+flow.dictionary @e of @sae at <mlp, 0> reads <mlp, 0> features 16 width 8 activation <relu>
 
 !x = tensor<?x?x8xf32>
 !f = tensor<?x?x2xf32>

@@ -17,7 +17,8 @@ from reference import D, F, N, VOCABULARY, Spec
 
 STEER = ("builtin.module(steer-expand-policies,"
          "fx.program(cse,steer-merge,canonicalize))")
-LOWER = ("builtin.module(fx.program(convert-steer-to-fx,fx-strip-sites,cse,"
+LOWER = ("builtin.module(fx.program(steer-widen-patches,"
+         "steer-decompose-reads,convert-steer-to-fx,fx-strip-sites,cse,"
          "canonicalize))")
 # Row 0: prefill with padding; row 1: a longer prompt; row 2: decoding.
 POSITIONS = numpy.array([[0, 1, 2, 3, -1, -1], [0, 1, 2, 3, 4, 5],

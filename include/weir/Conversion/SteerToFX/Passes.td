@@ -14,17 +14,22 @@ include "mlir/Pass/PassBase.td"
 def ConvertSteerToFXPass : Pass<"convert-steer-to-fx", "::weir::fx::ProgramOp"> {
   let summary = "Lower patches to calls of aten operators";
   let description = [{
-    Patches are inlined and every steer op becomes pure `fx.call`s. Rows become
-    `fx.constant`s that hold a recipe. Arithmetic is in f32 whatever the model's
-    type is; a site's new value is rounded once.
+    Patches are inlined and every steer op becomes pure `fx.call`s, one pattern an
+    op. Rows become `fx.constant`s that hold a recipe.
+
+    What the calls compute in is decided before: `steer-widen-patches` puts values
+    into f32, `steer-decompose-reads` takes reads apart. A narrow value that is
+    edited, or a read that is still whole, is an error.
 
     | op | becomes |
     |---|---|
-    | `read` | `linear` over the listed encoder rows, then the activation |
+    | `encode` | `linear` over the listed encoder rows |
+    | `activate` | elementwise, or a `topk` |
     | `delta`, `strength` | elementwise, `where` the gate holds |
     | `write` | one `matmul` with all decoder rows, or a multiply for one row |
     | `project` | two `matmul`s with an orthonormal basis |
     | `in_plans`, `tokens`, `compare` | comparisons |
+    | `widen`, `round` | `to` |
   }];
   let statistics = [
     Statistic<"calls", "calls", "Calls added to the program">,

@@ -22,8 +22,11 @@ namespace weir {
 #define GEN_PASS_REGISTRATION
 #include "weir/Conversion/SteerToFX/Passes.h.inc"
 
-/// One pattern an operation; together they leave no steer op in a program.
+/// One pattern an operation. Together they leave no steer op in a program whose
+/// values are in f32 and whose reads are decomposed.
 void populateSteerToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for the steps of a read.
+void populateReadToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and knobs.
 void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for plans that are tables.

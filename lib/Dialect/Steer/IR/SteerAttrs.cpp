@@ -236,10 +236,8 @@ void WhenAttr::collectFeatures(
 
 Value WhenAttr::emit(ConditionEmitter &emitter) const {
   Value f = emitter.read(getFeature());
-  return CompareOp::create(
-      emitter.builder(), emitter.loc(),
-      broadcastGateType(f.getType(), emitter.builder().getI1Type()), f,
-      getAbove(), getBelow());
+  return CompareOp::create(emitter.builder(), emitter.loc(), f, getAbove(),
+                           getBelow());
 }
 
 /// The two combinations differ only in the operation that joins the gates.

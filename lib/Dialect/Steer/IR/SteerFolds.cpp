@@ -39,9 +39,8 @@ LogicalResult PatchOp::canonicalize(PatchOp op, PatternRewriter &rewriter) {
 
 OpFoldResult PickOp::fold(FoldAdaptor) {
   // Every column, in order.
-  auto input = cast<RankedTensorType>(getInput().getType());
-  if (input == getType() &&
-      llvm::equal(getColumns(), llvm::seq<int64_t>(input.getShape().back())))
+  int64_t columns = getInput().getType().getShape().back();
+  if (llvm::equal(getColumns(), llvm::seq<int64_t>(columns)))
     return getInput();
   return {};
 }
@@ -54,8 +53,7 @@ LogicalResult PickOp::canonicalize(PickOp op, PatternRewriter &rewriter) {
   SmallVector<int64_t> columns;
   for (int64_t column : op.getColumns())
     columns.push_back(inner.getColumns()[column]);
-  rewriter.replaceOpWithNewOp<PickOp>(op, op.getType(), inner.getInput(),
-                                      columns);
+  rewriter.replaceOpWithNewOp<PickOp>(op, inner.getInput(), columns);
   return success();
 }
 
@@ -116,8 +114,7 @@ struct DropZeroCoefficients : OpRewritePattern<WriteOp> {
     }
     if (coefficients.size() == op.getCoefficients().size())
       return failure();
-    rewriter.replaceOpWithNewOp<WriteOp>(op, op.getType(), op.getInput(),
-                                         coefficients,
+    rewriter.replaceOpWithNewOp<WriteOp>(op, op.getInput(), coefficients,
                                          rewriter.getArrayAttr(rows));
     return success();
   }
@@ -143,9 +140,8 @@ OpFoldResult RescaleOp::fold(FoldAdaptor) {
 
 /// One gate joined with nothing is itself.
 template <typename JoinOp> static OpFoldResult foldJoin(JoinOp op) {
-  Value only = op.getInputs().front();
-  if (llvm::all_equal(op.getInputs()) && only.getType() == op.getType())
-    return only;
+  if (llvm::all_equal(op.getInputs()))
+    return op.getInputs().front();
   return {};
 }
 

@@ -6,9 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Steer/IR/Steer.h"
+#include "Shapes.h"
 
 #include "weir/Dialect/Steer/IR/Conflicts.h"
+#include "weir/Dialect/Steer/IR/Steer.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLExtras.h"
@@ -29,22 +30,6 @@ void SteerDialect::initialize() {
 #define GET_OP_LIST
 #include "weir/Dialect/Steer/IR/SteerOps.cpp.inc"
       >();
-}
-
-RankedTensorType weir::steer::broadcastGateType(ArrayRef<Type> types,
-                                                Type element) {
-  auto isOne = [](Attribute size) {
-    auto number = dyn_cast_if_present<IntegerAttr>(size);
-    return number && number.getInt() == 1;
-  };
-  SmallVector<Attribute> sizes =
-      fx::sizesOf(cast<RankedTensorType>(types.front()));
-  for (Type type : types.drop_front())
-    for (auto [size, other] : llvm::zip_equal(
-             sizes, fx::sizesOf(cast<RankedTensorType>(type))))
-      if (isOne(size))
-        size = other;
-  return fx::withLastSize(fx::tensorOf(sizes, element), 1);
 }
 
 std::optional<SmallVector<int64_t>> weir::steer::plansOf(Value gate) {
@@ -160,83 +145,90 @@ YieldOp PatchOp::getYield() {
 
 /// Whether a value has passed an edit, following the chain of new values.
 static bool isEdited(Value value) {
-  return isa_and_nonnull<WriteOp, ProjectOp, RescaleOp, PatchOp, RowWriteOp,
-                         RowProjectOp>(value.getDefiningOp());
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<RoundOp, WidenOp>(op))
+    return isEdited(op->getOperand(0));
+  return isa_and_nonnull<EditOpInterface, PatchOp>(op);
 }
 
-/// The feature indices a delta edits, with the dictionary they are of. Looks
-/// through `pick`.
-static std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>
-editedFeatures(DeltaOp delta) {
-  Value from = delta.getFrom();
-  SmallVector<int64_t> columns;
-  bool picked = false;
-  if (auto pick = from.getDefiningOp<PickOp>()) {
-    columns.assign(pick.getColumns().begin(), pick.getColumns().end());
-    from = pick.getInput();
-    picked = true;
-  }
-  auto read = from.getDefiningOp<ReadOp>();
-  if (!read)
-    return {};
-  if (!picked)
+/// Features of one dictionary, in the order of a value's columns.
+using Columns = std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>;
+
+/// What the columns of activations are; no dictionary where that is unknown.
+static Columns featuresOf(Value activations) {
+  if (auto read = activations.getDefiningOp<ReadOp>())
     return {read.getDictionaryAttr(), llvm::to_vector(read.getFeatures())};
-  SmallVector<int64_t> features;
-  for (int64_t column : columns)
-    if (column < static_cast<int64_t>(read.getFeatures().size()))
-      features.push_back(read.getFeatures()[column]);
-  return {read.getDictionaryAttr(), features};
+  if (auto activate = activations.getDefiningOp<ActivateOp>()) {
+    if (!activate.getFeatures().empty())
+      return {activate.getDictionaryAttr(),
+              llvm::to_vector(activate.getFeatures())};
+    int64_t size = lastSize(activations);
+    if (ShapedType::isDynamic(size))
+      return {};
+    return {activate.getDictionaryAttr(),
+            llvm::to_vector(llvm::seq<int64_t>(size))};
+  }
+  auto pick = activations.getDefiningOp<PickOp>();
+  if (!pick)
+    return {};
+  SmallVector<int64_t> picked;
+  // Many may pick from one long list, which is not copied for each.
+  if (auto read = pick.getInput().getDefiningOp<ReadOp>()) {
+    for (int64_t column : pick.getColumns())
+      if (column >= 0 && column < static_cast<int64_t>(read.getFeatures().size()))
+        picked.push_back(read.getFeatures()[column]);
+    return {read.getDictionaryAttr(), picked};
+  }
+  Columns whole = featuresOf(pick.getInput());
+  for (int64_t column : pick.getColumns())
+    if (column >= 0 && column < static_cast<int64_t>(whole.second.size()))
+      picked.push_back(whole.second[column]);
+  return {whole.first, picked};
 }
 
-LogicalResult PatchOp::verifyRegions() {
-  Block &block = getBody().front();
-  if (block.getNumArguments() != 1 ||
-      block.getArgument(0).getType() != getInput().getType())
-    return emitOpError("expects one block argument of the site's type");
-  auto yield = dyn_cast<YieldOp>(block.getTerminator());
-  if (!yield || yield.getValue().getType() != getInput().getType())
-    return emitOpError("expects to yield a value of the site's type");
-
-  // The order of a site: one write, then projections, then one norm.
-  enum Stage { Unedited, Written, Projected, Rescaled } stage = Unedited;
+/// The order of a site: one write, then projections, then one norm. What is
+/// edited is only edited further.
+static LogicalResult verifyOrder(Block &block) {
+  int stage = 0;
   for (Operation &op : block) {
-    if (isa<ReadOp, RowReadOp>(op)) {
-      Value input = op.getOperand(0);
-      if (isEdited(input) && input.getParentRegion() == &getBody())
-        return op.emitOpError("sees a value that this site has edited; all "
-                              "reads come before any edit");
+    auto edit = dyn_cast<EditOpInterface>(op);
+    if (!isa<RoundOp, WidenOp, YieldOp>(op))
+      for (Value operand : op.getOperands().drop_front(edit ? 1 : 0))
+        if (operand.getParentBlock() == &block && isEdited(operand))
+          return op.emitOpError("sees a value that this site has edited; all "
+                                "reads come before any edit");
+    if (!edit)
       continue;
-    }
-    Stage next = isa<WriteOp, RowWriteOp>(op)         ? Written
-                 : isa<ProjectOp, RowProjectOp>(op)   ? Projected
-                 : isa<RescaleOp>(op)                 ? Rescaled
-                                                      : Unedited;
-    if (next == Unedited)
-      continue;
+    int next = static_cast<int>(edit.getStage());
     // What rows of different plans write is added by an op each.
-    if (next < stage ||
-        (next == stage && next != Projected && !isa<RowWriteOp>(op)))
+    bool repeats =
+        edit.getStage() == EditStage::Project || isa<RowWriteOp>(op);
+    if (next < stage || (next == stage && !repeats))
       return op.emitOpError(
           "is out of order: a site writes, then projects, then rescales");
     stage = next;
   }
+  return success();
+}
 
-  // Two absolute edits of one feature would make the result depend on which
-  // one came last.
+/// Two absolute edits of one feature would make the result depend on which one
+/// came last.
+static LogicalResult verifyAbsoluteEdits(Block &block) {
   SmallVector<DeltaOp> deltas(block.getOps<DeltaOp>());
   // A gate's plans are looked up once, however many edits it holds back.
   llvm::DenseMap<Value, std::optional<SmallVector<int64_t>>> plansOfGate;
   for (DeltaOp delta : deltas)
     if (delta.getGate() && !plansOfGate.contains(delta.getGate()))
       plansOfGate[delta.getGate()] = plansOf(delta.getGate());
-  std::vector<std::pair<FlatSymbolRefAttr, SmallVector<int64_t>>> edited;
+  std::vector<Columns> edited;
   std::vector<AbsoluteEdit> edits;
-  edited.reserve(deltas.size());
-  for (DeltaOp delta : deltas) {
-    auto &[dictionary, features] = edited.emplace_back(editedFeatures(delta));
+  for (DeltaOp delta : deltas)
+    edited.push_back(featuresOf(delta.getFrom()));
+  for (auto [delta, columns] : llvm::zip_equal(deltas, edited)) {
     AbsoluteEdit &edit = edits.emplace_back();
-    edit.dictionary = dictionary ? dictionary.getAsOpaquePointer() : nullptr;
-    edit.features = features;
+    edit.dictionary =
+        columns.first ? columns.first.getAsOpaquePointer() : nullptr;
+    edit.features = columns.second;
     if (auto found = plansOfGate.find(delta.getGate());
         found != plansOfGate.end() && found->second)
       edit.plans = *found->second;
@@ -256,20 +248,26 @@ LogicalResult PatchOp::verifyRegions() {
   return success();
 }
 
+LogicalResult PatchOp::verifyRegions() {
+  Block &block = getBody().front();
+  if (block.getNumArguments() != 1 ||
+      block.getArgument(0).getType() != getInput().getType())
+    return emitOpError("expects one block argument of the site's type");
+  auto yield = dyn_cast<YieldOp>(block.getTerminator());
+  if (!yield || yield.getValue().getType() != getInput().getType())
+    return emitOpError("expects to yield a value of the site's type");
+  if (failed(verifyOrder(block)))
+    return failure();
+  return verifyAbsoluteEdits(block);
+}
+
 //===----------------------------------------------------------------------===//
 // Reading and new activations
 //===----------------------------------------------------------------------===//
 
-static int64_t lastSize(Value value) {
-  return cast<RankedTensorType>(value.getType()).getShape().back();
-}
-
 LogicalResult ReadOp::verify() {
   if (getFeatures().empty())
     return emitOpError("reads no feature");
-  if (lastSize(getResult()) != static_cast<int64_t>(getFeatures().size()))
-    return emitOpError("reads ") << getFeatures().size() << " features into "
-                                 << lastSize(getResult()) << " columns";
   for (int64_t feature : getFeatures())
     if (feature < 0 ||
         feature >= static_cast<int64_t>(getDictionarySize()))
@@ -316,9 +314,10 @@ int64_t ReadOp::getOperationsPerToken() {
 }
 
 LogicalResult PickOp::verify() {
-  if (lastSize(getResult()) != static_cast<int64_t>(getColumns().size()))
-    return emitOpError("picks ") << getColumns().size() << " columns into "
-                                 << lastSize(getResult());
+  if (getColumns().empty())
+    return emitOpError("picks no column");
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a static number of columns");
   for (int64_t column : getColumns())
     if (column < 0 || column >= lastSize(getInput()))
       return emitOpError("picks column ")
@@ -329,12 +328,14 @@ LogicalResult PickOp::verify() {
 LogicalResult InputScaleOp::verify() {
   if (getNormalization() == flow::Normalization::None)
     return emitOpError("is for normalised dictionaries");
+  if (ShapedType::isDynamic(lastSize(getInput())))
+    return emitOpError("expects a value of static width");
   return success();
 }
 
-/// One number for all features, or one for each.
+/// One number for all features, or one for each; a knob for the same tokens.
 static LogicalResult verifyNumbers(Operation *op, ArrayRef<double> numbers,
-                                   Value result) {
+                                   Value times, Value result) {
   int64_t count = numbers.size();
   if (count != 1 && count != lastSize(result))
     return op->emitOpError("has ")
@@ -342,14 +343,14 @@ static LogicalResult verifyNumbers(Operation *op, ArrayRef<double> numbers,
   for (double number : numbers)
     if (!std::isfinite(number))
       return op->emitOpError("has a number that is not finite");
-  return success();
+  return verifyFits(op, times, "knob", result);
 }
 
 LogicalResult SetToOp::verify() {
-  return verifyNumbers(*this, getValues(), getResult());
+  return verifyNumbers(*this, getValues(), getTimes(), getResult());
 }
 LogicalResult ScaleByOp::verify() {
-  return verifyNumbers(*this, getFactors(), getResult());
+  return verifyNumbers(*this, getFactors(), getTimes(), getResult());
 }
 LogicalResult ClampToOp::verify() {
   if (!getMin() && !getMax())
@@ -360,6 +361,12 @@ LogicalResult ClampToOp::verify() {
       getMin()->convertToDouble() > getMax()->convertToDouble())
     return emitOpError("has a min above its max");
   return success();
+}
+
+LogicalResult DeltaOp::verify() {
+  if (failed(verifyFits(*this, getGate(), "gate", getResult())))
+    return failure();
+  return verifyFits(*this, getScale(), "scale", getResult());
 }
 
 LogicalResult StrengthOp::verify() {
@@ -387,6 +394,13 @@ LogicalResult WriteOp::verify() {
       return emitOpError("has ") << lastSize(coefficient)
                                  << " coefficients along "
                                  << recipe.getNumRows() << " rows";
+    bool everyToken = cast<ShapedType>(coefficient.getType()).getRank() == 1;
+    if (everyToken && lastSize(coefficient) != 1)
+      return emitOpError("expects one coefficient where there is no token, got ")
+             << lastSize(coefficient);
+    if (!everyToken &&
+        failed(verifyFits(*this, coefficient, "coefficient", getInput())))
+      return failure();
   }
   if (ShapedType::isDynamic(lastSize(getInput())))
     return emitOpError("expects a value of static width");
@@ -402,11 +416,19 @@ int64_t WriteOp::getBytesPerToken() {
 int64_t WriteOp::getOperationsPerToken() { return getBytesPerToken() / 2; }
 
 LogicalResult ProjectOp::verify() {
-  if (getRows().getNumRows() < 0)
-    return emitOpError("expects a known number of rows");
+  if (!isa<flow::BasisAttr>(getRows()))
+    return emitOpError("expects an orthonormal basis, got ") << getRows();
   if (ShapedType::isDynamic(lastSize(getInput())))
     return emitOpError("expects a value of static width");
-  return success();
+  return verifyFits(*this, getGate(), "gate", getInput());
+}
+
+EditStage WriteOp::getStage() { return EditStage::Write; }
+EditStage ProjectOp::getStage() { return EditStage::Project; }
+EditStage RescaleOp::getStage() { return EditStage::Rescale; }
+
+LogicalResult RescaleOp::verify() {
+  return verifyFits(*this, getGate(), "gate", getInput());
 }
 
 int64_t ProjectOp::getBytesPerToken() {
@@ -421,7 +443,7 @@ LogicalResult RecordOp::verify() {
   for (Attribute feature : getFeatures())
     if (!isa<flow::FeatureAttr>(feature))
       return emitOpError("expects features, got ") << feature;
-  return success();
+  return verifyFits(*this, getGate(), "gate", getInput());
 }
 
 //===----------------------------------------------------------------------===//
@@ -439,9 +461,22 @@ LogicalResult InPlansOp::verify() {
   return success();
 }
 
+/// A row's prompt length for each row, or a token's for each token.
+LogicalResult TokensOp::verify() {
+  int64_t rows = getPositions().getType().getDimSize(0);
+  int64_t lengths = getPromptLength().getType().getDimSize(0);
+  if (!ShapedType::isDynamic(rows) && !ShapedType::isDynamic(lengths) &&
+      rows != lengths)
+    return emitOpError("has ") << lengths << " prompt lengths for positions of "
+                               << rows << " rows";
+  return success();
+}
+
 LogicalResult CompareOp::verify() {
   if (!getAbove() && !getBelow())
     return emitOpError("has nothing to compare with");
+  if ((getAbove() && getAbove()->isNaN()) || (getBelow() && getBelow()->isNaN()))
+    return emitOpError("compares with what is no number");
   return success();
 }
 

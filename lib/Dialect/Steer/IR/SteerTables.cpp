@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Shapes.h"
+
 #include "weir/Dialect/Steer/IR/Steer.h"
 
 #include "mlir/IR/Builders.h"
@@ -14,11 +16,6 @@
 using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
-
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-static int64_t lastSize(Value value) { return typeOf(value).getShape().back(); }
 
 //===----------------------------------------------------------------------===//
 // Result types
@@ -67,16 +64,28 @@ LogicalResult RowReadOp::inferReturnTypes(MLIRContext *context,
   return success();
 }
 
+/// The type of values, some of which may be null, joined for each token.
+static LogicalResult inferJoined(std::optional<Location> loc,
+                                 ArrayRef<Value> values, Type element,
+                                 SmallVectorImpl<Type> &types) {
+  SmallVector<Type> parts;
+  for (Value value : values)
+    if (value)
+      parts.push_back(value.getType());
+  auto joined = broadcastTokens(loc, parts, element);
+  if (failed(joined))
+    return failure();
+  types.push_back(*joined);
+  return success();
+}
+
 LogicalResult RowStrengthOp::inferReturnTypes(MLIRContext *context,
-                                              std::optional<Location>,
+                                              std::optional<Location> loc,
                                               Adaptor adaptor,
                                               SmallVectorImpl<Type> &types) {
-  SmallVector<Type> parts = {adaptor.getValue().getType()};
-  for (Value part : {adaptor.getTimes(), adaptor.getGate()})
-    if (part)
-      parts.push_back(part.getType());
-  types.push_back(broadcastGateType(parts, Float32Type::get(context)));
-  return success();
+  return inferJoined(
+      loc, {adaptor.getValue(), adaptor.getTimes(), adaptor.getGate()},
+      Float32Type::get(context), types);
 }
 
 LogicalResult RowTokensOp::inferReturnTypes(MLIRContext *context,
@@ -92,15 +101,12 @@ LogicalResult RowTokensOp::inferReturnTypes(MLIRContext *context,
 }
 
 LogicalResult RowCompareOp::inferReturnTypes(MLIRContext *context,
-                                             std::optional<Location>,
+                                             std::optional<Location> loc,
                                              Adaptor adaptor,
                                              SmallVectorImpl<Type> &types) {
-  SmallVector<Type> parts = {adaptor.getInput().getType()};
-  for (Value part : {adaptor.getAbove(), adaptor.getBelow()})
-    if (part)
-      parts.push_back(part.getType());
-  types.push_back(broadcastGateType(parts, IntegerType::get(context, 1)));
-  return success();
+  return inferJoined(
+      loc, {adaptor.getInput(), adaptor.getAbove(), adaptor.getBelow()},
+      IntegerType::get(context, 1), types);
 }
 
 LogicalResult RowKnobOp::inferReturnTypes(MLIRContext *context,
@@ -152,16 +158,6 @@ static LogicalResult verifyIndices(Operation *op, Value rows, int64_t count,
   return success();
 }
 
-/// Where both say how many rows the batch has, they say the same.
-static LogicalResult verifyBatch(Operation *op, Value a, Value b) {
-  int64_t first = typeOf(a).getDimSize(0), second = typeOf(b).getDimSize(0);
-  if (first != second && !ShapedType::isDynamic(first) &&
-      !ShapedType::isDynamic(second))
-    return op->emitOpError("has batches of ")
-           << first << " and of " << second << " rows";
-  return success();
-}
-
 LogicalResult RowReadOp::verify() {
   if (getFeatures().empty())
     return emitOpError("reads no feature");
@@ -174,7 +170,7 @@ LogicalResult RowReadOp::verify() {
   if (getActivation().getTopK() > static_cast<int64_t>(getDictionarySize()))
     return emitOpError("keeps ") << getActivation().getTopK()
                                  << " features of " << getDictionarySize();
-  if (failed(verifyBatch(*this, getInput(), getRows())) ||
+  if (failed(verifyFits(*this, getRows(), "lookup", getInput())) ||
       failed(verifyIndices(*this, getRows(), getFeatures().size(), "feature")))
     return failure();
   if (!getGather())
@@ -196,7 +192,7 @@ static LogicalResult verifyColumns(Operation *op, Value activations,
     return op->emitOpError("has ")
            << lastSize(numbers) << " " << what << " for "
            << lastSize(activations) << " features";
-  return verifyBatch(op, activations, numbers);
+  return verifyFits(op, numbers, "lookup", activations);
 }
 
 /// A table that stands for numbers of a spec holds finite ones.
@@ -211,12 +207,14 @@ static LogicalResult verifyFinite(Operation *op, Value numbers) {
 }
 
 LogicalResult RowSetOp::verify() {
-  if (failed(verifyFinite(*this, getValues())))
+  if (failed(verifyFinite(*this, getValues())) ||
+      failed(verifyFits(*this, getTimes(), "knob", getResult())))
     return failure();
   return verifyColumns(*this, getInput(), getValues(), "numbers");
 }
 LogicalResult RowScaleOp::verify() {
-  if (failed(verifyFinite(*this, getFactors())))
+  if (failed(verifyFinite(*this, getFactors())) ||
+      failed(verifyFits(*this, getTimes(), "knob", getResult())))
     return failure();
   return verifyColumns(*this, getInput(), getFactors(), "numbers");
 }
@@ -244,7 +242,7 @@ static LogicalResult verifyDirections(Operation *op, Value input, Value rows,
     return op->emitOpError("expects a known number of directions");
   if (ShapedType::isDynamic(lastSize(input)))
     return op->emitOpError("expects a value of static width");
-  if (failed(verifyBatch(op, input, rows)))
+  if (failed(verifyFits(op, rows, "lookup", input)))
     return failure();
   return verifyIndices(op, rows, directions.getNumRows(), "direction");
 }
@@ -254,6 +252,8 @@ LogicalResult RowWriteOp::verify() {
     return emitOpError("has ") << lastSize(getCoefficients())
                                << " coefficients along " << lastSize(getRows())
                                << " directions";
+  if (failed(verifyFits(*this, getCoefficients(), "coefficient", getInput())))
+    return failure();
   return verifyDirections(*this, getInput(), getRows(), getDirections());
 }
 
@@ -261,8 +261,14 @@ LogicalResult RowProjectOp::verify() {
   if (getColumns() && lastSize(getColumns()) != lastSize(getRows()))
     return emitOpError("has ") << lastSize(getColumns()) << " flags for "
                                << lastSize(getRows()) << " directions";
+  if (failed(verifyFits(*this, getGate(), "gate", getInput())) ||
+      failed(verifyFits(*this, getColumns(), "lookup", getInput())))
+    return failure();
   return verifyDirections(*this, getInput(), getRows(), getDirections());
 }
+
+EditStage RowWriteOp::getStage() { return EditStage::Write; }
+EditStage RowProjectOp::getStage() { return EditStage::Project; }
 
 LogicalResult RowTokensOp::verify() {
   for (Value bound : {getFrom(), getTo(), getFirst(), getLast()})

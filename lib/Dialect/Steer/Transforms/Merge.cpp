@@ -52,21 +52,21 @@ struct MergeReads : OpRewritePattern<PatchOp> {
       SmallVector<Location> locs;
       for (ReadOp read : reads)
         locs.push_back(read.getLoc());
-      auto type = cast<RankedTensorType>(first.getType());
       auto whole = ReadOp::create(
-          rewriter, rewriter.getFusedLoc(locs),
-          fx::withLastSize(type, features.size()), first.getInput(),
+          rewriter, rewriter.getFusedLoc(locs), first.getInput(),
           first.getDictionaryAttr(),
           rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
           first.getActivationAttr(), first.getNormalizationAttr(),
           first.getDictionarySizeAttr(), first.getGatherAttr());
+      llvm::DenseMap<int64_t, int64_t> positionOf;
+      for (auto [position, feature] : llvm::enumerate(features))
+        positionOf[feature] = position;
       for (ReadOp read : reads) {
         SmallVector<int64_t> columns;
         for (int64_t feature : read.getFeatures())
-          columns.push_back(whole.positionOf(feature));
+          columns.push_back(positionOf.at(feature));
         rewriter.setInsertionPoint(read);
-        rewriter.replaceOpWithNewOp<PickOp>(read, read.getType(), whole,
-                                            columns);
+        rewriter.replaceOpWithNewOp<PickOp>(read, whole, columns);
       }
     }
     return success(changed);
@@ -119,8 +119,7 @@ struct MergeAdditions : OpRewritePattern<WriteOp> {
       auto first = coefficients[members.front()].getDefiningOp<StrengthOp>();
       rewriter.setInsertionPoint(write);
       coefficients[members.front()] = StrengthOp::create(
-          rewriter, rewriter.getFusedLoc(locs), first.getType(),
-          rewriter.getF64FloatAttr(1.0), first.getTimes(), first.getGate());
+          rewriter, rewriter.getFusedLoc(locs), rewriter.getF64FloatAttr(1.0), first.getTimes(), first.getGate());
       rows[members.front()] = flow::SumAttr::get(
           getContext(), rewriter.getDenseF64ArrayAttr(weights),
           flow::ConcatAttr::get(getContext(), rewriter.getArrayAttr(parts)));
@@ -140,7 +139,7 @@ struct MergeAdditions : OpRewritePattern<WriteOp> {
       keptRows.push_back(row);
     }
     rewriter.replaceOpWithNewOp<WriteOp>(
-        write, write.getType(), write.getInput(), keptCoefficients,
+        write, write.getInput(), keptCoefficients,
         rewriter.getArrayAttr(keptRows));
     return success();
   }

@@ -109,6 +109,9 @@ public:
     if (auto plans = gate.getDefiningOp<InPlansOp>()) {
       if (form.plan && form.plan != plans.getPlan())
         return false;
+      // Where tokens are flattened a row is no dimension to gather for.
+      if (cast<RankedTensorType>(plans.getType()).getRank() != 3)
+        return false;
       if (!form.plan) {
         form.plan = plans.getPlan();
         form.plans.assign(plans.getPlans().begin(), plans.getPlans().end());

@@ -20,15 +20,20 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
   ProgramInputs inputs(program);
   BlockArgument ids = program.findInput("input_ids");
   BlockArgument positions = program.findInput("positions");
-  auto isIndex2D = [](BlockArgument arg) {
+  auto typeOf = [](BlockArgument arg) {
     auto type = arg ? dyn_cast<RankedTensorType>(arg.getType()) : nullptr;
-    return type && type.getRank() == 2 && type.getElementType().isInteger(64);
+    return type && type.getElementType().isInteger(64) &&
+                   (type.getRank() == 1 || type.getRank() == 2)
+               ? type
+               : RankedTensorType();
   };
-  if (!isIndex2D(ids) || !isIndex2D(positions))
+  RankedTensorType idsType = typeOf(ids);
+  if (!idsType || !typeOf(positions) ||
+      typeOf(positions).getRank() != idsType.getRank())
     return program.emitError()
            << "the program cannot be steered: it needs the inputs `input_ids` "
               "and `positions`, both [batch, sequence] of int64, as `python -m "
-              "weir export` makes them";
+              "weir export` makes them, or both [tokens]";
   for (StringRef name : {"prompt_length", "plan", "knobs"})
     if (program.findInput(name))
       return program.emitError()
@@ -36,26 +41,18 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
              << "' already: it was steered before; start from the exported "
                 "model";
 
-  SmallVector<Attribute> sizes =
-      fx::sizesOf(cast<RankedTensorType>(ids.getType()));
-  inputs.batch = sizes[0];
-  inputs.sequence = sizes[1];
+  Attribute rows = fx::sizesOf(idsType).front();
+  inputs.flattened = idsType.getRank() == 1;
   inputs.positions = positions;
-  auto perRow = fx::tensorOf({inputs.batch}, inputs.builder.getI64Type());
+  auto perRow = fx::tensorOf({rows}, inputs.builder.getI64Type());
   inputs.promptLength = program.addUserInput("prompt_length", perRow);
   inputs.plan = program.addUserInput("plan", perRow);
   if (knobs > 0)
     inputs.knobs = program.addUserInput(
         "knobs",
-        fx::tensorOf({inputs.batch, inputs.builder.getI64IntegerAttr(knobs)},
+        fx::tensorOf({rows, inputs.builder.getI64IntegerAttr(knobs)},
                      inputs.builder.getF32Type()));
   return inputs;
-}
-
-RankedTensorType ProgramInputs::gateType(bool perToken) {
-  Attribute one = builder.getI64IntegerAttr(1);
-  return fx::tensorOf({batch, perToken ? sequence : one, one},
-                      builder.getI1Type());
 }
 
 Value ProgramInputs::once(Attribute key,
@@ -68,7 +65,7 @@ Value ProgramInputs::once(Attribute key,
 
 Value ProgramInputs::inPlans(Location loc, ArrayRef<int64_t> plans) {
   return once(builder.getDenseI64ArrayAttr(plans), [&](OpBuilder &b) -> Value {
-    return InPlansOp::create(b, loc, gateType(false), plan, plans);
+    return InPlansOp::create(b, loc, plan, plans, flattened);
   });
 }
 
@@ -81,20 +78,20 @@ Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
     tokens = TokensAttr::get(builder.getContext(), TokenSet::All, {}, -1, -1, 0);
   }
   Value scope = once(tokens, [&](OpBuilder &b) -> Value {
-    return TokensOp::create(b, loc, gateType(true), positions, promptLength,
-                            tokens);
+    return TokensOp::create(b, loc, positions, promptLength, tokens);
   });
   Attribute key =
       builder.getArrayAttr({builder.getDenseI64ArrayAttr(plans), tokens});
   return once(key, [&](OpBuilder &b) -> Value {
-    return AllOp::create(b, loc, gateType(true), ValueRange{rows, scope});
+    return AllOp::create(
+        b, loc,
+        broadcastGateType({rows.getType(), scope.getType()}, b.getI1Type()),
+        ValueRange{rows, scope});
   });
 }
 
 Value ProgramInputs::knob(Location loc, int64_t index) {
   return once(builder.getI64IntegerAttr(index), [&](OpBuilder &b) -> Value {
-    return KnobValueOp::create(
-        b, loc, fx::withElementType(gateType(false), b.getF32Type()), knobs,
-        index);
+    return KnobValueOp::create(b, loc, knobs, index, flattened);
   });
 }

@@ -20,19 +20,21 @@ namespace weir::steer {
 /// all sites share. Everything is made once, at the top of the program.
 class ProgramInputs {
 public:
-  /// Adds `prompt_length`, `plan` and, for `knobs` > 0, `knobs` to the program.
-  /// Fails with an error where the program has no `input_ids` and `positions`.
+  /// Adds `prompt_length`, `plan` and, for `knobs` > 0, `knobs` to the program:
+  /// one number a row, or one a token where `input_ids` and `positions` are
+  /// flattened to [tokens]. Fails with an error where the program lacks these.
   static mlir::FailureOr<ProgramInputs> add(fx::ProgramOp program,
                                             int64_t knobs);
 
-  /// Rows that follow one of the plans [batch, 1, 1].
+  /// Rows that follow one of the plans [batch, 1, 1], or flattened tokens
+  /// [tokens, 1].
   mlir::Value inPlans(mlir::Location loc, llvm::ArrayRef<int64_t> plans);
   /// Rows and tokens [batch, sequence, 1], or [batch, 1, 1] for every token.
   /// The latter holds at padding too, where nothing reads what a row computes;
   /// `noPadding` excludes it, for what leaves the program.
   mlir::Value gate(mlir::Location loc, llvm::ArrayRef<int64_t> plans,
                    TokensAttr tokens, bool noPadding = false);
-  /// The rows' values of a knob [batch, 1, 1].
+  /// The rows' values of a knob [batch, 1, 1] or [tokens, 1].
   mlir::Value knob(mlir::Location loc, int64_t index);
 
 private:
@@ -40,11 +42,10 @@ private:
   /// Makes an op after those made before, or returns the one made for `key`.
   mlir::Value once(mlir::Attribute key,
                    llvm::function_ref<mlir::Value(mlir::OpBuilder &)> make);
-  mlir::RankedTensorType gateType(bool perToken);
 
   mlir::OpBuilder builder;
   mlir::Value positions, promptLength, plan, knobs;
-  mlir::Attribute batch, sequence; ///< sizes
+  bool flattened = false;
   llvm::DenseMap<mlir::Attribute, mlir::Value> made;
 };
 

@@ -33,7 +33,7 @@ public:
   /// The knob the policy's number is multiplied by [batch, 1, 1], or null.
   virtual mlir::Value times() = 0;
 
-  /// f: activations [batch, sequence, k] before any edit at the site. Null after
+  /// f: activations [.., k] of the site's tokens before any edit at the site. Null after
   /// an error, which has been reported; so are the sources.
   virtual mlir::Value read() = 0;
   /// The activations of a transfer's sources, in the same order as the features
@@ -52,7 +52,7 @@ public:
   virtual void record(mlir::Value activations) = 0;
 };
 
-/// What a condition sees: activations of single features [batch, sequence, 1].
+/// What a condition sees: activations of single features [.., 1].
 class ConditionEmitter {
 public:
   virtual ~ConditionEmitter() = default;
@@ -61,8 +61,9 @@ public:
   virtual mlir::Value read(mlir::Attribute feature) = 0;
 };
 
-/// The type a gate or coefficient [.., .., 1] gets when values of these types,
-/// one or more, are broadcast together.
+/// The type [.., 1] of a gate or coefficient when values of these types, one or
+/// more, are broadcast together. Where they do not fit each other it is the
+/// first one's, and the verifier of what is built with it fails.
 mlir::RankedTensorType broadcastGateType(llvm::ArrayRef<mlir::Type> types,
                                          mlir::Type element);
 

@@ -16,9 +16,15 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
 
 #include "weir/Dialect/Steer/IR/SteerDialect.h.inc"
 #include "weir/Dialect/Steer/IR/SteerEnums.h.inc"
+
+namespace weir::steer {
+/// The order of a site's edits: one write, then projections, then one norm.
+enum class EditStage { Write = 1, Project, Rescale };
+} // namespace weir::steer
 
 #include "weir/Dialect/Steer/IR/SteerInterfaces.h.inc"
 #include "weir/Dialect/Steer/IR/SteerOpInterfaces.h.inc"

@@ -185,4 +185,16 @@ def Steer_AllOfAttr : Steer_Combination<"AllOf", "all_of"> {
   let summary = "all of several conditions";
 }
 
+//===----------------------------------------------------------------------===//
+// Lowering
+//===----------------------------------------------------------------------===//
+
+def Steer_LoweringAttr : EnumAttr<Steer_Dialect, Steer_Lowering, "lowering"> {
+  let summary = "what a patch becomes";
+  let description = [{
+    `#steer.lowering<aten>`: calls of PyTorch's own operators.
+  }];
+  let assemblyFormat = "`<` $value `>`";
+}
+
 #endif // WEIR_DIALECT_STEER_IR_STEERATTRS_TD

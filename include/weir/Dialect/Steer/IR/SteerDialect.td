@@ -26,9 +26,9 @@ def Steer_Dialect : Dialect {
     before any edit at the site, then one `steer.write` sums every edit, then
     projections in the order written, then norms.
 
-    Shapes are [batch, sequence, k] for activations and coefficients. Gates are
-    booleans and knob values numbers, both of a shape that broadcasts to
-    [batch, sequence, 1].
+    Activations and coefficients are [batch, sequence, k], or [tokens, k] where
+    tokens are flattened. Gates are booleans and knob values numbers, both of a
+    shape that broadcasts to [batch, sequence, 1] or [tokens, 1].
   }];
   let useDefaultAttributePrinterParser = 1;
   let extraClassDeclaration = [{

@@ -26,4 +26,9 @@ def Steer_TokenSet : I32Enum<"TokenSet", "a part of a row's tokens", [
   let cppNamespace = "::weir::steer";
 }
 
+def Steer_Lowering : I32Enum<"Lowering", "what a patch becomes", [
+    I32EnumCase<"Aten", 0, "aten">]> {
+  let cppNamespace = "::weir::steer";
+}
+
 #endif // WEIR_DIALECT_STEER_IR_STEERENUMS_TD

@@ -85,4 +85,16 @@ def Steer_CostOpInterface : OpInterface<"CostOpInterface"> {
   ];
 }
 
+def Steer_EditOpInterface : OpInterface<"EditOpInterface"> {
+  let cppNamespace = "::weir::steer";
+  let description = [{
+    An operation of a patch that makes a new value of the site's value, its first
+    operand. The order of the stages is the order in which a patch edits.
+  }];
+  let methods = [
+    InterfaceMethod<"When it comes among the edits of a site.",
+      "::weir::steer::EditStage", "getStage">,
+  ];
+}
+
 #endif // WEIR_DIALECT_STEER_IR_STEERINTERFACES_TD

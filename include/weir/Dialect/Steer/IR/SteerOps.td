@@ -19,14 +19,20 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 class Steer_Op<string mnemonic, list<Trait> traits = []>
     : Op<Steer_Dialect, mnemonic, traits>;
 
-// Edits are made in f32, so wider values would lose what they are not edited in.
-def Steer_Value : TensorRankOf<[F16, BF16, F32], [3]>;
-def Steer_Activations : TensorRankOf<[F32], [3]>;
+// Features come last; in front of them there are a batch and a sequence, or
+// tokens that are flattened. Edits are made in f32, so wider values would lose
+// what they are not edited in.
+def Steer_Value : TensorRankOf<[F16, BF16, F32], [2, 3]>;
+def Steer_NarrowValue : TensorRankOf<[F16, BF16], [2, 3]>;
+def Steer_WideValue : TensorRankOf<[F32], [2, 3]>;
+def Steer_Activations : TensorRankOf<[F32], [2, 3]>;
+// What is the same for all tokens needs no dimension for them: [1].
+def Steer_Coefficients : TensorRankOf<[F32], [1, 2, 3]>;
 
 // One gate or number a token or row.
-class Steer_PerToken<Type element> : ConfinedType<TensorRankOf<[element], [3]>,
+class Steer_PerToken<Type element> : ConfinedType<TensorRankOf<[element], [2, 3]>,
     [CPred<"::llvm::cast<::mlir::ShapedType>($_self).getShape().back() == 1">],
-    "3D tensor of " # element.summary # " values, one a token">;
+    "2D/3D tensor of " # element.summary # " values, one a token">;
 def Steer_Gate : Steer_PerToken<I1>;
 def Steer_Knob : Steer_PerToken<F32>;
 
@@ -72,7 +78,8 @@ def Steer_KnobOp : Steer_Op<"knob", [Symbol]> {
 }
 
 def Steer_PolicyOp : Steer_Op<"policy", [
-    Symbol, DeclareOpInterfaceMethods<Flow_FeatureUserOpInterface>]> {
+    Symbol, DeclareOpInterfaceMethods<Flow_FeatureUserOpInterface>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "what to do with a set of features, where and when";
   let description = [{
     `layers` matters only to actions that can be written elsewhere. `times`
@@ -103,7 +110,8 @@ def Steer_PolicyOp : Steer_Op<"policy", [
   let hasVerifier = 1;
 }
 
-def Steer_PlanOp : Steer_Op<"plan", [Symbol]> {
+def Steer_PlanOp : Steer_Op<"plan", [
+    Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "policies that act together";
   let description = [{
     A row of a batch follows one plan, by its index in the order of declaration.
@@ -123,7 +131,7 @@ def Steer_PlanOp : Steer_Op<"plan", [Symbol]> {
 //===----------------------------------------------------------------------===//
 
 def Steer_PatchOp : Steer_Op<"patch", [
-    SingleBlock, AllTypesMatch<["input", "result"]>]> {
+    SingleBlock, RecursiveMemoryEffects, AllTypesMatch<["input", "result"]>]> {
   let summary = "the new value of a site";
   let description = [{
     The region computes the site's new value from its value, which is the block
@@ -133,12 +141,15 @@ def Steer_PatchOp : Steer_Op<"patch", [
     The verifier holds the rules of a site: reads see an unedited value; at most
     one write, before all projections, before the norm; and no two absolute edits
     of one feature in plans they share.
+
+    `lowering` says what the patch becomes; `steer-select-lowering` sets it.
   }];
-  let arguments = (ins Steer_Value:$input, Flow_SiteAttr:$site);
+  let arguments = (ins Steer_Value:$input, Flow_SiteAttr:$site,
+                       OptionalAttr<Steer_LoweringAttr>:$lowering);
   let results = (outs Steer_Value:$result);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $input `at` $site $body attr-dict `:` type($input)
+    $input `at` $site (`lowering` $lowering^)? $body attr-dict `:` type($input)
   }];
   let skipDefaultBuilders = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$input, "::weir::flow::SiteAttr":$site)>];
@@ -161,15 +172,19 @@ def Steer_YieldOp : Steer_Op<"yield", [Pure, Terminator, HasParent<"PatchOp">]> 
 //===----------------------------------------------------------------------===//
 
 def Steer_ReadOp : Steer_Op<"read", [
-    Pure, DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
+    Pure, InferTypeOpAdaptor, DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "activations of some features";
   let description = [{
     f = act(norm(x) W_enc + b_enc), for the listed features only, in f32. A TopK
-    dictionary needs its whole encoder to know who is in the top k.
+    dictionary needs its whole encoder to know who is in the top k. The result has
+    the tokens of the value and one column a feature; `gather` is for dictionaries
+    of neurons, whose activations are the value's own columns.
+    `steer-decompose-reads` makes `normalize`, `encode` and `activate` of it.
 
     ```mlir
-    %f = steer.read %h of @sae.res.12 [53, 411]
-        : tensor<?x?x576xf32> -> tensor<?x?x2xf32>
+    %f = steer.read %h of @sae.res.12 [53, 411] activation <jumprelu> size 1536
+        : tensor<?x?x576xf32>
     ```
   }];
   let arguments = (ins Steer_Value:$input, FlatSymbolRefAttr:$dictionary,
@@ -186,7 +201,7 @@ def Steer_ReadOp : Steer_Op<"read", [
   let assemblyFormat = [{
     $input `of` $dictionary $features `activation` $activation
     (`normalization` $normalization^)? `size` $dictionary_size
-    (`gather` $gather^)? attr-dict `:` type($input) `->` type($result)
+    (`gather` $gather^)? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -195,34 +210,34 @@ def Steer_ReadOp : Steer_Op<"read", [
   }];
 }
 
-def Steer_PickOp : Steer_Op<"pick", [Pure]> {
+def Steer_PickOp : Steer_Op<"pick", [Pure, InferTypeOpAdaptor]> {
   let summary = "some columns of activations";
   let description = [{
     ```mlir
-    %g = steer.pick %f [1] : tensor<?x?x2xf32> -> tensor<?x?x1xf32>
+    %g = steer.pick %f [1] : tensor<?x?x2xf32>
     ```
   }];
   let arguments = (ins Steer_Activations:$input, DenseI64ArrayAttr:$columns);
   let results = (outs Steer_Activations:$result);
   let assemblyFormat = [{
-    $input $columns attr-dict `:` type($input) `->` type($result)
+    $input $columns attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
   let hasFolder = 1;
   let hasCanonicalizeMethod = 1;
 }
 
-def Steer_InputScaleOp : Steer_Op<"input_scale", [Pure]> {
+def Steer_InputScaleOp : Steer_Op<"input_scale", [Pure, InferTypeOpAdaptor]> {
   let summary = "the factor that brings a normalised dictionary's output back";
   let description = [{
     |x| / sqrt(d) for `constant_norm`, the standard deviation of x for
-    `layer_norm`: what an edit's coefficients are multiplied by. Shape
-    [batch, sequence, 1].
+    `layer_norm`: what an edit's coefficients are multiplied by, one number a
+    token.
   }];
   let arguments = (ins Steer_Value:$input, Flow_NormalizationAttr:$normalization);
   let results = (outs Steer_Knob:$result);
   let assemblyFormat = [{
-    $input $normalization attr-dict `:` type($input) `->` type($result)
+    $input $normalization attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
 }
@@ -281,7 +296,8 @@ def Steer_SumOp : Steer_Op<"sum", [Pure, SameOperandsAndResultType]> {
 // Coefficients
 //===----------------------------------------------------------------------===//
 
-def Steer_DeltaOp : Steer_Op<"delta", [Pure, AttrSizedOperandSegments, AllTypesMatch<["from", "to", "result"]>]> {
+def Steer_DeltaOp : Steer_Op<"delta", [
+    Pure, AttrSizedOperandSegments, AllTypesMatch<["from", "to", "result"]>]> {
   let summary = "what an edit adds along its decoder rows";
   let description = [{
     v - f, multiplied by `scale` for a normalised dictionary, where the gate
@@ -295,20 +311,23 @@ def Steer_DeltaOp : Steer_Op<"delta", [Pure, AttrSizedOperandSegments, AllTypesM
     $from `to` $to (`only_active` $only_active^)? (`where` $gate^ `:` type($gate))?
     (`scaled` `by` $scale^ `:` type($scale))? attr-dict `:` type($result)
   }];
+  let hasVerifier = 1;
 }
 
-def Steer_StrengthOp : Steer_Op<"strength", [Pure, AttrSizedOperandSegments]> {
+def Steer_StrengthOp : Steer_Op<"strength", [
+    Pure, InferTypeOpAdaptor, AttrSizedOperandSegments]> {
   let summary = "the coefficient of an addition";
   let description = [{
     The number, times a knob if there is one, where the gate holds, else 0. Its
-    shape is what gate and knob broadcast to: at most [batch, sequence, 1].
+    shape is what gate and knob broadcast to, at most one number a token; without
+    both it is [1].
   }];
   let arguments = (ins F64Attr:$value, Optional<Steer_Knob>:$times,
                        Optional<Steer_Gate>:$gate);
-  let results = (outs Steer_Knob:$result);
+  let results = (outs Steer_Coefficients:$result);
   let assemblyFormat = [{
     $value (`times` $times^ `:` type($times))?
-    (`where` $gate^ `:` type($gate))? attr-dict `->` type($result)
+    (`where` $gate^ `:` type($gate))? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -319,19 +338,21 @@ def Steer_StrengthOp : Steer_Op<"strength", [Pure, AttrSizedOperandSegments]> {
 
 def Steer_WriteOp : Steer_Op<"write", [
     Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x + sum_j c_j D_j";
   let description = [{
     Adds every edit of a site at once. Each coefficient [.., k] goes along k rows
-    given by a recipe. The sum is made in f32 and rounded once to the type of x;
-    where all coefficients are zero the value is unchanged to the bit.
+    given by a recipe and has the tokens of x, or fewer that broadcast to them.
+    Where all coefficients are zero the value is unchanged to the bit.
 
     ```mlir
     %y = steer.write %h, %c along [#flow.rows<decoder of @sae.res.12 [53, 411]>]
         : tensor<?x?x576xf32>, tensor<?x?x2xf32>
     ```
   }];
-  let arguments = (ins Steer_Value:$input, Variadic<Steer_Activations>:$coefficients,
+  let arguments = (ins Steer_Value:$input, Variadic<Steer_Coefficients>:$coefficients,
                        ArrayAttr:$rows);
   let results = (outs Steer_Value:$result);
   let assemblyFormat = [{
@@ -345,6 +366,8 @@ def Steer_WriteOp : Steer_Op<"write", [
 
 def Steer_ProjectOp : Steer_Op<"project", [
     Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x - Q^T Q x";
   let description = [{
@@ -366,7 +389,8 @@ def Steer_ProjectOp : Steer_Op<"project", [
 }
 
 def Steer_RescaleOp : Steer_Op<"rescale", [
-    Pure, AllTypesMatch<["input", "like", "result"]>]> {
+    Pure, AllTypesMatch<["input", "like", "result"]>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface>]> {
   let summary = "x |x0| / |x|";
   let description = [{
     Brings a token's new value back to the norm of the old one, where the gate
@@ -378,13 +402,14 @@ def Steer_RescaleOp : Steer_Op<"rescale", [
     $input `like` $like (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasFolder = 1;
+  let hasVerifier = 1;
 }
 
 def Steer_RecordOp : Steer_Op<"record"> {
   let summary = "an extra output of the program";
   let description = [{
-    Makes activations [batch, sequence, k] an output of the program. Rows outside
-    the gate are zero. `features` says what the columns are.
+    Makes activations an output of the program. Tokens outside the gate are zero.
+    `features` says what the columns are.
   }];
   let arguments = (ins Steer_Activations:$input, StrAttr:$name, ArrayAttr:$features,
                        Optional<Steer_Gate>:$gate);
@@ -398,51 +423,61 @@ def Steer_RecordOp : Steer_Op<"record"> {
 // Gates and knobs
 //===----------------------------------------------------------------------===//
 
-def Steer_InPlansOp : Steer_Op<"in_plans", [Pure]> {
+def Steer_InPlansOp : Steer_Op<"in_plans", [
+    Pure, InferTypeOpAdaptor, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "rows that follow one of some plans";
   let description = [{
     `plan` [batch] holds a plan's index a row, -1 for none. The result is
-    [batch, 1, 1].
+    [batch, 1, 1]. Where tokens are `flattened`, `plan` [tokens] holds an index a
+    token, and the result is [tokens, 1].
+
+    ```mlir
+    %g = steer.in_plans %plan [0, 2] : tensor<?xi64>
+    ```
   }];
-  let arguments = (ins TensorRankOf<[I64], [1]>:$plan, DenseI64ArrayAttr:$plans);
+  let arguments = (ins TensorRankOf<[I64], [1]>:$plan, DenseI64ArrayAttr:$plans,
+                       UnitAttr:$flattened);
   let results = (outs Steer_Gate:$result);
   let assemblyFormat = [{
-    $plan $plans attr-dict `:` type($plan) `->` type($result)
+    $plan $plans (`flattened` $flattened^)? attr-dict `:` type($plan)
   }];
   let hasVerifier = 1;
 }
 
-def Steer_TokensOp : Steer_Op<"tokens", [Pure]> {
+def Steer_TokensOp : Steer_Op<"tokens", [Pure, InferTypeOpAdaptor]> {
   let summary = "tokens of a part of the row";
   let description = [{
     `positions` [batch, sequence] are absolute, `prompt_length` [batch]. The
-    result is [batch, sequence, 1]; it never holds at padding (position -1).
+    result is [batch, sequence, 1]; it never holds at padding (position -1). Where
+    tokens are flattened, both inputs are [tokens] and the result is [tokens, 1].
   }];
-  let arguments = (ins TensorRankOf<[I64], [2]>:$positions,
+  let arguments = (ins TensorRankOf<[I64], [1, 2]>:$positions,
                        TensorRankOf<[I64], [1]>:$prompt_length,
                        Steer_TokensAttr:$scope);
   let results = (outs Steer_Gate:$result);
   let assemblyFormat = [{
-    $positions `,` $prompt_length $scope attr-dict `:` type(operands) `->` type($result)
+    $positions `,` $prompt_length $scope attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
-def Steer_CompareOp : Steer_Op<"compare", [Pure]> {
+def Steer_CompareOp : Steer_Op<"compare", [Pure, InferTypeOpAdaptor]> {
   let summary = "an activation is strictly above and/or below a number";
   let arguments = (ins Steer_Knob:$input, OptionalAttr<F64Attr>:$above,
                        OptionalAttr<F64Attr>:$below);
   let results = (outs Steer_Gate:$result);
   let assemblyFormat = [{
-    $input (`above` $above^)? (`below` $below^)?
-    attr-dict `:` type($input) `->` type($result)
+    $input (`above` $above^)? (`below` $below^)? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
 }
 
-class Steer_CombineOp<string mnemonic> : Steer_Op<mnemonic, [Pure]> {
+class Steer_CombineOp<string mnemonic>
+    : Steer_Op<mnemonic, [Pure, InferTypeOpAdaptor]> {
+  let description = "Gates broadcast: those of rows and those of tokens mix.";
   let arguments = (ins Variadic<Steer_Gate>:$inputs);
   let results = (outs Steer_Gate:$result);
-  let assemblyFormat = "$inputs attr-dict `:` type($inputs) `->` type($result)";
+  let assemblyFormat = "$inputs attr-dict `:` type($inputs)";
   let hasFolder = 1;
   let hasVerifier = 1;
 }
@@ -453,19 +488,23 @@ def Steer_AnyOp : Steer_CombineOp<"any"> {
   let summary = "at least one gate holds";
 }
 
-def Steer_KnobValueOp : Steer_Op<"knob_value", [Pure]> {
+def Steer_KnobValueOp : Steer_Op<"knob_value", [
+    Pure, InferTypeOpAdaptor, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a row's value of a knob";
   let description = [{
-    Column `index` of `knobs` [batch, K], as [batch, 1, 1].
+    Column `index` of `knobs` [batch, K], as [batch, 1, 1]; of `flattened` tokens
+    [tokens, K], as [tokens, 1].
   }];
-  let arguments = (ins TensorRankOf<[F32], [2]>:$knobs, I64Attr:$index);
+  let arguments = (ins TensorRankOf<[F32], [2]>:$knobs, I64Attr:$index,
+                       UnitAttr:$flattened);
   let results = (outs Steer_Knob:$result);
   let assemblyFormat = [{
-    $knobs $index attr-dict `:` type($knobs) `->` type($result)
+    $knobs $index (`flattened` $flattened^)? attr-dict `:` type($knobs)
   }];
   let hasVerifier = 1;
 }
 
 include "weir/Dialect/Steer/IR/SteerTables.td"
+include "weir/Dialect/Steer/IR/SteerLoweringOps.td"
 
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD

@@ -8,7 +8,9 @@
 //
 // What policies of one form do, as one computation with the numbers of each
 // row's own plan. A table has a row for each policy and, first, one for rows of
-// the batch that follow none of them. Included by SteerOps.td.
+// the batch that follow none of them. Values are
+// [batch, sequence, ..]: where tokens are flattened, a row is no dimension of its
+// own. Included by SteerOps.td.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,10 +34,11 @@ def Steer_TableAttr : Attr<
 }
 
 def Steer_SlotOp : Steer_Op<"slot", [
-    Pure, AllTypesMatch<["plan", "result"]>]> {
+    Pure, AllTypesMatch<["plan", "result"]>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "where in tables a row's plan stands";
   let description = [{
-    `slots` has an entry for every plan: 0 for those that have no policy in the
+    `slots` has an entry for every plan of the module: 0 for those that have no policy in the
     tables. So have rows without a plan (-1).
 
     ```mlir
@@ -65,7 +68,8 @@ def Steer_LookupOp : Steer_Op<"lookup", [Pure, InferTypeOpAdaptor]> {
 }
 
 def Steer_RowReadOp : Steer_Op<"row_read", [
-    Pure, InferTypeOpAdaptor, DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
+    Pure, InferTypeOpAdaptor, DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "activations of the features that a row's plan reads";
   let description = [{
     As `steer.read`, of other features for each row of the batch: `rows` are
@@ -165,6 +169,8 @@ def Steer_RowStrengthOp : Steer_Op<"row_strength", [
 
 def Steer_RowWriteOp : Steer_Op<"row_write", [
     Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x + sum_j c_j D_j, along directions of the row's plan";
   let description = [{
@@ -190,6 +196,8 @@ def Steer_RowWriteOp : Steer_Op<"row_write", [
 
 def Steer_RowProjectOp : Steer_Op<"row_project", [
     Pure, AttrSizedOperandSegments, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x - Q^T Q x, Q of the row's plan";
   let description = [{

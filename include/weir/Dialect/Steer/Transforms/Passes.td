@@ -68,6 +68,64 @@ def SteerTabulatePlansPass
   let dependentDialects = ["::weir::steer::SteerDialect"];
 }
 
+def SteerSelectLoweringPass
+    : Pass<"steer-select-lowering", "::weir::fx::ProgramOp"> {
+  let summary = "Choose what each patch becomes";
+  let description = [{
+    Adds up what a patch's operations cost for one token and sets its `lowering`:
+    `#steer.lowering<aten>`, calls of PyTorch's operators. A lowering that is set
+    already stays. A remark at each policy of the site says what was chosen and
+    what the site costs.
+  }];
+  let statistics = [
+    Statistic<"aten", "aten", "Patches that become aten operators">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerWidenPatchesPass
+    : Pass<"steer-widen-patches", "::weir::fx::ProgramOp"> {
+  let summary = "Edit sites of bf16 and f16 in f32";
+  let description = [{
+    The region of a patch of a narrow type works in f32: what it reads of the
+    model is widened once, and its last value is rounded once, where it yields.
+    Reads outside of patches see a widened value too.
+
+    ```mlir
+    ^bb0(%h: tensor<?x?x576xbf16>):
+      %x = steer.widen %h : tensor<?x?x576xbf16>
+      %w = steer.write %x, %c along […] : tensor<?x?x576xf32>, …
+      %y = steer.round %w to bf16 : tensor<?x?x576xf32>
+      steer.yield %y : tensor<?x?x576xbf16>
+    ```
+  }];
+  let statistics = [
+    Statistic<"patches", "patches", "Patches that edit in f32 and round">,
+    Statistic<"values", "values", "Values widened">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerDecomposeReadsPass
+    : Pass<"steer-decompose-reads", "::weir::fx::ProgramOp"> {
+  let summary = "Reads become normalize, encode and activate";
+  let description = [{
+    A read of a TopK dictionary encodes all features and picks its own from what
+    is left of them; a read of neurons picks columns of the value. The value is in
+    f32, so this comes after `steer-widen-patches`.
+
+    ```mlir
+    %n = steer.normalize %x <layer_norm> : tensor<?x?x576xf32>
+    %z = steer.encode %n of @d [53, 411] size 1536 : tensor<?x?x576xf32>
+    %f = steer.activate %z <jumprelu> of @d [53, 411] : tensor<?x?x2xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"reads", "reads", "Reads decomposed">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
 def SteerMergePass : Pass<"steer-merge", "::weir::fx::ProgramOp"> {
   let summary = "Merge the edits of each site";
   let description = [{

@@ -1,0 +1,81 @@
+//===- DecomposeReads.cpp - Reads become their steps ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Dialect/Steer/Transforms/Passes.h"
+
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+
+namespace weir::steer {
+#define GEN_PASS_DEF_STEERDECOMPOSEREADSPASS
+#include "weir/Dialect/Steer/Transforms/Passes.h.inc"
+} // namespace weir::steer
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+struct DecomposeRead : OpRewritePattern<ReadOp> {
+  DecomposeRead(MLIRContext *context, Pass::Statistic &reads)
+      : OpRewritePattern(context), reads(reads) {}
+
+  LogicalResult matchAndRewrite(ReadOp read,
+                                PatternRewriter &rewriter) const override {
+    Location loc = read.getLoc();
+    Value x = read.getInput();
+    if (!read.getInput().getType().getElementType().isF32())
+      return rewriter.notifyMatchFailure(read, "the value is not in f32");
+    ++reads;
+    if (read.getGather()) {
+      rewriter.replaceOpWithNewOp<PickOp>(read, x, read.getFeatures());
+      return success();
+    }
+    if (read.getNormalization() != flow::Normalization::None)
+      x = NormalizeOp::create(rewriter, loc, x, read.getNormalizationAttr());
+
+    // Who is among the largest depends on every feature.
+    flow::ActivationKind kind = read.getActivation().getKind();
+    bool whole = kind == flow::ActivationKind::TopK;
+    auto listed = rewriter.getDenseI64ArrayAttr(
+        whole ? ArrayRef<int64_t>() : read.getFeatures());
+    // Gates and magnitudes have biases of their own.
+    UnitAttr unbiased = kind == flow::ActivationKind::Gated
+                            ? rewriter.getUnitAttr()
+                            : UnitAttr();
+    Value z = EncodeOp::create(rewriter, loc, x, read.getDictionaryAttr(), listed,
+                               read.getDictionarySizeAttr(), unbiased);
+    Value f = rewriter.createOrFold<ActivateOp>(loc, z, read.getActivationAttr(),
+                                                read.getDictionaryAttr(), listed);
+    if (whole)
+      f = PickOp::create(rewriter, loc, f, read.getFeatures());
+    rewriter.replaceOp(read, f);
+    return success();
+  }
+
+  Pass::Statistic &reads;
+};
+
+struct SteerDecomposeReads
+    : steer::impl::SteerDecomposeReadsPassBase<SteerDecomposeReads> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<DecomposeRead>(&getContext(), reads);
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    WalkResult left = getOperation().walk([](ReadOp read) {
+      read.emitOpError("reads a value that is not in f32; steer-widen-patches "
+                       "comes first");
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      signalPassFailure();
+  }
+};
+
+} // namespace
