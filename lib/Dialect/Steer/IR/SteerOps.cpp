@@ -200,10 +200,7 @@ static LogicalResult verifyOrder(Block &block) {
     if (!edit)
       continue;
     int next = static_cast<int>(edit.getStage());
-    // What rows of different plans write is added by an op each.
-    bool repeats =
-        edit.getStage() == EditStage::Project || isa<RowWriteOp>(op);
-    if (next < stage || (next == stage && !repeats))
+    if (next < stage || (next == stage && !edit.mayRepeat()))
       return op.emitOpError(
           "is out of order: a site writes, then projects, then rescales");
     stage = next;
@@ -426,6 +423,7 @@ LogicalResult ProjectOp::verify() {
 EditStage WriteOp::getStage() { return EditStage::Write; }
 EditStage ProjectOp::getStage() { return EditStage::Project; }
 EditStage RescaleOp::getStage() { return EditStage::Rescale; }
+bool ProjectOp::mayRepeat() { return true; }
 
 LogicalResult RescaleOp::verify() {
   return verifyFits(*this, getGate(), "gate", getInput());

@@ -269,6 +269,9 @@ LogicalResult RowProjectOp::verify() {
 
 EditStage RowWriteOp::getStage() { return EditStage::Write; }
 EditStage RowProjectOp::getStage() { return EditStage::Project; }
+// What rows of different plans write is added by an operation for each form.
+bool RowWriteOp::mayRepeat() { return true; }
+bool RowProjectOp::mayRepeat() { return true; }
 
 LogicalResult RowTokensOp::verify() {
   for (Value bound : {getFrom(), getTo(), getFirst(), getLast()})

@@ -94,6 +94,8 @@ def Steer_EditOpInterface : OpInterface<"EditOpInterface"> {
   let methods = [
     InterfaceMethod<"When it comes among the edits of a site.",
       "::weir::steer::EditStage", "getStage">,
+    InterfaceMethod<"True if a site may have several in a row.",
+      "bool", "mayRepeat", (ins), [{}], [{ return false; }]>,
   ];
 }
 

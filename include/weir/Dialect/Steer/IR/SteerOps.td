@@ -366,7 +366,7 @@ def Steer_WriteOp : Steer_Op<"write", [
 
 def Steer_ProjectOp : Steer_Op<"project", [
     Pure, AllTypesMatch<["input", "result"]>,
-    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface, ["mayRepeat"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x - Q^T Q x";

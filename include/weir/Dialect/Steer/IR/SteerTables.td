@@ -170,7 +170,7 @@ def Steer_RowStrengthOp : Steer_Op<"row_strength", [
 def Steer_RowWriteOp : Steer_Op<"row_write", [
     Pure, AllTypesMatch<["input", "result"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>,
-    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface, ["mayRepeat"]>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x + sum_j c_j D_j, along directions of the row's plan";
   let description = [{
@@ -197,7 +197,7 @@ def Steer_RowWriteOp : Steer_Op<"row_write", [
 def Steer_RowProjectOp : Steer_Op<"row_project", [
     Pure, AttrSizedOperandSegments, AllTypesMatch<["input", "result"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>,
-    DeclareOpInterfaceMethods<Steer_EditOpInterface>,
+    DeclareOpInterfaceMethods<Steer_EditOpInterface, ["mayRepeat"]>,
     DeclareOpInterfaceMethods<Steer_CostOpInterface>]> {
   let summary = "x - Q^T Q x, Q of the row's plan";
   let description = [{
