@@ -205,3 +205,23 @@ fx.program @kept(%x: !x = #fx.input<user_input>, %plan: !p = #fx.input<user_inpu
   } : !x
   fx.return %y : !x as [#fx.output<user_output>]
 }
+
+// Where tokens are flattened a row of the batch is no dimension to gather for.
+// CHECK-LABEL: fx.program @flattened(
+// CHECK-NOT: steer.lookup
+// CHECK: steer.write
+// CHECK: fx.return
+fx.program @flattened(%x: tensor<?x8xf32> = #fx.input<user_input>, %plan: !p = #fx.input<user_input>) {
+  %p0 = steer.in_plans %plan [0] flattened : !p
+  %p1 = steer.in_plans %plan [1] flattened : !p
+  %p2 = steer.in_plans %plan [2] flattened : !p
+  %y = steer.patch %x at <res, 0> {
+  ^bb0(%h: tensor<?x8xf32>):
+    %a = steer.strength 2.0 where %p0 : tensor<?x1xi1>
+    %b = steer.strength 3.0 where %p1 : tensor<?x1xi1>
+    %c = steer.strength 4.0 where %p2 : tensor<?x1xi1>
+    %w = steer.write %h, %a, %b, %c along [#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @d[5]>, #flow.rows<decoder of @d[6]>] : tensor<?x8xf32>, tensor<?x1xf32>, tensor<?x1xf32>, tensor<?x1xf32>
+    steer.yield %w : tensor<?x8xf32>
+  } : tensor<?x8xf32>
+  fx.return %y : tensor<?x8xf32> as [#fx.output<user_output>]
+}
