@@ -96,6 +96,14 @@ fx.program @top(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %r: tensor<?x1x1x
 
 // -----
 
+fx.program @too_many(%x: tensor<?x?x8xf32> = #fx.input<user_input>, %r: tensor<?x1x17xi64> = #fx.input<user_input>) {
+  // expected-error@+1 {{'steer.row_read' op reads 17 features a row of 16}}
+  %f = steer.row_read %x at %r of @d [3] activation <relu> size 16 : tensor<?x?x8xf32>, tensor<?x1x17xi64>
+  fx.return []
+}
+
+// -----
+
 fx.program @other_batch(%x: tensor<3x?x8xf32> = #fx.input<user_input>, %r: tensor<4x1x1xi64> = #fx.input<user_input>) {
   // expected-error@+1 {{'steer.row_read' op has a lookup of type 'tensor<4x1x1xi64>' that does not fit the tokens of 'tensor<3x?x8xf32>'}}
   %f = steer.row_read %x at %r of @d [3] activation <relu> size 16 : tensor<3x?x8xf32>, tensor<4x1x1xi64>

@@ -63,9 +63,12 @@ public:
   }
   /// Columns of x [batch, sequence, n] by indices [batch, 1, K].
   Value columnsAt(Value x, Value rows) {
-    return call(fx::withLastSize(typeOf(x), lastSize(rows)),
-                "aten.take_along_dim.default",
-                {{"self", x}, {"indices", rows}, {"dim", -1}});
+    // take_along_dim would do, but torch.export makes constants of sizes that it
+    // broadcasts.
+    int64_t count = lastSize(rows);
+    Value like = columns(x, llvm::to_vector(llvm::seq<int64_t>(0, count)));
+    return call(fx::withLastSize(typeOf(x), count), "aten.gather.default",
+                {{"self", x}, {"dim", -1}, {"index", expandAs(rows, like)}});
   }
   Value transpose(Value x) {
     SmallVector<Attribute> sizes = fx::sizesOf(typeOf(x));

@@ -128,8 +128,10 @@ fx.program @gated(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>
 // CHECK-NEXT: %[[V6:.*]] = fx.call pure @aten.scatter.src(self: %[[V4]], dim: -1, index: %[[V3]]#1, src: %[[V5]])
 // CHECK-NEXT: %[[V7:.*]] = fx.constant dense<[4, 2, 9]> : tensor<3xi64>
 // CHECK-NEXT: %[[V8:.*]] = fx.call pure @aten.take.default(self: %[[V7]], index: %i)
-// CHECK-NEXT: %[[V9:.*]] = fx.call pure @aten.take_along_dim.default(self: %[[V6]], indices: %[[V8]], dim: -1)
-// CHECK-NEXT: fx.return %[[V9]]
+// CHECK-NEXT: %[[LIKE:.*]] = fx.call pure @aten.slice.Tensor(self: %[[V6]], dim: -1, start: 0, end: 2)
+// CHECK-NEXT: %[[AT:.*]] = fx.call pure @aten.expand_as.default(self: %[[V8]], other: %[[LIKE]])
+// CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.gather.default(self: %[[V6]], dim: -1, index: %[[AT]]) : {{.*}} -> tensor<?x?x2xf32>
+// CHECK-NEXT: fx.return %[[F]]
 fx.program @topk(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
   %f = steer.row_read %x at %i of @t [4, 2, 9] activation <topk, 5> size 16 : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]
@@ -138,8 +140,10 @@ fx.program @topk(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>)
 // CHECK-LABEL: fx.program @neurons(
 // CHECK: %[[V0:.*]] = fx.constant dense<[4, 2]> : tensor<2xi64>
 // CHECK-NEXT: %[[V1:.*]] = fx.call pure @aten.take.default(self: %[[V0]], index: %i)
-// CHECK-NEXT: %[[V2:.*]] = fx.call pure @aten.take_along_dim.default(self: %x, indices: %[[V1]], dim: -1)
-// CHECK-NEXT: fx.return %[[V2]]
+// CHECK-NEXT: %[[LIKE:.*]] = fx.call pure @aten.slice.Tensor(self: %x, dim: -1, start: 0, end: 2)
+// CHECK-NEXT: %[[AT:.*]] = fx.call pure @aten.expand_as.default(self: %[[V1]], other: %[[LIKE]])
+// CHECK-NEXT: %[[F:.*]] = fx.call pure @aten.gather.default(self: %x, dim: -1, index: %[[AT]]) : {{.*}} -> tensor<?x?x2xf32>
+// CHECK-NEXT: fx.return %[[F]]
 fx.program @neurons(%x: !x = #fx.input<user_input>, %i: !i = #fx.input<user_input>) {
   %f = steer.row_read %x at %i of @n [4, 2] activation <identity> size 8 gather : !x, !i
   fx.return %f : !f as [#fx.output<user_output>]

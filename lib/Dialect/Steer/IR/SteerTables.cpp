@@ -170,6 +170,9 @@ LogicalResult RowReadOp::verify() {
   if (getActivation().getTopK() > static_cast<int64_t>(getDictionarySize()))
     return emitOpError("keeps ") << getActivation().getTopK()
                                  << " features of " << getDictionarySize();
+  if (lastSize(getRows()) > static_cast<int64_t>(getDictionarySize()))
+    return emitOpError("reads ") << lastSize(getRows()) << " features a row of "
+                                 << getDictionarySize();
   if (failed(verifyFits(*this, getRows(), "lookup", getInput())) ||
       failed(verifyIndices(*this, getRows(), getFeatures().size(), "feature")))
     return failure();
