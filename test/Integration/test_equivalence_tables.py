@@ -21,7 +21,7 @@ import torch
 from conftest import EFFORT
 from engines import TOOLS, Built
 from hypothesis import strategies as st
-from models import Tally
+from models import Tally, apart
 from test_equivalence_tiny import (
     check_against_hooks,
     check_decoding,
@@ -221,3 +221,18 @@ def test_a_remark_says_what_was_tabulated(sizes):
     for i in range(8):
         assert re.search(rf"spec.yaml:{6 + i}:\d+: remark: .*policy 'p{i}' became a row of a table at 1/mlp, one of 8",
                          done.stdout + done.stderr), done.stdout + done.stderr
+
+
+def test_a_package_of_many_plans(tiny, tmp_path_factory):
+    """AOTInductor: every kind of reading that tables have, at sizes that stay free."""
+    folder = tmp_path_factory.mktemp("package")
+    policies = [f"{{on: [1/mlp/{i}{', 1/mlp/%d' % (i + 24) if i % 3 else ''}], do: set, value: {i % 7}, "
+                f"tokens: {{from: {i % 5}}}, when: {{feature: 0/mlp/{i}, above: 0.0{i % 9}}}}}" for i in range(16)]
+    policies += [f"{{on: 2/mlp/{i}, do: add, strength: {1 + i % 3}}}" for i in range(16)]
+    spec = written(folder, policies, [f"p{i}, p{16 + i}" for i in range(16)])
+    built = Built(spec, tiny("llama").archive, folder / "program", engine="aot")
+    batch = specs.Batch([[5, 9, 11, 3], [7, 4], [8, 8, 8]], ["q3", None, "q12"], [2, 1, 3], [{}] * 3)
+    reference, _ = built.run(batch)
+    package, _ = built.run(batch, engine="aot")
+    for row, ids in enumerate(batch.ids):
+        assert apart(package[row, : len(ids)], reference[row, : len(ids)]) < 1e-3
