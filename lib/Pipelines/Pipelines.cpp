@@ -50,6 +50,8 @@ void weir::buildSteeringPipeline(OpPassManager &passes,
   steer::SteerExpandPoliciesPassOptions expandPolicies;
   expandPolicies.count = options.count;
   passes.addPass(steer::createSteerExpandPoliciesPass(expandPolicies));
+  passes.nest<fx::ProgramOp>().addPass(createCSEPass());
+  passes.addPass(steer::createSteerTabulatePlansPass());
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());

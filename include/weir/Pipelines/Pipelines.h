@@ -48,7 +48,7 @@ struct SteeringPipelineOptions
 };
 
 /// find sites ▶ expand matchings ▶ match ▶ follow ▶ resolve ▶ expand policies ▶
-/// merge ▶ canonicalize.
+/// tabulate plans ▶ merge ▶ canonicalize.
 void buildSteeringPipeline(mlir::OpPassManager &passes,
                            const SteeringPipelineOptions &options,
                            flow::MatchServices services = {});

@@ -359,16 +359,20 @@ int64_t ConcatAttr::getNumRows() const {
 
 llvm::Expected<RowMatrix> ConcatAttr::evaluate(RowSource &source) const {
   RowMatrix all;
+  Eigen::Index next = 0;
   for (auto part : getParts().getAsRange<RecipeAttrInterface>()) {
     auto rows = part.evaluate(source);
     if (!rows)
       return rows;
-    if (all.rows() && all.cols() != rows->cols())
+    // Once, for all parts: there may be one for each of many plans.
+    if (next == 0)
+      all.resize(getNumRows(), rows->cols());
+    if (all.cols() != rows->cols())
       return llvm::createStringError("rows of width %td beside rows of width %td",
                                      static_cast<ptrdiff_t>(rows->cols()),
                                      static_cast<ptrdiff_t>(all.cols()));
-    all.conservativeResize(all.rows() + rows->rows(), rows->cols());
-    all.bottomRows(rows->rows()) = *rows;
+    all.middleRows(next, rows->rows()) = *rows;
+    next += rows->rows();
   }
   return all;
 }
