@@ -228,7 +228,7 @@ LogicalResult Compiler::lower() {
   buildAtenLoweringPipeline(passes);
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   size_t before = countCalls(program);
-  if (failed(passes.run(module())))
+  if (failed(checkPatches(program)) || failed(passes.run(module())))
     return failure();
   return checkAddedCalls(program, before);
 }

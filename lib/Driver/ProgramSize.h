@@ -21,6 +21,10 @@ size_t countCalls(fx::ProgramOp program);
 /// The error is at the policy that most of them come from.
 mlir::LogicalResult checkAddedCalls(fx::ProgramOp program, size_t before);
 
+/// Refuses patches that would make such a program, before they are lowered: a
+/// short spec can make a million operations.
+mlir::LogicalResult checkPatches(fx::ProgramOp program);
+
 } // namespace weir
 
 #endif // WEIR_LIB_PIPELINES_PROGRAMSIZE_H

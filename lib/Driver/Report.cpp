@@ -35,16 +35,16 @@ int64_t SteeringReport::operationsPerToken() const {
 
 /// The policies of an op. Their names are in its location; an op that was merged
 /// from several has several.
-static void collectPolicies(ModuleOp module, Location loc,
+static void collectPolicies(const SymbolTable &symbols, Location loc,
                             llvm::SetVector<StringRef> &seen,
                             std::vector<std::string> &policies) {
   if (auto fused = dyn_cast<FusedLoc>(loc)) {
     for (Location part : fused.getLocations())
-      collectPolicies(module, part, seen, policies);
+      collectPolicies(symbols, part, seen, policies);
     return;
   }
   auto named = dyn_cast<NameLoc>(loc);
-  if (!named || !module.lookupSymbol<steer::PolicyOp>(named.getName()) ||
+  if (!named || !symbols.lookup<steer::PolicyOp>(named.getName()) ||
       !seen.insert(named.getName()))
     return;
   std::string text = specName(named.getName()).str();
@@ -61,6 +61,13 @@ static void collectPolicies(ModuleOp module, Location loc,
 
 static std::string countOf(int64_t count, StringRef what) {
   return (Twine(count) + " " + what + (count == 1 ? "" : "s")).str();
+}
+
+/// What each row of a batch takes of something that all plans have together.
+static std::string perRow(Value rows, int64_t all, StringRef what) {
+  int64_t own = cast<RankedTensorType>(rows.getType()).getShape().back();
+  return "for each row " + countOf(own, what) + ", by its plan, out of " +
+         std::to_string(all);
 }
 
 /// A recipe in a few words.
@@ -80,7 +87,7 @@ static std::string describe(Attribute rows) {
   return llvm::join(parts, ", ");
 }
 
-static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
+static SiteReport collectSite(const SymbolTable &symbols, steer::PatchOp patch,
                               SteeringReport &report) {
   SiteReport site;
   site.name =
@@ -88,7 +95,7 @@ static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
   llvm::SetVector<StringRef> policies;
   patch.walk([&](Operation *op) {
     if (op != patch)
-      collectPolicies(module, op->getLoc(), policies, site.policies);
+      collectPolicies(symbols, op->getLoc(), policies, site.policies);
     if (auto cost = dyn_cast<steer::CostOpInterface>(op)) {
       site.bytesPerToken += cost.getBytesPerToken();
       site.operationsPerToken += cost.getOperationsPerToken();
@@ -107,6 +114,18 @@ static SiteReport collectSite(ModuleOp module, steer::PatchOp patch,
             " features, so its whole encoder is read for every token.");
       }
       site.reads.push_back(text);
+    } else if (auto read = dyn_cast<steer::RowReadOp>(op)) {
+      site.reads.push_back(
+          perRow(read.getRows(), read.getFeatures().size(), "feature") +
+          " of " + read.getDictionary().str());
+    } else if (auto write = dyn_cast<steer::RowWriteOp>(op)) {
+      site.writes.push_back(perRow(
+          write.getRows(), write.getDirections().getNumRows(), "direction"));
+    } else if (auto project = dyn_cast<steer::RowProjectOp>(op)) {
+      site.writes.push_back("out of " +
+                            perRow(project.getRows(),
+                                   project.getDirections().getNumRows(),
+                                   "direction"));
     } else if (auto write = dyn_cast<steer::WriteOp>(op)) {
       for (Attribute rows : write.getRows())
         site.writes.push_back(describe(rows));
@@ -134,7 +153,7 @@ static void collectUses(Operation *read, std::vector<std::string> &uses) {
       collectUses(user, uses);
     else if (auto record = dyn_cast<steer::RecordOp>(user))
       add("output " + record.getName());
-    else if (isa<steer::CompareOp>(user))
+    else if (isa<steer::CompareOp, steer::RowCompareOp>(user))
       add("conditions");
     else if (auto patch = user->getParentOfType<steer::PatchOp>())
       add("edits of " + fx::siteName(patch.getSite().getKind(),
@@ -210,10 +229,11 @@ static void collectModel(fx::ProgramOp program, SteeringReport &report) {
 
 SteeringReport weir::collectReport(ModuleOp module) {
   SteeringReport report;
+  SymbolTable symbols(module);
   for (auto program : module.getOps<fx::ProgramOp>()) {
     collectModel(program, report);
     for (auto patch : program.getEntry().getOps<steer::PatchOp>())
-      report.sites.push_back(collectSite(module, patch, report));
+      report.sites.push_back(collectSite(symbols, patch, report));
     // What is read for conditions of other sites, and for records at sites that
     // nothing edits, stands in the program itself.
     for (auto value : program.getEntry().getOps<steer::RecordValueOp>()) {
@@ -221,21 +241,38 @@ SteeringReport weir::collectReport(ModuleOp module) {
       site.name = fx::siteName(value.getSite().getKind(),
                                value.getSite().getLayer());
       llvm::SetVector<StringRef> policies;
-      collectPolicies(module, value.getLoc(), policies, site.policies);
+      collectPolicies(symbols, value.getLoc(), policies, site.policies);
       site.reads.push_back("its values");
       site.writes.push_back("output " + value.getName().str());
       report.sites.push_back(std::move(site));
     }
-    for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
+    for (auto read : program.getEntry().getOps<steer::RowReadOp>()) {
       SiteReport site;
       auto dictionary =
-          module.lookupSymbol<flow::DictionaryOp>(read.getDictionary());
+          symbols.lookup<flow::DictionaryOp>(read.getDictionary());
       site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
                                             dictionary.getReads().getLayer())
                              : "elsewhere";
       llvm::SetVector<StringRef> policies;
       collectUses(read, site.writes);
-      collectPolicies(module, read.getLoc(), policies, site.policies);
+      collectPolicies(symbols, read.getLoc(), policies, site.policies);
+      site.reads.push_back(
+          perRow(read.getRows(), read.getFeatures().size(), "feature") +
+          " of " + read.getDictionary().str());
+      site.bytesPerToken = read.getBytesPerToken();
+      site.operationsPerToken = read.getOperationsPerToken();
+      report.sites.push_back(std::move(site));
+    }
+    for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
+      SiteReport site;
+      auto dictionary =
+          symbols.lookup<flow::DictionaryOp>(read.getDictionary());
+      site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
+                                            dictionary.getReads().getLayer())
+                             : "elsewhere";
+      llvm::SetVector<StringRef> policies;
+      collectUses(read, site.writes);
+      collectPolicies(symbols, read.getLoc(), policies, site.policies);
       site.reads.push_back(countOf(read.getFeatures().size(), "feature") +
                            " of " + read.getDictionary().str());
       site.bytesPerToken = read.getBytesPerToken();

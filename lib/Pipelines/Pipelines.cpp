@@ -52,6 +52,8 @@ void weir::populatePatches(OpPassManager &passes, bool count) {
   steer::SteerExpandPoliciesPassOptions expand;
   expand.count = count;
   passes.addPass(steer::createSteerExpandPoliciesPass(expand));
+  passes.nest<fx::ProgramOp>().addPass(createCSEPass());
+  passes.addPass(steer::createSteerTabulatePlansPass());
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());

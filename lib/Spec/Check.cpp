@@ -31,6 +31,9 @@ void Checker::check() {
     checkSelection(list.selection);
   if (!checkSize())
     return;
+  for (auto [i, plan] : llvm::enumerate(spec.plans))
+    for (const Name &name : plan.policies)
+      plansOfName[name.value].push_back(i);
   for (const Policy &policy : spec.policies)
     checkPolicy(policy);
   for (const Plan &plan : spec.plans)
@@ -237,9 +240,10 @@ std::optional<uint64_t> Checker::keyOf(const Selector &selector) const {
 }
 
 uint64_t Checker::siteKey(const DictionarySet &set, const SiteRef &site) const {
-  // Dictionaries and layers are bounded by maxEntries and maxLayer.
-  return uint64_t(lookup.dictionaries.position(&set)) << 50 |
-         uint64_t(site.layer.value) << 35 | uint64_t(site.site.value) << 32;
+  auto [number, isNew] = siteNumbers.try_emplace(
+      std::tuple(&set, site.layer.value, unsigned(site.site.value)),
+      siteNumbers.size());
+  return number->second << 32;
 }
 
 void Checker::checkRepeats(const Selection &selection) {
@@ -358,13 +362,15 @@ void Checker::checkGate(const Policy &policy) {
         .note(of->gate->range, "the gate that it records");
     return;
   }
-  bool together = llvm::any_of(spec.plans, [&](const Plan &plan) {
-    auto has = [&](const Policy &wanted) {
-      return llvm::any_of(plan.policies, [&](const Name &name) {
-        return name.value == wanted.name.value;
-      });
-    };
-    return has(policy) && has(*of);
+  // Nothing here may look at every plan for every policy.
+  auto plansOf = [&](const Policy &wanted) -> llvm::ArrayRef<unsigned> {
+    auto found = plansOfName.find(wanted.name.value);
+    return found == plansOfName.end() ? llvm::ArrayRef<unsigned>()
+                                      : llvm::ArrayRef<unsigned>(found->second);
+  };
+  llvm::ArrayRef<unsigned> others = plansOf(*of);
+  bool together = llvm::any_of(plansOf(policy), [&](unsigned plan) {
+    return std::binary_search(others.begin(), others.end(), plan);
   });
   if (!together)
     reporter.warning(policy.gate->range,
@@ -498,7 +504,7 @@ void Checker::checkConflicts() {
     for (const Name &name : plan.policies)
       if (const Policy *policy = lookup.policies.find(name.value)) {
         auto &plans = plansOf[lookup.policies.position(policy)];
-        if (!llvm::is_contained(plans, i))
+        if (plans.empty() || plans.back() != i)
           plans.push_back(i);
       }
 
@@ -519,7 +525,7 @@ void Checker::checkConflicts() {
     if (!checked.insert(policies).second)
       continue;
 
-    std::vector<const Write *> inPlan(spec.plans.size(), nullptr);
+    llvm::DenseMap<unsigned, const Write *> inPlan;
     for (const Write &write : all)
       for (unsigned plan : plansOf[write.policy]) {
         const Write *&first = inPlan[plan];

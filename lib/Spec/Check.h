@@ -15,6 +15,7 @@
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
 
 #include <set>
 
@@ -66,6 +67,12 @@ private:
   Reporter &reporter;
   Lookup lookup;
   llvm::DenseSet<const void *> used;
+  /// Dictionary, layer and site -> a number, in the order in which they come up.
+  mutable llvm::DenseMap<std::tuple<const DictionarySet *, int64_t, unsigned>,
+                         uint64_t>
+      siteNumbers;
+  /// Policy -> the plans that name it, by their number, in order.
+  llvm::StringMap<std::vector<unsigned>> plansOfName;
 };
 
 } // namespace weir::spec

@@ -12,6 +12,7 @@
 #include "llvm/ADT/StringExtras.h"
 
 #include <cmath>
+#include <map>
 
 using namespace weir::spec;
 using llvm::StringRef;
@@ -137,6 +138,7 @@ void SpecParser::recordedValues(const YamlEntry &entry, Policy &policy) {
       reporter.error(entry.value.range, "this list is empty: it must name at "
                                         "least one site");
   }
+  std::map<std::pair<int64_t, SiteKind>, SourceRange> ranges;
   for (const YamlNode &node : nodes) {
     if (node.isInvalid())
       continue;
@@ -148,11 +150,11 @@ void SpecParser::recordedValues(const YamlEntry &entry, Policy &policy) {
                      "the value of a site is no dictionary's: write " +
                          inQuotes(std::to_string(site->layer.value) + "/" +
                                   nameOf(site->site.value).str()));
-    for (const SiteRef &other : policy.values)
-      if (other.layer.value == site->layer.value &&
-          other.site.value == site->site.value)
-        reporter.error(site->range, "this site is named twice")
-            .note(other.range, "the first time");
+    auto [first, isNew] =
+        ranges.try_emplace({site->layer.value, site->site.value}, site->range);
+    if (!isNew)
+      reporter.error(site->range, "this site is named twice")
+          .note(first->second, "the first time");
     if (reporter.isFull())
       return;
     policy.values.push_back(*site);

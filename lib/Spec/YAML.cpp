@@ -248,6 +248,12 @@ private:
   void finish(YamlNode node) {
     if (reporter.isFull())
       throw StopParsing();
+    if (++nodes > maxSpecNodes) {
+      reporter.error(node.range, "the spec has more than " +
+                                     llvm::Twine(maxSpecNodes) +
+                                     " keys and values");
+      throw StopParsing();
+    }
     if (stack.empty()) {
       root = std::move(node);
       return;
@@ -361,6 +367,7 @@ private:
   Reporter &reporter;
   uint32_t skipped; ///< bytes at the front that the library does not see
   unsigned documents = 0;
+  size_t nodes = 0;
   std::vector<Frame> stack;
 };
 } // namespace

@@ -93,7 +93,7 @@ SPECS = {
     "20,000 alternatives": (policies(
         ["{on: 2/mlp/3, do: ablate, when: {any: [%s]}}" % ", ".join(
             "{feature: %s, above: %d}" % (feature(i % 48), i) for i in range(20000))]),
-        "compare more than 1000 features"),
+        "operations to the program, and at most 3000"),
     "150 policies with 5 alternatives": (policies(
         ["{on: 2/mlp/%d, do: ablate, when: {any: [%s]}}" % (
             k % 48, ", ".join("{feature: %s, above: %d}" % (feature(i), k) for i in range(5))) for k in range(150)],
@@ -103,13 +103,22 @@ SPECS = {
         {f"q{k}": [f"p{k}"] for k in range(280)}), None),
     "1,000 policies of their own tokens": (policies(
         ["{on: %s, do: set, value: %d, tokens: {positions: [%d]}}" % (feature(k), k, k) for k in range(1000)],
-        {f"q{k}": [f"p{k}"] for k in range(1000)}), "operations to the program, and at most 3000"),
+        {f"q{k}": [f"p{k}"] for k in range(1000)}), None),
+    "10,000 policies in plans of their own": (policies(
+        ["{on: %s, do: set, value: %d, tokens: {from: %d}}" % (feature(k), k % 9, k % 7) for k in range(10000)],
+        {f"q{k}": [f"p{k}"] for k in range(10000)}), None),
+    "8,000 records": (policies(["{on: %s, do: record, tokens: {from: %d}}" % (feature(k), k) for k in range(8000)],
+                               {f"q{k}": [f"p{k}"] for k in range(8000)}),
+                      "operations to the program, and at most 3000"),
+    "10,000 additions in one plan": (policies(
+        ["{on: %s, do: add, strength: 1, tokens: {from: %d}}" % (feature(k), k) for k in range(10000)]),
+        "operations to the program, and at most 3000"),
     "1,000 additions at all layers": (policies(
         ["{on: 2/mlp/%d, do: add, strength: %d, layers: 0..2, tokens: {from: %d}}" % (k % 48, k + 1, k % 20)
          for k in range(1000)]), None),
     "an addition at 10,000 layers": (policies(
         ["{on: 2/mlp/%d, do: add, strength: %d, layers: 0..9999}" % (k % 48, k + 1) for k in range(1000)]),
-        "more than 20000 edits"),
+        "more than 200000 edits"),
     "130 policies that record all sites": (policies(
         ["{value: [%s], do: record, tokens: {from: %d}}" % (VALUES, k) for k in range(130)]), None),
     "1,000 policies that record all sites": (policies(

@@ -86,7 +86,7 @@ void populateMatch(mlir::OpPassManager &passes, Matchings matchings,
 /// follow ▶ resolve: every list of features is known then.
 void populateFeatures(mlir::OpPassManager &passes,
                       std::shared_ptr<Resources> resources);
-/// expand policies ▶ merge ▶ canonicalize. With `count`, the tokens that are
+/// expand policies ▶ tabulate plans ▶ merge ▶ canonicalize. With `count`, the tokens that are
 /// edited become outputs.
 void populatePatches(mlir::OpPassManager &passes, bool count = false);
 

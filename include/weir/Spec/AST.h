@@ -36,10 +36,10 @@ constexpr int64_t maxCount = 4096;
 constexpr int64_t maxMatches = 256;
 /// Most entries of a section, and most features that all policies name together
 /// (a list counts once for each policy that uses it).
-constexpr size_t maxEntries = 1000;
+constexpr size_t maxEntries = 100000;
 constexpr size_t maxSelected = 1000000;
 /// Most features that all conditions together compare.
-constexpr size_t maxCompared = 1000;
+constexpr size_t maxCompared = 100000;
 
 //===----------------------------------------------------------------------===//
 // Sites and features

@@ -24,8 +24,10 @@
 
 namespace weir::spec {
 
-/// Largest spec that is read, in bytes, and deepest nesting in it.
-constexpr size_t maxSpecBytes = 1u << 20;
+/// Largest spec that is read, in bytes, most keys and values in it (each takes
+/// some 200 bytes of memory), and deepest nesting.
+constexpr size_t maxSpecBytes = 16u << 20;
+constexpr size_t maxSpecNodes = 2000000;
 constexpr unsigned maxSpecDepth = 32;
 
 struct YamlEntry;

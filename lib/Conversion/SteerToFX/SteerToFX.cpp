@@ -307,4 +307,5 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
   populateReadToFXPatterns(patterns);
   populateGateToFXPatterns(patterns);
   populateOutputToFXPatterns(patterns);
+  populateTableToFXPatterns(patterns);
 }

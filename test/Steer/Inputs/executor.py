@@ -11,6 +11,10 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16,
           "i64": torch.int64, "i1": torch.bool}
 
 
+# What stands in dense elements beside numbers. Infinities are written as bits.
+LITERALS = {"true": True, "false": False, "inf": float("inf")}
+
+
 def orthonormal(rows):
     """An orthonormal basis of the rows' span, padded with zero rows."""
     _, values, vectors = numpy.linalg.svd(rows.astype(numpy.float64),
@@ -42,7 +46,9 @@ class Recipe:
     def value(self):
         if self.peek("dense<"):
             body = self.eat(r"dense<(.*)>$").group(1)
-            return numpy.atleast_1d(numpy.array(eval(body)))
+            body = re.sub(r"0x([0-9A-F]{8})\b", lambda bits: repr(float(
+                numpy.uint32(int(bits.group(1), 16)).view(numpy.float32))), body)
+            return numpy.atleast_1d(numpy.array(eval(body, LITERALS)))
         name = self.eat(r"(?:#flow\.)?(\w+)<").group(1)
         if name == "rows":
             part, symbol = self.eat(r"(\w+) of @([\w.]+)").groups()
@@ -117,8 +123,10 @@ class Executor:
             if constant:
                 shape = [int(n) for n in constant.group(3).split("x")]
                 value = Recipe(constant.group(2), self.dictionaries).value()
-                self.values[constant.group(1)] = torch.tensor(
-                    value, dtype=DTYPES[constant.group(4)]).reshape(shape)
+                value = torch.tensor(value, dtype=DTYPES[constant.group(4)])
+                # One number stands for elements that are all the same.
+                self.values[constant.group(1)] = value.expand(shape) \
+                    if value.numel() == 1 else value.reshape(shape)
             elif call:
                 result = self.call(call.group(2), call.group(3))
                 if isinstance(result, tuple):

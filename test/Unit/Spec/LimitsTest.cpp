@@ -44,7 +44,7 @@ TEST(Limits, Bytes) {
       spec + "#" + std::string(maxSpecBytes - spec.size() - 1, 'x');
   EXPECT_TRUE(import(largest).succeeded);
   EXPECT_EQ(import(largest + "x").all(),
-            "1:1: error: the spec has 1048577 bytes; at most 1048576 are "
+            "1:1: error: the spec has 16777217 bytes; at most 16777216 are "
             "read\n");
 }
 
@@ -70,7 +70,32 @@ TEST(Limits, EntriesOfASection) {
   EXPECT_EQ(import(withDictionary("policies: {}\n" + knobs +
                                   "  more: {default: 1}\n"))
                 .all(),
-            "1007:3: error: 'knobs' has more than 1000 entries\n");
+            "100007:3: error: 'knobs' has more than 100000 entries\n");
+}
+
+TEST(Limits, KeysAndValues) {
+  Timed timed;
+  auto list = [](size_t count) { return "[" + repeated("1,", 2 * count) + "]"; };
+  EXPECT_TRUE(parse(list(maxSpecNodes - 1)).messages.empty());
+  // The list itself is the last.
+  EXPECT_EQ(parse(list(maxSpecNodes)).messages,
+            std::vector<std::string>{"1:1: error: the spec has more than "
+                                     "2000000 keys and values"});
+}
+
+TEST(Limits, ManyPlans) {
+  // Each policy in a plan of its own, all features written twice: nothing here
+  // may look at every plan for every policy.
+  Timed timed;
+  std::string text = "policies:\n", plans = "plans:\n";
+  for (int i = 0; i < 40000; ++i) {
+    std::string name = "p" + std::to_string(i);
+    text += "  " + name + ": {on: 9/res/" + std::to_string(i / 2) +
+            ", do: ablate}\n";
+    plans += "  " + name + ": [" + name + ", all]\n";
+  }
+  text += "  all: {on: 10/res/1, do: ablate}\n";
+  EXPECT_TRUE(import(withDictionary(text + plans)).succeeded);
 }
 
 TEST(Limits, SelectedFeatures) {
@@ -102,10 +127,10 @@ TEST(Limits, ComparedFeatures) {
   };
   EXPECT_TRUE(import(spec(maxCompared)).succeeded);
   // One error, at the first that is too many.
-  for (size_t count : {maxCompared + 1, size_t(20000)})
+  for (size_t count : {maxCompared + 1, maxCompared + 20000})
     EXPECT_EQ(import(spec(count)).all(),
-              "1011:12: error: the conditions compare more than 1000 features "
-              "together\n");
+              "100011:12: error: the conditions compare more than 100000 "
+              "features together\n");
 }
 
 TEST(Limits, LongListsInManyPlans) {
@@ -141,7 +166,7 @@ TEST(Limits, HostileRepetition) {
                             "a",         "1",         "\xC3\xA4",
                             "- - - a\n", "{a: {b: [", "x: &x\n- *x\n"}) {
     Timed timed;
-    std::string text = repeated(piece, maxSpecBytes - 64);
+    std::string text = repeated(piece, (1u << 20) - 64);
     EXPECT_FALSE(import(text).succeeded) << piece;
     EXPECT_FALSE(import("weir: 1\nfeatures: {a: [" + text + "]}").succeeded)
         << piece;

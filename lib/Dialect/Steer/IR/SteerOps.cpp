@@ -8,6 +8,7 @@
 
 #include "Shapes.h"
 
+#include "weir/Dialect/Steer/IR/Conflicts.h"
 #include "weir/Dialect/Steer/IR/Steer.h"
 
 #include "mlir/IR/Builders.h"
@@ -175,8 +176,15 @@ static Columns featuresOf(Value activations) {
   auto pick = activations.getDefiningOp<PickOp>();
   if (!pick)
     return {};
-  Columns whole = featuresOf(pick.getInput());
   SmallVector<int64_t> picked;
+  // Many may pick from one long list, which is not copied for each.
+  if (auto read = pick.getInput().getDefiningOp<ReadOp>()) {
+    for (int64_t column : pick.getColumns())
+      if (column >= 0 && column < static_cast<int64_t>(read.getFeatures().size()))
+        picked.push_back(read.getFeatures()[column]);
+    return {read.getDictionaryAttr(), picked};
+  }
+  Columns whole = featuresOf(pick.getInput());
   for (int64_t column : pick.getColumns())
     if (column >= 0 && column < static_cast<int64_t>(whole.second.size()))
       picked.push_back(whole.second[column]);
@@ -205,57 +213,39 @@ static LogicalResult verifyOrder(Block &block) {
   return success();
 }
 
-namespace {
-
-/// The absolute edits of one feature at a site: at most one a plan.
-struct FeatureEdits {
-  DeltaOp first;      ///< the first of all
-  DeltaOp everywhere; ///< the one that no plan restricts
-  llvm::SmallDenseMap<int64_t, DeltaOp, 2> inPlan;
-
-  /// Adds one, or returns the one that shares a plan with it.
-  DeltaOp add(DeltaOp edit,
-              const std::optional<SmallVector<int64_t>> &plans) {
-    if (everywhere || (!plans && first))
-      return everywhere ? everywhere : first;
-    if (!plans) {
-      first = everywhere = edit;
-      return {};
-    }
-    for (int64_t plan : *plans)
-      if (auto [entry, isNew] = inPlan.try_emplace(plan, edit); !isNew)
-        return entry->second;
-    if (!first && !plans->empty())
-      first = edit;
-    return {};
-  }
-};
-
-} // namespace
-
 /// Two absolute edits of one feature would make the result depend on which one
 /// came last.
 static LogicalResult verifyAbsoluteEdits(Block &block) {
-  llvm::DenseMap<std::pair<Attribute, int64_t>, FeatureEdits> edits;
-  for (auto delta : block.getOps<DeltaOp>()) {
-    auto [dictionary, features] = featuresOf(delta.getFrom());
-    if (!dictionary)
-      continue;
-    auto plans = plansOf(delta.getGate());
-    llvm::SmallDenseSet<int64_t> own;
-    for (int64_t feature : features) {
-      if (!own.insert(feature).second)
-        return delta.emitOpError("edits feature ")
-               << feature << " of " << dictionary << " twice";
-      DeltaOp other = edits[{dictionary, feature}].add(delta, plans);
-      if (!other)
-        continue;
-      InFlightDiagnostic diag = delta.emitOpError("edits feature ")
-                                << feature << " of " << dictionary
-                                << " a second time";
-      diag.attachNote(other.getLoc()) << "the first edit is here";
-      return diag;
-    }
+  SmallVector<DeltaOp> deltas(block.getOps<DeltaOp>());
+  // A gate's plans are looked up once, however many edits it holds back.
+  llvm::DenseMap<Value, std::optional<SmallVector<int64_t>>> plansOfGate;
+  for (DeltaOp delta : deltas)
+    if (delta.getGate() && !plansOfGate.contains(delta.getGate()))
+      plansOfGate[delta.getGate()] = plansOf(delta.getGate());
+  std::vector<Columns> edited;
+  std::vector<AbsoluteEdit> edits;
+  for (DeltaOp delta : deltas)
+    edited.push_back(featuresOf(delta.getFrom()));
+  for (auto [delta, columns] : llvm::zip_equal(deltas, edited)) {
+    AbsoluteEdit &edit = edits.emplace_back();
+    edit.dictionary =
+        columns.first ? columns.first.getAsOpaquePointer() : nullptr;
+    edit.features = columns.second;
+    if (auto found = plansOfGate.find(delta.getGate());
+        found != plansOfGate.end() && found->second)
+      edit.plans = *found->second;
+  }
+  for (const Conflict &conflict : findConflicts(edits)) {
+    DeltaOp first = deltas[conflict.first], second = deltas[conflict.second];
+    FlatSymbolRefAttr dictionary = edited[conflict.second].first;
+    if (first == second)
+      return first.emitOpError("edits feature ")
+             << conflict.feature << " of " << dictionary << " twice";
+    InFlightDiagnostic diag = second.emitOpError("edits feature ")
+                              << conflict.feature << " of " << dictionary
+                              << " a second time";
+    diag.attachNote(first.getLoc()) << "the first edit is here";
+    return diag;
   }
   return success();
 }

@@ -178,3 +178,46 @@ LogicalResult WriteOp::verifySymbolUses(SymbolTableCollection &symbols) {
 LogicalResult ProjectOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyRecipe(*this, symbols, getRows(), lastSize(getInput()));
 }
+
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+LogicalResult SlotOp::verifySymbolUses(SymbolTableCollection &) {
+  if (!checksForAll(*this, getPlan()))
+    return success();
+  int64_t declared = countDeclared<PlanOp>(*this);
+  for (Operation *user : getPlan().getUsers())
+    if (auto slot = dyn_cast<SlotOp>(user))
+      if (static_cast<int64_t>(slot.getSlots().size()) != declared)
+        return slot.emitOpError("has ")
+               << slot.getSlots().size()
+               << " entries for a module that declares " << declared
+               << " plans";
+  return success();
+}
+
+LogicalResult RowReadOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  flow::DictionaryOp dictionary = lookUp(*this, symbols, getDictionaryAttr());
+  if (!dictionary)
+    return failure();
+  // Neurons are read where they are, and written at another width.
+  int64_t width = getGather() ? dictionary.getWidth() : lastSize(getInput());
+  if (failed(verifySizes(*this, dictionary, getDictionarySize(), width)))
+    return failure();
+  if (getActivationAttr() != dictionary.getActivationAttr() ||
+      getNormalization() != dictionary.getNormalization())
+    return emitOpError("does not encode as @")
+           << dictionary.getSymName() << " does: activation "
+           << dictionary.getActivationAttr() << ", normalization "
+           << flow::stringifyNormalization(dictionary.getNormalization());
+  return success();
+}
+
+LogicalResult RowWriteOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyRecipe(*this, symbols, getDirections(), lastSize(getInput()));
+}
+
+LogicalResult RowProjectOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyRecipe(*this, symbols, getDirections(), lastSize(getInput()));
+}

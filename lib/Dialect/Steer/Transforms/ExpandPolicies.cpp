@@ -33,9 +33,11 @@ namespace {
 /// What is known of the whole module while patches are built.
 struct Expansion {
   Expansion(ModuleOp module, ProgramInputs inputs)
-      : module(module), inputs(std::move(inputs)) {}
+      : module(module), symbols(module), inputs(std::move(inputs)) {}
 
   ModuleOp module;
+  /// Looking a name up in the module itself takes longer the more it has.
+  SymbolTable symbols;
   ProgramInputs inputs;
   llvm::DenseMap<flow::SiteAttr, fx::SiteOp> markers;
   /// Policy -> indices of the plans that name it.
@@ -56,10 +58,11 @@ struct Expansion {
 /// A megabyte of plans can name a quarter of a million projections.
 constexpr size_t maxProjectionsOfPlans = 4000;
 
-flow::DictionaryOp dictionaryOf(ModuleOp module, flow::FeatureAttr feature) {
+flow::DictionaryOp dictionaryOf(const SymbolTable &symbols,
+                                flow::FeatureAttr feature) {
   auto collection =
-      module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
-  return collection ? module.lookupSymbol<flow::DictionaryOp>(
+      symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
+  return collection ? symbols.lookup<flow::DictionaryOp>(
                           collection.dictionaryName(feature.getSite()))
                     : flow::DictionaryOp();
 }
@@ -182,12 +185,13 @@ public:
 
   void projectOut() override {
     // Taking out one span after another is not taking out their sum, so a set
-    // over several dictionaries is one projection.
-    for (SiteBuilder::Projection &projection : site.projections)
-      if (projection.policy == policy()) {
-        projection.rows.push_back(rowsOf(flow::RowsPart::Decoder));
-        return;
-      }
+    // over several dictionaries is one projection. A policy's placements at a
+    // site follow each other.
+    if (!site.projections.empty() &&
+        site.projections.back().policy == policy()) {
+      site.projections.back().rows.push_back(rowsOf(flow::RowsPart::Decoder));
+      return;
+    }
     site.projections.push_back(
         {policy(), {rowsOf(flow::RowsPart::Decoder)}, condition()});
   }
@@ -218,7 +222,7 @@ public:
   Value read(Attribute attribute) override {
     auto feature = cast<flow::FeatureAttr>(attribute);
     flow::DictionaryOp dictionary =
-        ::dictionaryOf(expansion.module, feature);
+        ::dictionaryOf(expansion.symbols, feature);
     if (!dictionary) {
       fail() << "feature " << feature.str()
              << " has no dictionary that was opened";
@@ -275,7 +279,7 @@ public:
     policy().collectFeatures(features);
     for (flow::FeatureAttr feature : features) {
       flow::DictionaryOp dictionary =
-          ::dictionaryOf(expansion.module, feature);
+          ::dictionaryOf(expansion.symbols, feature);
       if (dictionary)
         (void)readValue(dictionary, "feature " + feature.str() + " is");
       else
@@ -590,7 +594,7 @@ struct SteerExpandPolicies
         recorded.push_back(policy);
       return isGate;
     });
-    auto placements = placePolicies(module, policies);
+    auto placements = placePolicies(expansion.symbols, policies);
     if (failed(placements) || failed(checkConflicts(module, *placements)))
       return failure();
     for (auto &[site, atSite] : *placements)
@@ -615,7 +619,7 @@ struct SteerExpandPolicies
     bool failedAny = false;
     for (auto [i, plan] : llvm::enumerate(expansion.planOps))
       for (auto name : plan.getPolicies().getAsRange<FlatSymbolRefAttr>()) {
-        auto policy = module.lookupSymbol<PolicyOp>(name);
+        auto policy = expansion.symbols.lookup<PolicyOp>(name.getAttr());
         if (!policy) {
           plan.emitError() << "there is no policy " << name;
           failedAny = true;

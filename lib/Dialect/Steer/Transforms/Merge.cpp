@@ -40,10 +40,13 @@ void replaceByOne(ArrayRef<ReadOp> reads, Value input, RewriterBase &rewriter) {
       rewriter.getDenseI64ArrayAttr(features.getArrayRef()),
       first.getActivationAttr(), first.getNormalizationAttr(),
       first.getDictionarySizeAttr(), first.getGatherAttr());
+  llvm::DenseMap<int64_t, int64_t> positionOf;
+  for (auto [position, feature] : llvm::enumerate(features))
+    positionOf[feature] = position;
   for (ReadOp read : reads) {
     SmallVector<int64_t> columns;
     for (int64_t feature : read.getFeatures())
-      columns.push_back(whole.positionOf(feature));
+      columns.push_back(positionOf.at(feature));
     rewriter.setInsertionPoint(read);
     rewriter.replaceOpWithNewOp<PickOp>(read, whole, columns);
   }

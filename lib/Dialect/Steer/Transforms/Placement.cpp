@@ -8,7 +8,9 @@
 
 #include "Placement.h"
 
-#include "llvm/ADT/BitVector.h"
+#include "weir/Dialect/Steer/IR/Conflicts.h"
+
+#include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -21,12 +23,12 @@ namespace {
 /// Rows that all policies may write over all layers, and edits (a policy at a
 /// site, and every comparison of its condition there) that a program may get.
 /// A short spec can ask for many times more.
-constexpr size_t maxRows = 4'000'000, maxEdits = 20'000;
+constexpr size_t maxRows = 4'000'000, maxEdits = 200'000;
 
 /// Places one policy after another.
 class Placer {
 public:
-  explicit Placer(ModuleOp module) : module(module) {}
+  explicit Placer(const SymbolTable &symbols) : symbols(symbols) {}
 
   LogicalResult place(PolicyOp policy);
   /// True once a bound is passed: there is no use in going on.
@@ -51,7 +53,7 @@ private:
   /// Counts what has to be kept for a policy; fails above the bounds.
   LogicalResult count(PolicyOp policy, size_t rows, size_t edits);
 
-  ModuleOp module;
+  const SymbolTable &symbols;
   size_t rows = 0, edits = 0;
 };
 
@@ -96,8 +98,8 @@ Placer::featuresOf(PolicyOp policy, Value list) {
 
 flow::DictionaryOp Placer::dictionaryOf(flow::FeatureAttr feature) {
   auto collection =
-      module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
-  return collection ? module.lookupSymbol<flow::DictionaryOp>(
+      symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
+  return collection ? symbols.lookup<flow::DictionaryOp>(
                           collection.dictionaryName(feature.getSite()))
                     : flow::DictionaryOp();
 }
@@ -110,7 +112,7 @@ SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
   int64_t first = layers.getFirst(), last = layers.getLast();
   if (layers.getKind() == LayersKind::Cumulative) {
     auto collection =
-        module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
+        symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
     first = collection.getFirstLayer();
     last = feature.getLayer();
   }
@@ -122,7 +124,7 @@ Placer::furtherOf(flow::DictionaryOp dictionary) {
   SmallVector<flow::DictionaryOp> result;
   if (ArrayAttr names = dictionary.getFurtherAttr())
     for (auto name : names.getAsRange<FlatSymbolRefAttr>())
-      if (auto further = module.lookupSymbol<flow::DictionaryOp>(name))
+      if (auto further = symbols.lookup<flow::DictionaryOp>(name.getAttr()))
         result.push_back(further);
   return result;
 }
@@ -251,8 +253,9 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
 } // namespace
 
 FailureOr<Placements>
-weir::steer::placePolicies(ModuleOp module, ArrayRef<PolicyOp> policies) {
-  Placer placer(module);
+weir::steer::placePolicies(const SymbolTable &symbols,
+                           ArrayRef<PolicyOp> policies) {
+  Placer placer(symbols);
   bool failedAny = false;
   for (PolicyOp policy : policies) {
     failedAny |= failed(placer.place(policy));
@@ -267,71 +270,51 @@ weir::steer::placePolicies(ModuleOp module, ArrayRef<PolicyOp> policies) {
 LogicalResult weir::steer::checkConflicts(ModuleOp module,
                                           const Placements &placements) {
   SmallVector<PlanOp> plans = llvm::to_vector(module.getOps<PlanOp>());
-  llvm::DenseMap<Attribute, llvm::BitVector> plansOfPolicy;
+  llvm::DenseMap<Attribute, SmallVector<int64_t>> plansOfPolicy;
   for (auto [i, plan] : llvm::enumerate(plans))
-    for (Attribute policy : plan.getPolicies()) {
-      llvm::BitVector &all = plansOfPolicy[policy];
-      all.resize(plans.size());
-      all.set(i);
-    }
-  auto plansOf = [&](PolicyOp policy) {
-    llvm::BitVector all = plansOfPolicy.lookup(
-        FlatSymbolRefAttr::get(policy.getSymNameAttr()));
-    all.resize(plans.size());
-    return all;
-  };
+    for (Attribute policy : plan.getPolicies())
+      plansOfPolicy[policy].push_back(i);
 
   bool failedAny = false;
   for (const auto &[site, atSite] : placements) {
-    // A feature of a dictionary -> the placements that edit it. Plans are not
-    // part of the key: a short spec can name a long list in many of them.
-    llvm::DenseMap<std::pair<Operation *, int64_t>, SmallVector<unsigned, 1>>
-        editors;
-    for (auto [index, placement] : llvm::enumerate(atSite)) {
+    std::vector<AbsoluteEdit> edits;
+    SmallVector<PolicyOp> policies;
+    for (const Placement &placement : atSite) {
       PolicyOp policy = placement.policy;
       // Two that are written further meet at the layer they are of.
       if (!policy.getAction().isAbsolute() || placement.furtherOf)
         continue;
-      llvm::BitVector own = plansOf(policy);
-      // Placements of policies that no plan has together with this one.
-      llvm::BitVector apart(atSite.size());
-      bool reported = false;
-      for (int64_t feature : placement.features) {
-        auto &others =
-            editors[{flow::DictionaryOp(placement.dictionary), feature}];
-        for (unsigned other : others) {
-          if (reported || apart.test(other))
-            continue;
-          PolicyOp first = atSite[other].policy;
-          llvm::BitVector shared = own;
-          shared &= plansOf(first);
-          if (shared.none()) {
-            apart.set(other);
-            continue;
-          }
-          reported = failedAny = true;
-          if (first == policy) {
-            policy.emitError()
-                << "'" << policy.getSymName() << "' says twice what feature "
-                << site.getLayer() << "/"
-                << fx::stringifySiteKind(site.getKind()) << "/" << feature
-                << " becomes";
-            continue;
-          }
-          PlanOp plan = plans[shared.find_first()];
-          InFlightDiagnostic diag =
-              policy.emitError()
-              << "'" << policy.getSymName() << "' and '" << first.getSymName()
-              << "' both say what feature " << site.getLayer() << "/"
-              << fx::stringifySiteKind(site.getKind()) << "/" << feature
-              << " becomes in plan '" << plan.getSymName()
-              << "'; a plan edits a feature absolutely (set, scale, clamp, "
-                 "ablate, transfer) at most once";
-          diag.attachNote(first.getLoc()) << "the other one is here";
-          diag.attachNote(plan.getLoc()) << "the plan is here";
-        }
-        others.push_back(index);
+      Operation *dictionary = flow::DictionaryOp(placement.dictionary);
+      auto own = plansOfPolicy.find(
+          FlatSymbolRefAttr::get(policy.getSymNameAttr()));
+      if (own == plansOfPolicy.end())
+        continue;
+      edits.push_back(
+          {dictionary, placement.features, ArrayRef<int64_t>(own->second)});
+      policies.push_back(policy);
+    }
+    for (const Conflict &conflict : findConflicts(edits)) {
+      failedAny = true;
+      PolicyOp policy = policies[conflict.second],
+               first = policies[conflict.first];
+      if (first == policy) {
+        policy.emitError() << "'" << policy.getSymName()
+                           << "' says twice what feature " << site.getLayer()
+                           << "/" << fx::stringifySiteKind(site.getKind())
+                           << "/" << conflict.feature << " becomes";
+        continue;
       }
+      PlanOp plan = plans[*conflict.plan];
+      InFlightDiagnostic diag =
+          policy.emitError()
+          << "'" << policy.getSymName() << "' and '" << first.getSymName()
+          << "' both say what feature " << site.getLayer() << "/"
+          << fx::stringifySiteKind(site.getKind()) << "/" << conflict.feature
+          << " becomes in plan '" << plan.getSymName()
+          << "'; a plan edits a feature absolutely (set, scale, clamp, "
+             "ablate, transfer) at most once";
+      diag.attachNote(first.getLoc()) << "the other one is here";
+      diag.attachNote(plan.getLoc()) << "the plan is here";
     }
   }
   return success(!failedAny);

@@ -37,7 +37,7 @@ struct Placement {
 /// placed.
 using Placements =
     llvm::MapVector<flow::SiteAttr, llvm::SmallVector<Placement>>;
-mlir::FailureOr<Placements> placePolicies(mlir::ModuleOp module,
+mlir::FailureOr<Placements> placePolicies(const mlir::SymbolTable &symbols,
                                           llvm::ArrayRef<PolicyOp> policies);
 
 /// Rejects two absolute edits of one feature in one plan, showing both.

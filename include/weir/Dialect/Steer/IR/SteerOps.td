@@ -573,6 +573,7 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [
   let hasVerifier = 1;
 }
 
+include "weir/Dialect/Steer/IR/SteerTables.td"
 include "weir/Dialect/Steer/IR/SteerLoweringOps.td"
 
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD

@@ -41,6 +41,41 @@ def SteerExpandPoliciesPass
   let dependentDialects = ["::weir::steer::SteerDialect"];
 }
 
+def SteerTabulatePlansPass
+    : Pass<"steer-tabulate-plans", "::mlir::ModuleOp"> {
+  let summary = "Make policies of one form rows of tables";
+  let description = [{
+    Policies at one site that do the same with other numbers, in different plans,
+    become one computation: a row of the batch looks up what its own plan does
+    (`steer.slot`, `steer.lookup`), reads and writes along the rows of its own
+    plan only (`steer.row_read`, `steer.row_write`), and the number of operations
+    does not depend on the number of plans.
+
+    Of one form are edits with the same action, dictionary, activation and
+    normalisation, `only_active`, a knob or none, a list of up to 64 positions
+    or none, and conditions of the same shape on features
+    of the same dictionaries. Features, numbers, knobs, scopes and thresholds are
+    data. Plans with fewer features than the widest are padded; policies whose
+    numbers of features are more than four times apart get tables of their own.
+    Additions in one plan with one gate and knob are summed first, as
+    `steer-merge` sums them. Projections keep the order that each plan has.
+
+    A group of fewer than `min-policies` stays as it is: a few plans are read
+    with one product for all of them, which costs less than looking up. Records
+    stay too, since each is an output of its own, and so do the edits of a site
+    where those of each policy are counted (`steer.count`), which a remark says.
+  }];
+  let options = [
+    Option<"minPolicies", "min-policies", "unsigned", "8",
+           "Fewest policies of one form that become a table">,
+  ];
+  let statistics = [
+    Statistic<"tables", "groups", "Groups of policies made tables">,
+    Statistic<"policies", "policies", "Edits made rows of tables, per site">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
 def SteerSelectLoweringPass
     : Pass<"steer-select-lowering", "::weir::fx::ProgramOp"> {
   let summary = "Choose what each patch becomes";
