@@ -14,6 +14,8 @@
 
 #include <algorithm>
 
+#include <tuple>
+
 using namespace llvm;
 
 namespace weir {
@@ -27,10 +29,18 @@ Expected<StopStrings> StopStrings::make(std::vector<std::string> texts) {
 }
 
 size_t StopStrings::find(StringRef text) const {
-  size_t first = StringRef::npos;
-  for (const std::string &stop : texts)
-    first = std::min(first, text.find(stop));
-  return first;
+  // The one that is complete first, so that a text that comes in pieces ends
+  // where the whole does.
+  size_t begin = StringRef::npos, end = StringRef::npos;
+  for (const std::string &stop : texts) {
+    size_t found = text.find(stop);
+    if (found == StringRef::npos)
+      continue;
+    size_t behind = found + stop.size();
+    if (behind < end || (behind == end && found < begin))
+      std::tie(begin, end) = std::pair(found, behind);
+  }
+  return begin;
 }
 
 size_t StopStrings::undecided(StringRef text) const {

@@ -64,9 +64,9 @@ class Row:
 
 
 def cut(text: str, stop: tuple[str, ...]) -> str | None:
-    """The text before the first stop string in it, None if there is none."""
-    found = [at for at in (text.find(one) for one in stop) if at >= 0]
-    return text[:min(found)] if found else None
+    """The text before the stop string that is complete first, of several the longest; None if there is none."""
+    found = [(at + len(one), at) for one, at in ((one, text.find(one)) for one in stop) if at >= 0]
+    return text[:min(found)[1]] if found else None
 
 
 class Generator:

@@ -24,7 +24,8 @@ public:
   static llvm::Expected<StopStrings> make(std::vector<std::string> texts);
 
   bool empty() const { return texts.empty(); }
-  /// Where in a text the first of them begins; npos if there is none.
+  /// Where in a text the one begins that is complete first, of several the longest;
+  /// npos if there is none.
   size_t find(llvm::StringRef text) const;
   /// The text up to there.
   llvm::StringRef before(llvm::StringRef text) const {
