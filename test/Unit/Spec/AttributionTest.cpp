@@ -59,8 +59,8 @@ TEST(Attribution, PinnedNodesBecomeFeatures) {
   EXPECT_EQ(result.all(), "");
   // In the order in which they were pinned, and a feature of two tokens once.
   EXPECT_THAT(result.ir,
-              HasSubstr("flow.features @p.on [#flow.feature<@clt, mlp, 4, 812>, "
-                        "#flow.feature<@clt, mlp, 0, 5>]"));
+              HasSubstr("%p.on = flow.select [#flow.feature<@clt:4/mlp/812>, "
+                        "#flow.feature<@clt:0/mlp/5>]"));
 }
 
 TEST(Attribution, OtherNodesAreLeftOutWithAWarning) {
