@@ -89,7 +89,12 @@ private:
   std::string tryCheckProgram(const Archive &archive, const Manifest &description,
                               const OperatorPolicy &operators,
                               ModelInfo &info) override {
-    return take(weir::checkProgram(archive, description, operators), info);
+    // An archive of the other side gives errors of the other side's LLVM, which
+    // the one in here does not know and would take for none: look at the bytes.
+    auto own = Archive::fromMemory(archive.path(), archive.bytes(), nullptr);
+    if (!own)
+      return toString(own.takeError());
+    return take(weir::checkProgram(**own, description, operators), info);
   }
   std::string tryReadWindows(StringRef text, StringRef model,
                              const OperatorPolicy &operators,

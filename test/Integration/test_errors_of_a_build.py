@@ -125,7 +125,7 @@ plans: {{x: [a, b]}}
 """, 8, None, "'b' and 'a' both say what feature 1/res/5 becomes in plan 'x'", [4, 7, 9]),
     "a transcoder of which nothing says where it reads": (
         other(PER_LAYER, "  a: {on: 1/mlp/5, do: ablate}"), None, None,
-        "other/layer_1.safetensors: a transcoder, which reads at a place that its files do not name: say with `reads`", []),
+        "other/layer_1.safetensors: a transcoder, which reads at a place that its files do not name: say with `reads`", [6]),
     "a transcoder that would read behind where it writes": (
         other(PER_LAYER + ", reads: res", "  a: {on: 1/mlp/5, do: ablate}"), 6, None,
         "a feature of policy 'a' is read at 1/res, which comes after 1/mlp", []),
@@ -140,7 +140,7 @@ plans: {{x: [a, b]}}
         "the model has no site 3/mlp, 4/mlp, 5/mlp; its layers are 0 to 2", []),
     "what a crosscoder reads": (
         other("format: crosscoder, path: other, sites: [res], layers: 0..1", "  a: {on: 1/res/5, do: ablate}"), None, None,
-        "other: a crosscoder reads 2 values together", []),
+        "other: a crosscoder reads 2 values together", [6]),
     "a crosscoder of another number of layers": (
         other("format: crosscoder, path: other, sites: [res], layers: 0..2", "  a: {on: 1/res/5, do: add, strength: 1}"), 6,
         "1/res/5", "a crosscoder of 2 values, and the dictionary covers 3 layers", [4]),

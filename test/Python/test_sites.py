@@ -81,7 +81,7 @@ def with_sites_as_outputs(source: Path, folder: Path) -> tuple[Path, list[tuple[
     subprocess.run([tool("weir-translate"), "--import-pt2", source, "-o", folder / "a.mlir"], check=True)
     subprocess.run([tool("weir-opt"), "--fx-find-sites", folder / "a.mlir", "-o", folder / "b.mlir"], check=True)
     text = (folder / "b.mlir").read_text()
-    found = re.findall(r"(%\d+) = fx.site (\w+) (\d+) of %\S+ : (.*)\n", text)
+    found = re.findall(r"(%\d+) = fx.site (\d+)/(\w+) of %\S+ : (.*)\n", text)
     end = re.search(r"    fx.return (%\w+) : (.*) as \[#fx.output<user_output, role = #fx.logits>\]\n", text)
     values = [end[1], *(name for name, _, _, _ in found)]
     kinds = [end[2], *(kind for _, _, _, kind in found)]
@@ -90,7 +90,7 @@ def with_sites_as_outputs(source: Path, folder: Path) -> tuple[Path, list[tuple[
     (folder / "c.mlir").write_text(text)
     subprocess.run([tool("weir-translate"), "--export-pt2", folder / "c.mlir", "--archive", source, "-o",
                     folder / "sites.pt2"], check=True)
-    return folder / "sites.pt2", [(kind, int(layer)) for _, kind, layer, _ in found]
+    return folder / "sites.pt2", [(kind, int(layer)) for _, layer, kind, _ in found]
 
 
 def distance(got: torch.Tensor, want: torch.Tensor) -> float:
