@@ -4,8 +4,9 @@ add_library(weir_options INTERFACE)
 target_include_directories(weir_options INTERFACE
   "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include;${CMAKE_BINARY_DIR}/include>"
   $<INSTALL_INTERFACE:include>)
+# Where it is installed, WeirConfig.cmake says where these are there.
 target_include_directories(weir_options SYSTEM INTERFACE
-  ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+  "$<BUILD_INTERFACE:${MLIR_INCLUDE_DIRS};${LLVM_INCLUDE_DIRS}>")
 target_compile_definitions(weir_options INTERFACE ${WEIR_LLVM_DEFINITIONS})
 target_compile_options(weir_options INTERFACE
   "$<BUILD_INTERFACE:-Wall;-Wextra;-Wno-unused-parameter;-Werror=return-type>")
