@@ -1,10 +1,9 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What the compiler costs, and what many plans cost at run time.
+"""What many policies cost the compiler, and what many plans cost at run time.
 
-    python benchmarks/compiler.py [start scaling plans decode] [--against OTHER_BUILD]
+    python benchmarks/compiler/plans.py [scaling plans decode] [--against OTHER_BUILD]
 
-start     seconds of `weir-opt` on nothing and of `weirc check` on a small spec
 scaling   seconds of `weirc build` for 2,500, 5,000 and 10,000 policies in plans of their
           own, over all 126 layers of a tiny model and at one site
 plans     calls and bytes that 1, 16 and 256 plans of 8 features each add to a program
@@ -31,7 +30,7 @@ import time
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build"))
 LAYERS = 126
 ENV = dict(os.environ, PYTHONPATH=str(ROOT / "python"), OMP_NUM_THREADS="1")
@@ -105,12 +104,6 @@ def edits(count: int, layer) -> list[str]:
     kinds = ("do: set, value: {}", "do: scale, factor: {}", "do: add, strength: {}")
     return [f"{{on: {layer(i)}/mlp/{draw.randrange(48)}, {kinds[i % 3].format(1 + i % 7)}, tokens: {{from: {i % 11}}}}}"
             for i in range(count)]
-
-
-def start(builds, runs, folder):
-    path = write(folder, folder / "no.pt2", spec(NEURONS, edits(3, lambda i: i)), "small.yaml")
-    row("weir-opt", best(builds, runs, lambda build: (build / "bin" / "weir-opt", "/dev/null")))
-    row("weirc check", best(builds, runs, lambda build: (build / "bin" / "weirc", "check", path)))
 
 
 def scaling(builds, runs, folder):
@@ -207,11 +200,11 @@ def decode(builds, runs, folder):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", nargs="*", metavar="PART", help="start, scaling, plans, decode (default: all)")
+    parser.add_argument("what", nargs="*", metavar="PART", help="scaling, plans, decode (default: all)")
     parser.add_argument("--against", type=Path, help="the folder of another build")
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
-    parts = {"start": start, "scaling": scaling, "plans": plans, "decode": decode}
+    parts = {"scaling": scaling, "plans": plans, "decode": decode}
     if unknown := set(args.what) - set(parts):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     builds = {"this": BUILD} | ({"other": args.against} if args.against else {})
