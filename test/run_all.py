@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,9 @@ def main() -> int:
     parser.add_argument("--only", choices=["lit", "unit", "pytest"],
                         action="append", help="run these runners only")
     args = parser.parse_args()
+    # A shell lets what it starts in the background ignore SIGINT, and so would
+    # the commands whose end by a signal is tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     build = args.build.resolve()
     env = environment(build)
     runners = {
