@@ -246,7 +246,8 @@ SteeringReport weir::collectReport(ModuleOp module) {
       site.writes.push_back("output " + value.getName().str());
       report.sites.push_back(std::move(site));
     }
-    for (auto read : program.getEntry().getOps<steer::RowReadOp>()) {
+    // Reads that belong to no patch, such as those of conditions elsewhere.
+    auto addRead = [&](auto read, const std::string &features) {
       SiteReport site;
       auto dictionary =
           symbols.lookup<flow::DictionaryOp>(read.getDictionary());
@@ -256,29 +257,15 @@ SteeringReport weir::collectReport(ModuleOp module) {
       llvm::SetVector<StringRef> policies;
       collectUses(read, site.writes);
       collectPolicies(symbols, read.getLoc(), policies, site.policies);
-      site.reads.push_back(
-          perRow(read.getRows(), read.getFeatures().size(), "feature") +
-          " of " + read.getDictionary().str());
+      site.reads.push_back(features + " of " + read.getDictionary().str());
       site.bytesPerToken = read.getBytesPerToken();
       site.operationsPerToken = read.getOperationsPerToken();
       report.sites.push_back(std::move(site));
-    }
-    for (auto read : program.getEntry().getOps<steer::ReadOp>()) {
-      SiteReport site;
-      auto dictionary =
-          symbols.lookup<flow::DictionaryOp>(read.getDictionary());
-      site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
-                                            dictionary.getReads().getLayer())
-                             : "elsewhere";
-      llvm::SetVector<StringRef> policies;
-      collectUses(read, site.writes);
-      collectPolicies(symbols, read.getLoc(), policies, site.policies);
-      site.reads.push_back(countOf(read.getFeatures().size(), "feature") +
-                           " of " + read.getDictionary().str());
-      site.bytesPerToken = read.getBytesPerToken();
-      site.operationsPerToken = read.getOperationsPerToken();
-      report.sites.push_back(std::move(site));
-    }
+    };
+    for (auto read : program.getEntry().getOps<steer::RowReadOp>())
+      addRead(read, perRow(read.getRows(), read.getFeatures().size(), "feature"));
+    for (auto read : program.getEntry().getOps<steer::ReadOp>())
+      addRead(read, countOf(read.getFeatures().size(), "feature"));
     for (auto gate : program.getEntry().getOps<steer::RecordGateOp>())
       report.notes.push_back("The output `" + gate.getName().str() +
                              "` is 1 where `" + specName(gate.getOf()).str() +

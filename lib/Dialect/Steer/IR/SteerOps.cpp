@@ -293,11 +293,6 @@ LogicalResult ReadOp::verify() {
   return success();
 }
 
-int64_t ReadOp::positionOf(int64_t feature) {
-  auto at = llvm::find(getFeatures(), feature);
-  return at == getFeatures().end() ? -1 : at - getFeatures().begin();
-}
-
 /// Encoder rows that a read touches: all of them where it takes a top k.
 static int64_t rowsRead(ReadOp read) {
   if (read.getGather())

@@ -130,21 +130,29 @@ static LogicalResult verifyRecipe(Operation *op, SymbolTableCollection &symbols,
   return failure(walked.wasInterrupted());
 }
 
-LogicalResult ReadOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  flow::DictionaryOp dictionary = lookUp(*this, symbols, getDictionaryAttr());
+/// A read, of some features or of those of the row's plan: it says of its
+/// dictionary what the dictionary says.
+template <typename Op>
+static LogicalResult verifyRead(Op op, SymbolTableCollection &symbols) {
+  flow::DictionaryOp dictionary = lookUp(op, symbols, op.getDictionaryAttr());
   if (!dictionary)
     return failure();
   // Neurons are read where they are, and written at another width.
-  int64_t width = getGather() ? dictionary.getWidth() : lastSize(getInput());
-  if (failed(verifySizes(*this, dictionary, getDictionarySize(), width)))
+  int64_t width =
+      op.getGather() ? dictionary.getWidth() : lastSize(op.getInput());
+  if (failed(verifySizes(op, dictionary, op.getDictionarySize(), width)))
     return failure();
-  if (getActivationAttr() != dictionary.getActivationAttr() ||
-      getNormalization() != dictionary.getNormalization())
-    return emitOpError("does not encode as @")
+  if (op.getActivationAttr() != dictionary.getActivationAttr() ||
+      op.getNormalization() != dictionary.getNormalization())
+    return op.emitOpError("does not encode as @")
            << dictionary.getSymName() << " does: activation "
            << dictionary.getActivationAttr() << ", normalization "
            << flow::stringifyNormalization(dictionary.getNormalization());
   return success();
+}
+
+LogicalResult ReadOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyRead(*this, symbols);
 }
 
 LogicalResult EncodeOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -198,20 +206,7 @@ LogicalResult SlotOp::verifySymbolUses(SymbolTableCollection &) {
 }
 
 LogicalResult RowReadOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  flow::DictionaryOp dictionary = lookUp(*this, symbols, getDictionaryAttr());
-  if (!dictionary)
-    return failure();
-  // Neurons are read where they are, and written at another width.
-  int64_t width = getGather() ? dictionary.getWidth() : lastSize(getInput());
-  if (failed(verifySizes(*this, dictionary, getDictionarySize(), width)))
-    return failure();
-  if (getActivationAttr() != dictionary.getActivationAttr() ||
-      getNormalization() != dictionary.getNormalization())
-    return emitOpError("does not encode as @")
-           << dictionary.getSymName() << " does: activation "
-           << dictionary.getActivationAttr() << ", normalization "
-           << flow::stringifyNormalization(dictionary.getNormalization());
-  return success();
+  return verifyRead(*this, symbols);
 }
 
 LogicalResult RowWriteOp::verifySymbolUses(SymbolTableCollection &symbols) {

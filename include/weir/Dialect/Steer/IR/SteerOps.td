@@ -207,10 +207,6 @@ def Steer_ReadOp : Steer_Op<"read", [
     (`gather` $gather^)? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
-  let extraClassDeclaration = [{
-    /// Where the activations of feature i stand in the result, or -1.
-    int64_t positionOf(int64_t feature);
-  }];
 }
 
 def Steer_PickOp : Steer_Op<"pick", [Pure, InferTypeOpAdaptor]> {
