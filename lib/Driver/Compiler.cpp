@@ -237,70 +237,8 @@ LogicalResult Compiler::lower() {
 // Output
 //===----------------------------------------------------------------------===//
 
-/// Where the spec declares the dictionary that a constant is read from. The
-/// constant itself is shared by policies and stands in the model's graph.
-static Location declarationOf(fx::ConstantOp constant) {
-  Location place = constant.getLoc();
-  auto module = constant->getParentOfType<ModuleOp>();
-  constant.getValue().walk([&](FlatSymbolRefAttr name) {
-    auto dictionary = module.lookupSymbol<flow::DictionaryOp>(name);
-    if (!dictionary)
-      return WalkResult::advance();
-    place = dictionary.getLoc();
-    return WalkResult::interrupt();
-  });
-  return place;
-}
-
-namespace {
-
-/// Rows whose errors belong to the line that declares their dictionary.
-class Declared : public TensorSource {
-public:
-  Declared(std::shared_ptr<const TensorSource> rows, Location place)
-      : TensorSource(rows->dtype(), rows->shape()), rows(std::move(rows)),
-        place(place) {}
-
-  llvm::Error stream(Sink sink) const override {
-    // What the sink says is about the file that is written.
-    bool isWriting = false;
-    llvm::Error error = rows->stream([&](ArrayRef<std::byte> bytes) {
-      llvm::Error failed = sink(bytes);
-      isWriting = static_cast<bool>(failed);
-      return failed;
-    });
-    if (!error || isWriting)
-      return error;
-    emitError(place) << llvm::toString(std::move(error));
-    return llvm::make_error<ReportedError>();
-  }
-
-private:
-  std::shared_ptr<const TensorSource> rows;
-  Location place;
-};
-
-} // namespace
-
 LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
-  flow::DictionaryStore store(module(), *resources);
-  auto sourceOf = [&](fx::ConstantOp constant)
-      -> FailureOr<std::shared_ptr<const TensorSource>> {
-    auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
-    if (!recipe)
-      return constant.emitError("is a constant that nobody can compute");
-    Location place = declarationOf(constant);
-    auto rows = flow::recipeTensor(recipe, store);
-    if (!rows)
-      return emitError(place) << llvm::toString(rows.takeError());
-    auto type = cast<RankedTensorType>(constant.getType());
-    if ((*rows)->numBytes() != type.getNumElements() * sizeof(float))
-      return emitError(place)
-             << "the dictionary's rows do not fit: " << (*rows)->numBytes()
-             << " bytes for " << type;
-    return std::shared_ptr<const TensorSource>(
-        std::make_shared<Declared>(std::move(*rows), place));
-  };
+  flow::RecipeConstants sourceOf(module(), *resources);
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   std::string text = printJSON(manifest.recordJSON());
   AddedRecord record{Manifest::recordName.str(),
