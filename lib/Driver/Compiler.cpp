@@ -14,6 +14,7 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Driver/TokenLookup.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Resources/DictionaryStore.h"
@@ -74,6 +75,7 @@ void Compiler::useResources(std::shared_ptr<const Archive> model) {
   resources = Resources::create(std::move(known), std::move(model));
   resources->setActivations(makeActivationSource(*resources, options.operators,
                                                  options.progress));
+  resources->setTokens(makeTokenLookup(*resources, options.operators));
 }
 
 StringRef Compiler::specText() const {

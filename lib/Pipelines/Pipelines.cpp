@@ -63,6 +63,10 @@ void weir::populatePatches(OpPassManager &passes, bool count) {
 void weir::buildSteeringPipeline(OpPassManager &passes, StringRef sites,
                                  std::shared_ptr<Resources> resources,
                                  flow::MatchObserver observer, bool count) {
+  passes.addPass(steer::createSteerResolveMarkersPass(
+      [resources](llvm::ArrayRef<std::string> texts) {
+        return resources->tokens(texts);
+      }));
   // Sites first: dictionaries of neurons are made from what is found there.
   populateFindSites(passes, sites);
   populateMatch(passes, Matchings::Followed, resources, std::move(observer));

@@ -119,6 +119,27 @@ private:
     return openSteeredProgram(program, operators, result);
   }
 
+  std::string tryEncode(ArrayRef<std::string> texts, StringRef model,
+                        const OperatorPolicy &operators,
+                        ModelTokens &tokens) override {
+    auto program = Program::open(model, unverified(operators));
+    if (!program)
+      return toString(program.takeError());
+    tokens.vocabulary = (*program)->model().vocabularySize;
+    if (texts.empty())
+      return "";
+    auto tokenizer = (*program)->loadTokenizer();
+    if (!tokenizer)
+      return toString(tokenizer.takeError());
+    for (const std::string &text : texts) {
+      auto ids = (*tokenizer)->encode(text, /*addSpecialTokens=*/false);
+      if (!ids)
+        return toString(ids.takeError());
+      tokens.ids.push_back(std::move(*ids));
+    }
+    return "";
+  }
+
   template <typename T> static std::string take(Expected<T> result, T &value) {
     if (!result)
       return toString(result.takeError());

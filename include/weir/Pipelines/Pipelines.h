@@ -94,8 +94,8 @@ void populatePatches(mlir::OpPassManager &passes, bool count = false);
 // Pipelines
 //===----------------------------------------------------------------------===//
 
-/// From a module with a spec and a program to one with merged patches: sites,
-/// matches that are followed, features, patches.
+/// From a module with a spec and a program to one with merged patches: markers,
+/// sites, matches that are followed, features, patches.
 void buildSteeringPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {},

@@ -74,6 +74,10 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
       hold(aten.compare("eq", positions,
                         aten.addScalar(length(), int64_t(-1))));
       break;
+    case TokenSet::Sampled:
+      hold(aten.compare("ge", positions,
+                        aten.addScalar(length(), int64_t(-1))));
+      break;
     }
     if (scope.getPositions())
       hold(aten.isOneOf(positions, scope.getPositions().asArrayRef()));

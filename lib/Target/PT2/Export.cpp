@@ -9,6 +9,7 @@
 #include "Exporter.h"
 #include "Importer.h"
 
+#include "weir/Dialect/FX/IR/State.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
@@ -74,6 +75,22 @@ public:
 
 private:
   DenseElementsAttr elements;
+};
+
+/// What a buffer holds that nothing was written to yet.
+class Zeros : public TensorSource {
+public:
+  using TensorSource::TensorSource;
+  llvm::Error stream(Sink sink) const override {
+    static constexpr std::byte piece[4096] = {};
+    for (uint64_t left = numBytes(); left > 0;) {
+      uint64_t size = std::min<uint64_t>(left, sizeof(piece));
+      if (llvm::Error error = sink(llvm::ArrayRef(piece, size)))
+        return error;
+      left -= size;
+    }
+    return llvm::Error::success();
+  }
 };
 
 /// The same elements in another shape.
@@ -169,6 +186,33 @@ LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
   return describe(constant, name, type, DictionaryAttr::get(context));
 }
 
+LogicalResult Exporter::addState(BlockArgument argument) {
+  fx::InputAttr input = program.getInput(argument.getArgNumber());
+  StringRef key = input.getWeight().getKey();
+  auto fail = [&] {
+    return program.emitOpError()
+           << "input '" << program.getInputName(argument.getArgNumber()) << "' ";
+  };
+  auto type = cast<RankedTensorType>(argument.getType());
+  auto number = fx::DTypeAttr::forElementType(type.getElementType());
+  std::optional<DType> dtype =
+      number ? dtypeOfArchive(number.getNumber()) : std::nullopt;
+  if (!dtype || input.getKind() != fx::InputKind::Buffer ||
+      input.getPersistent())
+    return fail() << "begins with zeros, which only a transient buffer of numbers "
+                     "does";
+  if (source.find(key))
+    return fail() << "begins with zeros, and " << source.path()
+                  << " holds a tensor '" << key << "'";
+  AddedTensor tensor;
+  // Buffers that are not persistent stand among the constants.
+  tensor.kind = AddedTensor::Constant;
+  tensor.fqn = key.str();
+  tensor.values = std::make_shared<Zeros>(*dtype, type.getShape());
+  added.push_back(std::move(tensor));
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Inputs and outputs
 //===----------------------------------------------------------------------===//
@@ -251,9 +295,12 @@ LogicalResult Exporter::exportInputs() {
       continue;
     }
     }
-    if (input.getWeight() &&
-        input.getKind() != fx::InputKind::CustomObject &&
-        !source.find(key))
+    if (input.getWeight() && input.getWeight().getScope() == fx::zerosScope) {
+      if (failed(addState(value)))
+        return failure();
+    } else if (input.getWeight() &&
+               input.getKind() != fx::InputKind::CustomObject &&
+               !source.find(key))
       return program.emitOpError()
              << "input '" << name << "' needs the weight '" << key
              << "', which " << source.path() << " does not hold";
@@ -389,7 +436,7 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
         },
         ";");
     metadata["nn_module_stack"] = text;
-  } else if (call.getPure() && !rootStack.empty()) {
+  } else if ((call.getPure() || !call.getNames()) && !rootStack.empty()) {
     // What the compiler made belongs to the program as a whole.
     metadata["nn_module_stack"] = rootStack;
   }

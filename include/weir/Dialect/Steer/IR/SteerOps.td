@@ -570,6 +570,7 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [
 }
 
 include "weir/Dialect/Steer/IR/SteerTables.td"
+include "weir/Dialect/Steer/IR/SteerScopes.td"
 include "weir/Dialect/Steer/IR/SteerLoweringOps.td"
 
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD
