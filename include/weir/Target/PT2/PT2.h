@@ -67,6 +67,10 @@ llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
                               ExportForm form = ExportForm::Lossless,
                               llvm::ArrayRef<AddedRecord> records = {});
 
+/// The names of the tensors that the source's program takes and this one does
+/// not any more, for which the archive that is written has no room.
+llvm::StringSet<> droppedTensors(fx::ProgramOp program, const Archive &source);
+
 /// Registers --import-pt2 and --export-pt2 with mlir-translate's driver.
 void registerPT2Translations();
 
