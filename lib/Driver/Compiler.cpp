@@ -215,7 +215,7 @@ LogicalResult Compiler::steer() {
   progress("placing the policies");
   PassManager passes(&context);
   buildSteeringPipeline(passes, siteMap(), resources, matchObserver(),
-                        options.count);
+                        options.count, options.fixed);
   if (failed(passes.run(module())))
     return failure();
   if (failed(checkRows(module(), *resources)))
@@ -227,7 +227,7 @@ LogicalResult Compiler::steer() {
 LogicalResult Compiler::lower() {
   progress("lowering");
   PassManager passes(&context);
-  buildAtenLoweringPipeline(passes);
+  buildAtenLoweringPipeline(passes, options.fixed.has_value());
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   size_t before = countCalls(program);
   if (failed(checkPatches(program)) || failed(passes.run(module())))
@@ -340,6 +340,23 @@ static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) 
   return success();
 }
 
+/// The plan of a fixed program, its knobs, and the weights that it still needs.
+Manifest::Fixed Compiler::describeFixed() {
+  Manifest::Fixed fixed;
+  for (auto plan : module().getOps<steer::PlanOp>())
+    if (DictionaryAttr knobs = plan.getFixedAttr())
+      for (NamedAttribute knob : knobs)
+        fixed.knobs.push_back(
+            {knob.getName().str(),
+             cast<FloatAttr>(knob.getValue()).getValueAsDouble()});
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  llvm::StringSet<> dropped = droppedTensors(program, *archive);
+  auto stays = [&](StringRef name) { return !dropped.contains(name); };
+  if (!llvm::all_of(archive->weights().keys(), stays))
+    fixed.weights = weightsHash(*archive, stays);
+  return fixed;
+}
+
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
   if (failed(describeProgram(
@@ -366,9 +383,13 @@ FailureOr<Manifest> Compiler::describe() {
   }
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
+  if (options.fixed)
+    manifest.fixed = describeFixed();
   // A knob without a range takes any number of the input's type.
   double widest = std::numeric_limits<float>::max();
   for (auto knob : module().getOps<steer::KnobOp>()) {
+    if (manifest.fixed)
+      break;
     Manifest::Knob entry;
     entry.name = specName(knob.getSymName()).str();
     entry.defaultValue = knob.getDefaultValue().convertToDouble();

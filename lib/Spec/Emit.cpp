@@ -609,7 +609,8 @@ void Emitter::emitPlan(const Plan &plan) {
   }
   steer::PlanOp::create(builder, at(plan.name.range, parts),
                         builder.getStringAttr(symbols.at(&plan)),
-                        builder.getArrayAttr(policies));
+                        builder.getArrayAttr(policies),
+                        /*fixed=*/DictionaryAttr());
 }
 
 //===----------------------------------------------------------------------===//

@@ -16,7 +16,8 @@ using namespace weir;
 
 namespace {
 struct BuildOptions : SpecOptions {
-  std::string output, engine = "reference";
+  std::string output, engine = "reference", fixed;
+  std::vector<std::string> knobs;
 };
 } // namespace
 
@@ -55,11 +56,25 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
   build->add_flag("--stats", options->compiler.count,
                   "let the program say which tokens each policy edits, for "
                   "weir-run --stats and --assert-steered");
+  auto *fixed = build->add_option(
+      "--fixed", options->fixed,
+      "compile this one plan in for every row: a program without inputs for "
+      "plans and knobs, and without what the plan does not need");
+  build
+      ->add_option("--knob", options->knobs,
+                   "with --fixed, the value of a knob, as name=number; its "
+                   "default if not given; repeatable")
+      ->allow_extra_args(false)
+      ->needs(fixed);
   build
       ->add_option("--engine", options->engine,
                    "aot makes an AOTInductor package as well (needs Python)")
       ->check(CLI::IsMember({"reference", "aot"}))
       ->capture_default_str();
   addMatchingOptions(build, *options);
-  return {build, [=] { return runBuild(*options, argv0); }};
+  return {build, [=] {
+            if (fixed->count())
+              options->compiler.fixed = {options->fixed, options->knobs};
+            return runBuild(*options, argv0);
+          }};
 }

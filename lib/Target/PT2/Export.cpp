@@ -575,6 +575,28 @@ LogicalResult Exporter::updateSignature() {
   return success();
 }
 
+llvm::StringSet<> weir::droppedTensors(fx::ProgramOp program,
+                                       const Archive &source) {
+  llvm::StringSet<> dropped;
+  const json::Object *module = source.model().getObject("graph_module");
+  const json::Object *signature =
+      module ? module->getObject("signature") : nullptr;
+  const json::Array *specs =
+      signature ? signature->getArray("input_specs") : nullptr;
+  for (const json::Value &spec : specs ? *specs : json::Array()) {
+    std::optional<Tagged> tagged = taggedOf(spec);
+    const json::Object *fields = tagged ? tagged->value->getAsObject() : nullptr;
+    for (StringRef key :
+         {"parameter_name", "buffer_name", "tensor_constant_name"})
+      if (auto name = fields ? fields->getString(key) : std::nullopt)
+        dropped.insert(*name);
+  }
+  for (auto input : program.getInputs().getAsRange<fx::InputAttr>())
+    if (input.getWeight())
+      dropped.erase(input.getWeight().getKey());
+  return dropped;
+}
+
 LogicalResult Exporter::run() {
   if (failed(collectNames()))
     return failure();
@@ -654,7 +676,8 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
         {("data/sample_inputs/" + source.modelName() + ".pt").str(),
          *exporter.sampleInputs});
   if (llvm::Error error = rewriteArchive(source, path, exporter.model,
-                                         exporter.added, records)) {
+                                         exporter.added, records,
+                                         droppedTensors(program, source))) {
     llvm::handleAllErrors(
         std::move(error), [](const ReportedError &) {},
         [&](const llvm::ErrorInfoBase &other) {

@@ -68,6 +68,10 @@ llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
                               ExportForm form = ExportForm::Lossless,
                               llvm::ArrayRef<AddedRecord> records = {});
 
+/// The names of the tensors that the source's program takes and this one does
+/// not any more, for which the archive that is written has no room.
+llvm::StringSet<> droppedTensors(fx::ProgramOp program, const Archive &source);
+
 /// Makes the numbers of a module's constants, from the archive of its weights and
 /// from a folder that paths of the module are relative to.
 using ConstantMaker =

@@ -132,6 +132,13 @@ LogicalResult PlanOp::verify() {
   for (Attribute policy : getPolicies())
     if (!seen.insert(policy).second)
       return emitOpError("names ") << policy << " twice";
+  if (DictionaryAttr knobs = getFixedAttr())
+    for (NamedAttribute knob : knobs)
+      if (auto value = dyn_cast<FloatAttr>(knob.getValue());
+          !value || !value.getType().isF32())
+        return emitOpError("fixes knob '")
+               << knob.getName().getValue() << "' at " << knob.getValue()
+               << ", which is no number of f32";
   return success();
 }
 

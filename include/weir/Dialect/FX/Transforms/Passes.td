@@ -64,6 +64,18 @@ def FXDCE : Pass<"fx-dce", "::weir::fx::ProgramOp"> {
     Statistic<"numRemoved", "removed", "Number of operations removed">];
 }
 
+def FXDropInputs : Pass<"fx-drop-inputs", "::weir::fx::ProgramOp"> {
+  let summary = "Remove inputs that nothing reads";
+  let description = [{
+    Parameters, buffers and constants that no operation uses and no output of the
+    program stands for, so that an archive is written without them, and of what
+    the caller passes the prompt's length, the plan and the knobs. After
+    `fx-dce`, which makes inputs unused.
+  }];
+  let statistics = [
+    Statistic<"numDropped", "dropped", "Number of inputs removed">];
+}
+
 def FXStripSites : Pass<"fx-strip-sites", "::weir::fx::ProgramOp"> {
   let summary = "Remove the marks of sites that nothing was done to";
   let description = [{

@@ -61,6 +61,45 @@ def SteerExpandPoliciesPass
   let dependentDialects = ["::weir::steer::SteerDialect"];
 }
 
+def SteerKeepPlanPass : Pass<"steer-keep-plan", "::mlir::ModuleOp"> {
+  let summary = "Keep one plan and what it needs";
+  let description = [{
+    The first step of a fixed program. All other plans go, and with them the
+    policies that only they name and the features that only these select, so that
+    their dictionaries are not opened and their matches not computed. A policy
+    whose gate is recorded stays. A plan that the module does not have is an
+    error.
+  }];
+  let options = [
+    Option<"plan", "plan", "std::string", "\"\"", "The name of the plan">,
+  ];
+  let statistics = [
+    Statistic<"plans", "plans", "Plans removed">,
+    Statistic<"policies", "policies", "Policies removed">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerFixInputsPass : Pass<"steer-fix-inputs", "::mlir::ModuleOp"> {
+  let summary = "Compile the only plan of a module in for every row";
+  let description = [{
+    The second step of a fixed program, after `steer-expand-policies`: gates of
+    plans and values of knobs become `steer.constant`, and the program loses the
+    inputs `plan` and `knobs`. The canonicalizer does the rest: gates fold, knobs
+    become a part of the numbers that they multiply. The plan is marked `fixed`
+    with the values of its knobs: their defaults, but for those that `knobs`
+    gives. A knob that there is not, that the plan does not use, or that is out of
+    its range is an error.
+
+    With tables there is nothing to choose from, so that this comes instead of
+    `steer-tabulate-plans`.
+  }];
+  let options = [
+    ListOption<"knobs", "knobs", "std::string", "Values of knobs, as name=number">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
 def SteerTabulatePlansPass
     : Pass<"steer-tabulate-plans", "::mlir::ModuleOp"> {
   let summary = "Make policies of one form rows of tables";
