@@ -81,7 +81,8 @@ FailureOr<json::Object> VetJob::run(MLIRContext &context) const {
   }
   result["extra"] = std::move(extra);
   json::Object texts;
-  for (StringRef name : {StringRef("extra/tokenizer.json")}) {
+  for (StringRef name : {StringRef("extra/tokenizer.json"),
+                         StringRef("extra/tokenizer_config.json")}) {
     if (!llvm::is_contained((*archive)->records(), name))
       continue;
     llvm::Expected<ArrayRef<std::byte>> bytes = (*archive)->record(name);

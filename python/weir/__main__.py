@@ -68,7 +68,7 @@ def _aot(arguments) -> int:
     from . import aot
 
     show = _progress(sys.stderr)
-    show(f"wrote {aot.package(arguments.program, arguments.output, progress=show)}")
+    show(f"wrote {aot.package(arguments.program, arguments.output, progress=show, allow_operators=arguments.allow_operator)}")
     return 0
 
 
@@ -182,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
         "compiler and weir-run.")
     command.add_argument("program", metavar="PROGRAM", help="the archive, such as model.pt2; for a folder of weirc build use weirc build --engine aot")
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
+    command.add_argument("--allow-operator", action="append", default=[], metavar="NAME", help="an operator such as "
+                         "aten.fft_rfft.default that the program may call although the catalogue lacks it, and that nobody "
+                         "checks; may be repeated")
     command.set_defaults(run=_aot)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))

@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import numpy
 import torch
@@ -131,10 +131,12 @@ class _TooLarge(Exception):
     """The reference engine would hold more memory than it may."""
 
 
-def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict) -> torch.Tensor:
+def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str]) -> torch.Tensor:
     """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's."""
     command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
                "--no-verify"]  # weirc has read all of these very bytes
+    for name in operators:
+        command += ["--allow-operator", name]
     if steering.get("plans"):
         command += ["--plan", ",".join("none" if plan < 0 else steering["plans"][plan] for plan in case.plans)]
     for name, value in case.knobs.items():
@@ -196,12 +198,14 @@ def _worst(program: ExportedProgram, package, case: _Case, want: torch.Tensor) -
 
 
 @torch.no_grad()
-def compare(opened: archives.Opened, package, path: Path, progress: Callable[[str], None] = lambda line: None):
+def compare(opened: archives.Opened, package, path: Path, progress: Callable[[str], None] = lambda line: None,
+            operators: Sequence[str] = ()):
     """Runs a package, and its program in weir-run's reference engine, on 1 and on the largest number of rows, with 1
     and with the largest number of tokens, and raises WeirError where they disagree.
 
     Where the reference engine has not enough memory for so many tokens, it is half as many, as often as need be, and
-    a WeirWarning says so. `path` is how messages call the program.
+    a WeirWarning says so. `path` is how messages call the program; `operators` are those that it may call although the
+    catalogue lacks them.
     """
     program, info = opened.program, opened.info
     steering = json.loads(opened.extra.get("weir.steering.json", "{}"))
@@ -220,7 +224,7 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
                 while True:
                     case = _case(rows, length, info["vocab_size"], plans, steering)
                     try:
-                        want = _reference(opened, path, case, steering)
+                        want = _reference(opened, path, case, steering, operators)
                         break
                     except _TooLarge:
                         if length == 1:
@@ -243,10 +247,10 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
 #===---- Packages ----------------------------------------------------------------------------------===#
 
 def package(path: str | Path, output: str | Path | None = None, *,
-            progress: Callable[[str], None] = lambda line: None) -> Path:
+            progress: Callable[[str], None] = lambda line: None, allow_operators: Sequence[str] = ()) -> Path:
     """Compiles the archive `path` to `output` (by default beside it, NAME.aot.pt2) for this machine's
     processor, and keeps the package if it does what the reference engine of weir-run does. Takes about a minute for
-    30 layers. `progress` is given a line before each step.
+    30 layers. `progress` is given a line before each step; `allow_operators` are those of `weir.load`.
 
     The package is native code: whoever loads it runs it.
     """
@@ -254,7 +258,7 @@ def package(path: str | Path, output: str | Path | None = None, *,
     output = path.with_suffix(".aot.pt2") if output is None else Path(output)
     if same_file(path, output):
         raise WeirError(f"{output} is the program itself, which would be replaced: choose another name")
-    with archives.opening(path) as opened:
+    with archives.opening(path, allow_operators=allow_operators) as opened:
         program = opened.program
         _check_sizes(program, path)
         if not {"input_ids", "positions"} <= set(_inputs(program)) or \
@@ -273,5 +277,5 @@ def package(path: str | Path, output: str | Path | None = None, *,
                     program, package_path=stream, inductor_configs={"aot_inductor.package_constants_in_so": False})
             except RuntimeError as error:
                 raise WeirError(f"AOTInductor cannot compile {path}: {first_line(error)}") from error
-            compare(opened, torch._inductor.aoti_load_package(stream), path, progress)
+            compare(opened, torch._inductor.aoti_load_package(stream), path, progress, allow_operators)
     return output

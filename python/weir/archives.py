@@ -38,7 +38,7 @@ class Opened:
     """program  as torch.export has it, without guards and without sample inputs
     info     extra/weir.json, None if the archive has none
     extra    the texts of the records below extra/ that Weir reads, by name
-    texts    the bytes of those that may be long, by name: tokenizer.json
+    texts    the bytes of those that may be long, by name: tokenizer.json, tokenizer_config.json
     handle   a descriptor of the archive's bytes, open inside `opening` only"""
 
     program: "ExportedProgram"

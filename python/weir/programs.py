@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 
-from . import generation
+from . import chats, generation
 from .errors import WeirError, first_line
 from .files import open_regular, read_text
 from .generation import Generated
@@ -103,9 +103,9 @@ class Program:
     text begins at position 0 and goes on where it stopped.
     """
 
-    def __init__(self, module, manifest: dict, info: dict, tokenizer: bytes | None = None):
+    def __init__(self, module, manifest: dict, info: dict, tokenizer: bytes | None = None, tokenizer_config: bytes | None = None):
         self.module, self.manifest, self.info = module, manifest, info
-        self._tokenizer_json = tokenizer
+        self._tokenizer_json, self._tokenizer_config = tokenizer, tokenizer_config
         self._in_cache = True  # what goes on with a text finds it there
         self.plans: list[str] = manifest.get("plans", [])
         self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
@@ -151,9 +151,31 @@ class Program:
         except Exception as error:  # what the library raises has no type of its own
             raise WeirError(f"the program's tokenizer cannot be read: {first_line(error)}") from error
 
+    @functools.cached_property
+    def tokenizer_config(self) -> dict:
+        """What came with the tokenizer: names of special tokens. Empty if nothing did."""
+        try:
+            config = json.loads(self._tokenizer_config or "{}")
+        except ValueError as error:
+            raise WeirError(f"the program's tokenizer_config.json is not valid JSON: {error}") from error
+        return config if isinstance(config, dict) else {}
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with those that the tokenizer puts around it, as weir-run has them."""
         return self.tokenizer.encode(text).ids
+
+    def apply_chat_template(self, chat: Sequence[Mapping], *, tools=None, chat_template: str | None = None,
+                            continue_final_message: bool = False) -> str:
+        """The prompt that a chat becomes, as `weir-run` has it: a list of messages, each with "role" and "content", as
+        transformers takes them. It holds the special tokens as text.
+
+        tools                   functions that the model may call: a list of JSON schemas, or None
+        chat_template           the name of one of several templates
+        continue_final_message  go on with the last message, an assistant's; else the model is asked for an answer
+        """
+        if not chats.is_chat(chat):
+            raise WeirError(f"{chat!r} is no chat; give a list of messages")
+        return chats.texts(self, {0: chat}, tools=tools, template=chat_template, continued=continue_final_message)[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, without special tokens."""
@@ -201,6 +223,21 @@ class Program:
             if isinstance(row, bytes) or not isinstance(row, Iterable):
                 raise WeirError(f"row {index} is {row!r}; rows are texts, or lists of token ids")
         return [self._row(row.tolist() if hasattr(row, "tolist") else row, index) for index, row in enumerate(rows)]
+
+    def _chats(self, prompts, tools, template: str | None, continued: bool):
+        """The prompts with chats as their tokens. A template writes the special tokens itself."""
+        rows = [prompts] if chats.is_chat(prompts) else prompts
+        found = {}
+        if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)) and not hasattr(rows, "tolist"):
+            rows = list(rows)
+            found = {index: row for index, row in enumerate(rows) if chats.is_chat(row)}
+        if not found:
+            if tools is not None or template or continued:
+                raise WeirError("tools, chat_template and continue_final_message are of chats: give lists of messages")
+            return rows
+        for index, text in chats.texts(self, found, tools=tools, template=template, continued=continued).items():
+            rows[index] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return rows
 
     @staticmethod
     def _without_padding(rows):
@@ -335,11 +372,12 @@ class Program:
 
     def generate(self, prompts, *, plan=FIRST_PLAN, knobs=None, max_new_tokens: int = 128, temperature=0.0, top_p=1.0, top_k=0,
                  repetition_penalty=1.0, frequency_penalty=0.0, stop: str | Sequence[str] = (), seed=0,
-                 ignore_eos: bool = False, record: bool = False, on_token=None) -> list[Generated]:
+                 ignore_eos: bool = False, record: bool = False, on_token=None, tools=None, chat_template: str | None = None,
+                 continue_final_message: bool = False) -> list[Generated]:
         """Goes on with prompts, as `weir-run` does: the same tokens for the same options and seed, as far as the logits
         are the same. Gives a Generated for each row, whose `str` is its text.
 
-        prompts             texts or ids
+        prompts             texts, ids or chats: lists of messages, each with "role" and "content"
         plan, knobs         as in a forward pass
         max_new_tokens      at most so many
         temperature, top_p, top_k, repetition_penalty, frequency_penalty
@@ -349,8 +387,10 @@ class Program:
         ignore_eos          do not stop at an end-of-sequence token
         record              keep the records, prompt and new tokens
         on_token            called with a row and its new token, as soon as it is known
+        tools, chat_template, continue_final_message
+                            of chats: see apply_chat_template
         """
-        rows = self._rows(prompts)
+        rows = self._rows(self._chats(prompts, tools, chat_template, continue_final_message))
         count = len(rows)
         plans = [self._plan(name) for name in self._each(plan, count, "plans")]
         columns = [self._knobs(values) for values in self._each(knobs, count, "sets of knobs")]
@@ -532,4 +572,5 @@ def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str
     takes = list(exported.graph_signature.user_inputs)
     if takes != manifest["inputs"]:
         raise WeirError(f"{archive} takes {', '.join(takes)}; {', '.join(manifest['inputs'])} was expected")
-    return Program(exported.module(), manifest, info, opened.texts.get("tokenizer.json"))
+    return Program(exported.module(), manifest, info, opened.texts.get("tokenizer.json"),
+                   opened.texts.get("tokenizer_config.json"))

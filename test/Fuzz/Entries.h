@@ -39,6 +39,14 @@ void archiveDocuments(llvm::ArrayRef<std::byte> bytes);
 /// A chat template, which is parsed and renders a chat that has every kind of
 /// value. The text has to be UTF-8.
 void chatTemplate(llvm::ArrayRef<std::byte> bytes);
+/// The files of a dictionary of any format, in a short form that
+/// DictionaryEntry.cpp describes. What opens gives its rows, all of them finite
+/// and of the sizes that were promised. Returns whether it opened, was read and
+/// gave a row.
+bool openFolder(llvm::ArrayRef<std::byte> bytes);
+void dictionary(llvm::ArrayRef<std::byte> bytes);
+/// An attribution graph of circuit-tracer, which a right spec names.
+void attribution(llvm::ArrayRef<std::byte> bytes);
 
 } // namespace weir::fuzz
 

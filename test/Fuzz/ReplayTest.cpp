@@ -13,8 +13,11 @@
 
 #include "Entries.h"
 
+#include "weir/Dictionary/Dictionary.h"
 #include "weir/Program/Archive.h"
 #include "weir/Support/Files.h"
+
+#include "llvm/ADT/StringSet.h"
 
 #include <gtest/gtest.h>
 
@@ -79,5 +82,37 @@ INSTANTIATE_TEST_SUITE_P(
     [](const testing::TestParamInfo<Corpus> &info) {
       return std::string(info.param.folder);
     });
+
+/// Seeds of every format open, and give rows.
+TEST(Replay, DictionariesOpen) {
+  std::filesystem::path folder =
+      std::filesystem::path(WEIR_FUZZ_CORPUS) / "dictionary";
+  StringSet<> formats;
+  size_t others = 0;
+  for (const auto &file : std::filesystem::directory_iterator(folder)) {
+    SCOPED_TRACE(file.path().string());
+    auto mapping = cantFail(FileMapping::open(file.path().string()));
+    ArrayRef<std::byte> bytes = mapping->bytes();
+    bool opened = fuzz::openFolder(bytes);
+    if (!StringRef(file.path().filename().string()).starts_with("good")) {
+      ++others;
+      continue;
+    }
+    EXPECT_TRUE(opened);
+    formats.insert(
+        StringRef(reinterpret_cast<const char *>(bytes.data()), bytes.size())
+            .split(' ')
+            .first);
+  }
+  EXPECT_GT(others, 0u);
+  // All but those that are made of a model's weights.
+  for (DictionaryFormat format :
+       {DictionaryFormat::SAELens, DictionaryFormat::GemmaScope,
+        DictionaryFormat::GemmaScope2, DictionaryFormat::LlamaScope,
+        DictionaryFormat::Directions, DictionaryFormat::Sparsify,
+        DictionaryFormat::DictionaryLearning, DictionaryFormat::CircuitTracer,
+        DictionaryFormat::Crosscoder})
+    EXPECT_TRUE(formats.contains(nameOf(format))) << nameOf(format).str();
+}
 
 } // namespace

@@ -46,3 +46,18 @@ def model():
 
 def exported() -> Path:
     return cached(model(), name="tiny-letters", tokenizer=tokenizer(), max_batch=MAX_BATCH, max_length=MAX_LENGTH)
+
+
+# The one without a name, and the one for chats with tools.
+CHAT_TEMPLATES = {
+    "default": "{{ bos_token }}{% for message in messages %}{{ message.role[0] }}{{ message.content }}"
+               "{% if not loop.last or add_generation_prompt %}{{ eos_token }}{% endif %}{% endfor %}"
+               "{% if add_generation_prompt %}a{% endif %}",
+    "tool_use": "{{ tools[0].name }}{{ messages[0].content }}"}
+
+
+def talking() -> Path:
+    """The same model with chat templates."""
+    talker = copy.deepcopy(tokenizer())
+    talker.chat_template = CHAT_TEMPLATES
+    return cached(model(), name="tiny-letters-chat", tokenizer=talker, max_batch=MAX_BATCH, max_length=MAX_LENGTH)

@@ -51,9 +51,9 @@ def program(folder):
     return weir.load(folder / "steered")
 
 
-def weir_run(folder, rows: list[dict], *options, records=None) -> list[dict]:
+def weir_run(folder, rows: list[dict], *options, records=None, program="steered") -> list[dict]:
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    done = subprocess.run([weir.tool("weir-run"), folder / "steered", "--prompts", folder / "rows.jsonl", "--json", "--threads", "1",
+    done = subprocess.run([weir.tool("weir-run"), folder / program, "--prompts", folder / "rows.jsonl", "--json", "--threads", "1",
                            *map(str, options), *(["--record", records] if records else [])], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["rows"]
@@ -80,6 +80,53 @@ def test_the_same_tokens_as_weir_run(folder, program, rows, stop, count):
         assert one.tokens == other["tokens"] and one.text == other["text"] and one.finish == other["finish"]
         assert len(one.prompt) == other["prompt_tokens"] and one.plan == other["plan"]
         assert one.seed == other["seed"] and one.knobs == other["knobs"]
+
+
+@pytest.fixture(scope="module")
+def talker(folder):
+    weir.compile(folder / "spec.yaml", folder / "talker", model=letters.talking())
+    return weir.load(folder / "talker")
+
+
+def test_chats_are_those_of_weir_run(folder, talker):
+    question, answer = {"role": "user", "content": "the in"}, {"role": "assistant", "content": "an"}
+    chats = [[question], [question, answer, {"role": "user", "content": "é"}], [{"role": "user", "content": ""}]]
+    want = weir_run(folder, [{"messages": chat} for chat in chats], "-n", 8, program="talker")
+    for got in (talker.generate(chats, max_new_tokens=8), [talker.generate(chat, max_new_tokens=8)[0] for chat in chats]):
+        assert [row.tokens for row in got] == [row["tokens"] for row in want]
+        assert [len(row.prompt) for row in got] == [row["prompt_tokens"] for row in want]
+    # The template has written <bos>, once; and texts and ids may stand beside chats.
+    assert talker.apply_chat_template([question]) == "<bos>uthe in<eos>a"
+    mixed = talker.generate(["the", chats[0], [5, 6]], max_new_tokens=8, plan=["pushed", None, "watched"])
+    assert mixed[1].prompt == got[0].prompt and mixed[1].prompt.count(1) == 1
+    assert mixed[1].tokens == talker.generate(chats[0], plan=None, max_new_tokens=8)[0].tokens
+    # What goes on with an answer, and tools.
+    (row,) = weir_run(folder, [{"messages": [question, answer]}], "-n", 4, "--continue", program="talker")
+    assert talker.generate([question, answer], continue_final_message=True, max_new_tokens=4)[0].tokens == row["tokens"]
+    (row,) = weir_run(folder, [{"messages": [question], "tools": [{"name": "th"}]}], "-n", 4, program="talker")
+    assert talker.generate([question], tools=[{"name": "th"}], max_new_tokens=4)[0].tokens == row["tokens"]
+    assert talker.apply_chat_template([question], chat_template="tool_use", tools=[{"name": "th"}]) == "ththe in"
+
+
+@pytest.mark.parametrize("prompts, options, reason", [
+    ([[{"content": "a"}]], {}, 'row 0: a message is a mapping with "role" and "content"'),
+    (["the", [{"role": "user"}]], {}, 'row 1: a message has "role" and "content"'),
+    ([[{"role": "user", "content": 3}]], {}, 'row 0: the "content" of a message is a text or a list of parts, not 3'),
+    ([[{"role": "user", "content": "a"}]], {"chat_template": "long"}, "the model has no chat template 'long'; choose one"),
+    ([[{"role": "user", "content": "a"}]], {"continue_final_message": True}, "row 0: continue_final_message goes on with an assistant's"),
+    ([[{"role": "user", "content": "a"}]], {"chat_template": "tool_use"}, "row 0: "),
+    ([[{"role": "user", "content": "a", "more": {1}}]], {}, "a chat holds what JSON has not"),
+    (["the"], {"tools": []}, "tools, chat_template and continue_final_message are of chats"),
+])
+def test_mistakes_in_chats_are_told(talker, prompts, options, reason):
+    with pytest.raises(weir.WeirError) as error:
+        talker.generate(prompts, max_new_tokens=1, **options)
+    assert reason in str(error.value)
+
+
+def test_a_model_without_a_chat_template_says_so(program):
+    with pytest.raises(weir.WeirError, match="the model has no chat template: give texts or ids"):
+        program.generate([{"role": "user", "content": "a"}])
 
 
 def test_records_are_those_of_weir_run(folder, program):

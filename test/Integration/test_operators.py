@@ -15,7 +15,11 @@ from pathlib import Path
 import families
 import numpy
 import pytest
+import torch
+import weir.__main__ as main
+from weir import aot, archives
 from weir.compiler import flags, tool
+from weir.errors import WeirError, WeirWarning
 
 NAME = "aten.special_expit.default"
 SPEC = """weir: 1
@@ -77,6 +81,26 @@ def test_named_operator_is_named_again_to_run(folder):
     assert ran.returncode == 0, ran.stderr
     assert f"weir-run: warning: the program calls {NAME}" in ran.stderr
     assert numpy.load(logits).shape == (1, 3, families.VOCABULARY)
+
+
+def test_packages_of_named_operators(folder, monkeypatch):
+    """`python -m weir aot` compiles such a program, and compares it with the reference engine, if it is told as well."""
+    path = folder / "foreign.pt2"
+    with pytest.raises(WeirError, match=f"give --allow-operator {NAME}"):
+        aot.package(path)
+    with pytest.warns(WeirWarning, match=f"the program calls {NAME}"), archives.opening(path, allow_operators=[NAME]) as opened:
+        case = aot._case(1, 3, families.VOCABULARY, [-1], {})
+        assert aot._reference(opened, path, case, {}, [NAME]).shape == (1, 3, families.VOCABULARY)
+        with pytest.raises(WeirError, match="cannot be compared with the reference engine: .*--allow-operator"):
+            aot._reference(opened, path, case, {}, [])
+
+    def reached(*arguments, **options):
+        raise RuntimeError("reached")
+
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", reached)
+    with pytest.warns(WeirWarning), pytest.raises(WeirError, match="AOTInductor cannot compile .*: reached"):
+        aot.package(path, allow_operators=[NAME])
+    assert main._parser().parse_args(["aot", "x.pt2", "--allow-operator", "a", "--allow-operator", "b"]).allow_operator == ["a", "b"]
 
 
 def test_python_names_several():

@@ -9,11 +9,10 @@ equal. Where one refuses a chat, the other has to.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import warnings
 from typing import Iterator
 
+from ..chats import rendered
 from ..compiler import tool
 from ..errors import WeirError, WeirWarning
 
@@ -73,17 +72,6 @@ def expected(tokenizer, source: str, messages: list, tools: list | None, end: di
         return tokenizer.apply_chat_template(messages, tools=tools, chat_template=source, tokenize=False, **end), ""
     except Exception as error:  # whatever a template makes jinja2 or Python raise
         return None, f"{type(error).__name__}: {error}"
-
-
-def rendered(requests: list[dict]) -> list[tuple[str | None, str]]:
-    """Weir's texts of `weirc chat` requests, or None and why there is none. Raises WeirError if weirc is
-    not built, or fails."""
-    lines = "".join(json.dumps(request) + "\n" for request in requests)
-    done = subprocess.run([tool("weirc"), "chat"], input=lines, capture_output=True, text=True, encoding="utf-8")
-    results = [json.loads(line) for line in done.stdout.split("\n") if line]
-    if done.returncode != 0 or len(results) != len(requests):
-        raise WeirError(f"weirc chat ended with status {done.returncode} {done.stderr.strip()[-500:]}")
-    return [(result.get("text"), result.get("error", "")) for result in results]
 
 
 def _shown(text: str | None, why: str, at: int) -> str:

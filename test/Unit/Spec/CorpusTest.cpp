@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Fuzz/Entries.h"
 #include "Support.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -15,7 +16,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static unsigned replay(llvm::StringRef folder) {
+static void spec(llvm::ArrayRef<std::byte> bytes) {
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(bytes.data()),
+                         bytes.size());
+}
+
+static unsigned replay(llvm::StringRef folder,
+                       void (*entry)(llvm::ArrayRef<std::byte>) = spec) {
   unsigned count = 0;
   std::error_code error;
   for (llvm::sys::fs::directory_iterator file(folder, error), end;
@@ -23,8 +30,7 @@ static unsigned replay(llvm::StringRef folder) {
     if (llvm::sys::fs::is_directory(file->path()))
       continue;
     std::string text = weir::spec::testing::contents(file->path());
-    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(text.data()),
-                           text.size());
+    entry({reinterpret_cast<const std::byte *>(text.data()), text.size()});
     ++count;
   }
   EXPECT_FALSE(error) << folder.str() << ": " << error.message();
@@ -34,3 +40,7 @@ static unsigned replay(llvm::StringRef folder) {
 TEST(Corpus, KeepsItsPromises) { EXPECT_GE(replay(WEIR_SPEC_CORPUS), 20u); }
 
 TEST(Corpus, TestsKeepThemToo) { EXPECT_GE(replay(WEIR_SPEC_LIT), 20u); }
+
+TEST(Corpus, AttributionGraphsToo) {
+  EXPECT_GE(replay(WEIR_ATTRIBUTION_CORPUS, weir::fuzz::attribution), 8u);
+}
