@@ -9,6 +9,8 @@
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
+    weir.features("spec.yaml", "text.jsonl")           what features mean: contexts, promoted tokens, neighbours
+    weir.theme("spec.yaml", "text.jsonl", "war")       the features of a theme, and a spec that steers by them
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -20,6 +22,9 @@ from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .matches import match
 from .generation import Generated
+from .meaning.report import FeatureReport, features
+from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "FeatureReport", "Generated", "Output", "Program", "Theme", "WeirError", "compile", "features", "load",
+           "match", "theme", "tool"]

@@ -71,6 +71,7 @@ int main(int argc, char **argv) {
       addCheck(app),  addExplain(app), addBuild(app, argv[0]),
       addMatch(app),  addCache(app),   addVet(app),
       addSchema(app), addDirection(app, argv[0]),
+      addFeatures(app, argv[0]),       addRows(app),
       addChat(app)};
 
   try {

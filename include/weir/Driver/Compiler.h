@@ -90,6 +90,8 @@ public:
             makePackage = nullptr);
 
   mlir::ModuleOp module() { return *moduleRef; }
+  /// What was opened since `load`.
+  Resources &openedResources() { return *resources; }
   const SteeringReport &report() const { return steeringReport; }
 
 private:
