@@ -22,6 +22,7 @@ import warnings
 from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
 from .errors import WeirError, WeirWarning, first_line
+from .meaning import command as features_command
 from .pictures import command as picture_command
 
 
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     plots.add(commands)
+    features_command.add(commands, _say, lambda: _progress(sys.stderr))
     picture_command.add(commands, lambda: _progress(sys.stderr))
     return parser
 

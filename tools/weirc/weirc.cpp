@@ -72,6 +72,7 @@ int main(int argc, char **argv) {
       addMatch(app),  addEvaluate(app, argv[0]), addSweep(app, argv[0]),
       addCache(app), addVet(app),
       addSchema(app), addDirection(app, argv[0]),
+      addFeatures(app, argv[0]),       addRows(app),
       addChat(app)};
 
   try {
