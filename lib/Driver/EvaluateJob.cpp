@@ -335,7 +335,8 @@ LogicalResult Evaluator::readActivations() {
             steer::RecordValueAttr::get(&context, all, /*after=*/false), {});
   steer::PlanOp::create(builder, spec->getLoc(),
                         builder.getStringAttr("record.plan"),
-                        builder.getArrayAttr(policies));
+                        builder.getArrayAttr(policies),
+                        /*fixed=*/DictionaryAttr());
 
   Compiler recorder(context, inner(), compiler.opened());
   if (failed(recorder.load(std::move(module))) || failed(recorder.steer()))

@@ -301,7 +301,8 @@ LogicalResult Sweeper::addReader() {
                           FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
   steer::PlanOp::create(
       builder, where, builder.getStringAttr(readerName),
-      builder.getArrayAttr({FlatSymbolRefAttr::get(&context, policy)}));
+      builder.getArrayAttr({FlatSymbolRefAttr::get(&context, policy)}),
+      /*fixed=*/DictionaryAttr());
   return success();
 }
 
