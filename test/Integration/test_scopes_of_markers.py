@@ -82,14 +82,14 @@ def test_texts_are_markers(folder):
     """Special tokens, a pair of letters, a line's end; an id; in prompts of several lengths, in more rows than a batch
     holds, so that a row of the cache has held other texts."""
     program = steered(folder, "texts", PUSH % '{between: ["(", [")", "\\n", <eos>]]}'
-                      + "  other: {on: 1/res/1, do: add, strength: 5, tokens: {after: [the, 1], until: \" th\", ramp: {over: 3}}}\n",
+                      + "  other: {on: 1/res/1, do: add, strength: 5, tokens: {after: [the, 1], until: \" a\", ramp: {over: 3}}}\n",
                       "{first: [push, acts], second: [other]}")
     prompts = ["a (in) the (an\nin", "(", "an) (ether) in (the", "no", "((a)(b", "ain (\nan) (th"]
     rows = [{"prompt": text, "plan": plan} for text in prompts for plan in ("first", "none", "second")][:14]
     acts = check(program, rows, 6)
     letter = {character: letters.tokenizer().encode(character, add_special_tokens=False) for character in "()"}
     assert all(len(ids) == 1 for ids in letter.values())
-    assert "".join(str(int(each)) for each in acts[0][:14]) == "00001000000010"  # <bos> a _ ( in ) _ the _ ( an \n in
+    assert "".join(str(int(each)) for each in acts[0][:14]) == "00001000001000"  # <bos> a _ ( in ) _ the _ ( an \n in
 
 
 def test_a_marker_that_the_model_writes(folder):
@@ -110,9 +110,9 @@ def test_a_marker_that_the_model_writes(folder):
 
 
 ERRORS = {
-    "several tokens": ("after: [a, bush]", "6:63", "'bush' is 4 tokens of the model, and a marker is one: give another text, or an id"),
-    "no such token": ("until: 267", "6:63", "the model has no token 267: its tokens are 0 to 266"),
-    "one token twice": ("between: [<eos>, 2]", "6:54", "a marker cannot open and close"),
+    "several tokens": ("after: [a, bush]", "6:65", "'bush' is 4 tokens of the model, and a marker is one: give another text, or an id"),
+    "no such token": ("until: 267", "6:61", "the model has no token 267: its tokens are 0 to 266"),
+    "one token twice": ("between: [<eos>, 2]", "6:53", "a marker cannot open and close"),
 }
 
 
@@ -122,7 +122,7 @@ def test_what_is_no_marker_of_the_model(kind, folder):
     spec = folder / "wrong.yaml"
     spec.write_text(f"{HEAD}  push: {{on: 1/res/0, do: add, strength: 9, tokens: {{{scope}}}}}\n")
     done = subprocess.run([weir.tool("weirc"), "check", spec, "--model", letters.exported()], capture_output=True, text=True)
-    assert done.returncode == 1 and f"wrong.yaml:{place}: error: {message}" in done.stderr, done.stderr
+    assert done.returncode == 2 and f"wrong.yaml:{place}: error: {message}" in done.stderr, done.stderr
 
 
 def test_a_model_without_a_tokenizer_has_ids(folder):
@@ -131,6 +131,6 @@ def test_a_model_without_a_tokenizer_has_ids(folder):
         spec.write_text(f"{HEAD}  push:\n    on: 1/res/0\n    do: add\n    strength: 9\n    tokens:\n      between: {scope}\n")
         done = subprocess.run([weir.tool("weirc"), "check", spec, "--model", families.exported("llama")],
                               capture_output=True, text=True)
-        assert (done.returncode == 1) == fails, done.stderr
+        assert (done.returncode != 0) == fails, done.stderr
         assert fails == ("ids.yaml:11:17: error: cannot tell which token this is:" in done.stderr), done.stderr
         assert fails == ("without a tokenizer a marker is an id" in done.stderr)
