@@ -187,11 +187,12 @@ def test_a_click_shows_the_lineage(browser, medium):
     browser.mouse(*middle(browser, data, feature), click=True)
     expected = lineage(data, {feature})
     assert 2 < len(expected) < len(data["nodes"]) and named(browser, ".lit") == expected
-    opacity = browser.run("new Promise(done => setTimeout(() => done([...document.querySelectorAll('.view:not([hidden]) .nodes > .n')]"
-                          ".map(node => +getComputedStyle(node).opacity)), 200))")
+    opacity = browser.run("[...document.querySelectorAll('.view:not([hidden]) .nodes > .n')].map(node => +getComputedStyle(node).opacity)")
     assert {value > 0.9 for node, value in zip(data["nodes"], opacity) if node["feature"] in expected} == {True}
     assert max(value for node, value in zip(data["nodes"], opacity) if node["feature"] not in expected) < 0.3
-    lit = browser.run("[...document.querySelectorAll('.view:not([hidden]) .edges > .e')].map(edge => edge.matches('.lit'))")
+    lit, faint = zip(*browser.run("[...document.querySelectorAll('.view:not([hidden]) .edges > .e')].map(edge => "
+                                  "[edge.matches('.lit'), +getComputedStyle(edge).strokeOpacity < 0.2])"))
+    assert [on != off for on, off in zip(lit, faint)] == [True] * len(data["edges"])
     assert all(not on or {edge["from"], edge["to"]} <= expected for on, edge in zip(lit, data["edges"])) and sum(lit) >= len(expected) - 1
     browser.mouse(*middle(browser, data, feature), click=True)
     assert not named(browser, ".lit")
