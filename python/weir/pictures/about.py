@@ -47,6 +47,28 @@ def short(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most - 1] + "…"
 
 
+def fires_on(known: dict) -> list[str]:
+    """The tokens at which a feature is most active in its contexts, without the spaces around them: each once, those of most
+    contexts first, then those of the strongest."""
+    counts: dict[str, list] = {}
+    for context in known.get("contexts") or []:
+        activations = context["activations"]
+        if activations and max(activations) > 0:
+            token = context["tokens"][activations.index(max(activations))].strip()
+            if token:
+                counts.setdefault(token.casefold(), [0, token])[0] += 1
+    return [token for _, token in sorted(counts.values(), key=lambda one: -one[0])]
+
+
+def promotes(known: dict) -> list[str]:
+    """The tokens that it promotes, without the spaces around them, each once."""
+    result: dict[str, str] = {}
+    for one in known.get("promotes") or []:
+        if token := one["token"].strip():
+            result.setdefault(token.casefold(), token)
+    return list(result.values())
+
+
 def _require(condition: bool, where: str, what: str):
     if not condition:
         raise WeirError(f"{where}: {what}")

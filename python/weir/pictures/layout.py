@@ -17,7 +17,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from ..errors import WeirError, first_line
-from .about import short, visible
+from .about import fires_on, promotes, short, visible
 from .graph import SITES, FlowGraph
 
 # Up to these dot takes under a second.
@@ -91,17 +91,18 @@ def edge_label(graph: FlowGraph, edge: int) -> tuple[str, str]:
 
 
 def node_lines(graph: FlowGraph, about: dict[str, dict]) -> list[tuple[str, ...]]:
-    """What stands in each node: its index, and below that its label, or in quotes the token that it promotes most."""
+    """What stands in each node: its index, and below that its label, or in quotes the token that it fires at or, without
+    contexts, promotes."""
     result = []
     for feature, label in zip(graph.features, graph.labels):
         known = about.get(feature.name, {})
         first = f"{short(feature.dictionary, 10)}:{feature.index}" if feature.dictionary else str(feature.index)
         name = label or known.get("label")
-        tokens = known.get("promotes") or []
+        tokens = fires_on(known) or promotes(known)
         if name:
             result.append((first, short(visible(name), 18)))
-        elif tokens and tokens[0]["token"].strip():
-            result.append((first, f"“{short(visible(tokens[0]['token'].strip()), 14)}”"))
+        elif tokens:
+            result.append((first, f"“{short(visible(tokens[0]), 14)}”"))
         else:
             result.append((first,))
     return result

@@ -13,7 +13,7 @@ import math
 import textwrap
 from dataclasses import dataclass
 
-from .about import short, visible
+from .about import fires_on, promotes, short, visible
 from .graph import SITES, FlowGraph, reached
 
 MOST_TARGETS = 6
@@ -147,23 +147,14 @@ class _Story:
 
     #===---- What features mean --------------------------------------------------------------------===#
 
+    def known(self, node: int) -> dict:
+        return self.about.get(self.graph.features[node].name, {})
+
     def fires_on(self, node: int) -> list[str]:
-        """The tokens at which it is most active, each once, the strongest first."""
-        result = {}
-        for context in self.about.get(self.graph.features[node].name, {}).get("contexts") or []:
-            activations = context["activations"]
-            if activations and max(activations) > 0:
-                token = context["tokens"][activations.index(max(activations))].strip()
-                if token:
-                    result.setdefault(token.casefold(), token)
-        return list(result.values())
+        return fires_on(self.known(node))
 
     def promotes(self, node: int) -> list[str]:
-        result = {}
-        for one in self.about.get(self.graph.features[node].name, {}).get("promotes") or []:
-            if token := one["token"].strip():
-                result.setdefault(token.casefold(), token)
-        return list(result.values())
+        return promotes(self.known(node))
 
     @staticmethod
     def quoted(words: list[str]) -> str:
@@ -183,7 +174,7 @@ class _Story:
         share, one, other = min(shares)
         result += ["From ", self.of(one), " to ", self.of(other), " they have the least in common",
                    f" ({share:.0%} of the tokens they peak at). "]
-        dense = [self.about.get(self.graph.features[node].name, {}).get("density") for node in (first, last)]
+        dense = [self.known(node).get("density") for node in (first, last)]
         if None not in dense and dense[0] and dense[1]:
             result.append(f"It fires on {dense[0]:.2%} of the tokens there and on {dense[1]:.2%} here. ")
         return result
@@ -198,19 +189,14 @@ class _Story:
         for node in early:
             if not self.is_residual[node] or told == _MOST_NAMED:
                 continue
-            words = list({word.casefold(): word for word in [*self.promotes(node), *self.fires_on(node)]
-                          if word.casefold() not in own}.values())
+            fires, raises = ([word for word in words if word.casefold() not in own] for words in (self.fires_on(node), self.promotes(node)))
             strangers = [self.of(int(self.graph.destination[edge])) for edge in self.followers(node)
                          if int(self.graph.destination[edge]) not in lineage]
-            if not words and not strangers:
-                continue
-            told += 1
-            result.append(self.of(node))
-            if words:
-                result.append(f" also stands for {self.quoted(words)}")
-            if strangers:
-                result += [", and leads to " if words else " also leads to ", *_some(strangers)]
-            result.append(". ")
+            does = [*([f"fires on {self.quoted(fires)}"] if fires else []), *([f"promotes {self.quoted(raises)}"] if raises else []),
+                    *([["leads to ", *_some(strangers)]] if strangers else [])]
+            if does:
+                told += 1
+                result += [self.of(node), " also ", *_joined(does), ". "]
         return ["Steering its early features takes along what else they mean: ", *result] if result else []
 
     def target(self, target: int) -> list[Paragraph]:
