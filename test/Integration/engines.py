@@ -31,8 +31,9 @@ class Built:
 
     def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False):
         self.spec, self.folder = spec, folder
+        # What was measured on a text for a model is found again.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
-             spec=spec)
+             "--cache", Path(model).with_name("cache"), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
         self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}
