@@ -19,6 +19,7 @@ PASSES = {
     "FX": "weir/Dialect/FX/Transforms/Passes.td",
     "Flow": "weir/Dialect/Flow/Transforms/Passes.td",
     "Steer": "weir/Dialect/Steer/Transforms/Passes.td",
+    "Steer, measured": "weir/Dialect/Steer/Transforms/MeasurePasses.td",
     "Conversion": "weir/Conversion/SteerToFX/Passes.td",
 }
 

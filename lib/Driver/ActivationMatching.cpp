@@ -8,19 +8,18 @@
 
 #include "weir/Driver/ActivationMatching.h"
 
+#include "Recorder.h"
+
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
-#include "weir/Driver/OutputFolder.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/FileLock.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
 #include "weir/Support/TemporaryFile.h"
-#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/IR/Builders.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -308,42 +307,18 @@ llvm::Expected<Coactivations::Checkpoint> Collection::begin(StringRef key) {
   return std::move(*loaded);
 }
 
-/// Writes the recording program, maps it, and takes its name away, so that
-/// nothing stays behind however this process ends.
 llvm::Error Collection::openRecorder(StringRef key) {
-  std::string folder;
-  if (options.checkpoints.empty()) {
-    SmallString<256> unique;
-    if (std::error_code code = fs::createUniqueDirectory("weir-record", unique))
-      return createStringError(code, "cannot make a temporary folder: " +
-                                         code.message());
-    folder = unique.str().str();
-  } else {
-    // The lock is held: what is there was left by a process that was killed.
-    folder = below(options.checkpoints, key + ".recorder");
-    if (llvm::Error error = removeArtefact(below(folder, "program")))
-      return error;
-    if (std::error_code code = fs::create_directories(folder))
-      return createStringError(code, "cannot make '" + folder +
-                                         "': " + code.message());
-  }
-  std::string path = below(folder, "program");
-  ScratchFolder outer(folder), inner(path);
-  llvm::scope_exit remove([&] {
-    llvm::consumeError(removeArtefact(path));
-    ::rmdir(folder.c_str());
-  });
-  if (failed(compiler.lower()) || failed(compiler.write(path)))
-    return createStringError(
-        "the program that records cannot be made; the messages before this one "
-        "say why");
-  stage("loading the program");
-  ActivationStreamOptions streamOptions;
+  RecorderOptions recorder;
+  // The lock is held: what is there was left by a process that was killed.
+  if (!options.checkpoints.empty())
+    recorder.folder = below(options.checkpoints, key + ".recorder");
   for (size_t i = 0; i < sites.size(); ++i)
-    streamOptions.records.push_back(recordName(i, sites[i]));
-  streamOptions.recordBytes = options.recordBytes;
-  auto opened = runtime->openActivations(path, options.operators, windows,
-                                         streamOptions);
+    recorder.stream.records.push_back(recordName(i, sites[i]));
+  recorder.stream.recordBytes = options.recordBytes;
+  recorder.operators = options.operators;
+  recorder.stage = options.stage;
+  auto opened =
+      weir::openRecorder(compiler, *runtime, windows, std::move(recorder));
   if (!opened)
     return opened.takeError();
   source = std::move(*opened);

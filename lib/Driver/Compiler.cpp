@@ -125,6 +125,15 @@ LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec) {
   return loadModel();
 }
 
+/// What is wrong with a file, which is named once: readers of archives name it
+/// themselves, those of what stands in them do not.
+static std::string about(StringRef path, llvm::Error error) {
+  std::string message = llvm::toString(std::move(error));
+  if (StringRef(message).starts_with((path + ": ").str()))
+    return message;
+  return (path + ": " + message).str();
+}
+
 LogicalResult Compiler::loadModel() {
   std::string path = options.model;
   Location where = UnknownLoc::get(&context);
@@ -156,8 +165,7 @@ LogicalResult Compiler::loadModel() {
   // What could not run is refused here, as the runner would.
   auto steering = readSteering(*archive);
   if (!steering)
-    return emitError(where) << path << ": "
-                            << llvm::toString(steering.takeError());
+    return emitError(where) << about(path, steering.takeError());
   if (*steering)
     return emitError(where) << path
                             << ": the program was steered before; start from "
@@ -167,7 +175,7 @@ LogicalResult Compiler::loadModel() {
     return error() << llvm::toString(runtime.takeError());
   auto info = runtime->checkProgram(*archive, Manifest(), options.operators);
   if (!info)
-    return emitError(where) << path << ": " << llvm::toString(info.takeError());
+    return emitError(where) << about(path, info.takeError());
   modelInfo = std::move(*info);
   auto program = *imported->getOps<fx::ProgramOp>().begin();
   program->remove();

@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "SiteNorms.h"
+
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Pipelines/Pipelines.h"
@@ -137,6 +139,13 @@ public:
   llvm::Expected<std::vector<std::vector<float>>>
   means(ArrayRef<flow::DictionaryOp> dictionaries, StringRef text,
         ModuleOp module) override;
+  llvm::Expected<std::vector<double>>
+  medianNorms(ArrayRef<flow::SiteAttr> sites, StringRef text,
+              ModuleOp module) override {
+    return measureSiteNorms({module, resources.shared_from_this(), operators,
+                             text.str(), progress},
+                            sites);
+  }
 
 private:
   /// Runs a text through the model, or finds what an earlier run has counted.

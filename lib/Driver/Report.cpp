@@ -9,12 +9,19 @@
 #include "weir/Driver/Report.h"
 
 #include "weir/Dialect/FX/IR/CallCost.h"
+#include "weir/Dialect/Steer/Transforms/MeasurePasses.h"
 #include "weir/Spec/Spec.h"
 
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
+
+#include <cmath>
+#include <limits>
 
 using namespace mlir;
 using namespace weir;
@@ -193,6 +200,93 @@ static void collectFeatures(ModuleOp module, SteeringReport &report) {
   }
 }
 
+static std::string shortly(double number) {
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::format("%.3g", number);
+  return text;
+}
+
+/// The doses of one policy, which was measured.
+static void collectDoses(const SymbolTable &symbols, steer::PolicyOp policy,
+                         SteeringReport &report) {
+  auto action = cast<steer::AddAttr>(policy.getAction());
+  double knob = 1, mostKnob = 1;
+  if (FlatSymbolRefAttr times = policy.getTimesAttr())
+    if (auto op = symbols.lookup<steer::KnobOp>(times.getAttr())) {
+      knob = mostKnob = std::abs(op.getDefaultValue().convertToDouble());
+      for (const auto &end : {op.getMin(), op.getMax()})
+        if (end)
+          mostKnob = std::max(mostKnob, std::abs(end->convertToDouble()));
+    }
+  int64_t first = std::numeric_limits<int64_t>::max(), last = -1;
+  for (steer::MeasuredAttr at : action.getMeasured()) {
+    first = std::min(first, at.getSite().getLayer());
+    last = std::max(last, at.getSite().getLayer());
+  }
+  for (steer::MeasuredAttr at : action.getMeasured()) {
+    double median = at.getMedian().getValueAsDouble();
+    double dose = std::abs(action.getSchedule().strengthAt(
+        at.getSite().getLayer(), first, last));
+    if (!action.getDose())
+      dose *= median > 0 ? at.getLength().getValueAsDouble() / median : 0;
+    report.doses.push_back(
+        {specName(policy.getSymName()).str(),
+         fx::siteName(at.getSite().getKind(), at.getSite().getLayer()), median,
+         dose * knob, dose * mostKnob});
+  }
+}
+
+/// What a plan adds at each site, all of its policies together.
+static void noteSums(steer::PlanOp plan,
+                     const llvm::StringMap<SmallVector<const DoseReport *>> &doses,
+                     SteeringReport &report) {
+  llvm::MapVector<StringRef, double> sums;
+  for (auto name : plan.getPolicies().getAsRange<FlatSymbolRefAttr>())
+    if (auto found = doses.find(specName(name.getValue())); found != doses.end())
+      for (const DoseReport *dose : found->second)
+        sums[dose->site] += dose->dose;
+  const std::pair<StringRef, double> *largest = nullptr;
+  for (const auto &sum : sums)
+    if (sum.second > steer::collapsingDose &&
+        (!largest || sum.second > largest->second))
+      largest = &sum;
+  if (largest)
+    report.notes.push_back(
+        "Warning: plan `" + specName(plan.getSymName()).str() +
+        "` adds up to a dose of " + shortly(largest->second) + " at " +
+        largest->first.str() + "; above " + shortly(steer::collapsingDose) +
+        " text falls apart.");
+}
+
+static void collectDoses(ModuleOp module, SteeringReport &report) {
+  SymbolTable symbols(module);
+  llvm::SetVector<StringRef> texts;
+  for (auto policy : module.getOps<steer::PolicyOp>()) {
+    auto action = dyn_cast<steer::AddAttr>(policy.getAction());
+    if (!action || action.getMeasured().empty())
+      continue;
+    if (action.getDose())
+      texts.insert(action.getDose().getValue());
+    collectDoses(symbols, policy, report);
+  }
+  report.doseText = llvm::join(texts, ", ");
+  llvm::StringMap<SmallVector<const DoseReport *>> byPolicy;
+  for (const DoseReport &dose : report.doses)
+    byPolicy[dose.policy].push_back(&dose);
+  for (auto plan : module.getOps<steer::PlanOp>())
+    noteSums(plan, byPolicy, report);
+  // A knob may go further than its default.
+  llvm::StringSet<> told;
+  for (const DoseReport &dose : report.doses)
+    if (dose.most > steer::collapsingDose &&
+        dose.dose <= steer::collapsingDose && told.insert(dose.policy).second)
+      report.notes.push_back("Warning: its knob can bring the dose of `" +
+                             dose.policy + "` at " + dose.site + " to " +
+                             shortly(dose.most) + "; above " +
+                             shortly(steer::collapsingDose) +
+                             " text falls apart.");
+}
+
 static int64_t bytesOf(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || !tensor.hasStaticShape() ||
@@ -272,6 +366,7 @@ SteeringReport weir::collectReport(ModuleOp module) {
                              "` acts.");
   }
   collectFeatures(module, report);
+  collectDoses(module, report);
   return report;
 }
 
@@ -316,6 +411,22 @@ void weir::printMarkdown(const SteeringReport &report,
       os << " and " << policy.count - PolicyReport::mostNamed << " more";
     os << " |\n";
   }
+  if (!report.doses.empty())
+    os << "\nA dose is |s d| as a share of the median norm that the site's values "
+          "have on "
+       << report.doseText
+       << ".\n\n| policy | site | dose | at most, by its knob | median norm |\n"
+          "|---|---|---:|---:|---:|\n";
+  size_t shown = 0;
+  for (auto [i, dose] : llvm::enumerate(report.doses)) {
+    bool isNew = i == 0 || report.doses[i - 1].policy != dose.policy;
+    shown = isNew ? 1 : shown + 1;
+    if (shown > DoseReport::mostNamed)
+      continue;
+    os << "| " << dose.policy << " | " << dose.site << " | "
+       << shortly(dose.dose) << " | " << shortly(dose.most) << " | "
+       << shortly(dose.median) << " |\n";
+  }
   if (!measures.empty()) {
     os << "\n## The build\n\n| | |\n|---|---|\n";
     for (const Measure &measure : measures)
@@ -339,9 +450,18 @@ llvm::json::Value weir::toJSON(const SteeringReport &report) {
         llvm::json::Object{{"policy", policy.name},
                            {"count", policy.count},
                            {"features", llvm::json::Array(policy.features)}});
+  llvm::json::Array doses;
+  for (const DoseReport &dose : report.doses)
+    doses.push_back(llvm::json::Object{{"policy", dose.policy},
+                                       {"site", dose.site},
+                                       {"dose", dose.dose},
+                                       {"most", dose.most},
+                                       {"median_norm", dose.median}});
   return llvm::json::Object{
       {"sites", std::move(sites)},
       {"policies", std::move(policies)},
+      {"doses", std::move(doses)},
+      {"dose_text", report.doseText},
       {"notes", llvm::json::Array(report.notes)},
       {"bytes_per_token", report.bytesPerToken()},
       {"operations_per_token", report.operationsPerToken()},

@@ -11,6 +11,7 @@
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
+#include "weir/Dialect/Steer/Transforms/MeasurePasses.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
 #include "mlir/Pass/PassRegistry.h"
@@ -85,7 +86,8 @@ void weir::buildSteeringPipeline(OpPassManager &passes, StringRef sites,
   // Sites first: dictionaries of neurons are made from what is found there.
   populateFindSites(passes, sites);
   populateMatch(passes, Matchings::Followed, resources, std::move(observer));
-  populateFeatures(passes, std::move(resources));
+  populateFeatures(passes, resources);
+  passes.addPass(steer::createSteerMeasureDosesPass(std::move(resources)));
   populatePatches(passes, count, fixed);
 }
 
@@ -186,6 +188,13 @@ void weir::registerPipelines(PrepareResources prepare) {
       "flow-follow", "Replace what follows matches by the features they lead to",
       [=](OpPassManager &passes, const FlowPassOptions &options) {
         passes.addPass(flow::createFlowFollowPass(resourcesOf(options)));
+      });
+  PassPipelineRegistration<FlowPassOptions>(
+      "steer-measure-doses",
+      "Measure the values and directions that doses are shares of",
+      [=](OpPassManager &passes, const FlowPassOptions &options) {
+        passes.addPass(
+            steer::createSteerMeasureDosesPass(resourcesOf(options)));
       });
   PassPipelineRegistration<FlowPassOptions>(
       "flow-resolve", "Open dictionaries and expand selectors",

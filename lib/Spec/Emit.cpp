@@ -305,8 +305,11 @@ steer::ScheduleAttrInterface Emitter::schedule(const Strength &strength) {
 steer::ActionAttrInterface Emitter::action(const Policy &policy) {
   switch (policy.action->value) {
   case Action::Add:
-    return steer::AddAttr::get(context, schedule(*policy.strength),
-                               policy.normalize);
+    return steer::AddAttr::get(
+        context, schedule(*policy.strength), policy.normalize,
+        policy.strength->text ? builder.getStringAttr(policy.strength->text->value)
+                              : StringAttr(),
+        {});
   case Action::Set:
     return steer::SetAttr::get(context, number(policy.value));
   case Action::Scale:
@@ -564,6 +567,8 @@ void Emitter::emitPolicy(const Policy &policy) {
     parts.push_back({"to", policy.to.range});
   if (policy.strength)
     parts.push_back({"strength", policy.strength->range});
+  if (policy.strength && policy.strength->text)
+    parts.push_back({"text", policy.strength->text->range});
   if (policy.layers)
     parts.push_back({"layers", policy.layers->range});
   if (policy.tokens) {

@@ -38,7 +38,7 @@ KEYS(knobKeys, "a knob", "default", "range")
 KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
      "value", "factor", "min", "max", "to", "only_active", "times", "norm",
      "match", "form", "quantile", "after", "gate", "tokens", "when")
-KEYS(strengthKeys, "a strength", "value", "schedule", "times", "rate", "last",
+KEYS(strengthKeys, "a strength", "value", "dose", "text", "schedule", "times", "rate", "last",
      "center", "width")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
      "skip_first", "after", "until", "between", "ramp", "decay")

@@ -249,8 +249,24 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
   }
   MapReader map(reporter, node, strengthKeys());
   std::optional<Number> value;
-  if (const YamlNode *given = map.require("value", entry.key.range))
+  const YamlEntry *dose = map.entry("dose"), *text = map.entry("text");
+  if (dose) {
+    value = values.number(dose->value, "'dose'");
+    if (const YamlEntry *both = map.entry("value"))
+      reporter.error(both->key.range, "'value' and 'dose' both say how strong it "
+                                      "is: leave one out");
+    if (!text)
+      reporter.error(dose->key.range,
+                     "a dose is a share of the norms that a site's values have "
+                     "on a text: the strength must have the key 'text'");
+  } else if (const YamlNode *given = map.require("value", entry.key.range)) {
     value = values.number(*given, "'value'");
+  }
+  if (text && !dose && !map.isMisspelt("dose"))
+    reporter.error(text->key.range, "'text' belongs to 'dose', a share of the "
+                                    "norms that a site's values have on it");
+  if (text && (strength.text = values.text(text->value, "'text'")))
+    path(*strength.text);
   if (const YamlNode *times = map.get("times"))
     policy.times = values.reference(*times, "'times'");
 
@@ -275,7 +291,8 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
   }
   for (const YamlEntry &given : node.entries) {
     StringRef key = given.key.value;
-    if (key == "value" || key == "times" || key == "schedule" ||
+    if (key == "value" || key == "dose" || key == "text" || key == "times" ||
+        key == "schedule" ||
         !llvm::is_contained(strengthKeys().keys, key) ||
         llvm::is_contained(scheduleKeys(strength.schedule), key))
       continue;
@@ -289,6 +306,10 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
                                         "'; it is a key of '" + nameOf(owner) +
                                         "'");
   }
+  if (dose && strength.schedule == ScheduleKind::Linear && !map.get("last"))
+    reporter.error(map.get("schedule")->range,
+                   "a linear dose needs the key 'last': the 1 that a strength "
+                   "ends at without it would be a dose of 1");
   if (strength.schedule == ScheduleKind::Gaussian) {
     SourceRange where = map.get("schedule")->range;
     bool complete = true;

@@ -19,10 +19,12 @@ import contextlib
 import functools
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dictionaries
+import numpy
 import torch
 import yaml
 
@@ -129,7 +131,7 @@ class Spec:
         self.policies = self.data["policies"]
         self.plans = self.data.get("plans", {"default": list(self.policies)})
         self.knobs = {name: _number(knob["default"]) for name, knob in self.data.get("knobs", {}).items()}
-        self._opened = {}
+        self._opened, self._medians = {}, {}
         self.features = functools.cache(lambda policy, key: self._select(self.policies[policy][key]))
 
     def dictionary(self, name: str, layer: int, site: str) -> dictionaries.Dictionary:
@@ -210,13 +212,51 @@ class Spec:
         first, last = _layers(layers)
         return range(first, last + 1)
 
-    def strength(self, policy: str, layer: int) -> float:
-        """The strength of an addition at a layer, before knobs. The schedules run over all layers that
+    def strength(self, policy: str, layer: int, kind: str | None = None) -> float:
+        """The strength of an addition at a site, before knobs."""
+        scheduled = self.scheduled(policy, layer)
+        strength = self.policies[policy]["strength"]
+        if not isinstance(strength, dict) or "dose" not in strength:
+            return scheduled
+        # What the policy adds there has this share of the median norm.
+        return scheduled * self.medians(strength["text"])[layer, kind] / self.direction(policy, layer, kind).norm().item()
+
+    def direction(self, policy: str, layer: int, kind: str) -> torch.Tensor:
+        """The sum [d] of the rows that an addition writes at a site, of features whose own strength is that of the site."""
+        total = 0
+        for feature in self.features(policy, "on"):
+            layers = [feature.layer] if self.further(feature) else self.written_layers(policy, feature)
+            if feature.site == kind and layer in layers:
+                row = self.of(feature).rows_at(layer)[feature.index]
+                total = total + (row / row.norm() if self.policies[policy].get("normalize") else row)
+        return total
+
+    def medians(self, text: str) -> dict[tuple[int, str], float]:
+        """The median of |x| at every site over the tokens of a text, but for the first of each document: the model
+        alone, one document at a time."""
+        if text not in self._medians:
+            norms = defaultdict(list)
+
+            def keep(layer, kind, x):
+                norms[layer, kind] += x[0, 1:].to(torch.float64).norm(dim=1).tolist()
+                return x
+
+            with torch.no_grad(), hooked(self.model, self.model.config, self.sites(), keep):
+                for document in numpy.load(self.folder / text):
+                    tokens = torch.as_tensor(document[document >= 0]).reshape(1, -1)
+                    assert tokens.shape[1] <= 128, "a longer one is cut into windows"
+                    self.model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
+            self._medians[text] = {at: float(numpy.median(found)) for at, found in norms.items()}
+        return self._medians[text]
+
+    def scheduled(self, policy: str, layer: int) -> float:
+        """What the schedule says at a layer: a strength, or a dose. The schedules run over all layers that
         the policy writes at."""
         strength = self.policies[policy]["strength"]
         if not isinstance(strength, dict):
             return _number(strength)
-        value, schedule = _number(strength["value"]), strength.get("schedule", "constant")
+        value = _number(strength["dose"] if "dose" in strength else strength["value"])
+        schedule = strength.get("schedule", "constant")
         # A feature of a cross-layer transcoder has one strength, that of its own layer.
         written = [at for feature in self.features(policy, "on")
                    for at in ([feature.layer] if self.further(feature) else self.written_layers(policy, feature))]
@@ -511,6 +551,9 @@ class Reference:
         length = tokens.shape[1]
         row = _Row(self.spec, plan, knobs or {}, length if prompt_length is None else prompt_length, tokens[0].tolist())
         wanted = self.spec.sites() if plan is not None else ()
+        for policy in row.policies.values():  # now, without hooks that edit
+            if isinstance(policy.get("strength"), dict) and "text" in policy["strength"]:
+                self.spec.medians(policy["strength"]["text"])
         with hooked(self.model, self.model.config, wanted, row):
             logits = self.model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits[0].float()
         row.record_gates()

@@ -92,6 +92,10 @@ class Case:
                 for layer in range(first, last + 1) if kind in collection["sites"] else ():
                     path = folder / collection["path"].format(site=kind, layer=layer)
                     random_dictionaries.WRITERS[collection["format"]](path, random, *sizes[kind])
+        # Always the same: what was measured on it for a model is found again.
+        ids = numpy.random.default_rng(0).integers(3, families.VOCABULARY, (3, 20))
+        ids[1, 13:] = -1
+        numpy.save(folder / "text.npy", ids)
         path = folder / "spec.yaml"
         path.write_text(text(self.data))
         return path
@@ -250,10 +254,14 @@ class _Drawing:
         if schedule is None:
             return
         policy["strength"] = strength = {"value": policy["strength"], "schedule": schedule}
+        if self.one_in(3):
+            # Of values that are as large as the norms, so that nothing drowns.
+            strength |= {"dose": self.draw(st.sampled_from([-0.5, 0.25, 0.75])), "text": "text.npy"}
+            del strength["value"]
         if "times" in policy and self.one_in(2):
             strength["times"] = policy.pop("times")
-        if schedule == "linear" and self.one_in(2):
-            strength["last"] = self.draw(st.sampled_from(NUMBERS))
+        if schedule == "linear" and ("dose" in strength or self.one_in(2)):
+            strength["last"] = self.draw(st.sampled_from([0.25, -0.75] if "dose" in strength else NUMBERS))
         if schedule == "exponential" and self.one_in(2):
             strength["rate"] = self.draw(st.sampled_from([-1.0, -0.1, 0.5]))
         if schedule == "gaussian":

@@ -93,7 +93,8 @@ class Variants:
                 policy[key] = self.number(policy[key])
         if "strength" in policy:
             if isinstance(policy["strength"], dict):
-                policy["strength"]["value"] = self.number(policy["strength"]["value"])
+                key = "dose" if "dose" in policy["strength"] else "value"
+                policy["strength"][key] = self.number(policy["strength"][key])
             else:
                 policy["strength"] = self.number(policy["strength"])
         if "tokens" in policy:

@@ -414,3 +414,19 @@ def test_a_feature_is_followed_as_a_chain(tmp_path):
                                 ("1/res/99", 2, "there is no feature 99 at 1/res")):
         done = subprocess.run(case.command("--follow", wrong), capture_output=True, text=True)
         assert done.returncode == code and reason in done.stderr, done.stderr
+
+
+def test_an_error_of_an_archive_names_it_once(folder, tmp_path):
+    """Readers of archives name the file, those of what stands in it do not."""
+    for missing, reason in (("extra/weir.json", "no record 'extra/weir.json'"), (None, "extra/weir.json: ")):
+        path = tmp_path / "other.pt2"
+        with zipfile.ZipFile(folder / "tiny.pt2") as source, zipfile.ZipFile(path, "w") as out:
+            for info in source.infolist():
+                data = source.read(info)
+                if info.filename.endswith("extra/weir.json"):
+                    if missing:
+                        continue
+                    data = b"{}"
+                out.writestr(info.filename, data)
+        said = run("weirc", "check", folder / "spec.yaml", "--model", path, code=2).stderr
+        assert reason in said and said.count("other.pt2") == 1, said

@@ -37,8 +37,21 @@ struct PolicyReport {
   int64_t count = 0;                 ///< of all of them
 };
 
+/// How large an addition is beside the values that it is added to, at one site.
+struct DoseReport {
+  static constexpr size_t mostNamed = 64; ///< of a policy
+  std::string policy;
+  std::string site;  ///< "12/res"
+  double median = 0; ///< median norm of the site's values on the text
+  /// |s d| / median, at the knob's default and at the largest of its range (the
+  /// same where the policy has no knob).
+  double dose = 0, most = 0;
+};
+
 struct SteeringReport {
   std::vector<SiteReport> sites;
+  std::vector<DoseReport> doses; ///< empty where nothing was measured
+  std::string doseText;          ///< the texts that they were measured on
   std::vector<PolicyReport> policies; ///< those that are in plans
   /// What the model itself reads and computes for one token: all weights that
   /// products use, once (embeddings are looked up, a row a token).

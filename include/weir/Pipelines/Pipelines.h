@@ -110,7 +110,7 @@ void populatePatches(mlir::OpPassManager &passes, bool count = false,
 //===----------------------------------------------------------------------===//
 
 /// From a module with a spec and a program to one with merged patches: markers,
-/// sites, matches that are followed, features, patches.
+/// sites, matches that are followed, features, doses, patches.
 void buildSteeringPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {},
@@ -130,8 +130,8 @@ void buildAtenLoweringPipeline(mlir::OpPassManager &passes, bool fixed = false);
 /// Gives resources what only a driver has: a way to run texts through the model.
 using PrepareResources = std::function<void(Resources &)>;
 
-/// --weir-steer, --weir-match and --weir-lower-to-aten; and the passes of flow,
-/// which take the options of resources here only.
+/// --weir-steer, --weir-match and --weir-lower-to-aten; and the passes of flow
+/// and --steer-measure-doses, which take the options of resources here only.
 void registerPipelines(PrepareResources prepare = {});
 
 } // namespace weir

@@ -56,6 +56,12 @@ public:
   virtual llvm::Expected<std::vector<std::vector<float>>>
   means(llvm::ArrayRef<flow::DictionaryOp> dictionaries, llvm::StringRef text,
         mlir::ModuleOp module) = 0;
+  /// The median of |x| over the tokens of a text, for each of these sites of the
+  /// unsteered model. Where the number of tokens is even it is the mean of the
+  /// two in the middle.
+  virtual llvm::Expected<std::vector<double>>
+  medianNorms(llvm::ArrayRef<flow::SiteAttr> sites, llvm::StringRef text,
+              mlir::ModuleOp module) = 0;
 };
 
 /// All members may be called by several threads.

@@ -224,7 +224,9 @@ llvm::StringRef nameOf(ScheduleKind kind);
 
 struct Strength {
   SourceRange range;
+  /// With `text`, a dose: a share of the median norm of the site's values on it.
   Number value;
+  std::optional<Name> text;
   ScheduleKind schedule = ScheduleKind::Constant;
   std::optional<Number> rate;          ///< exponential
   std::optional<Number> last;          ///< linear

@@ -46,6 +46,7 @@ policies:
   push: {on: sae:12/res/1, do: add, strength: {value: 8, schedule: exponential, rate: -0.05, times: mood}, normalize: true, layers: cumulative, norm: preserve}
   line: {on: sae:12/res/2, do: add, strength: {value: 8, schedule: linear, last: 2}, layers: 9..12}
   bell: {on: sae:12/res/3, do: add, strength: {value: 8, schedule: gaussian, center: 12, width: 2}}
+  share: {on: sae:12/res/4, do: add, strength: {dose: 0.4, text: held-out.jsonl, schedule: linear, last: 0.1, times: mood}, layers: 9..12}
   pin: {on: {features: one}, do: set, value: 3, times: mood, only_active: true}
   flip: {on: [sae:12/mlp/3, {features: behind}], do: scale, factor: -1, when: {any: [{feature: sae:9/res/77, above: 0.5, below: 2}, {all: [{feature: sae:9/att/7, below: 3}]}]}}
   bound: {on: sae:13/res/3, do: clamp, min: 0, max: 4, tokens: {part: prompt, skip_first: 2, from: 3, to: 9}}

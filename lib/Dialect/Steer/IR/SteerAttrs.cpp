@@ -73,6 +73,41 @@ double GaussianAttr::strengthAt(int64_t layer, int64_t, int64_t) const {
 // Actions
 //===----------------------------------------------------------------------===//
 
+LogicalResult MeasuredAttr::verify(EmitError emitError, flow::SiteAttr,
+                                   FloatAttr median, FloatAttr length) {
+  for (FloatAttr norm : {median, length})
+    if (!norm.getValue().isFinite() || norm.getValue().isNegative())
+      return emitError() << "a norm is a number from 0 on, got " << norm;
+  return success();
+}
+
+LogicalResult AddAttr::verify(EmitError emitError, ScheduleAttrInterface, bool,
+                              StringAttr dose,
+                              ArrayRef<MeasuredAttr> measured) {
+  if (dose)
+    for (MeasuredAttr each : measured)
+      if (each.getLength().getValue().isZero())
+        return emitError() << "a direction of length 0 has no dose";
+  return success();
+}
+
+MeasuredAttr AddAttr::measuredAt(flow::SiteAttr site) const {
+  for (MeasuredAttr measured : getMeasured())
+    if (measured.getSite() == site)
+      return measured;
+  return {};
+}
+
+std::optional<double> AddAttr::getUnit(flow::SiteAttr site) const {
+  if (!getDose())
+    return 1.0;
+  MeasuredAttr measured = measuredAt(site);
+  if (!measured)
+    return std::nullopt;
+  return measured.getMedian().getValueAsDouble() /
+         measured.getLength().getValueAsDouble();
+}
+
 StringRef AddAttr::getKeyword() const { return "add"; }
 bool AddAttr::canWriteElsewhere() const { return true; }
 bool AddAttr::takesKnob() const { return true; }

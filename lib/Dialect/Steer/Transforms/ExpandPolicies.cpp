@@ -163,9 +163,19 @@ public:
   void add(ScheduleAttrInterface schedule, bool unitRows) override {
     // A feature that writes at several layers has one strength, that of its own.
     flow::DictionaryOp own = placement.furtherOf;
-    int64_t layer = (own ? own.getSite() : placement.site).getLayer();
-    double strength = schedule.strengthAt(layer, placement.firstLayer,
-                                          placement.lastLayer);
+    flow::SiteAttr from = own ? own.getSite() : placement.site;
+    double strength = schedule.strengthAt(
+        from.getLayer(), placement.firstLayer, placement.lastLayer);
+    if (auto action = dyn_cast<AddAttr>(policy().getAction())) {
+      std::optional<double> unit = action.getUnit(from);
+      if (!unit) {
+        fail() << "the dose of policy '" << policy().getSymName() << "' at "
+               << nameOf(from)
+               << " was not measured: run steer-measure-doses before";
+        return;
+      }
+      strength *= *unit;
+    }
     SmallVector<Type> types = {gate().getType()};
     Value knob =
         expansion.inputs.share(where, policy().getTokensAttr(), times());

@@ -63,13 +63,57 @@ class Steer_Action<string name, string attrMnemonic,
     : Steer_Attr<name, attrMnemonic,
         [DeclareAttrInterfaceMethods<Steer_ActionAttrInterface, overridden>]>;
 
+def Steer_MeasuredAttr : Steer_Attr<"Measured", "measured"> {
+  let summary = "how long a direction is, and how long the values it is added to";
+  let description = [{
+    `median` is the median of |x| over the tokens of a text at a site of the
+    unsteered model, `length` the length |d| of the direction that a policy adds
+    there: the sum of the rows of its features at the site.
+  }];
+  let parameters = (ins
+    "::weir::flow::SiteAttr":$site,
+    "::mlir::FloatAttr":$median,
+    "::mlir::FloatAttr":$length);
+  let assemblyFormat = "`<` $site `,` struct($median, $length) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Steer_AddAttr
     : Steer_Action<"Add", "add", ["canWriteElsewhere", "takesKnob"]> {
   let summary = "x + s d";
+  let description = [{
+    With `dose`, a text, the schedule gives shares of the median norm that a
+    site's values have on that text, and s is that share times `median / length`
+    of what was measured there (`steer-measure-doses`):
+
+    `#steer.add<#steer.constant<0.4> dose = "held-out.txt">`
+
+    Without it, what was measured only tells how large a strength is.
+  }];
   let parameters = (ins
     "::weir::steer::ScheduleAttrInterface":$schedule,
-    DefaultValuedParameter<"bool", "false">:$normalize);
-  let assemblyFormat = "`<` $schedule (`normalize` `=` $normalize^)? `>`";
+    DefaultValuedParameter<"bool", "false">:$normalize,
+    OptionalParameter<"::mlir::StringAttr">:$dose,
+    OptionalArrayRefParameter<"::weir::steer::MeasuredAttr">:$measured);
+  let builders = [
+    AttrBuilder<(ins "::weir::steer::ScheduleAttrInterface":$schedule,
+                     CArg<"bool", "false">:$normalize), [{
+      return $_get($_ctxt, schedule, normalize, ::mlir::StringAttr(),
+                   ::llvm::ArrayRef<MeasuredAttr>());
+    }]>,
+  ];
+  let assemblyFormat = [{
+    `<` $schedule (`normalize` `=` $normalize^)? (`dose` `=` $dose^)?
+    (`measured` `=` `[` $measured^ `]`)? `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// What was measured at a site; null if nothing was.
+    MeasuredAttr measuredAt(::weir::flow::SiteAttr site) const;
+    /// What the schedule's numbers are multiplied by at a site to be strengths:
+    /// 1 unless they are doses. None where a dose's site was not measured.
+    std::optional<double> getUnit(::weir::flow::SiteAttr site) const;
+  }];
 }
 def Steer_SetAttr : Steer_Action<"Set", "set", ["isAbsolute", "takesKnob"]> {
   let summary = "f := c";
