@@ -36,7 +36,6 @@ class Built:
         # What was measured on a text for a model is found again.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
-             spec=spec)
              "--cache", Path(model).with_name("cache"), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]

@@ -478,7 +478,7 @@ class _Row:
                 if policy.get("normalize"):
                     row = row / row.norm()
                 at = feature.layer if self.spec.of(feature).further else layer
-                strength = self.spec.strength(name, at) * self._times(name) * self.share[name]
+                strength = self.spec.strength(name, at, kind) * self._times(name) * self.share[name]
                 new += torch.where(self._gate(name).unsqueeze(1), strength.unsqueeze(1) * row, 0.0)
                 self._edits(name, layer, kind, self._gate(name) & (strength.float() != 0))
         # Projections, in the order written.

@@ -346,7 +346,9 @@ def test_a_large_graph_takes_little(browser, tmp_path):
     as_files(tmp_path, {"faith": data})
     program = ("import resource, sys; from weir.__main__ import main; code = main(sys.argv[1:]);"
                "used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)];"
-               "print(sum(one.ru_utime + one.ru_stime for one in used), max(one.ru_maxrss for one in used)); sys.exit(code)")
+               # Its own peak from the kernel's page: what getrusage says counts the process that it was forked from.
+               "own = int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]);"
+               "print(sum(one.ru_utime + one.ru_stime for one in used), max(own, used[1].ru_maxrss)); sys.exit(code)")
     done = subprocess.run([sys.executable, "-c", program, "picture", tmp_path / "graphs.json", "-o", tmp_path / "page.html"],
                           capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ policies:
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}
 plans:
-  default: [push, line, bell, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
+  default: [push, line, bell, share, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
   plain: []
 )";
 
