@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import families
+import hooks
 import hypothesis
 import pytest
 import specs
@@ -22,12 +23,14 @@ from conftest import EFFORT
 from engines import TOOLS, Built
 from hypothesis import strategies as st
 from models import Tally, apart
+from test_equivalence_fixed import MARKERS
 from test_equivalence_tiny import (
     check_against_hooks,
     check_decoding,
     check_rows_alone,
     check_runners_agree,
     prepared,
+    references,
 )
 
 PLANS = 12
@@ -78,6 +81,18 @@ class Variants:
         for end in ("from", "to"):
             if end in scope:
                 scope[end] += shift
+        # Other markers of the same kinds, none of them for two things.
+        frequent = self.drawing.shape.frequent
+        other = dict(zip(frequent, self.draw(st.permutations(frequent))))
+
+        def renamed(markers):
+            return [renamed(each) for each in markers] if isinstance(markers, list) else other[markers]
+
+        scope |= {key: renamed(scope[key]) for key in ("after", "until", "between") if key in scope}
+        if "ramp" in scope:
+            scope["ramp"] = {"over": self.draw(st.integers(2, 8))}
+        if "decay" in scope:
+            scope["decay"] = {"half": self.draw(st.sampled_from([0.5, 1, 3, 64]))}
         return scope
 
     def of(self, policy: dict) -> dict:
@@ -248,3 +263,39 @@ def test_a_package_of_many_plans(tiny, tmp_path_factory):
     package, _ = built.run(batch, engine="aot")
     for row, ids in enumerate(batch.ids):
         assert apart(package[row, : len(ids)], reference[row, : len(ids)]) < 1e-3
+
+
+def test_markers_and_ramps_are_data_of_a_plan(tiny, tmp_path):
+    """Nine plans of two forms whose markers, beginnings and shares differ, three to a batch, at once and one by one;
+    with nine more the program has no more operations."""
+    model, tally, sizes = tiny("llama"), Tally(), []
+    marks = [[4, 5], [6, 9], [8, 3], [5, 7], [9, 6], [3, 4], [6, 8], [9, 4], [8, 5]]
+    for plans in (9, 18):
+        policies = {}
+        for index in range(plans):
+            first, second = marks[index % 9]
+            ramp = {"decay": {"half": 1 + index}} if index % 3 else {"ramp": {"over": 2 + index}}
+            policies[f"push{index}"] = {
+                "on": f"1/res/{index}", "do": "add", "strength": 1.5, "times": "k",
+                "tokens": {"after": [first, second][: 1 + index % 2], **({"part": "sampled"} if index % 2 else {"from": 3}), **ramp}}
+            policies[f"scale{index}"] = {
+                "on": [f"2/mlp/{index % 12}", f"2/mlp/{index % 12 + 12}"], "do": "scale", "factor": -2,
+                "tokens": {"between": [first, second], "until": 7 if second != 7 else 6, "ramp": {"over": 2 + index % 4}}}
+        data = {"weir": 1, "model": {"program": "tiny.pt2"}, "knobs": {"k": {"default": 0.5}},
+                "dictionaries": {"sae": {"format": "sae_lens", "path": "sae/{site}.{layer}", "sites": ["mlp", "res"], "layers": "0..2"}},
+                "policies": policies, "plans": {f"q{index}": [f"push{index}", f"scale{index}"] for index in range(plans)}}
+        (tmp_path / str(plans)).mkdir()
+        path = specs.Case("llama", 4, data, ()).write(tmp_path / str(plans), model.sizes)
+        program = Built(path, model.archive, path.parent / "program")
+        assert "by its plan, out of" in (program.folder / "report.md").read_text()
+        sizes.append(calls(program.folder / "program.pt2"))
+    assert sizes[0] == sizes[1]
+    reference = hooks.Reference(path, model.model)
+    for index in range(0, 9, 3):
+        batch = specs.Batch(MARKERS, [f"q{index + row}" for row in range(3)], [6, 8, 3], [{}, {"k": 1.0}, {"k": -1.0}])
+        whole, _ = program.run_in_python(batch)
+        pieces = [program.run_in_python(batch, *step)[0] for step in ((0, 3), *((at, at + 1) for at in range(3, 16)))]
+        for row, want in enumerate(references(reference, batch)):
+            tally.compare(whole[row], {}, want)
+            tally.compare(torch.cat([logits[row] for logits in pieces]), {}, want)
+    tally.assert_enough()

@@ -9,7 +9,7 @@
 // CHECK-LABEL: fx.program @main
 // CHECK: %cache: tensor<3x65x2x4xf32> = #fx.input<buffer "model"::"cache", transient>,
 // CHECK-NEXT: %b_weir_tokens: tensor<3x66xi64> = #fx.input<buffer "zeros"::"weir_tokens", transient>,
-// CHECK-NEXT: %input_ids:
+// CHECK-NEXT: %rows:
 // CHECK: %knobs: {{.*}}) {
 // CHECK-NEXT: %[[H:.*]] = steer.history %input_ids at %positions in %b_weir_tokens
 // CHECK-NEXT: %[[RAMP:.*]] = steer.ramp %positions, %prompt_length in %[[H]] <set = generated, markers = <after = [5]>, over = 8>
@@ -36,10 +36,11 @@ steer.policy @decays #steer.add<#steer.constant<2.0>> on %f tokens <half = 4.0> 
 steer.policy @seen #steer.record on %f tokens <set = generated, markers = <after = [5]>>
 steer.plan @a [@ramped, @decays, @seen]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">, %cache: tensor<3x65x2x4xf32> = #fx.input<buffer "model"::"cache", transient>,
+    %rows: tensor<?x1xi64> = #fx.input<user_input>,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %v = fx.call @aten.view.default(self = %e, size = [-1, 2, 4]) : (tensor<?x?x8xf32>) -> tensor<?x2x4xf32>
-  %c = fx.call @aten.index_put_.default(self = %cache, indices = [%positions], values = %v) : (tensor<3x65x2x4xf32>, tensor<?x?xi64>, tensor<?x2x4xf32>) -> tensor<3x65x2x4xf32>
+  %v = fx.call @aten.unflatten.int(self = %e, dim = -1, sizes = [2, 4]) : (tensor<?x?x8xf32>) -> tensor<?x?x2x4xf32>
+  %c = fx.call @aten.index_put_.default(self = %cache, indices = [%rows, %positions], values = %v) : (tensor<3x65x2x4xf32>, tensor<?x1xi64>, tensor<?x?xi64>, tensor<?x?x2x4xf32>) -> tensor<3x65x2x4xf32>
   %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   fx.return %r0 : tensor<?x?x8xf32> as [#fx.output<user_output>]
 }
@@ -55,22 +56,25 @@ flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 
 steer.policy @p #steer.ablate on %f tokens <markers = <until = [5]>>
 steer.plan @a [@p]
 fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"weir_tokens">, %cache: tensor<3x65x8xf32> = #fx.input<buffer "model"::"cache", transient>,
+    %rows: tensor<?x1xi64> = #fx.input<user_input>,
     %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %c = fx.call @aten.index_put.default(self = %cache, indices = [%positions], values = %e) : (tensor<3x65x8xf32>, tensor<?x?xi64>, tensor<?x?x8xf32>) -> tensor<3x65x8xf32>
+  %c = fx.call @aten.index_put.default(self = %cache, indices = [%rows, %positions], values = %e) : (tensor<3x65x8xf32>, tensor<?x1xi64>, tensor<?x?xi64>, tensor<?x?x8xf32>) -> tensor<3x65x8xf32>
   %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
   fx.return %c, %r0 : tensor<3x65x8xf32>, tensor<?x?x8xf32> as [#fx.output<buffer_mutation "cache">, #fx.output<user_output>]
 }
 
 // -----
 
-// A policy that no plan names needs no cache.
+// A policy that no plan names needs no cache. A buffer that is written otherwise is none.
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 steer.policy @unused #steer.ablate on %f tokens <markers = <until = [5]>>
 // expected-error @below {{its scope looks for markers, and the program has no key-value cache, as `python -m weir export` makes it, so that it would not know the earlier tokens of a row}}
 steer.policy @p #steer.ablate on %f tokens <markers = <until = [5]>>
 steer.plan @a [@p]
-fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
+fx.program @main(%counts: tensor<3x65x8xf32> = #fx.input<buffer "model"::"counts", transient>, %more: tensor<3x65x8xf32> = #fx.input<user_input>,
+    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
+  %c = fx.call @aten.add_.Tensor(self = %counts, other = %more) : (tensor<3x65x8xf32>, tensor<3x65x8xf32>) -> tensor<3x65x8xf32>
   fx.return []
 }
 

@@ -38,31 +38,22 @@ BlockArgument weir::fx::addState(ProgramOp program, StringRef name,
 std::optional<std::pair<int64_t, int64_t>>
 weir::fx::findCacheRoom(ProgramOp program) {
   std::optional<std::pair<int64_t, int64_t>> found;
-  bool differ = false;
-  auto add = [&](Value value) {
-    auto buffer = dyn_cast<BlockArgument>(value);
+  for (auto call : program.getEntry().getOps<CallOp>()) {
+    // In place, or as a new value where the program is functional.
+    std::optional<unsigned> indices = call.findArgument("indices");
+    if (!indices || !call.getArgumentValue("values") ||
+        call.getArgumentValues(*indices).size() != 2)
+      continue;
+    auto buffer = dyn_cast_if_present<BlockArgument>(call.getArgumentValue("self"));
     auto type = buffer ? dyn_cast<RankedTensorType>(buffer.getType())
                        : RankedTensorType();
     if (!type || type.getRank() < 3 || !type.hasStaticShape() ||
         program.getInput(buffer.getArgNumber()).getKind() != InputKind::Buffer)
-      return;
-    std::pair room{type.getDimSize(0), type.getDimSize(1)};
-    differ |= found && *found != room;
-    found = room;
-  };
-  for (auto call : program.getEntry().getOps<CallOp>())
-    if (call.getOperatorInfo() && !call.getPure())
-      call.forEachWritten([&](OpOperand &operand) { add(operand.get()); });
-  // A functional program hands on what it would have written.
-  for (auto output :
-       program.getReturn().getOutputs().getAsRange<OutputAttr>()) {
-    if (output.getKind() != OutputKind::BufferMutation || !output.getTarget())
       continue;
-    for (BlockArgument argument : program.getEntry().getArguments())
-      if (WeightAttr weight =
-              program.getInput(argument.getArgNumber()).getWeight();
-          weight && weight.getKey() == output.getTarget().getValue())
-        add(argument);
+    std::pair room{type.getDimSize(0), type.getDimSize(1)};
+    if (found && *found != room)
+      return std::nullopt;
+    found = room;
   }
-  return differ ? std::nullopt : found;
+  return found;
 }

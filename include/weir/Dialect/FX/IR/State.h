@@ -24,8 +24,8 @@ mlir::BlockArgument addState(ProgramOp program, llvm::StringRef name,
                              mlir::RankedTensorType type);
 
 /// The rows and positions that a program's key-value caches have room for:
-/// buffers that it writes into, [rows, positions, ..] each. Nothing where there
-/// is no such buffer, or where they differ.
+/// buffers [rows, positions, ..] into which it puts values by a row and a position
+/// each. Nothing where there is no such buffer, or where they differ.
 std::optional<std::pair<int64_t, int64_t>> findCacheRoom(ProgramOp program);
 
 } // namespace weir::fx
