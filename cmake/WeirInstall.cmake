@@ -21,7 +21,8 @@ install(FILES ${CMAKE_BINARY_DIR}/WeirConfig.cmake ${CMAKE_BINARY_DIR}/WeirConfi
   DESTINATION lib/cmake/Weir)
 
 install(DIRECTORY python/weir DESTINATION ${WEIR_PYTHON_PACKAGES}
-  FILES_MATCHING PATTERN "*.py" PATTERN __pycache__ EXCLUDE)
+  FILES_MATCHING PATTERN "*.py" PATTERN "pictures/page.*" PATTERN "pictures/drawing.css"
+  PATTERN __pycache__ EXCLUDE)
 # The build folder looks as an installed one does.
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/${WEIR_PYTHON_PACKAGES})
 file(CREATE_LINK ${CMAKE_SOURCE_DIR}/python/weir

@@ -8,6 +8,7 @@
 
 #include "weir/InitAllDialects.h"
 #include "weir/Driver/ActivationMatching.h"
+#include "weir/Driver/TokenLookup.h"
 #include "weir/InitAllPasses.h"
 #include "weir/Support/DriverOutput.h"
 #include "weir/Support/ToolProcess.h"
@@ -36,6 +37,7 @@ int main(int argc, char **argv) {
   mlir::registerTransformsPasses();
   weir::registerAllPasses([](weir::Resources &resources) {
     resources.setActivations(weir::makeActivationSource(resources));
+    resources.setTokens(weir::makeTokenLookup(resources));
   });
   mlir::DialectRegistry registry;
   weir::registerAllDialects(registry);

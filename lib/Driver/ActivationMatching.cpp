@@ -93,7 +93,7 @@ makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
   }
   steer::PlanOp::create(builder, spec.getLoc(),
                         builder.getStringAttr("record.plan"),
-                        builder.getArrayAttr(policies));
+                        builder.getArrayAttr(policies), DictionaryAttr());
   return std::move(result);
 }
 

@@ -14,6 +14,7 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Driver/TokenLookup.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Resources/DictionaryStore.h"
@@ -74,6 +75,7 @@ void Compiler::useResources(std::shared_ptr<const Archive> model) {
   resources = Resources::create(std::move(known), std::move(model));
   resources->setActivations(makeActivationSource(*resources, options.operators,
                                                  options.progress));
+  resources->setTokens(makeTokenLookup(*resources, options.operators));
 }
 
 StringRef Compiler::specText() const {
@@ -221,7 +223,7 @@ LogicalResult Compiler::steer() {
   progress("placing the policies");
   PassManager passes(&context);
   buildSteeringPipeline(passes, siteMap(), resources, matchObserver(),
-                        options.count);
+                        options.count, options.fixed);
   if (failed(passes.run(module())))
     return failure();
   if (failed(checkRows(module(), *resources)))
@@ -233,7 +235,7 @@ LogicalResult Compiler::steer() {
 LogicalResult Compiler::lower() {
   progress("lowering");
   PassManager passes(&context);
-  buildAtenLoweringPipeline(passes);
+  buildAtenLoweringPipeline(passes, options.fixed.has_value());
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   size_t before = countCalls(program);
   if (failed(checkPatches(program)) || failed(passes.run(module())))
@@ -245,70 +247,8 @@ LogicalResult Compiler::lower() {
 // Output
 //===----------------------------------------------------------------------===//
 
-/// Where the spec declares the dictionary that a constant is read from. The
-/// constant itself is shared by policies and stands in the model's graph.
-static Location declarationOf(fx::ConstantOp constant) {
-  Location place = constant.getLoc();
-  auto module = constant->getParentOfType<ModuleOp>();
-  constant.getValue().walk([&](FlatSymbolRefAttr name) {
-    auto dictionary = module.lookupSymbol<flow::DictionaryOp>(name);
-    if (!dictionary)
-      return WalkResult::advance();
-    place = dictionary.getLoc();
-    return WalkResult::interrupt();
-  });
-  return place;
-}
-
-namespace {
-
-/// Rows whose errors belong to the line that declares their dictionary.
-class Declared : public TensorSource {
-public:
-  Declared(std::shared_ptr<const TensorSource> rows, Location place)
-      : TensorSource(rows->dtype(), rows->shape()), rows(std::move(rows)),
-        place(place) {}
-
-  llvm::Error stream(Sink sink) const override {
-    // What the sink says is about the file that is written.
-    bool isWriting = false;
-    llvm::Error error = rows->stream([&](ArrayRef<std::byte> bytes) {
-      llvm::Error failed = sink(bytes);
-      isWriting = static_cast<bool>(failed);
-      return failed;
-    });
-    if (!error || isWriting)
-      return error;
-    emitError(place) << llvm::toString(std::move(error));
-    return llvm::make_error<ReportedError>();
-  }
-
-private:
-  std::shared_ptr<const TensorSource> rows;
-  Location place;
-};
-
-} // namespace
-
 LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
-  flow::DictionaryStore store(module(), *resources);
-  auto sourceOf = [&](fx::ConstantOp constant)
-      -> FailureOr<std::shared_ptr<const TensorSource>> {
-    auto recipe = dyn_cast<flow::RecipeAttrInterface>(constant.getValue());
-    if (!recipe)
-      return constant.emitError("is a constant that nobody can compute");
-    Location place = declarationOf(constant);
-    auto rows = flow::recipeTensor(recipe, store);
-    if (!rows)
-      return emitError(place) << llvm::toString(rows.takeError());
-    auto type = cast<RankedTensorType>(constant.getType());
-    if ((*rows)->numBytes() != type.getNumElements() * sizeof(float))
-      return emitError(place)
-             << "the dictionary's rows do not fit: " << (*rows)->numBytes()
-             << " bytes for " << type;
-    return std::shared_ptr<const TensorSource>(
-        std::make_shared<Declared>(std::move(*rows), place));
-  };
+  flow::RecipeConstants sourceOf(module(), *resources);
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   std::string text = printJSON(manifest.recordJSON());
   AddedRecord record{Manifest::recordName.str(),
@@ -408,6 +348,23 @@ static LogicalResult describeProgram(fx::ProgramOp program, Manifest &manifest) 
   return success();
 }
 
+/// The plan of a fixed program, its knobs, and the weights that it still needs.
+Manifest::Fixed Compiler::describeFixed() {
+  Manifest::Fixed fixed;
+  for (auto plan : module().getOps<steer::PlanOp>())
+    if (DictionaryAttr knobs = plan.getFixedAttr())
+      for (NamedAttribute knob : knobs)
+        fixed.knobs.push_back(
+            {knob.getName().str(),
+             cast<FloatAttr>(knob.getValue()).getValueAsDouble()});
+  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
+  llvm::StringSet<> dropped = droppedTensors(program, *archive);
+  auto stays = [&](StringRef name) { return !dropped.contains(name); };
+  if (!llvm::all_of(archive->weights().keys(), stays))
+    fixed.weights = weightsHash(*archive, stays);
+  return fixed;
+}
+
 FailureOr<Manifest> Compiler::describe() {
   Manifest manifest;
   if (failed(describeProgram(
@@ -434,9 +391,13 @@ FailureOr<Manifest> Compiler::describe() {
   }
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
+  if (options.fixed)
+    manifest.fixed = describeFixed();
   // A knob without a range takes any number of the input's type.
   double widest = std::numeric_limits<float>::max();
   for (auto knob : module().getOps<steer::KnobOp>()) {
+    if (manifest.fixed)
+      break;
     Manifest::Knob entry;
     entry.name = specName(knob.getSymName()).str();
     entry.defaultValue = knob.getDefaultValue().convertToDouble();

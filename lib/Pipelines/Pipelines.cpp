@@ -49,12 +49,21 @@ void weir::populateFeatures(OpPassManager &passes,
   passes.addPass(flow::createFlowResolvePass(std::move(resources)));
 }
 
-void weir::populatePatches(OpPassManager &passes, bool count) {
+void weir::populatePatches(OpPassManager &passes, bool count,
+                           const std::optional<FixedPlan> &fixed) {
   steer::SteerExpandPoliciesPassOptions expand;
   expand.count = count;
   passes.addPass(steer::createSteerExpandPoliciesPass(expand));
   passes.nest<fx::ProgramOp>().addPass(createCSEPass());
-  passes.addPass(steer::createSteerTabulatePlansPass());
+  if (fixed) {
+    steer::SteerFixInputsPassOptions options;
+    options.knobs = SmallVector<std::string>(fixed->knobs.begin(), fixed->knobs.end());
+    passes.addPass(steer::createSteerFixInputsPass(options));
+    // Additions whose gates are gone are merged into one.
+    passes.nest<fx::ProgramOp>().addPass(createCanonicalizerPass());
+  } else {
+    passes.addPass(steer::createSteerTabulatePlansPass());
+  }
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(createCSEPass());
   program.addPass(steer::createSteerMergePass());
@@ -63,13 +72,23 @@ void weir::populatePatches(OpPassManager &passes, bool count) {
 
 void weir::buildSteeringPipeline(OpPassManager &passes, StringRef sites,
                                  std::shared_ptr<Resources> resources,
-                                 flow::MatchObserver observer, bool count) {
+                                 flow::MatchObserver observer, bool count,
+                                 const std::optional<FixedPlan> &fixed) {
+  if (fixed) {
+    steer::SteerKeepPlanPassOptions options;
+    options.plan = fixed->plan;
+    passes.addPass(steer::createSteerKeepPlanPass(options));
+  }
+  passes.addPass(steer::createSteerResolveMarkersPass(
+      [resources](llvm::ArrayRef<std::string> texts) {
+        return resources->tokens(texts);
+      }));
   // Sites first: dictionaries of neurons are made from what is found there.
   populateFindSites(passes, sites);
   populateMatch(passes, Matchings::Followed, resources, std::move(observer));
   populateFeatures(passes, resources);
   passes.addPass(steer::createSteerMeasureDosesPass(std::move(resources)));
-  populatePatches(passes, count);
+  populatePatches(passes, count, fixed);
 }
 
 void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
@@ -80,7 +99,7 @@ void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
                 std::move(observer));
 }
 
-void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
+void weir::buildAtenLoweringPipeline(OpPassManager &passes, bool fixed) {
   OpPassManager &program = passes.nest<fx::ProgramOp>();
   program.addPass(steer::createSteerSelectLoweringPass());
   program.addPass(steer::createSteerWidenPatchesPass());
@@ -89,12 +108,25 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes) {
   program.addPass(fx::createFXStripSites());
   program.addPass(createCSEPass());
   program.addPass(createCanonicalizerPass());
-  program.addPass(fx::createFXDCE());
+  fx::FXDCEOptions dead;
+  // What no row can ask for again needs no state either.
+  dead.unreadState = fixed;
+  program.addPass(fx::createFXDCE(dead));
+  if (fixed)
+    program.addPass(fx::createFXDropInputs());
 }
 
 namespace {
 /// Of a pass that only needs resources.
 struct FlowPassOptions : ResourcePipelineOptions<FlowPassOptions> {};
+
+struct LoweringPipelineOptions
+    : PassPipelineOptions<LoweringPipelineOptions> {
+  Option<bool> fixed{*this, "fixed",
+                     llvm::cl::desc("Of a fixed program: state and weights that "
+                                    "nothing reads go too"),
+                     llvm::cl::init(false)};
+};
 
 struct ExpandMatchingsOptions : ResourcePipelineOptions<ExpandMatchingsOptions> {
   Option<bool> all{*this, "all",
@@ -117,17 +149,23 @@ void weir::registerPipelines(PrepareResources prepare) {
   PassPipelineRegistration<CompilePipelineOptions>(
       "weir-steer", "Put a module's policies into its program as patches",
       [=](OpPassManager &passes, const CompilePipelineOptions &options) {
+        std::optional<FixedPlan> fixed;
+        if (!options.fixed.empty())
+          fixed = FixedPlan{options.fixed,
+                            {options.knobs.begin(), options.knobs.end()}};
         buildSteeringPipeline(passes, options.sites, resourcesOf(options), {},
-                              options.count);
+                              options.count, fixed);
       });
   PassPipelineRegistration<CompilePipelineOptions>(
       "weir-match", "Compute all matches of a module's matchings",
       [=](OpPassManager &passes, const CompilePipelineOptions &options) {
         buildMatchingPipeline(passes, options.sites, resourcesOf(options));
       });
-  PassPipelineRegistration<>("weir-lower-to-aten",
-                             "Lower patches to calls of aten operators",
-                             buildAtenLoweringPipeline);
+  PassPipelineRegistration<LoweringPipelineOptions>(
+      "weir-lower-to-aten", "Lower patches to calls of aten operators",
+      [](OpPassManager &passes, const LoweringPipelineOptions &options) {
+        buildAtenLoweringPipeline(passes, options.fixed);
+      });
 
   // A pass gets what was opened and knows no path, so as text each of them is a
   // pipeline of one.

@@ -85,8 +85,9 @@ class ArchiveWriter {
 public:
   ArchiveWriter(const Archive &source, const json::Object &model,
                 ArrayRef<AddedTensor> tensors, ArrayRef<AddedRecord> records,
-                OutputFile &file)
+                const StringSet<> &dropped, OutputFile &file)
       : source(source), model(model), tensors(tensors), records(records),
+        dropped(dropped),
         zip(
             [&](ArrayRef<std::byte> bytes) -> Error {
               if (Error error = file.write(bytes))
@@ -98,7 +99,8 @@ public:
         file(file) {
     for (const auto *all : {&source.weights(), &source.constants()})
       for (const auto &entry : *all)
-        payloads.insert(entry.getValue().record);
+        if (!dropped.contains(entry.getKey()))
+          payloads.insert(entry.getValue().record);
   }
 
   Error write();
@@ -134,7 +136,8 @@ private:
   const json::Object &model;
   ArrayRef<AddedTensor> tensors;
   ArrayRef<AddedRecord> records;
-  StringSet<> payloads; ///< records of the source's tensors
+  const StringSet<> &dropped;
+  StringSet<> payloads; ///< records of the source's tensors that stay
   ZipWriter zip;
   OutputFile &file;
 };
@@ -207,6 +210,8 @@ Error ArchiveWriter::writeConfig(StringRef config, bool constants) {
   if (!entries)
     return failed("record '" + config + "' has no object 'config'");
 
+  for (StringRef name : dropped.keys())
+    entries->erase(name);
   StringRef folder =
       constants ? archive::constantsFolder : archive::weightsFolder;
   std::string prefix = constants ? "tensor_" : "weight_";
@@ -266,7 +271,8 @@ Error ArchiveWriter::write() {
 
 Error rewriteArchive(const Archive &source, StringRef path,
                      const json::Object &model, ArrayRef<AddedTensor> tensors,
-                     ArrayRef<AddedRecord> records) {
+                     ArrayRef<AddedRecord> records,
+                     const StringSet<> &dropped) {
   if (Error error = checkAdded(source, tensors, records))
     return error;
   return writeAtomically(path, [&](StringRef temporary) -> Error {
@@ -274,7 +280,8 @@ Error rewriteArchive(const Archive &source, StringRef path,
     if (!file)
       return file.takeError();
     if (Error error =
-            ArchiveWriter(source, model, tensors, records, **file).write())
+            ArchiveWriter(source, model, tensors, records, dropped, **file)
+                .write())
       return error;
     return (*file)->close();
   });

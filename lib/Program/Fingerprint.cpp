@@ -35,9 +35,15 @@ static std::string hashOf(const Archive &archive, ArrayRef<std::byte> bytes) {
 }
 
 std::string weightsHash(const Archive &archive) {
+  return weightsHash(archive, [](StringRef) { return true; });
+}
+
+std::string weightsHash(const Archive &archive,
+                        function_ref<bool(StringRef)> isMeant) {
   std::vector<StringRef> names;
   for (StringRef name : archive.weights().keys())
-    names.push_back(name);
+    if (isMeant(name))
+      names.push_back(name);
   llvm::sort(names);
   // Tied weights share a record.
   StringMap<std::string> records;

@@ -9,22 +9,18 @@
 #include "weir/Program/GraphCheck.h"
 
 #include "weir/Program/SchemaValues.h"
+#include "weir/Support/Errors.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/FormatVariadic.h"
 
 using namespace llvm;
 using namespace weir;
 using namespace weir::pt2;
 
 namespace {
-
-template <typename... Args> Error fail(const char *format, Args &&...args) {
-  return createStringError(formatv(format, std::forward<Args>(args)...).str());
-}
 
 /// What a name stands for.
 enum class Kind { Tensor, SymInt, SymFloat, SymBool, Object, Nothing };

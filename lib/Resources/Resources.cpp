@@ -59,6 +59,15 @@ Resources::matcher(matching::Matcher::Settings matcherSettings) {
   return matching::Matcher(std::move(*opened), std::move(matcherSettings));
 }
 
+llvm::Expected<ModelTokens>
+Resources::tokens(llvm::ArrayRef<std::string> texts) const {
+  if (lookup)
+    return lookup(texts);
+  if (texts.empty())
+    return ModelTokens();
+  return llvm::createStringError("there is no model to ask");
+}
+
 Resources::Opened Resources::dictionary(StringRef key,
                                         llvm::function_ref<Opened()> open) {
   {

@@ -113,6 +113,9 @@ std::vector<at::Tensor> makeProgramInputs(const Manifest &manifest,
 }
 
 Error Generator::checkSettings(const RowSettings &settings) const {
+  if (manifest.fixed && settings.plan != 0)
+    return fail("the program has the plan '{0}' for every row",
+                manifest.plans.front());
   if (settings.plan < Manifest::unsteeredIndex ||
       settings.plan >= static_cast<int64_t>(manifest.plans.size()))
     return fail("plan {0} is none of the program's {1}", settings.plan,

@@ -285,11 +285,17 @@ Error Manifest::checkSteering() const {
                   shortNumber(knob.defaultValue), knob.name,
                   shortNumber(knob.min), shortNumber(knob.max));
 
+  if (Error error = checkFixed())
+    return error;
   std::vector<std::string> expected;
   auto expect = [&](InputRole role) { expected.push_back(roleName(role).str()); };
   expect(InputRole::InputIds);
   expect(InputRole::Positions);
-  if (inputs.size() > 2 || !plans.empty() || !knobs.empty()) {
+  if (fixed) {
+    // What is fixed may still depend on where the prompt ends.
+    if (inputs.size() > 2)
+      expect(InputRole::PromptLength);
+  } else if (inputs.size() > 2 || !plans.empty() || !knobs.empty()) {
     expect(InputRole::PromptLength);
     expect(InputRole::Plan);
     if (!knobs.empty())
@@ -311,6 +317,24 @@ Error Manifest::checkSteering() const {
       return fail("\"sites\" has an entry without a name or with a negative "
                   "layer");
   return checkPolicies();
+}
+
+Error Manifest::checkFixed() const {
+  if (!fixed)
+    return Error::success();
+  if (plans.size() != 1 || !knobs.empty())
+    return fail("a fixed program has one plan and no knobs, not {0} and {1}",
+                plans.size(), knobs.size());
+  for (const Fixed::Knob &knob : fixed->knobs)
+    if (!fitsFloat(knob.value))
+      return fail("knob '{0}' is fixed at no number of f32", knob.name);
+  if (Error error = checkUnique(
+          fixed->knobs, "fixed.knobs",
+          [](const Fixed::Knob &knob) { return StringRef(knob.name); }))
+    return error;
+  if (fixed->weights.empty())
+    return Error::success();
+  return checkHash(fixed->weights, "fixed.weights");
 }
 
 Error Manifest::checkPolicies() const {
@@ -406,6 +430,14 @@ Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
     out.counts.push_back({entry.string("site"), entry.integer("layer"),
                           entry.integer("output"), entry.strings("policies")});
   });
+  reader.object("fixed", [&](Reader &entry) {
+    out.fixed.emplace();
+    entry.objects("knobs", [&](Reader &knob) {
+      out.fixed->knobs.push_back({knob.string("name"), knob.number("value")});
+    });
+    if (entry.has("weights"))
+      out.fixed->weights = entry.string("weights");
+  });
   out.plans = reader.strings("plans");
   out.inputs = reader.strings("inputs");
   out.outputs = reader.strings("outputs");
@@ -499,6 +531,15 @@ json::Object Manifest::recordJSON() const {
                           {"output", entry.output},
                           {"policies", json::Array(entry.policies)}};
     });
+  if (fixed) {
+    json::Object entry{{"knobs", list(fixed->knobs, [](const Fixed::Knob &knob) {
+                          return json::Object{{"name", knob.name},
+                                              {"value", knob.value}};
+                        })}};
+    if (!fixed->weights.empty())
+      entry["weights"] = fixed->weights;
+    out["fixed"] = std::move(entry);
+  }
   return out;
 }
 
@@ -529,6 +570,10 @@ Error Manifest::write(StringRef folder) const {
 }
 
 Expected<int64_t> Manifest::planIndex(StringRef name) const {
+  if (fixed && name != plans.front())
+    return fail("the plan '{0}' is compiled in for every row, so that none can "
+                "follow '{1}'; build the spec without --fixed for that",
+                plans.front(), name);
   if (name == unsteered)
     return unsteeredIndex;
   auto it = find(plans, name);
@@ -554,6 +599,12 @@ Expected<size_t> Manifest::knobIndex(StringRef name) const {
   for (auto [index, knob] : enumerate(knobs))
     if (knob.name == name)
       return index;
+  if (fixed)
+    for (const Fixed::Knob &knob : fixed->knobs)
+      if (knob.name == name)
+        return fail("knob '{0}' is compiled in as {1}; build the spec with "
+                    "another value, or without --fixed",
+                    name, shortNumber(knob.value));
   std::vector<std::string> names;
   for (const Knob &knob : knobs)
     names.push_back(knob.name);

@@ -177,8 +177,11 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
     return fail("{0}: {1}", archivePath, toString(info.takeError()));
   out->info = std::move(*info);
   // A manifest has the hash of the whole file instead.
-  if (!hasManifest && options.verify && out->description.model &&
-      weightsHash(*out->pt2) != out->description.model->weights)
+  const Manifest &steered = out->description;
+  bool hasAll = !steered.fixed || steered.fixed->weights.empty();
+  if (!hasManifest && options.verify && steered.model &&
+      weightsHash(*out->pt2) !=
+          (hasAll ? steered.model->weights : steered.fixed->weights))
     return fail("{0}: the weights are not those of the model that was steered",
                 archivePath);
   out->engine = std::move(options.engine);

@@ -8,6 +8,7 @@
 
 #include "Check.h"
 
+#include "weir/Dialect/Steer/IR/Conflicts.h"
 #include "weir/Spec/Keywords.h"
 #include "weir/Spec/Spec.h"
 
@@ -483,76 +484,81 @@ void Checker::checkPlan(const Plan &plan) {
 }
 
 void Checker::checkConflicts() {
-  struct Write {
-    unsigned policy;
-    const Selector *selector;
-    SourceRange where;
-  };
-  llvm::MapVector<uint64_t, llvm::SmallVector<Write, 1>> writes;
-  for (auto [i, policy] : llvm::enumerate(spec.policies)) {
-    if (!policy.action || !isAbsolute(policy.action->value))
-      continue;
-    for (const Selection *selection : {&policy.on, &policy.to})
-      for (const Lookup::Expanded &expanded : lookup.expand(*selection))
-        if (auto key = keyOf(*expanded.selector))
-          writes[*key].push_back(
-              {unsigned(i), expanded.selector, expanded.where});
-  }
-
-  std::vector<llvm::SmallVector<unsigned, 1>> plansOf(spec.policies.size());
+  std::vector<llvm::SmallVector<int64_t, 1>> plansOf(spec.policies.size());
   for (auto [i, plan] : llvm::enumerate(spec.plans))
     for (const Name &name : plan.policies)
       if (const Policy *policy = lookup.policies.find(name.value)) {
         auto &plans = plansOf[lookup.policies.position(policy)];
-        if (plans.empty() || plans.back() != i)
+        if (plans.empty() || plans.back() != int64_t(i))
           plans.push_back(i);
       }
 
-  std::set<std::vector<unsigned>> checked;
-  std::set<std::pair<unsigned, unsigned>> reported;
-  for (auto &[key, direct] : writes) {
-    // Whoever writes all features of a site also writes this one.
-    llvm::SmallVector<Write, 4> all(direct.begin(), direct.end());
-    if ((key & everyFeature) != everyFeature)
-      if (auto whole = writes.find(key | everyFeature); whole != writes.end())
-        all.append(whole->second.begin(), whole->second.end());
-    if (all.size() < 2)
+  // What a policy writes at one site, and where it says so; -1 is every feature.
+  struct Write {
+    unsigned policy;
+    std::vector<int64_t> features;
+    llvm::DenseMap<int64_t, Lookup::Expanded> where;
+  };
+  constexpr int64_t every = -1;
+  std::vector<Write> writes;
+  std::vector<uint64_t> sites;
+  for (auto [i, policy] : llvm::enumerate(spec.policies)) {
+    if (!policy.action || !isAbsolute(policy.action->value))
       continue;
-    std::vector<unsigned> policies;
-    for (const Write &write : all)
-      policies.push_back(write.policy);
-    llvm::sort(policies);
-    if (!checked.insert(policies).second)
-      continue;
-
-    llvm::DenseMap<unsigned, const Write *> inPlan;
-    for (const Write &write : all)
-      for (unsigned plan : plansOf[write.policy]) {
-        const Write *&first = inPlan[plan];
-        if (!first) {
-          first = &write;
+    llvm::DenseMap<uint64_t, size_t> writeAt;
+    for (const Selection *selection : {&policy.on, &policy.to})
+      for (const Lookup::Expanded &expanded : lookup.expand(*selection)) {
+        auto key = keyOf(*expanded.selector);
+        if (!key)
           continue;
+        bool isEvery = (*key & everyFeature) == everyFeature;
+        uint64_t site = *key & ~everyFeature;
+        auto [at, isNew] = writeAt.try_emplace(site, writes.size());
+        if (isNew) {
+          writes.emplace_back().policy = i;
+          sites.push_back(site);
         }
-        // A policy that names a feature twice was reported as such.
-        if (first->policy == write.policy ||
-            !reported.insert(std::minmax(first->policy, write.policy)).second)
-          continue;
-        const Policy &a = spec.policies[first->policy];
-        const Policy &b = spec.policies[write.policy];
-        Reporter::Message message = reporter.error(
-            write.where,
-            "the policies '" + a.name.value + "' (" + nameOf(a.action->value) +
-                ") and '" + b.name.value + "' (" + nameOf(b.action->value) +
-                ") both say what " + textOf(*direct.front().selector) +
-                " becomes; in a plan only one may");
-        message.note(first->where, "'" + a.name.value + "' writes it here");
-        if (spec.hasPlans)
-          message.note(spec.plans[plan].name.range,
-                       "the plan '" + spec.plans[plan].name.value +
-                           "' has both");
-        if (reporter.isFull())
-          return;
+        Write &write = writes[at->second];
+        int64_t feature = isEvery ? every : int64_t(*key & everyFeature);
+        if (write.where.try_emplace(feature, expanded).second && !isEvery)
+          write.features.push_back(feature);
       }
+  }
+
+  // The address of a set's first member stands for the site.
+  llvm::DenseMap<uint64_t, const void *> siteOf;
+  std::vector<steer::AbsoluteEdit> edits;
+  for (auto [write, site] : llvm::zip(writes, sites))
+    edits.push_back({siteOf.try_emplace(site, &write).first->second,
+                     write.features,
+                     llvm::ArrayRef<int64_t>(plansOf[write.policy]),
+                     write.where.contains(every)});
+  for (const steer::Conflict &conflict : steer::findConflicts(edits)) {
+    const Write &first = writes[conflict.first];
+    const Write &second = writes[conflict.second];
+    auto selectorOf = [&](const Write &write) {
+      auto found = write.where.find(conflict.feature);
+      return found != write.where.end() ? found->second
+                                        : write.where.at(every);
+    };
+    const Policy &a = spec.policies[first.policy];
+    const Policy &b = spec.policies[second.policy];
+    // The narrower of the two says what it is about.
+    const Write &named = first.where.contains(conflict.feature) ? first : second;
+    Reporter::Message message = reporter.error(
+        selectorOf(second).where,
+        "the policies '" + a.name.value + "' (" + nameOf(a.action->value) +
+            ") and '" + b.name.value + "' (" + nameOf(b.action->value) +
+            ") both say what " + textOf(*selectorOf(named).selector) +
+            " becomes; in a plan only one may");
+    message.note(selectorOf(first).where,
+                 "'" + a.name.value + "' writes it here");
+    if (spec.hasPlans)
+      message.note(spec.plans[*conflict.plan].name.range,
+                   "the plan '" + spec.plans[*conflict.plan].name.value +
+                       "' has both");
+    if (reporter.isFull())
+      return;
   }
 }
 

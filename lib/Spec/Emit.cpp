@@ -49,6 +49,8 @@ static steer::TokenSet convert(Tokens::Part part) {
     return steer::TokenSet::Generated;
   case Tokens::Part::Last:
     return steer::TokenSet::Last;
+  case Tokens::Part::Sampled:
+    return steer::TokenSet::Sampled;
   }
   llvm_unreachable("covered");
 }
@@ -98,7 +100,8 @@ private:
   steer::ScheduleAttrInterface schedule(const Strength &strength);
   steer::ActionAttrInterface action(const Policy &policy);
   steer::LayersAttr layers(const Layers &layers) const;
-  steer::TokensAttr tokens(const Tokens &tokens) const;
+  steer::TokensAttr tokens(const Tokens &tokens);
+  ArrayAttr markers(const std::vector<Marker> &markers);
   steer::ConditionAttrInterface condition(const Condition &condition);
   void conditionParts(const Condition &condition,
                       SmallVectorImpl<Part> &parts) const;
@@ -353,20 +356,38 @@ steer::LayersAttr Emitter::layers(const Layers &layers) const {
   llvm_unreachable("covered");
 }
 
-steer::TokensAttr Emitter::tokens(const Tokens &tokens) const {
+/// Null for none.
+ArrayAttr Emitter::markers(const std::vector<Marker> &markers) {
+  SmallVector<Attribute> tokens;
+  for (const Marker &marker : markers)
+    tokens.push_back(marker.id
+                         ? Attribute(builder.getI64IntegerAttr(*marker.id))
+                         : Attribute(builder.getStringAttr(marker.text)));
+  return tokens.empty() ? ArrayAttr() : builder.getArrayAttr(tokens);
+}
+
+steer::TokensAttr Emitter::tokens(const Tokens &tokens) {
   SmallVector<int64_t> positions;
   for (const Integer &position : tokens.positions)
     positions.push_back(position.value);
   llvm::sort(positions);
+  ArrayAttr after = markers(tokens.after), until = markers(tokens.until),
+            opens = markers(tokens.opens), closes = markers(tokens.closes);
+  steer::MarkersAttr marked;
+  if (after || until || opens)
+    marked = steer::MarkersAttr::get(context, after, until, opens, closes);
+  // A ramp over one token gives every token all of it.
+  int64_t over = tokens.over && tokens.over->value > 1 ? tokens.over->value : 0;
   if (tokens.part == Tokens::Part::All && positions.empty() && !tokens.from &&
-      !tokens.to && !tokens.skipFirst)
+      !tokens.to && !tokens.skipFirst && !marked && !over && !tokens.half)
     return {};
   return steer::TokensAttr::get(
       context, convert(tokens.part),
       positions.empty() ? DenseI64ArrayAttr()
                         : DenseI64ArrayAttr::get(context, positions),
       tokens.from ? tokens.from->value : -1, tokens.to ? tokens.to->value : -1,
-      tokens.skipFirst ? tokens.skipFirst->value : 0);
+      tokens.skipFirst ? tokens.skipFirst->value : 0, marked, over,
+      number(tokens.half));
 }
 
 steer::ConditionAttrInterface Emitter::condition(const Condition &condition) {
@@ -550,8 +571,16 @@ void Emitter::emitPolicy(const Policy &policy) {
     parts.push_back({"text", policy.strength->text->range});
   if (policy.layers)
     parts.push_back({"layers", policy.layers->range});
-  if (policy.tokens)
+  if (policy.tokens) {
     parts.push_back({"tokens", policy.tokens->range});
+    // No part of a policy is called like this.
+    for (const auto *list : {&policy.tokens->after, &policy.tokens->until,
+                             &policy.tokens->opens, &policy.tokens->closes})
+      for (const Marker &marker : *list)
+        parts.push_back({"token:" + (marker.id ? std::to_string(*marker.id)
+                                               : marker.text),
+                         marker.range});
+  }
   if (policy.when) {
     parts.push_back({"when", policy.when->range});
     conditionParts(*policy.when, parts);
@@ -585,7 +614,8 @@ void Emitter::emitPlan(const Plan &plan) {
   }
   steer::PlanOp::create(builder, at(plan.name.range, parts),
                         builder.getStringAttr(symbols.at(&plan)),
-                        builder.getArrayAttr(policies));
+                        builder.getArrayAttr(policies),
+                        /*fixed=*/DictionaryAttr());
 }
 
 //===----------------------------------------------------------------------===//

@@ -41,7 +41,9 @@ KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
 KEYS(strengthKeys, "a strength", "value", "dose", "text", "schedule", "times", "rate", "last",
      "center", "width")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
-     "skip_first")
+     "skip_first", "after", "until", "between", "ramp", "decay")
+KEYS(rampKeys, "a ramp", "over")
+KEYS(decayKeys, "a decay", "half")
 KEYS(conditionKeys, "a condition", "feature", "above", "below", "any", "all")
 KEYS(selectorKeys, "a selector", "features", "antagonists", "site", "graph",
      "predecessors", "successors", "attribution", "count", "match",
@@ -62,7 +64,7 @@ WORDS(actionNames, "add", "set", "scale", "clamp", "ablate", "transfer",
       "project_out", "substitute", "record")
 WORDS(scheduleNames, "constant", "linear", "exponential", "gaussian")
 WORDS(layersNames, "own", "cumulative")
-WORDS(tokenPartNames, "all", "prompt", "generated", "last")
+WORDS(tokenPartNames, "all", "prompt", "generated", "last", "sampled")
 WORDS(substituteFormNames, "permutation", "quantile", "drop",
       "encode_decode_current", "encode_decode_previous")
 

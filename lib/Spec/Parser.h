@@ -65,6 +65,14 @@ private:
   void checkTokens(const Tokens &tokens);
   std::optional<Condition> condition(const YamlNode &node);
 
+  // Markers.cpp
+  void markerKeys(const MapReader &map, Tokens &tokens);
+  void shareKeys(const MapReader &map, Tokens &tokens);
+  std::optional<Marker> marker(const YamlNode &node, const llvm::Twine &what);
+  std::vector<Marker> markers(const YamlNode &node, const llvm::Twine &what);
+  void checkApart(const std::vector<Marker> &some,
+                  const std::vector<Marker> &others, const llvm::Twine &why);
+
   Reporter &reporter;
   const SpecOptions &options;
   ValueReader values;

@@ -55,6 +55,14 @@ void SpecParser::policy(const YamlEntry &entry) {
     policy.layers = layers(*node);
   if (const YamlNode *node = map.get("tokens"))
     policy.tokens = tokens(*node);
+  if (policy.tokens && policy.tokens->share && policy.action &&
+      llvm::is_contained(
+          {Action::ProjectOut, Action::Substitute, Action::Record},
+          policy.action->value))
+    reporter.error(*policy.tokens->share,
+                   "'" + nameOf(policy.action->value) +
+                       "' has no strength: 'ramp' and 'decay' give a token a "
+                       "share of an addition or of what a feature changes by");
   if (const YamlNode *node = map.get("when"))
     policy.when = condition(*node);
 }
@@ -388,6 +396,8 @@ std::optional<Tokens> SpecParser::tokens(const YamlNode &node) {
           tokens.positions.push_back(*position);
     }
   }
+  markerKeys(map, tokens);
+  shareKeys(map, tokens);
   checkTokens(tokens);
   return tokens;
 }

@@ -154,4 +154,13 @@ TorchRuntime::openActivations(StringRef program, const OperatorPolicy &operators
   return std::move(source);
 }
 
+Expected<ModelTokens> TorchRuntime::encode(ArrayRef<std::string> texts,
+                                           StringRef model,
+                                           const OperatorPolicy &operators) {
+  ModelTokens tokens;
+  if (Error error = errorOf(tryEncode(texts, model, operators, tokens)))
+    return std::move(error);
+  return std::move(tokens);
+}
+
 } // namespace weir

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Entry.h"
+#include "SteeredEntry.h"
 
 #include "weir/Runtime/ActivationStream.h"
 #include "weir/Runtime/Program.h"
@@ -111,6 +112,32 @@ private:
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) override {
     return take(Source::open(program, operators, windows, options), source);
+  }
+  std::string
+  tryOpenSteered(StringRef program, const OperatorPolicy &operators,
+                 std::unique_ptr<SteeredProgram> &result) override {
+    return openSteeredProgram(program, operators, result);
+  }
+
+  std::string tryEncode(ArrayRef<std::string> texts, StringRef model,
+                        const OperatorPolicy &operators,
+                        ModelTokens &tokens) override {
+    auto program = Program::open(model, unverified(operators));
+    if (!program)
+      return toString(program.takeError());
+    tokens.vocabulary = (*program)->model().vocabularySize;
+    if (texts.empty())
+      return "";
+    auto tokenizer = (*program)->loadTokenizer();
+    if (!tokenizer)
+      return toString(tokenizer.takeError());
+    for (const std::string &text : texts) {
+      auto ids = (*tokenizer)->encode(text, /*addSpecialTokens=*/false);
+      if (!ids)
+        return toString(ids.takeError());
+      tokens.ids.push_back(std::move(*ids));
+    }
+    return "";
   }
 
   template <typename T> static std::string take(Expected<T> result, T &value) {

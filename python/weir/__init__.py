@@ -9,6 +9,10 @@
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
+    weir.evaluate("spec.yaml", "held-out.jsonl")       what plans cost, how good dictionaries and matches are
+    weir.sweep("spec.yaml", "faith=0:8:16", text="held-out.jsonl")  a plan under many values of a knob
+    weir.features("spec.yaml", "text.jsonl")           what features mean: contexts, promoted tokens, neighbours
+    weir.theme("spec.yaml", "text.jsonl", "war")       the features of a theme, and a spec that steers by them
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -18,8 +22,12 @@ __version__ = "0.1.0"  # as in CMakeLists.txt
 
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
+from .evaluation import Evaluation, Sweep, evaluate, sweep
 from .matches import match
 from .generation import Generated
+from .meaning.report import FeatureReport, features
+from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "Evaluation", "FeatureReport", "Generated", "Output", "Program", "Sweep", "Theme", "WeirError",
+           "compile", "evaluate", "features", "load", "match", "sweep", "theme", "tool"]

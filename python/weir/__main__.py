@@ -19,9 +19,11 @@ import threading
 import time
 import warnings
 
-from . import __version__, direction_command, export, matches
+from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
 from .errors import WeirError, WeirWarning, first_line
+from .meaning import command as features_command
+from .pictures import command as picture_command
 
 
 def _progress(stream, piped=()):
@@ -187,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_aot)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
+    plots.add(commands)
+    features_command.add(commands, _say, lambda: _progress(sys.stderr))
+    picture_command.add(commands, lambda: _progress(sys.stderr))
     return parser
 
 

@@ -117,9 +117,11 @@ def _largest(program: ExportedProgram, info: dict) -> tuple[int, int]:
     return tuple(min(bound, info[key]) for bound, key in zip(most, ("max_batch", "max_length")))
 
 
-def _row_plans(rows: int, plans: int) -> list[list[int]]:
+def _row_plans(rows: int, plans: int, fixed: bool = False) -> list[list[int]]:
     """Which plans to compare on so many rows. A row alone has none, and then the first; of several every other one has
-    none, and the rest have one after another."""
+    none, and the rest have one after another. With a plan that is fixed all have that."""
+    if fixed:
+        return [[0] * rows]
     if rows == 1:
         return [[-1], [0]] if plans else [[-1]]
     return [[(row // 2) % plans if row % 2 and plans else -1 for row in range(rows)]]
@@ -217,7 +219,7 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
     most_rows, most_length = _largest(program, info)
     for rows in sorted({1, most_rows}):
         for longest in sorted({1, most_length}):
-            for plans in _row_plans(rows, len(steering.get("plans", []))):
+            for plans in _row_plans(rows, len(steering.get("plans", [])), bool(steering.get("fixed"))):
                 length = longest
                 while True:
                     case = _case(rows, length, info["vocab_size"], plans, steering)

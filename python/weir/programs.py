@@ -41,7 +41,7 @@ _INPUTS = ["input_ids", "positions", "prompt_length", "plan", "knobs"]
 # What the manifest and the program's own record both say.
 _RECORD = "weir.steering.json"
 _STEERING = ("weir", "spec", "model", "dictionaries", "sites", "plans", "knobs", "inputs", "outputs", "records",
-             "policies", "counts")
+             "policies", "counts", "fixed")
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,6 +91,8 @@ class Program:
     plans    names, in the order of their indices
     knobs    name -> {"default", "min", "max"}
     records  name -> the features it holds, in the order of its columns; "gate:NAME" for the gate of a policy
+    fixed    of a program with one plan compiled in for every row (`weirc build --fixed`), the knobs that the plan uses
+             and the values that they were fixed at; None of all others
     stats    how many tokens were edited, if the program was built to count them
     info     extra/weir.json: sizes, largest batch and length, token ids, chat template
 
@@ -108,6 +110,8 @@ class Program:
         self.plans: list[str] = manifest.get("plans", [])
         self.knobs: dict[str, dict] = {knob["name"]: {key: knob[key] for key in ("default", "min", "max")}
                                        for knob in manifest.get("knobs", [])}
+        self.fixed: dict[str, float] | None = None if manifest.get("fixed") is None else \
+            {knob["name"]: knob["value"] for knob in manifest["fixed"].get("knobs", [])}
         self.stats = EditStats(manifest)
         self.module = self.stats.watching(module)
         self.records: dict[str, list[str]] = {record["name"]: record["features"] for record in manifest.get("records", [])}
@@ -120,6 +124,9 @@ class Program:
         lines = [f"<weir.Program {info.get('model', 'without a name')}{f' ({kind})' if kind else ''}: "
                  + ", ".join([*sizes, f"up to {_count(info['max_batch'], 'row')} of {info['max_length']} at once"]),
                  f"  plans: {_shortened(self.plans) or 'none, it is not steered'}"]
+        if self.fixed is not None:
+            lines[-1] += ", compiled in for every row" + "".join(f", {name} = {value:g}"
+                                                                for name, value in self.fixed.items())
         if self.knobs:
             lines.append("  knobs: " + _shortened([f"{name} = {knob['default']:g} ({knob['min']:g}..{knob['max']:g})"
                                                    for name, knob in self.knobs.items()]))
@@ -248,6 +255,11 @@ class Program:
         return [value] * rows
 
     def _plan(self, name: str | int | None) -> int:
+        if self.fixed is not None:
+            if name is FIRST_PLAN or name == self.plans[0] or (name == 0 and not isinstance(name, (bool, float))):
+                return 0
+            raise WeirError(f"the plan {self.plans[0]!r} is compiled in for every row, so that none can follow {name!r}; build "
+                            "the spec without --fixed for that")
         if name is FIRST_PLAN:
             return 0 if self.plans else -1
         if name is None or name == UNSTEERED or name == -1:
@@ -266,6 +278,10 @@ class Program:
             if not knob["min"] <= value <= knob["max"]:
                 raise WeirError(f"knob {name} is {value:g}, outside of {knob['min']:g}..{knob['max']:g}")
             row.append(value)
+        for name in values:
+            if self.fixed and name in self.fixed:
+                raise WeirError(f"knob {name} is compiled in as {self.fixed[name]:g}; build the spec with another value, or "
+                                "without --fixed")
         if values:
             raise WeirError(f"there is no knob {next(iter(values))!r}; the program has {', '.join(self.knobs) or 'none'}")
         return row
@@ -307,8 +323,10 @@ class Program:
 
         takes = self.manifest["inputs"]
         inputs = [input_ids, positions]
+        if "prompt_length" in takes:
+            inputs.append(torch.tensor(lengths))
         if "plan" in takes:
-            inputs += [torch.tensor(lengths), torch.tensor(plans)]
+            inputs.append(torch.tensor(plans))
         if "knobs" in takes:
             inputs.append(torch.tensor(columns, dtype=torch.float32))
         with torch.no_grad():
@@ -333,7 +351,7 @@ class Program:
         rows, lengths = input_ids.shape[0], [0] * input_ids.shape[0]
         plans = [self._plan(name) for name in self._each(plan, rows, "plans")]
         columns = [self._knobs(values) for values in self._each(knobs, rows, "sets of knobs")]
-        if "plan" in self.manifest["inputs"]:
+        if "prompt_length" in self.manifest["inputs"]:
             if prompt_length is None:
                 if (positions[:, 0] > 0).any():
                     raise WeirError("prompt_length is needed where a row does not start at position 0")
@@ -434,9 +452,27 @@ def _manifest(folder: Path) -> dict:
     for key in ("plans", "knobs", "records", "sites", "dictionaries", "outputs"):
         if not isinstance(manifest.get(key, []), list):
             raise WeirError(f"{path}: {key} must be a list")
-    if manifest.get("inputs") not in (_INPUTS[:2], _INPUTS[:4], _INPUTS):
+    if manifest.get("inputs") not in _known_inputs(manifest):
         raise WeirError(f"{path}: the inputs are {manifest.get('inputs')}")
+    if not _is_fixed_right(manifest):
+        raise WeirError(f"{path}: fixed does not say which plan and knobs were compiled in")
     return manifest
+
+
+def _known_inputs(manifest: dict) -> tuple:
+    """What a program with this manifest may take."""
+    return (_INPUTS[:2], _INPUTS[:3]) if manifest.get("fixed") else (_INPUTS[:2], _INPUTS[:4], _INPUTS)
+
+
+def _is_fixed_right(manifest: dict) -> bool:
+    """Whether a manifest that says that a plan was compiled in says which."""
+    fixed = manifest.get("fixed")
+    if fixed is None:
+        return True
+    knobs = fixed.get("knobs") if isinstance(fixed, dict) else None
+    return isinstance(knobs, list) and len(manifest.get("plans", [])) == 1 and not manifest.get("knobs") and all(
+        isinstance(knob, dict) and isinstance(knob.get("name"), str)
+        and isinstance(knob.get("value"), numbers.Real) for knob in knobs)
 
 
 def _verify_spec(folder: Path, manifest: dict):
@@ -481,14 +517,15 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     if not record:
         if manifest is None:
             return {"weir": 1, "inputs": _INPUTS[:2]}
-        if len(manifest["inputs"]) > 2:
+        if len(manifest["inputs"]) > 2 or manifest.get("fixed"):
             raise WeirError(f"{archive}: the program has no record of what was steered (extra/{_RECORD}); build it again")
         return manifest
     try:
         own = json.loads(record)
     except ValueError as error:
         raise WeirError(f"{archive}: extra/{_RECORD} is not valid JSON: {error}") from error
-    if not isinstance(own, dict) or own.get("weir") != 1 or own.get("inputs") not in (_INPUTS[:4], _INPUTS):
+    if not isinstance(own, dict) or own.get("weir") != 1 or not _is_fixed_right(own) or own.get("inputs") not in (
+            _known_inputs(own) if own.get("fixed") else (_INPUTS[:4], _INPUTS)):
         raise WeirError(f"{archive}: extra/{_RECORD} is of a version this package does not know")
     if manifest is None:
         return own

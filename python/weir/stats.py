@@ -65,7 +65,8 @@ class EditStats:
         def counted(*inputs):
             outputs = module(*inputs)
             tokens = (inputs[takes.index("positions")] >= 0).sum(1).tolist()
-            plans = inputs[takes.index("plan")].tolist()
+            # A program with one plan compiled in is not told which.
+            plans = inputs[takes.index("plan")].tolist() if "plan" in takes else [0] * len(tokens)
             self.tokens += sum(tokens)
             for plan in plans:
                 self._of_plan.setdefault(plan, 0)

@@ -29,10 +29,13 @@ def call(tool: str, *arguments, spec: Path | None = None) -> str:
 class Built:
     """A compiled spec. Batches are specs.Batch."""
 
-    def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False):
+    def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False,
+                 fixed: str | None = None, knobs: dict[str, float] | None = None):
+        """`fixed`: the plan that is compiled in, with these values of knobs."""
         self.spec, self.folder = spec, folder
         # What was measured on a text for a model is found again.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
+             *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
              "--cache", Path(model).with_name("cache"), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
@@ -62,7 +65,7 @@ class Built:
         said = call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
              "--prompt-length", ",".join(map(str, batch.prompt_lengths)),
              "--plan", ",".join(plan or "none" for plan in batch.plans),
-             *(f"--knob={name}={value}" for name, value in batch.knobs[0].items()),
+             *(f"--knob={name}={value}" for name, value in batch.knobs[0].items() if name in self.knobs),
              *(("--record", records) if self.columns else ()), *(("--prefill", prefill) if prefill else ()),
              *(("--stats", "--json") if self.counts else ()), spec=self.spec)
         if self.counts:
@@ -79,7 +82,8 @@ class Built:
     def settings(self, batch) -> list[torch.Tensor]:
         """The inputs of a program that follow input_ids and positions."""
         plans = [-1 if plan is None else self.plans.index(plan) for plan in batch.plans]
-        settings = [torch.tensor(batch.prompt_lengths), torch.tensor(plans)]
+        settings = {"prompt_length": torch.tensor(batch.prompt_lengths), "plan": torch.tensor(plans)}
+        settings = [value for name, value in settings.items() if name in self.manifest["inputs"]]
         if self.knobs:
             settings.append(torch.tensor([[knobs.get(name, default) for name, default in self.knobs.items()]
                                           for knobs in batch.knobs], dtype=torch.float32))

@@ -122,10 +122,10 @@ def _layers(value) -> tuple[int, int]:
 
 
 class Spec:
-    """A spec file, with its names resolved."""
+    """A spec file, with its names resolved. Markers that are texts need Hugging Face's `tokenizer`."""
 
-    def __init__(self, path: Path, model):
-        self.folder, self.model = Path(path).parent, model
+    def __init__(self, path: Path, model, tokenizer=None):
+        self.folder, self.model, self.tokenizer = Path(path).parent, model, tokenizer
         self.data = read(Path(path).read_text())
         self.collections = self.data.get("dictionaries", {})
         self.policies = self.data["policies"]
@@ -158,6 +158,12 @@ class Spec:
     def further(self, feature: Feature) -> dict[int, torch.Tensor]:
         is_file = self.collections[feature.dictionary]["format"] == "circuit_tracer"
         return self.of(feature).further if is_file else {}
+
+    def token(self, marker: str | int) -> int:
+        if isinstance(marker, int):
+            return marker
+        (found,) = self.tokenizer.encode(marker, add_special_tokens=False)
+        return found
 
     def parse(self, text: str) -> Feature:
         name, _, rest = text.rpartition(":")
@@ -284,20 +290,59 @@ class Spec:
         return found
 
 
-def in_scope(tokens, positions: torch.Tensor, prompt_length: int) -> torch.Tensor:
-    """Which positions [S] a policy's `tokens` names."""
+@dataclass
+class Scope:
+    """Which tokens [S] of a row a policy's `tokens` names, and which share of an edit each of them gets."""
+
+    inside: torch.Tensor
+    share: torch.Tensor  # f64
+
+
+def scope_of(tokens, ids: list[int], prompt_length: int, token=int) -> Scope:
+    """`ids` are those of a row from its beginning; `token` gives the id of a marker. A row is read from left to
+    right, as it would be by a person."""
     if tokens is None or isinstance(tokens, str):
         tokens = {"part": tokens or "all"}
-    part = tokens.get("part", "all")
-    inside = {"all": positions >= 0, "prompt": positions < prompt_length, "generated": positions >= prompt_length,
-              "last": positions == prompt_length - 1}[part].clone()
-    if "positions" in tokens:
-        inside &= torch.isin(positions, torch.tensor(tokens["positions"]))
-    if "from" in tokens:
-        inside &= positions >= tokens["from"]
-    if "to" in tokens:
-        inside &= positions <= tokens["to"]
-    return inside & (positions >= tokens.get("skip_first", 0))
+
+    def some(value) -> set[int]:
+        return {token(each) for each in (value if isinstance(value, list) else [value])}
+
+    after, until = (some(tokens[key]) if key in tokens else None for key in ("after", "until"))
+    opens, closes = map(some, tokens["between"]) if "between" in tokens else (None, None)
+    part, length = tokens.get("part", "all"), prompt_length
+    begins = {"all": 0, "prompt": 0, "generated": length, "last": length - 1, "sampled": length - 1}[part]
+    ends = {"prompt": length - 1, "last": length - 1}.get(part, math.inf)
+    begins = max(begins, tokens.get("from", 0), tokens.get("skip_first", 0), min(tokens.get("positions", [0])))
+    ends = min(ends, tokens.get("to", math.inf))
+
+    inside, share = [], []
+    passed = opened = None  # the position of the first marker of `after`; of what opened the span that goes on
+    stopped = False
+    for position, each in enumerate(ids):
+        holds = begins <= position <= ends and position in tokens.get("positions", [position])
+        since = begins
+        if until is not None:
+            stopped = stopped or each in until
+            holds = holds and not stopped
+        if after is not None:
+            holds = holds and passed is not None
+            since = since if passed is None else max(since, passed + 1)
+        if opens is not None:
+            holds = holds and opened is not None and each not in opens | closes
+            since = since if opened is None else max(since, opened + 1)
+        count = position - since if holds else 0
+        whole = min(1.0, (count + 1) / tokens["ramp"]["over"]) if "ramp" in tokens else 1.0
+        if "decay" in tokens:
+            whole *= 0.5 ** (count / _number(tokens["decay"]["half"]))
+        inside.append(holds)
+        share.append(whole)
+        if after is not None and passed is None and each in after:
+            passed = position
+        if opens is not None and each in opens:
+            opened = position
+        elif closes is not None and each in closes:
+            opened = None
+    return Scope(torch.tensor(inside, dtype=torch.bool), torch.tensor(share, dtype=torch.float64))
 
 
 @dataclass
@@ -312,17 +357,18 @@ class Result:
 class _Row:
     """One row under one plan: what the hooks do. x is [S, d] in f64 throughout."""
 
-    def __init__(self, spec: Spec, plan: str | None, knobs: dict[str, float], prompt_length: int, length: int):
+    def __init__(self, spec: Spec, plan: str | None, knobs: dict[str, float], prompt_length: int, ids: list[int]):
         self.spec, self.knobs = spec, {**spec.knobs, **knobs}
         self.policies = {name: spec.policies[name] for name in (spec.plans[plan] if plan is not None else [])}
-        positions = torch.arange(length)
-        self.scope = {name: in_scope(policy.get("tokens"), positions, prompt_length)
-                      for name, policy in self.policies.items()}
+        scopes = {name: scope_of(policy.get("tokens"), ids, prompt_length, spec.token)
+                  for name, policy in self.policies.items()}
+        self.scope = {name: scope.inside for name, scope in scopes.items()}
+        self.share = {name: scope.share for name, scope in scopes.items()}
         self.seen: dict[tuple[int, str], torch.Tensor] = {}  # values before any edit at their site
         self.left: dict[tuple[int, str], torch.Tensor] = {}  # and after all of them
         self.edited: dict[tuple[str, tuple[int, str]], torch.Tensor] = {}
         self.records: dict[tuple[str, Feature], torch.Tensor] = {}
-        self.doubt = torch.zeros(length, dtype=torch.bool)
+        self.doubt = torch.zeros(len(ids), dtype=torch.bool)
 
     def __call__(self, layer: int, kind: str, value: torch.Tensor) -> torch.Tensor:
         x = value[0].to(torch.float64)
@@ -399,10 +445,11 @@ class _Row:
                             self.doubt |= gate & uncertain[:, feature.index]
                         where = gate & active[:, feature.index]
                     new = torch.zeros_like(f) if policy["do"] == "transfer" else self._new_value(name, f)
+                    new = torch.where(self.share[name] == 1, new, f + self.share[name] * (new - f))
                     changes.append((feature, new.where(where, torch.nan)))
                     self._edits(name, layer, kind, where & (new != f))
                 if to and (layer, kind) in self.spec.written_at(to[index]):
-                    total = self._read(to[index], gate) + self._read(feature, gate)
+                    total = self._read(to[index], gate) + self.share[name] * self._read(feature, gate)
                     changes.append((to[index], total.where(gate, torch.nan)))
                     self._edits(name, layer, kind, gate & (self._read(feature, gate) != 0))
         assert len({feature for feature, _ in changes}) == len(changes), "two absolute writes on one feature"
@@ -431,9 +478,9 @@ class _Row:
                 if policy.get("normalize"):
                     row = row / row.norm()
                 at = feature.layer if self.spec.of(feature).further else layer
-                strength = self.spec.strength(name, at, kind) * self._times(name)
-                new += torch.where(self._gate(name).unsqueeze(1), strength * row, 0.0)
-                self._edits(name, layer, kind, self._gate(name) & (torch.tensor(strength, dtype=torch.float32) != 0))
+                strength = self.spec.strength(name, at, kind) * self._times(name) * self.share[name]
+                new += torch.where(self._gate(name).unsqueeze(1), strength.unsqueeze(1) * row, 0.0)
+                self._edits(name, layer, kind, self._gate(name) & (strength.float() != 0))
         # Projections, in the order written.
         for name, policy in self.policies.items():
             if policy["do"] != "project_out":
@@ -493,8 +540,8 @@ class _Row:
 class Reference:
     """A Hugging Face model under a spec."""
 
-    def __init__(self, path: Path, model):
-        self.spec, self.model = Spec(path, model), model
+    def __init__(self, path: Path, model, tokenizer=None):
+        self.spec, self.model = Spec(path, model, tokenizer), model
 
     @torch.no_grad()
     def run(self, ids, plan: str | None, prompt_length: int | None = None,
@@ -502,7 +549,7 @@ class Reference:
         """One row: `ids` [S] without padding, under the plan called `plan` (None: unsteered)."""
         tokens = torch.as_tensor(ids).reshape(1, -1)
         length = tokens.shape[1]
-        row = _Row(self.spec, plan, knobs or {}, length if prompt_length is None else prompt_length, length)
+        row = _Row(self.spec, plan, knobs or {}, length if prompt_length is None else prompt_length, tokens[0].tolist())
         wanted = self.spec.sites() if plan is not None else ()
         for policy in row.policies.values():  # now, without hooks that edit
             if isinstance(policy.get("strength"), dict) and "text" in policy["strength"]:

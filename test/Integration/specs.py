@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,13 @@ class Shape:
     rows: int = families.MAX_BATCH
     longest: int = 20
     texts: tuple[list[int], ...] = ()  # token ids to take prompts from; random ids unless given
+
+    @property
+    def frequent(self) -> list[int]:
+        """Tokens that most rows have; those of random rows are one in four of all."""
+        if not self.texts:
+            return [3, 4, 5, 6]
+        return [token for token, _ in Counter(token for text in self.texts for token in text[: self.longest]).most_common(8)]
 
 
 @dataclass(frozen=True)
@@ -106,12 +114,13 @@ def text(data) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=None)
 
 
-def _tokens(draw):
+def _tokens(draw, shape: Shape, shares: bool = False):
+    """A scope of any kind; with `shares`, tokens may get a share of an edit."""
     if draw(st.booleans()):
-        return draw(st.sampled_from(["all", "prompt", "generated", "last"]))
+        return draw(st.sampled_from(["all", "prompt", "generated", "last", "sampled"]))
     scope = {}
     if draw(st.integers(0, 2)) == 0:
-        scope["part"] = draw(st.sampled_from(["all", "prompt", "generated", "last"]))
+        scope["part"] = draw(st.sampled_from(["all", "prompt", "generated", "last", "sampled"]))
     least = draw(st.integers(0, 4)) if draw(st.booleans()) else 0
     if least:
         scope["skip_first"] = least
@@ -124,7 +133,26 @@ def _tokens(draw):
             scope["to"] = max(scope["from"], least) + draw(st.integers(0, 8))
     elif choice == 3:
         scope["to"] = draw(st.integers(least, 19))
+    if draw(st.booleans()):
+        if draw(st.booleans()):  # what follows is seldom seen where few positions are left
+            scope = {key: scope[key] for key in scope if key == "part"}
+        scope |= _markers(draw, shape)
+    if shares and draw(st.booleans()):
+        if draw(st.booleans()):
+            scope["ramp"] = {"over": draw(st.integers(1, 8))}
+        if "ramp" not in scope or draw(st.booleans()):
+            scope["decay"] = {"half": draw(st.sampled_from([0.5, 1, 3, 64]))}
     return scope
+
+
+def _markers(draw, shape: Shape) -> dict:
+    """Tokens that rows are likely to have, none of them for two things."""
+    first, second, third, fourth = draw(st.permutations(shape.frequent))[:4]
+    return draw(st.sampled_from([
+        {"after": first}, {"after": [first, second]}, {"until": first}, {"until": [first, second]},
+        {"between": [first, second]}, {"between": [[first, second], third]}, {"between": [first, [second, third]]},
+        {"after": first, "until": second}, {"after": first, "between": [second, third]},
+        {"after": first, "until": fourth, "between": [second, [first, third]]}]))
 
 
 class _Drawing:
@@ -291,7 +319,7 @@ class _Drawing:
         if action == "record" and self.one_in(2):
             policy["after"] = self.draw(st.booleans())
         if self.one_in(2):
-            policy["tokens"] = _tokens(self.draw)
+            policy["tokens"] = _tokens(self.draw, self.shape, action not in ("record", "project_out"))
         if self.one_in(3):
             condition = self.condition(min(changed))
             if condition:
@@ -302,7 +330,7 @@ class _Drawing:
         """A record of where another policy acts, within a scope of its own."""
         policy = {"do": "record", "gate": self.draw(st.sampled_from(sorted(policies)))}
         if self.one_in(3):
-            policy["tokens"] = _tokens(self.draw)
+            policy["tokens"] = _tokens(self.draw, self.shape)
         return policy
 
     def value(self) -> dict:
@@ -313,7 +341,7 @@ class _Drawing:
         if self.one_in(2):
             policy["after"] = self.draw(st.booleans())
         if self.one_in(3):
-            policy["tokens"] = _tokens(self.draw)
+            policy["tokens"] = _tokens(self.draw, self.shape)
         if self.one_in(3):
             condition = self.condition((self.shape.layers - 1, len(KINDS) - 1))
             if condition:
@@ -327,7 +355,8 @@ class _Drawing:
         if shape.texts:
             ids = [shape.texts[random.integers(len(shape.texts))][:length] for length in lengths]
         else:
-            ids = [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
+            ids = [numpy.where(random.random(length) < 0.25, random.choice(shape.frequent, length),
+                               random.integers(3, families.VOCABULARY, length)).tolist() for length in lengths]
         # One plan may be asked for by every row, by some, or by none.
         names = [self.draw(st.sampled_from([*plans, *plans, None])) for _ in lengths]
         knobs = [{name: self.draw(st.sampled_from(NUMBERS)) for name in self.knobs if self.one_in(2)} for _ in lengths]

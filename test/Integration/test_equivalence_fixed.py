@@ -50,10 +50,13 @@ policies:
   watch: {on: [sae:1/res/1, free:1/res/4, sae:0/mlp/2], do: record, tokens: {skip_first: 1}}
   behind: {on: [sae:1/res/1, free:1/res/4, sae:2/mlp/7], do: record, after: true, when: {feature: sae:1/res/1, below: 3}}
   flips: {gate: flip, do: record, tokens: {from: 1}}
+  think: {on: sae:2/res/12, do: add, strength: 2, times: mood, tokens: {between: [61, [52, 84]], decay: {half: 4}}}
+  weigh: {on: sae:0/res/12, do: scale, factor: 3, tokens: {after: 80, ramp: {over: 4}}}
+  say: {on: sae:0/mlp/3, do: set, value: 2, tokens: {part: sampled, until: 62, ramp: {over: 3}}}
 plans:
-  first: [push, pin, bound, move, remove, watch, behind]
-  second: [watch, slope, flip, cap, silence, later, clear, behind, flips]
-  third: [clear, bell, remove, flip]
+  first: [push, pin, bound, move, remove, watch, behind, think]
+  second: [watch, slope, flip, cap, silence, later, clear, behind, flips, weigh]
+  third: [clear, bell, remove, flip, say]
   plain: []
 """
 BATCH = dict(plans=["first", "second", "third"], prompt_lengths=[4, 9, 1],
@@ -231,28 +234,41 @@ def test_one_addition_is_a_hook_to_the_bit(family, tiny, tmp_path):
 SCOPES = ["all", "prompt", "generated", "last", {"part": "prompt", "skip_first": 2}, {"positions": [0, 4, 5, 6, 11]},
           {"from": 5}, {"to": 7}, {"from": 4, "to": 9}, {"part": "generated", "from": 8}, {"skip_first": 6},
           {"part": "last", "from": 3}]
+# Rows of the batch, one after the other, have these scopes: markers are tokens of them, in the prompt and behind it.
+MARKED = ["sampled", {"part": "sampled", "ramp": {"over": 3}}, {"part": "generated", "decay": {"half": 2}},
+          {"after": 5}, {"until": [6, 7]}, {"between": [8, 9]},
+          {"after": [5, 6], "ramp": {"over": 4}}, {"after": 9, "part": "prompt"}, {"between": [8, [6, 9]], "decay": {"half": 1.5}},
+          {"after": 5, "until": 7}, {"from": 2, "until": 5, "decay": {"half": 3}}, {"between": [9, 8], "skip_first": 4}]
+MARKERS = [[4, 5, 9, 5, 8, 6, 9, 7, 3, 8, 6, 6, 4, 9, 7, 5], [8, 6, 9, 3, 8, 8, 4, 5, 9, 6, 6, 3], [9, 8, 3, 4, 9, 8, 6, 8, 8, 3, 9, 5, 4, 8]]
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma2"])
-def test_every_token_scope_while_decoding(family, tiny, tmp_path):
-    """Prefill and decoding, a full pass and the reference agree on which tokens are edited."""
+@pytest.mark.parametrize("family, scopes", [("llama", [*SCOPES, *MARKED]), ("gemma2", SCOPES), ("gpt2", MARKED)])
+def test_every_token_scope_while_decoding(family, scopes, tiny, tmp_path):
+    """Prefill and decoding, a full pass and the reference agree on which tokens are edited. The rows of the cache
+    have held other texts by then."""
     model = tiny(family)
     data = {"weir": 1, "model": {"program": "tiny.pt2"},
             "dictionaries": {"sae": {"format": "sae_lens", "path": "sae/{site}.{layer}", "sites": ["mlp", "res"],
                                      "layers": "0..2"}},
             "policies": {}, "plans": {}}
-    for index, scope in enumerate(SCOPES):
+    for index, scope in enumerate(scopes):
+        # There is no share of a record.
+        whole = {key: scope[key] for key in scope if key not in ("ramp", "decay")} or "all" if isinstance(scope, dict) else scope
         data["policies"] |= {
             f"add{index}": {"on": "1/res/3", "do": "add", "strength": 1.5, "tokens": scope},
             f"pin{index}": {"on": ["1/mlp/1", "1/mlp/2"], "do": "set", "value": 1, "tokens": scope},
-            f"watch{index}": {"on": "2/res/1", "do": "record", "tokens": scope}}
+            f"watch{index}": {"on": "2/res/1", "do": "record", "tokens": whole}}
         data["plans"][f"plan{index}"] = [f"add{index}", f"pin{index}", f"watch{index}"]
     path = specs.Case(family, 9, data, ()).write(tmp_path, model.sizes)
     program, reference, tally = Built(path, model.archive, tmp_path / "program"), hooks.Reference(path, model.model), Tally()
-    for index in range(0, len(SCOPES), 3):
+    for index in range(0, len(scopes), 3):
         plans = [f"plan{index + row}" for row in range(3)]
-        batch = specs.Batch(ids(16, 12, 14), plans, [6, 8, 3], [{}] * 3)
+        batch = specs.Batch(MARKERS, plans, [6, 8, 3], [{}] * 3)
+        # Other texts of these tokens, longer ones: what they leave in the cache is nobody's.
+        before = specs.Batch(numpy.random.default_rng(index).integers(4, 10, (3, 20)).tolist(), plans, [2, 9, 20], [{}] * 3)
+        program.run_in_python(before)
         whole, records = program.run_in_python(batch)
+        program.run_in_python(before)
         pieces = [program.run_in_python(batch, *step) for step in ((0, 3), *((at, at + 1) for at in range(3, 16)))]
         for row, plan in enumerate(plans):
             want = reference.run(batch.ids[row], plan, batch.prompt_lengths[row])

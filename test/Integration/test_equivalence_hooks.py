@@ -204,10 +204,32 @@ def _projection(model, layer: int) -> str:
 @pytest.mark.parametrize("tokens, want", [
     (None, "0123456789"), ("all", "0123456789"), ("prompt", "0123"), ("generated", "456789"), ("last", "3"),
     ({"positions": [8, 1]}, "18"), ({"from": 7}, "789"), ({"to": 2}, "012"), ({"from": 2, "to": 5}, "2345"),
-    ({"skip_first": 6}, "6789"), ({"part": "prompt", "skip_first": 1}, "123"), ({"part": "generated", "to": 5}, "45")])
+    ({"skip_first": 6}, "6789"), ({"part": "prompt", "skip_first": 1}, "123"), ({"part": "generated", "to": 5}, "45"),
+    ("sampled", "3456789"), ({"part": "sampled", "to": 5}, "345"),
+    # Of the row a b x c a x b y b a: ids 1 2 7 3 1 7 2 8 2 1.
+    ({"after": 7}, "3456789"), ({"after": [8, 3]}, "456789"), ({"after": 9}, ""), ({"after": 1}, "123456789"),
+    ({"until": 7}, "01"), ({"until": [8, 3]}, "012"), ({"until": 9}, "0123456789"), ({"until": 1}, ""),
+    ({"after": 2, "until": 8}, "23456"), ({"between": [7, 8]}, "346"), ({"between": [[7, 3], 2]}, "4"),
+    ({"between": [2, 7]}, "79"), ({"between": [8, 9], "part": "prompt"}, ""), ({"after": 7, "part": "prompt"}, "3")])
 def test_token_scopes(tokens, want):
-    inside = hooks.in_scope(tokens, torch.arange(10), 4)
+    inside = hooks.scope_of(tokens, [1, 2, 7, 3, 1, 7, 2, 8, 2, 1], 4).inside
     assert "".join(str(int(position)) for position in inside.nonzero()) == want
+
+
+@pytest.mark.parametrize("tokens, want", [
+    ({"ramp": {"over": 4}}, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+    ({"decay": {"half": 2}}, [1, 0.5**0.5, 0.5, 0.5**1.5, 0.25, 0.5**2.5, 0.125, 0.5**3.5]),
+    ({"part": "sampled", "ramp": {"over": 2}, "decay": {"half": 1}}, [0, 0, 0, 0.5, 0.5, 0.25, 0.125, 0.0625]),
+    ({"part": "generated", "skip_first": 6, "decay": {"half": 1}}, [0, 0, 0, 0, 0, 0, 1, 0.5]),
+    ({"positions": [5, 2], "decay": {"half": 1}}, [0, 0, 1, 0, 0, 0.125, 0, 0]),
+    ({"after": 7, "ramp": {"over": 3}}, [0, 0, 0, 1 / 3, 2 / 3, 1, 1, 1]),
+    ({"until": 7, "ramp": {"over": 4}}, [0.25, 0.5, 0, 0, 0, 0, 0, 0]),
+    # Each span has a beginning of its own.
+    ({"between": [7, 2], "decay": {"half": 1}}, [0, 0, 0, 1, 0.5, 0, 0, 0]),
+    ({"between": [1, 7], "decay": {"half": 1}}, [0, 1, 0, 0, 0, 0, 0, 0])])
+def test_shares_of_tokens(tokens, want):
+    scope = hooks.scope_of(tokens, [1, 2, 7, 3, 1, 7, 2, 8], 4)
+    numpy.testing.assert_allclose(scope.share.where(scope.inside, 0.0), want)
 
 
 SCHEDULES = """

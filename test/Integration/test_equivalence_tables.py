@@ -71,7 +71,7 @@ class Variants:
 
     def tokens(self, scope):
         if not isinstance(scope, dict):
-            return self.draw(st.sampled_from(["prompt", "generated", "last"])) if scope != "all" else scope
+            return self.draw(st.sampled_from(["prompt", "generated", "last", "sampled"])) if scope != "all" else scope
         scope, shift = dict(scope), self.draw(st.integers(0, 3))
         if "positions" in scope:
             scope["positions"] = sorted({position + shift for position in scope["positions"]})

@@ -239,6 +239,26 @@ def test_explained_ir_is_for_weir_opt(folder):
     assert printed["ok"] and "steer.patch" in printed["ir"] and printed["report"]["sites"]
 
 
+def test_a_module_is_exported_with_its_recipes(folder, tmp_path):
+    """Stage by stage through the tools' texts and streams: the program that one build writes."""
+    explained = run("weirc", "explain", folder / "spec.yaml", "--ir").stdout
+    lowered = run("weir-opt", "--weir-lower-to-aten", input=explained).stdout
+    assert "fx.constant #flow.rows" in lowered
+    archive = ("--export-pt2", "--archive", folder / "tiny.pt2")
+    run("weir-translate", *archive, "--base", folder, "-o", tmp_path / "out.pt2", input=lowered)
+    run("weirc", "build", folder / "spec.yaml", "-o", tmp_path / "built")
+    ours, built = (torch.export.load(path) for path in (tmp_path / "out.pt2", tmp_path / "built/program.pt2"))
+    inputs = (torch.tensor(IDS).clamp(min=0), torch.tensor([[0, 1, 2, 3], [0, 1, -1, -1]]), torch.tensor([4, 2]),
+              torch.tensor([0, -1]), torch.ones(2, 1))
+    assert all(map(torch.equal, ours.module()(*inputs), built.module()(*inputs)))
+    assert ours.graph_module.code == built.graph_module.code
+    for name in "state_dict", "constants":
+        got, want = getattr(ours, name), getattr(built, name)
+        assert got.keys() == want.keys() and all(torch.equal(got[key], want[key]) for key in want)
+    said = run("weir-translate", *archive, "-o", tmp_path / "none.pt2", input=lowered, code=1, cwd=tmp_path).stderr
+    assert "sae/res." in said and not (tmp_path / "none.pt2").exists()
+
+
 def test_report_and_remarks_name_what_selectors_chose(folder):
     policy = '{on: {antagonists: "sae:1/res/3", count: 2}, do: ablate, tokens: prompt}'
     done = run("weirc", "explain", with_policy(folder, policy), "--model", folder / "tiny.pt2", "--json", "--remarks")

@@ -396,3 +396,24 @@ fx.program @main(%x: tensor<?x?x?xf32> = #fx.input<user_input>) {
   steer.record_value %x of <1/res> as "r" : tensor<?x?x?xf32>
   fx.return []
 }
+
+// -----
+
+// expected-error@below {{fixes knob 'k' at 2 : i32, which is no number of f32}}
+steer.plan @one [] fixed {k = 2 : i32}
+
+// -----
+
+fx.program @main() {
+  // expected-error@below {{expects true or false for gates and a number of f32 for knobs, not true for 'tensor<?x1x1xf32>'}}
+  %0 = steer.constant true -> tensor<?x1x1xf32>
+  fx.return [] 
+}
+
+// -----
+
+fx.program @main() {
+  // expected-error@below {{is not a finite number}}
+  %0 = steer.constant 0x7F800000 : f32 -> tensor<?x1x1xf32>
+  fx.return []
+}

@@ -13,6 +13,7 @@
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
+#include "weir/Pipelines/Pipelines.h"
 #include "weir/Resources/Resources.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/ModelInfo.h"
@@ -38,6 +39,9 @@ struct CompilerOptions {
   int64_t unitRows = 16384;
   /// Whether the program also says which tokens it edits, for weir-run --stats.
   bool count = false;
+  /// The plan that is compiled in for every row, if the program is to have one
+  /// plan only and no inputs for plans and knobs.
+  std::optional<FixedPlan> fixed;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };
@@ -90,6 +94,10 @@ public:
             makePackage = nullptr);
 
   mlir::ModuleOp module() { return *moduleRef; }
+  /// The options, with the model that was loaded.
+  const CompilerOptions &settings() const { return options; }
+  /// What was opened, for other compilations of the same spec.
+  std::shared_ptr<Resources> opened() const { return resources; }
   const SteeringReport &report() const { return steeringReport; }
 
 private:
@@ -105,6 +113,7 @@ private:
                                    const Manifest &manifest);
   /// What the manifest and the program's own record say.
   mlir::FailureOr<Manifest> describe();
+  Manifest::Fixed describeFixed();
   /// Adds the files of the folder.
   mlir::LogicalResult addFiles(Manifest &manifest, llvm::StringRef folder);
   void progress(llvm::StringRef text) {

@@ -20,6 +20,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
+#include <optional>
+
 namespace weir {
 
 /// What a textual pipeline says about resources.
@@ -61,6 +63,18 @@ struct CompilePipelineOptions
       *this, "count",
       llvm::cl::desc("Make the tokens that are edited outputs of the program"),
       llvm::cl::init(false)};
+  Option<std::string> fixed{
+      *this, "fixed",
+      llvm::cl::desc("The plan to compile in for every row; none if empty")};
+  ListOption<std::string> knobs{
+      *this, "knobs",
+      llvm::cl::desc("With fixed, values of knobs, as name=number")};
+};
+
+/// The plan that a fixed program has for every row.
+struct FixedPlan {
+  std::string plan;
+  std::vector<std::string> knobs; ///< "name=number", defaults for the rest
 };
 
 //===----------------------------------------------------------------------===//
@@ -88,18 +102,20 @@ void populateFeatures(mlir::OpPassManager &passes,
                       std::shared_ptr<Resources> resources);
 /// expand policies ▶ tabulate plans ▶ merge ▶ canonicalize. With `count`, the tokens that are
 /// edited become outputs.
-void populatePatches(mlir::OpPassManager &passes, bool count = false);
+void populatePatches(mlir::OpPassManager &passes, bool count = false,
+                     const std::optional<FixedPlan> &fixed = std::nullopt);
 
 //===----------------------------------------------------------------------===//
 // Pipelines
 //===----------------------------------------------------------------------===//
 
-/// From a module with a spec and a program to one with merged patches: sites,
-/// matches that are followed, features, doses, patches.
+/// From a module with a spec and a program to one with merged patches: markers,
+/// sites, matches that are followed, features, doses, patches.
 void buildSteeringPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {},
-                           bool count = false);
+                           bool count = false,
+                           const std::optional<FixedPlan> &fixed = std::nullopt);
 
 /// From a module with a spec's matchings to one with all their matches. A module
 /// without a program takes dictionaries from files only.
@@ -109,7 +125,7 @@ void buildMatchingPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
 
 /// Merged patches ▶ aten calls, without any mark left and without what nothing
 /// reads.
-void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
+void buildAtenLoweringPipeline(mlir::OpPassManager &passes, bool fixed = false);
 
 /// Gives resources what only a driver has: a way to run texts through the model.
 using PrepareResources = std::function<void(Resources &)>;

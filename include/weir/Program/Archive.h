@@ -25,6 +25,7 @@
 #include "weir/Program/TensorSource.h"
 
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/JSON.h"
 
 #include <optional>
@@ -124,10 +125,14 @@ struct AddedRecord {
 /// Errors: a name that is taken, a source that gives another number of bytes than
 /// its sizes say or has an error of its own (passed on as it is), a record that is
 /// the archive's own (graph, configs, version).
+///
+/// Tensors of the source that are among `dropped`, by their names, are left out,
+/// and so are their bytes unless another one shares them.
 llvm::Error rewriteArchive(const Archive &source, llvm::StringRef path,
                            const llvm::json::Object &model,
                            llvm::ArrayRef<AddedTensor> added,
-                           llvm::ArrayRef<AddedRecord> records = {});
+                           llvm::ArrayRef<AddedRecord> records = {},
+                           const llvm::StringSet<> &dropped = {});
 
 /// The archive's number of a dtype, and back (none for types without a name
 /// here, such as float8 or complex).

@@ -11,6 +11,8 @@
 
 #include "weir/Program/Archive.h"
 
+#include "llvm/ADT/STLFunctionalExtras.h"
+
 namespace weir {
 
 /// SHA-256 of an archive's weights: of a line
@@ -22,6 +24,9 @@ namespace weir {
 /// and what was built from it have the same. Reads all weights once and lets go
 /// of their pages.
 std::string weightsHash(const Archive &archive);
+/// The same of some of the weights only, by their names.
+std::string weightsHash(const Archive &archive,
+                        llvm::function_ref<bool(llvm::StringRef)> isMeant);
 
 /// SHA-256 of the document of the archive's graph, as it is stored.
 llvm::Expected<std::string> graphHash(const Archive &archive);

@@ -9,8 +9,10 @@
 #ifndef WEIR_RESOURCES_RECIPES_H
 #define WEIR_RESOURCES_RECIPES_H
 
-#include "weir/Resources/Evaluation.h"
+#include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Program/TensorSource.h"
+#include "weir/Resources/DictionaryStore.h"
+#include "weir/Resources/Evaluation.h"
 
 namespace weir::flow {
 
@@ -20,6 +22,22 @@ namespace weir::flow {
 /// for computed ones those of its rows.
 llvm::Expected<std::shared_ptr<const TensorSource>>
 recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries);
+
+/// Where the numbers of a program's constants come from, of which all are recipes:
+/// what writers of programs ask. Errors are reported where the module declares the
+/// dictionary, also those of rows that are read while the program is written (the
+/// source returns a ReportedError then).
+class RecipeConstants {
+public:
+  RecipeConstants(mlir::ModuleOp module, Resources &resources)
+      : dictionaries(module, resources) {}
+
+  mlir::FailureOr<std::shared_ptr<const TensorSource>>
+  operator()(fx::ConstantOp constant);
+
+private:
+  DictionaryStore dictionaries;
+};
 
 } // namespace weir::flow
 

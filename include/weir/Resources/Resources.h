@@ -20,6 +20,7 @@
 #include "weir/Dictionary/Dictionary.h"
 #include "weir/Matching/DictionaryMatch.h"
 #include "weir/Program/Archive.h"
+#include "weir/Resources/ModelTokens.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
@@ -90,6 +91,9 @@ public:
   void setActivations(std::unique_ptr<ActivationSource> newSource) {
     source = std::move(newSource);
   }
+  /// The ids of texts; an error where there is no way to ask for them.
+  llvm::Expected<ModelTokens> tokens(llvm::ArrayRef<std::string> texts) const;
+  void setTokens(TokenLookup newLookup) { lookup = std::move(newLookup); }
 
 private:
   Resources(ResourceOptions options, std::shared_ptr<const Archive> model)
@@ -101,6 +105,7 @@ private:
   std::optional<ResultCache> results;
   llvm::StringMap<std::shared_ptr<const Dictionary>> dictionaries;
   std::unique_ptr<ActivationSource> source;
+  TokenLookup lookup;
 };
 
 } // namespace weir

@@ -102,6 +102,19 @@ struct Manifest {
     std::vector<std::string> policies;
   };
 
+  /// Of a program that one plan is compiled in for every row, which then is the
+  /// only one of `plans`; it takes neither plan nor knobs.
+  struct Fixed {
+    struct Knob {
+      std::string name;
+      double value = 0;
+    };
+    std::vector<Knob> knobs; ///< that the plan uses, and what they were fixed at
+    /// weightsHash of the weights that are left, where the program does not need
+    /// all of the model's any more; else empty.
+    std::string weights = {};
+  };
+
   File program;
   std::optional<File> aot;
   std::optional<File> spec;
@@ -117,6 +130,7 @@ struct Manifest {
   std::vector<Record> records;
   std::vector<Policy> policies;
   std::vector<Count> counts;
+  std::optional<Fixed> fixed;
 
   /// The name of the file in its folder.
   static constexpr llvm::StringLiteral fileName = "manifest.json";
@@ -162,6 +176,7 @@ struct Manifest {
 private:
   llvm::Error checkSteering() const;
   llvm::Error checkPolicies() const;
+  llvm::Error checkFixed() const;
   bool planHas(int64_t plan, bool edits) const;
   static llvm::Expected<Manifest> parse(llvm::StringRef text, bool isRecord);
 };

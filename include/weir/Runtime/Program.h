@@ -50,7 +50,7 @@ public:
   const ModelInfo &model() const { return info; }
   /// For a program without manifest: no plans, no knobs, no records.
   const Manifest &manifest() const { return description; }
-  bool isSteered() const { return description.inputs.size() > 2; }
+  bool isSteered() const { return description.inputs.size() > 2 || description.fixed; }
 
   bool hasPackage() const { return package != nullptr; }
   /// Errors: the AOT engine without a package.

@@ -242,12 +242,27 @@ struct Layers {
   SourceRange range;
 };
 
+/// A token of the model: an id, or a text that its tokenizer makes one of.
+struct Marker {
+  std::optional<int64_t> id;
+  std::string text; ///< where there is no id
+  SourceRange range;
+  bool operator==(const Marker &other) const {
+    return id == other.id && text == other.text;
+  }
+};
+
 struct Tokens {
-  enum class Part { All, Prompt, Generated, Last };
+  enum class Part { All, Prompt, Generated, Last, Sampled };
   SourceRange range;
   Part part = Part::All;
   std::vector<Integer> positions;
   std::optional<Integer> from, to, skipFirst;
+  /// Any token of a list will do. `opens` and `closes` are those of `between`.
+  std::vector<Marker> after, until, opens, closes;
+  std::optional<Integer> over;      ///< of `ramp`
+  std::optional<Number> half;       ///< of `decay`
+  std::optional<SourceRange> share; ///< the key of the first of these two
 };
 
 /// A tree of conditions; its depth is bounded by that of the YAML.

@@ -35,6 +35,8 @@ Keys knobKeys();
 Keys policyKeys();
 Keys strengthKeys();
 Keys tokensKeys();
+Keys rampKeys();
+Keys decayKeys();
 Keys conditionKeys();
 Keys selectorKeys();
 

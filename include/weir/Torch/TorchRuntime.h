@@ -16,11 +16,13 @@
 
 #include "weir/Operators/Operators.h"
 #include "weir/Program/Archive.h"
+#include "weir/Resources/ModelTokens.h"
 #include "weir/Runtime/ActivationBatch.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/ModelInfo.h"
 #include "weir/Runtime/RunJob.h"
 #include "weir/Runtime/TokenWindows.h"
+#include "weir/Torch/SteeredProgram.h"
 
 #include "llvm/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
@@ -73,6 +75,14 @@ public:
   openActivations(llvm::StringRef program, const OperatorPolicy &operators,
                   const TokenWindows &windows,
                   const ActivationStreamOptions &options);
+  /// A program whose plans and knobs are measured; see SteeredRunner.h.
+  llvm::Expected<std::unique_ptr<SteeredProgram>>
+  openSteered(llvm::StringRef program, const OperatorPolicy &operators);
+  /// The ids of texts, as the tokenizer of a model has them; its file is not
+  /// compared with its checksums. Without texts it needs no tokenizer.
+  llvm::Expected<ModelTokens> encode(llvm::ArrayRef<std::string> texts,
+                                     llvm::StringRef model,
+                                     const OperatorPolicy &operators);
   /// `runJob` in RunJob.h, of the tool of that name.
   virtual int runJob(const char *tool, const RunOptions &options,
                      llvm::raw_fd_ostream &out, llvm::raw_fd_ostream &err) = 0;
@@ -94,6 +104,13 @@ protected:
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) = 0;
+  virtual std::string
+  tryOpenSteered(llvm::StringRef program, const OperatorPolicy &operators,
+                 std::unique_ptr<SteeredProgram> &result) = 0;
+  virtual std::string tryEncode(llvm::ArrayRef<std::string> texts,
+                                llvm::StringRef model,
+                                const OperatorPolicy &operators,
+                                ModelTokens &tokens) = 0;
 };
 
 } // namespace weir

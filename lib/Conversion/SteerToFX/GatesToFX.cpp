@@ -39,6 +39,20 @@ struct LowerInPlans : OpConversionPattern<InPlansOp> {
   }
 };
 
+/// One element, which broadcasts to the tokens of whatever it meets.
+struct LowerConstant : OpConversionPattern<ConstantOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(ConstantOp op, OpAdaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    auto type = cast<RankedTensorType>(op.getType());
+    auto one = RankedTensorType::get({1}, type.getElementType());
+    rewriter.replaceOpWithNewOp<fx::ConstantOp>(
+        op, one, DenseElementsAttr::get(one, op.getValue()));
+    return success();
+  }
+};
+
 struct LowerTokens : OpConversionPattern<TokensOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -72,6 +86,10 @@ struct LowerTokens : OpConversionPattern<TokensOp> {
       break;
     case TokenSet::Last:
       hold(aten.compare("eq", positions,
+                        aten.addScalar(length(), int64_t(-1))));
+      break;
+    case TokenSet::Sampled:
+      hold(aten.compare("ge", positions,
                         aten.addScalar(length(), int64_t(-1))));
       break;
     }
@@ -139,7 +157,7 @@ struct LowerKnobValue : OpConversionPattern<KnobValueOp> {
 
 void weir::populateGateToFXPatterns(RewritePatternSet &patterns) {
   MLIRContext *context = patterns.getContext();
-  patterns.add<LowerInPlans, LowerTokens, LowerCompare, LowerKnobValue>(context);
+  patterns.add<LowerInPlans, LowerConstant, LowerTokens, LowerCompare, LowerKnobValue>(context);
   patterns.add<LowerJoin<AllOp>>(context, "and");
   patterns.add<LowerJoin<AnyOp>>(context, "or");
 }

@@ -306,6 +306,7 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
                LowerProject, LowerRescale, LowerRecord>(patterns.getContext());
   populateReadToFXPatterns(patterns);
   populateGateToFXPatterns(patterns);
+  populateScopeToFXPatterns(patterns);
   populateOutputToFXPatterns(patterns);
   populateTableToFXPatterns(patterns);
 }

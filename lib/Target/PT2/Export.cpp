@@ -9,6 +9,7 @@
 #include "Exporter.h"
 #include "Importer.h"
 
+#include "weir/Dialect/FX/IR/State.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
@@ -74,6 +75,22 @@ public:
 
 private:
   DenseElementsAttr elements;
+};
+
+/// What a buffer holds that nothing was written to yet.
+class Zeros : public TensorSource {
+public:
+  using TensorSource::TensorSource;
+  llvm::Error stream(Sink sink) const override {
+    static constexpr std::byte piece[4096] = {};
+    for (uint64_t left = numBytes(); left > 0;) {
+      uint64_t size = std::min<uint64_t>(left, sizeof(piece));
+      if (llvm::Error error = sink(llvm::ArrayRef(piece, size)))
+        return error;
+      left -= size;
+    }
+    return llvm::Error::success();
+  }
 };
 
 /// The same elements in another shape.
@@ -169,6 +186,33 @@ LogicalResult Exporter::addConstant(fx::ConstantOp constant) {
   return describe(constant, name, type, DictionaryAttr::get(context));
 }
 
+LogicalResult Exporter::addState(BlockArgument argument) {
+  fx::InputAttr input = program.getInput(argument.getArgNumber());
+  StringRef key = input.getWeight().getKey();
+  auto fail = [&] {
+    return program.emitOpError()
+           << "input '" << program.getInputName(argument.getArgNumber()) << "' ";
+  };
+  auto type = cast<RankedTensorType>(argument.getType());
+  auto number = fx::DTypeAttr::forElementType(type.getElementType());
+  std::optional<DType> dtype =
+      number ? dtypeOfArchive(number.getNumber()) : std::nullopt;
+  if (!dtype || input.getKind() != fx::InputKind::Buffer ||
+      input.getPersistent())
+    return fail() << "begins with zeros, which only a transient buffer of numbers "
+                     "does";
+  if (source.find(key))
+    return fail() << "begins with zeros, and " << source.path()
+                  << " holds a tensor '" << key << "'";
+  AddedTensor tensor;
+  // Buffers that are not persistent stand among the constants.
+  tensor.kind = AddedTensor::Constant;
+  tensor.fqn = key.str();
+  tensor.values = std::make_shared<Zeros>(*dtype, type.getShape());
+  added.push_back(std::move(tensor));
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Inputs and outputs
 //===----------------------------------------------------------------------===//
@@ -251,9 +295,12 @@ LogicalResult Exporter::exportInputs() {
       continue;
     }
     }
-    if (input.getWeight() &&
-        input.getKind() != fx::InputKind::CustomObject &&
-        !source.find(key))
+    if (input.getWeight() && input.getWeight().getScope() == fx::zerosScope) {
+      if (failed(addState(value)))
+        return failure();
+    } else if (input.getWeight() &&
+               input.getKind() != fx::InputKind::CustomObject &&
+               !source.find(key))
       return program.emitOpError()
              << "input '" << name << "' needs the weight '" << key
              << "', which " << source.path() << " does not hold";
@@ -389,7 +436,7 @@ LogicalResult Exporter::exportCall(fx::CallOp call) {
         },
         ";");
     metadata["nn_module_stack"] = text;
-  } else if (call.getPure() && !rootStack.empty()) {
+  } else if ((call.getPure() || !call.getNames()) && !rootStack.empty()) {
     // What the compiler made belongs to the program as a whole.
     metadata["nn_module_stack"] = rootStack;
   }
@@ -528,6 +575,28 @@ LogicalResult Exporter::updateSignature() {
   return success();
 }
 
+llvm::StringSet<> weir::droppedTensors(fx::ProgramOp program,
+                                       const Archive &source) {
+  llvm::StringSet<> dropped;
+  const json::Object *module = source.model().getObject("graph_module");
+  const json::Object *signature =
+      module ? module->getObject("signature") : nullptr;
+  const json::Array *specs =
+      signature ? signature->getArray("input_specs") : nullptr;
+  for (const json::Value &spec : specs ? *specs : json::Array()) {
+    std::optional<Tagged> tagged = taggedOf(spec);
+    const json::Object *fields = tagged ? tagged->value->getAsObject() : nullptr;
+    for (StringRef key :
+         {"parameter_name", "buffer_name", "tensor_constant_name"})
+      if (auto name = fields ? fields->getString(key) : std::nullopt)
+        dropped.insert(*name);
+  }
+  for (auto input : program.getInputs().getAsRange<fx::InputAttr>())
+    if (input.getWeight())
+      dropped.erase(input.getWeight().getKey());
+  return dropped;
+}
+
 LogicalResult Exporter::run() {
   if (failed(collectNames()))
     return failure();
@@ -607,7 +676,8 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
         {("data/sample_inputs/" + source.modelName() + ".pt").str(),
          *exporter.sampleInputs});
   if (llvm::Error error = rewriteArchive(source, path, exporter.model,
-                                         exporter.added, records)) {
+                                         exporter.added, records,
+                                         droppedTensors(program, source))) {
     llvm::handleAllErrors(
         std::move(error), [](const ReportedError &) {},
         [&](const llvm::ErrorInfoBase &other) {

@@ -40,6 +40,8 @@ private:
   llvm::LogicalResult collectNames();
   std::string freshName();
   llvm::LogicalResult addConstant(fx::ConstantOp constant);
+  /// The tensor of a buffer that begins with zeros.
+  llvm::LogicalResult addState(mlir::BlockArgument argument);
   llvm::LogicalResult exportInputs();
   llvm::LogicalResult exportCall(fx::CallOp call);
   llvm::LogicalResult exportOutputs();

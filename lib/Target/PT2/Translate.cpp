@@ -23,6 +23,7 @@ using namespace mlir;
 using namespace weir;
 
 static LogicalResult exportToStream(Operation *op, StringRef archivePath,
+                                    StringRef base, const ConstantMakers &makers,
                                     raw_ostream &output) {
   // The operation is a whole program: a message that shows it is megabytes long.
   auto error = [&] { return emitError(UnknownLoc::get(op->getContext())); };
@@ -49,7 +50,14 @@ static LogicalResult exportToStream(Operation *op, StringRef archivePath,
     llvm::sys::fs::remove(temporary);
     llvm::sys::DontRemoveFileOnSignal(temporary);
   });
-  if (failed(exportPT2(program, **archive, temporary, nullptr)))
+  auto module = dyn_cast<ModuleOp>(op);
+  ConstantMaker maker;
+  if (module && makers)
+    maker = makers(module, *archive, base);
+  ConstantCallback constants = nullptr;
+  if (maker)
+    constants = maker;
+  if (failed(exportPT2(program, **archive, temporary, constants)))
     return failure();
   llvm::Expected<std::shared_ptr<FileMapping>> file =
       FileMapping::open(temporary);
@@ -59,11 +67,17 @@ static LogicalResult exportToStream(Operation *op, StringRef archivePath,
   return success();
 }
 
-void weir::registerPT2Translations() {
+void weir::registerPT2Translations(
+    ConstantMakers makers, std::function<void(DialectRegistry &)> dialects) {
   static llvm::cl::opt<std::string> archivePath(
       "archive",
       llvm::cl::desc("The archive that a program's weights come from"),
       llvm::cl::value_desc("file.pt2"));
+  static llvm::cl::opt<std::string> base(
+      "base",
+      llvm::cl::desc("The folder that paths of dictionaries are relative to, for "
+                     "programs whose constants are recipes"),
+      llvm::cl::value_desc("folder"), llvm::cl::init("."));
   static llvm::cl::list<std::string> allowed(
       "allow-operator",
       llvm::cl::desc("Import a program that calls this operator, such as "
@@ -97,8 +111,12 @@ void weir::registerPT2Translations() {
       });
   static TranslateFromMLIRRegistration fromMLIR(
       "export-pt2", "an fx.program as a torch.export archive",
-      [](Operation *op, raw_ostream &output) {
-        return exportToStream(op, archivePath, output);
+      [makers](Operation *op, raw_ostream &output) {
+        return exportToStream(op, archivePath, base, makers, output);
       },
-      [](DialectRegistry &registry) { registry.insert<fx::FXDialect>(); });
+      [dialects](DialectRegistry &registry) {
+        registry.insert<fx::FXDialect>();
+        if (dialects)
+          dialects(registry);
+      });
 }

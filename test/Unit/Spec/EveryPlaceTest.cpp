@@ -52,12 +52,14 @@ policies:
   bound: {on: sae:13/res/3, do: clamp, min: 0, max: 4, tokens: {part: prompt, skip_first: 2, from: 3, to: 9}}
   off: {on: sae:14/res/3, do: ablate, tokens: {positions: [1, 4]}}
   move: {on: sae:11/res/5, to: sae:12/res/6, do: transfer}
+  rise: {on: sae:14/res/7, do: add, strength: 2, tokens: {part: sampled, after: "</think>", until: [9, "<end>"], ramp: {over: 32}, decay: {half: 64}}}
+  inside: {on: sae:14/res/8, do: ablate, tokens: {between: ["<think>", ["</think>", 7]]}}
   remove: {on: sae:15/res/6, do: project_out, tokens: generated}
   watch: {on: sae:16/res/6, do: record, after: true}
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}
 plans:
-  default: [push, line, bell, share, pin, flip, bound, off, move, remove, watch, acts, raw]
+  default: [push, line, bell, share, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
   plain: []
 )";
 
@@ -166,8 +168,8 @@ TEST(EveryPlace, HoldsAnErrorThatIsFound) {
     later.insert(key);
   for (const Keys &keys :
        {specKeys(), modelKeys(), dictionaryKeys(), knobKeys(), matchKeys(),
-        policyKeys(), strengthKeys(), tokensKeys(), conditionKeys(),
-        selectorKeys()})
+        policyKeys(), strengthKeys(), tokensKeys(), rampKeys(), decayKeys(),
+        conditionKeys(), selectorKeys()})
     for (llvm::StringRef key : keys.keys)
       EXPECT_TRUE(damage.keys.contains(key) || later.contains(key)) << key.str();
 }

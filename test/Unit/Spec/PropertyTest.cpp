@@ -183,9 +183,17 @@ private:
     }
     return map.flow();
   }
-  std::string tokens() {
+  /// A token, or a list of some; none of another call.
+  std::string token() {
+    std::string number = std::to_string(next++);
     if (coin())
-      return oneOf<std::string>({"all", "prompt", "generated", "last"});
+      return coin() ? number : "\"<" + number + ">\"";
+    return "[" + number + ", \"<" + std::to_string(next++) + "\\n>\"]";
+  }
+  std::string tokens(bool takesShare) {
+    if (coin())
+      return oneOf<std::string>(
+          {"all", "prompt", "generated", "last", "sampled"});
     Map map;
     map.add("skip_first", std::to_string(pick(0, 4)));
     if (coin())
@@ -194,6 +202,16 @@ private:
       map.add("positions", "[" + std::to_string(pick(4, 8)) + "]");
     if (coin())
       map.add("to", std::to_string(pick(8, 20)));
+    if (coin())
+      map.add("after", token());
+    if (coin())
+      map.add("until", token());
+    if (coin())
+      map.add("between", "[" + token() + ", " + token() + "]");
+    if (takesShare && coin())
+      map.add("ramp", "{over: " + std::to_string(pick(1, 40)) + "}");
+    if (takesShare && coin())
+      map.add("decay", "{half: " + oneOf<std::string>({"64", "0.5", "1e3"}) + "}");
     return map.flow();
   }
   /// A condition on the first site of all, which is before any other.
@@ -268,7 +286,8 @@ private:
     if (llvm::is_contained(keys, "norm") && coin())
       map.add("norm", "preserve");
     if (coin())
-      map.add("tokens", tokens());
+      map.add("tokens",
+              tokens(action != "project_out" && action != "record"));
     if (coin())
       map.add("when", condition());
     spec += "  " + name + ":" + map.write(4);

@@ -94,6 +94,10 @@ TEST_F(Schema, HasTheSameKeys) {
             set(strengthKeys().keys));
   EXPECT_EQ(keysAt("definitions/tokens/oneOf/1/properties"),
             set(tokensKeys().keys));
+  EXPECT_EQ(keysAt("definitions/tokens/oneOf/1/properties/ramp/properties"),
+            set(rampKeys().keys));
+  EXPECT_EQ(keysAt("definitions/tokens/oneOf/1/properties/decay/properties"),
+            set(decayKeys().keys));
   Words condition = keysAt("definitions/condition/oneOf/0/properties");
   condition.merge(keysAt("definitions/condition/oneOf/1/properties"));
   condition.merge(keysAt("definitions/condition/oneOf/2/properties"));
@@ -130,6 +134,8 @@ TEST_F(Schema, HasTheSameWords) {
   EXPECT_EQ(enumAt("definitions/strength/oneOf/1/properties/schedule/enum"),
             set(scheduleNames()));
   EXPECT_EQ(enumAt("definitions/tokens/oneOf/0/enum"), set(tokenPartNames()));
+  EXPECT_EQ(enumAt("definitions/tokens/oneOf/1/properties/part/enum"),
+            set(tokenPartNames()));
 }
 
 TEST_F(Schema, GivesActionsTheSameKeys) {

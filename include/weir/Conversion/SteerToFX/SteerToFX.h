@@ -29,6 +29,8 @@ void populateSteerToFXPatterns(mlir::RewritePatternSet &patterns);
 void populateReadToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and knobs.
 void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for scopes that follow a row's tokens.
+void populateScopeToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and counts that leave the program.
 void populateOutputToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for plans that are tables.

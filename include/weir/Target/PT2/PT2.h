@@ -16,6 +16,7 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace weir {
@@ -67,8 +68,24 @@ llvm::LogicalResult exportPT2(fx::ProgramOp program, const Archive &source,
                               ExportForm form = ExportForm::Lossless,
                               llvm::ArrayRef<AddedRecord> records = {});
 
-/// Registers --import-pt2 and --export-pt2 with mlir-translate's driver.
-void registerPT2Translations();
+/// The names of the tensors that the source's program takes and this one does
+/// not any more, for which the archive that is written has no room.
+llvm::StringSet<> droppedTensors(fx::ProgramOp program, const Archive &source);
+
+/// Makes the numbers of a module's constants, from the archive of its weights and
+/// from a folder that paths of the module are relative to.
+using ConstantMaker =
+    std::function<mlir::FailureOr<std::shared_ptr<const TensorSource>>(
+        fx::ConstantOp)>;
+using ConstantMakers = std::function<ConstantMaker(
+    mlir::ModuleOp, std::shared_ptr<const Archive>, llvm::StringRef)>;
+
+/// Registers --import-pt2 and --export-pt2 with mlir-translate's driver. Programs
+/// whose constants are recipes can be exported if there are `makers`, and in
+/// `dialects` those that say what they are made from.
+void registerPT2Translations(
+    ConstantMakers makers = nullptr,
+    std::function<void(mlir::DialectRegistry &)> dialects = nullptr);
 
 } // namespace weir
 

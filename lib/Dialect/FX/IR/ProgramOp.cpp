@@ -269,6 +269,21 @@ BlockArgument ProgramOp::insertInput(unsigned position, StringRef name,
   return getEntry().insertArgument(position, type, getLoc());
 }
 
+static ArrayAttr erased(ArrayAttr array, unsigned position) {
+  SmallVector<Attribute> values(array.getValue());
+  values.erase(values.begin() + position);
+  return ArrayAttr::get(array.getContext(), values);
+}
+
+void ProgramOp::eraseInput(unsigned position) {
+  assert(getEntry().getArgument(position).use_empty() && "the input is used");
+  setInputsAttr(erased(getInputs(), position));
+  setInputNamesAttr(erased(getInputNames(), position));
+  if (getInputMeta())
+    setInputMetaAttr(erased(*getInputMeta(), position));
+  getEntry().eraseArgument(position);
+}
+
 BlockArgument ProgramOp::addUserInput(StringRef name, Type type) {
   unsigned position = getEntry().getNumArguments();
   for (unsigned i = 0, e = position; i != e; ++i)

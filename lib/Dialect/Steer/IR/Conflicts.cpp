@@ -78,6 +78,7 @@ weir::steer::findConflicts(ArrayRef<AbsoluteEdit> edits) {
     found[second] = Conflict{first, second, feature, plan};
   };
 
+  constexpr int64_t every = -1;
   MapVector<std::pair<const void *, int64_t>, SmallVector<unsigned, 1>> editors;
   for (auto [i, edit] : enumerate(edits)) {
     if (!edit.dictionary)
@@ -90,6 +91,19 @@ weir::steer::findConflicts(ArrayRef<AbsoluteEdit> edits) {
       }
       here.push_back(i);
     }
+    if (edit.everyFeature)
+      editors[{edit.dictionary, every}].push_back(i);
+  }
+  // Who edits every feature edits each of those that are named, too.
+  for (auto &[key, here] : editors) {
+    if (key.second == every)
+      continue;
+    auto all = editors.find({key.first, every});
+    if (all == editors.end())
+      continue;
+    here.append(all->second.begin(), all->second.end());
+    llvm::sort(here);
+    here.erase(llvm::unique(here), here.end());
   }
 
   // Policies often edit the same features: each set of edits is looked at once.
@@ -103,6 +117,7 @@ weir::steer::findConflicts(ArrayRef<AbsoluteEdit> edits) {
     auto report = [&, feature = key.second](unsigned first, unsigned second,
                                             std::optional<int64_t> plan) {
       const AbsoluteEdit &edit = edits[second];
+      // One that edits every feature names this one behind its own.
       size_t place = find(edit.features, feature) - edit.features.begin();
       note(first, second, feature, place, plan);
     };

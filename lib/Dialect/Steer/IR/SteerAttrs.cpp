@@ -197,6 +197,7 @@ LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
 }
 
 StringRef ProjectOutAttr::getKeyword() const { return "project_out"; }
+bool ProjectOutAttr::takesShare() const { return false; }
 LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
   patch.projectOut();
   return success();
@@ -235,7 +236,7 @@ LogicalResult RecordValueAttr::emit(PatchEmitter &) const {
 }
 
 //===----------------------------------------------------------------------===//
-// Layers and tokens
+// Layers
 //===----------------------------------------------------------------------===//
 
 LogicalResult LayersAttr::verify(EmitError emitError, LayersKind kind,
@@ -249,30 +250,6 @@ LogicalResult LayersAttr::verify(EmitError emitError, LayersKind kind,
     return emitError() << "expects layers in ascending order from 0 on, got "
                        << first << " to " << last;
   return success();
-}
-
-LogicalResult TokensAttr::verify(EmitError emitError, TokenSet,
-                                 DenseI64ArrayAttr positions, int64_t from,
-                                 int64_t to, int64_t skipFirst) {
-  if (positions && positions.empty())
-    return emitError() << "expects at least one position";
-  if (positions &&
-      llvm::any_of(positions.asArrayRef(), [](int64_t p) { return p < 0; }))
-    return emitError() << "positions are 0 or more";
-  if (from < -1 || to < -1 || skipFirst < 0)
-    return emitError() << "positions are 0 or more";
-  if (to >= 0 && from > to)
-    return emitError() << "expects positions in ascending order, got " << from
-                       << " to " << to;
-  if (to >= 0 && skipFirst > to)
-    return emitError() << "skipping the first " << skipFirst
-                       << " leaves no position up to " << to;
-  return success();
-}
-
-bool TokensAttr::isEveryToken() const {
-  return getSet() == TokenSet::All && !getPositions() && getFrom() <= 0 &&
-         getTo() < 0 && getSkipFirst() == 0;
 }
 
 //===----------------------------------------------------------------------===//

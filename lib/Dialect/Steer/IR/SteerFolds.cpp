@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Constants.h"
+
 #include "weir/Dialect/Steer/IR/Steer.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -93,7 +95,8 @@ namespace {
 /// addition of strength zero.
 bool isZero(Value coefficient) {
   if (auto delta = coefficient.getDefiningOp<DeltaOp>())
-    return delta.getFrom() == delta.getTo();
+    return delta.getFrom() == delta.getTo() ||
+           knownGate(delta.getGate()) == false;
   if (auto strength = coefficient.getDefiningOp<StrengthOp>())
     return strength.getValue().isZero();
   return false;
@@ -139,11 +142,33 @@ OpFoldResult RescaleOp::fold(FoldAdaptor) {
 }
 
 /// One gate joined with nothing is itself.
-template <typename JoinOp> static OpFoldResult foldJoin(JoinOp op) {
+/// Inputs that are always `neutral` say nothing; one that never is decides.
+template <typename JoinOp>
+static OpFoldResult foldJoin(JoinOp op, bool neutral) {
   if (llvm::all_equal(op.getInputs()))
     return op.getInputs().front();
-  return {};
+  SmallVector<Value> rest;
+  for (Value input : op.getInputs()) {
+    std::optional<bool> known = knownGate(input);
+    if (!known)
+      rest.push_back(input);
+    else if (*known != neutral)
+      return BoolAttr::get(op.getContext(), !neutral);
+  }
+  if (rest.empty())
+    return BoolAttr::get(op.getContext(), neutral);
+  if (rest.size() == op.getInputs().size())
+    return {};
+  // What is left has to have the tokens that the whole had.
+  SmallVector<Type> types(ValueRange(rest).getTypes());
+  Type element = op.getType().getElementType();
+  if (broadcastGateType(types, element) != op.getType())
+    return {};
+  if (rest.size() == 1)
+    return rest.front();
+  op.getInputsMutable().assign(rest);
+  return op.getResult();
 }
 
-OpFoldResult AllOp::fold(FoldAdaptor) { return foldJoin(*this); }
-OpFoldResult AnyOp::fold(FoldAdaptor) { return foldJoin(*this); }
+OpFoldResult AllOp::fold(FoldAdaptor) { return foldJoin(*this, true); }
+OpFoldResult AnyOp::fold(FoldAdaptor) { return foldJoin(*this, false); }

@@ -131,16 +131,62 @@ LogicalResult KnobValueOp::inferReturnTypes(MLIRContext *context,
                      Float32Type::get(context), types);
 }
 
-LogicalResult TokensOp::inferReturnTypes(MLIRContext *context,
-                                         std::optional<Location> location,
-                                         Adaptor adaptor, InferredTypes &types) {
-  RankedTensorType type = tensorOf(location, adaptor.getPositions());
+/// One number a token.
+static LogicalResult inferPerToken(std::optional<Location> location,
+                                   Value positions, Type element,
+                                   InferredTypes &types) {
+  RankedTensorType type = tensorOf(location, positions);
   if (!type)
     return failure();
   SmallVector<Attribute> sizes = fx::sizesOf(type);
-  sizes.push_back(Builder(context).getI64IntegerAttr(1));
-  types.push_back(fx::tensorOf(sizes, IntegerType::get(context, 1)));
+  sizes.push_back(Builder(type.getContext()).getI64IntegerAttr(1));
+  types.push_back(fx::tensorOf(sizes, element));
   return success();
+}
+
+LogicalResult TokensOp::inferReturnTypes(MLIRContext *context,
+                                         std::optional<Location> location,
+                                         Adaptor adaptor, InferredTypes &types) {
+  return inferPerToken(location, adaptor.getPositions(),
+                       IntegerType::get(context, 1), types);
+}
+
+LogicalResult MarkedOp::inferReturnTypes(MLIRContext *context,
+                                         std::optional<Location> location,
+                                         Adaptor adaptor, InferredTypes &types) {
+  return inferPerToken(location, adaptor.getPositions(),
+                       IntegerType::get(context, 1), types);
+}
+
+LogicalResult RowMarkedOp::inferReturnTypes(MLIRContext *context,
+                                            std::optional<Location> location,
+                                            Adaptor adaptor,
+                                            InferredTypes &types) {
+  return inferPerToken(location, adaptor.getPositions(),
+                       IntegerType::get(context, 1), types);
+}
+
+LogicalResult RowRampOp::inferReturnTypes(MLIRContext *context,
+                                          std::optional<Location> location,
+                                          Adaptor adaptor,
+                                          InferredTypes &types) {
+  return inferPerToken(location, adaptor.getPositions(),
+                       Float32Type::get(context), types);
+}
+
+LogicalResult RampOp::inferReturnTypes(MLIRContext *context,
+                                       std::optional<Location> location,
+                                       Adaptor adaptor, InferredTypes &types) {
+  return inferPerToken(location, adaptor.getPositions(),
+                       Float32Type::get(context), types);
+}
+
+LogicalResult ProductOp::inferReturnTypes(MLIRContext *context,
+                                          std::optional<Location> location,
+                                          Adaptor adaptor,
+                                          InferredTypes &types) {
+  return inferJoined(location, {adaptor.getLhs(), adaptor.getRhs()},
+                     Float32Type::get(context), types);
 }
 
 LogicalResult CompareOp::inferReturnTypes(MLIRContext *context,

@@ -110,6 +110,10 @@ LogicalResult PolicyOp::verify() {
     return emitOpError("has no number that a knob could multiply: its action "
                        "is '")
            << getAction().getKeyword() << "'";
+  if (getTokens() && getTokens()->isRamped() && !getAction().takesShare())
+    return emitOpError("has no edit that a token could get a share of: its "
+                       "action is '")
+           << getAction().getKeyword() << "'";
   if (getPreserveNorm() && getAction().leavesValue())
     return emitOpError("takes preserve_norm with an action that changes the "
                        "value, not with '")
@@ -128,6 +132,13 @@ LogicalResult PlanOp::verify() {
   for (Attribute policy : getPolicies())
     if (!seen.insert(policy).second)
       return emitOpError("names ") << policy << " twice";
+  if (DictionaryAttr knobs = getFixedAttr())
+    for (NamedAttribute knob : knobs)
+      if (auto value = dyn_cast<FloatAttr>(knob.getValue());
+          !value || !value.getType().isF32())
+        return emitOpError("fixes knob '")
+               << knob.getName().getValue() << "' at " << knob.getValue()
+               << ", which is no number of f32";
   return success();
 }
 
@@ -483,6 +494,9 @@ LogicalResult InPlansOp::verify() {
 
 /// A row's prompt length for each row, or a token's for each token.
 LogicalResult TokensOp::verify() {
+  if (getScope() != getScope().getPlain())
+    return emitOpError("goes by positions: markers are those of "
+                       "'steer.marked', shares those of 'steer.ramp'");
   int64_t rows = getPositions().getType().getDimSize(0);
   int64_t lengths = getPromptLength().getType().getDimSize(0);
   if (!ShapedType::isDynamic(rows) && !ShapedType::isDynamic(lengths) &&

@@ -11,6 +11,7 @@
 #include "RecordGates.h"
 
 #include "weir/Dialect/Steer/Transforms/Passes.h"
+#include "weir/Support/Locations.h"
 
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
@@ -149,6 +150,8 @@ public:
           fx::withLastSize(cast<RankedTensorType>(from.getType()), 1), input,
           placement.dictionary.getNormalizationAttr());
     }
+    if (Value share = expansion.inputs.share(where, policy().getTokensAttr()))
+      scale = scale ? ProductOp::create(builder(), where, scale, share) : share;
     site.coefficients.push_back(
         DeltaOp::create(builder(), where, from.getType(), from, to, gate(),
                         scale, policy().getOnlyActive()));
@@ -174,7 +177,8 @@ public:
       strength *= *unit;
     }
     SmallVector<Type> types = {gate().getType()};
-    Value knob = times();
+    Value knob =
+        expansion.inputs.share(where, policy().getTokensAttr(), times());
     if (knob)
       types.push_back(knob.getType());
     site.coefficients.push_back(StrengthOp::create(
@@ -591,6 +595,10 @@ struct SteerExpandPolicies
     SmallVector<PolicyOp> policies;
     if (failed(collectPlans(expansion, policies)))
       return failure();
+    for (PolicyOp policy : policies)
+      if (auto tokens = policy.getTokensAttr(); tokens && tokens.getMarkers())
+        if (failed(keepTokens(expansion.inputs, programs.front(), policy)))
+          return failure();
     SmallVector<PolicyOp> recorded, values;
     llvm::erase_if(policies, [&](PolicyOp policy) {
       if (policy.getAction().getRecordedSites().empty())
@@ -620,6 +628,16 @@ struct SteerExpandPolicies
       return failure();
     return recordGates(module, programs.front(), expansion.inputs,
                        expansion.plans, expansion.markers, recorded);
+  }
+
+  /// For a policy whose scope looks for markers.
+  LogicalResult keepTokens(ProgramInputs &inputs, fx::ProgramOp program,
+                           PolicyOp policy) {
+    auto error = [&] { return emitError(locationOf(policy, "tokens")); };
+    if (!policy.getTokensAttr().getMarkers().isResolved())
+      return error() << "has a marker that is text: 'steer-resolve-markers' "
+                        "makes ids of them";
+    return inputs.keepTokens(program, error);
   }
 
   LogicalResult collectPlans(Expansion &expansion,

@@ -58,6 +58,9 @@ TokenBounds TokenBounds::of(TokensAttr scope) {
   case TokenSet::Last:
     bounds.first = bounds.last = -1;
     break;
+  case TokenSet::Sampled:
+    bounds.first = -1;
+    break;
   }
   return bounds;
 }
@@ -73,10 +76,36 @@ void ReadForm::addKey(FormKey &key) const {
                static_cast<uintptr_t>(read.getGather())});
 }
 
+/// Which lists there are, and how long they are.
+static void addMarkers(FormKey &key, MarkersAttr markers) {
+  for (ArrayAttr list :
+       {markers ? markers.getAfter() : ArrayAttr(),
+        markers ? markers.getUntil() : ArrayAttr(),
+        markers ? markers.getOpens() : ArrayAttr(),
+        markers ? markers.getCloses() : ArrayAttr()})
+    key.push_back(list ? 1 + widthClass(list.size()) : 0);
+}
+
+void KnobForm::addKey(FormKey &key) const {
+  key.push_back(knob ? 1 : 0);
+  // A knob that is not a column of the knobs stands for itself.
+  key.push_back(keyOf(knobs ? knobs : knob));
+  RampOp op = ramp;
+  key.push_back(op ? 1 : 0);
+  addMarkers(key, op ? op.getScope().getMarkers() : MarkersAttr());
+  key.push_back(op && op.getHistory() ? keyOf(op.getHistory()) : 0);
+  // Where tokens are flattened, a row is no dimension to gather for.
+  bool isFlat = op && op.getPositions().getType().getRank() == 1;
+  key.push_back(isFlat ? keyOf(op.getScope()) : 0);
+}
+
 void GateForm::addKey(FormKey &key) const {
   key.push_back(keyOf(plan));
   // A gate that says nothing about tokens is one whose bounds bound nothing.
   key.push_back(bounds.listed ? 1 + widthClass(bounds.listed.size()) : 0);
+  MarkedOp behind = marked;
+  addMarkers(key, behind ? behind.getMarkers() : MarkersAttr());
+  key.push_back(behind ? keyOf(behind.getHistory()) : 0);
   key.push_back(trees);
   unsigned next = 0;
   for (const Node &node : condition) {
@@ -143,6 +172,10 @@ public:
              own.listed ? own.listed : all.listed};
       return true;
     }
+    if (auto marked = gate.getDefiningOp<MarkedOp>(); marked && !form.marked) {
+      form.marked = marked;
+      return true;
+    }
     ++form.trees;
     readTree(gate);
     return true;
@@ -206,23 +239,33 @@ const GateForm *GateForms::of(Value gate) {
 void EditForm::addKey(FormKey &key) const {
   key.push_back(kind);
   gate->addKey(key);
-  key.push_back(knob.value ? 1 : 0);
-  // A knob that is not a column of the knobs stands for itself.
-  key.push_back(keyOf(knob.knobs ? knob.knobs : knob.value));
+  knob.addKey(key);
   if (kind == Add)
     return;
   read.addKey(key);
   if (kind == Sum)
     other.addKey(key);
   llvm::append_range(
-      key, ArrayRef<uintptr_t>{keyOf(scale), onlyActive, hasMin, hasMax,
+      key, ArrayRef<uintptr_t>{onlyActive, hasMin, hasMax,
                                widthClass(read.features.size())});
+  scale.addKey(key);
 }
 
-static KnobForm knobOf(Value value) {
+KnobForm weir::steer::knobOf(Value value) {
   KnobForm form;
-  form.value = value;
-  if (auto knob = value ? value.getDefiningOp<KnobValueOp>() : KnobValueOp()) {
+  form.value = form.knob = value;
+  if (!value)
+    return form;
+  if (auto product = value.getDefiningOp<ProductOp>();
+      product && product.getRhs().getDefiningOp<RampOp>()) {
+    form.knob = product.getLhs();
+    form.ramp = product.getRhs().getDefiningOp<RampOp>();
+  } else if (auto ramp = value.getDefiningOp<RampOp>()) {
+    form.knob = Value();
+    form.ramp = ramp;
+  }
+  if (auto knob = form.knob ? form.knob.getDefiningOp<KnobValueOp>()
+                            : KnobValueOp()) {
     form.knobs = knob.getKnobs();
     form.column = knob.getIndex();
   }
@@ -245,7 +288,7 @@ static bool describeDelta(DeltaOp delta, Attribute rows, EditForm &form) {
       decoder.getFeatures() != read.getFeatures())
     return false;
   form.read = {read, read.getFeatures()};
-  form.scale = delta.getScale();
+  form.scale = knobOf(delta.getScale());
   form.onlyActive = delta.getOnlyActive();
   size_t count = read.getFeatures().size();
   Operation *to = delta.getTo().getDefiningOp();

@@ -69,6 +69,7 @@ struct GateForm {
   llvm::SmallVector<int64_t> plans;
   llvm::SmallVector<TokensOp, 1> tokens;
   TokenBounds bounds;
+  MarkedOp marked; ///< null without markers
   std::vector<Node> condition; ///< conjunction of trees
   unsigned trees = 0;
   std::vector<Comparison> comparisons; ///< in the order of their nodes
@@ -88,11 +89,19 @@ private:
   std::pair<mlir::Value, mlir::Value> tokenInputs;
 };
 
-/// Which column of which knobs multiplies a number; no knobs: none.
+/// Which column of which knobs multiplies a number, and which share of it a token
+/// gets; no knobs: none.
 struct KnobForm {
-  mlir::Value value, knobs;
+  mlir::Value value; ///< all of it; null for none
+  mlir::Value knob, knobs;
   int64_t column = -1;
+  RampOp ramp; ///< null without one
+
+  void addKey(FormKey &key) const;
 };
+/// Takes a number a token apart into a knob and a share, as far as it is made of
+/// these.
+KnobForm knobOf(mlir::Value value);
 
 /// One edit or one sum of additions at a site.
 struct EditForm {
@@ -109,7 +118,7 @@ struct EditForm {
   std::vector<double> numbers, maxima;
   mlir::Attribute direction; ///< Add only: a recipe of one row
   ReadForm read, other;      ///< other: Sum only
-  mlir::Value scale;
+  KnobForm scale;
   bool onlyActive = false, hasMin = false, hasMax = false;
 
   void addKey(FormKey &key) const;

@@ -66,16 +66,76 @@ Value PlanTables::columns(ArrayRef<ArrayRef<int64_t>> rows) {
   return padded ? lookup<bool>(inside.getI1Type(), flags, false) : Value();
 }
 
-Value PlanTables::knob(ArrayRef<KnobForm> knobs) {
+Value PlanTables::knob(ArrayRef<KnobForm> knobs, OpBuilder &builder) {
   const KnobForm &first = knobs.front();
-  if (llvm::all_of(knobs, [&](const KnobForm &knob) {
-        return knob.value == first.value;
-      }))
+  auto isSame = [&](Value KnobForm::*part) {
+    return llvm::all_of(knobs, [&](const KnobForm &knob) {
+      return knob.*part == first.*part;
+    });
+  };
+  if (isSame(&KnobForm::value))
     return first.value;
-  SmallVector<SmallVector<int64_t>> columns;
-  for (const KnobForm &knob : knobs)
-    columns.push_back({knob.column});
-  return RowKnobOp::create(outside, loc, first.knobs, indices(columns, 0));
+  Value own = first.knob;
+  if (!isSame(&KnobForm::knob)) {
+    SmallVector<SmallVector<int64_t>> columns;
+    for (const KnobForm &knob : knobs)
+      columns.push_back({knob.column});
+    own = RowKnobOp::create(outside, loc, first.knobs, indices(columns, 0));
+  }
+  if (RampOp ramp = first.ramp; !ramp)
+    return own;
+  Value share = this->share(knobs);
+  return own ? ProductOp::create(builder, loc, own, share).getResult() : share;
+}
+
+Value PlanTables::ids(ArrayRef<MarkersAttr> markers,
+                      ArrayAttr (MarkersAttr::*list)() const) {
+  SmallVector<SmallVector<int64_t>> rows;
+  bool any = false;
+  for (MarkersAttr each : markers) {
+    ArrayAttr own = each ? (each.*list)() : ArrayAttr();
+    rows.push_back(MarkersAttr::idsOf(own));
+    any |= static_cast<bool>(own);
+  }
+  return any ? indices(rows, -2) : Value(); // no token
+}
+
+/// Which share of an edit a token gets. All forms have a ramp, of scopes that
+/// begin in the same ways.
+Value PlanTables::share(ArrayRef<KnobForm> knobs) {
+  RampOp like = knobs.front().ramp;
+  if (llvm::all_of(knobs,
+                   [&](const KnobForm &knob) { return knob.ramp == like; }))
+    return like.getResult();
+  // So far in front that another beginning is always later.
+  constexpr int64_t none = -(int64_t(1) << 40);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  SmallVector<SmallVector<int64_t>> from, first;
+  std::vector<std::vector<double>> over, half;
+  SmallVector<MarkersAttr> markers;
+  bool anyFirst = false, anyOver = false, anyHalf = false;
+  for (const KnobForm &knob : knobs) {
+    RampOp ramp = knob.ramp;
+    TokensAttr scope = ramp.getScope();
+    TokenBounds bounds = TokenBounds::of(scope);
+    from.push_back({scope.getFirstPosition()});
+    first.push_back({bounds.first == TokenBounds::least ? none : bounds.first});
+    over.push_back({static_cast<double>(std::max<int64_t>(scope.getOver(), 1))});
+    half.push_back({scope.getHalf() ? scope.getHalf().getValueAsDouble() : infinity});
+    markers.push_back(scope.getMarkers());
+    anyFirst |= bounds.first != TokenBounds::least;
+    anyOver |= scope.getOver() != 0;
+    anyHalf |= static_cast<bool>(scope.getHalf());
+  }
+  Value after = ids(markers, &MarkersAttr::getAfter),
+        opens = ids(markers, &MarkersAttr::getOpens);
+  Value begins = indices(from, 0), relative = anyFirst ? indices(first, none) : Value();
+  return RowRampOp::create(outside, loc, like.getPositions(),
+                           like.getPromptLength(),
+                           after || opens ? like.getHistory() : Value(), begins,
+                           relative, after, opens,
+                           anyOver ? numbers(over, 1.0) : Value(),
+                           anyHalf ? numbers(half, infinity) : Value());
 }
 
 std::pair<SmallVector<int64_t>, Value>
@@ -202,6 +262,25 @@ Value PlanTables::tokens() {
                              listed);
 }
 
+Value PlanTables::marked() {
+  MarkedOp like = gates.front()->marked;
+  if (!like || llvm::all_of(gates, [&](const GateForm *gate) {
+        return gate->marked == like;
+      }))
+    return like ? like.getResult() : Value();
+  SmallVector<MarkersAttr> markers;
+  for (const GateForm *gate : gates) {
+    MarkedOp marked = gate->marked;
+    markers.push_back(marked.getMarkers());
+  }
+  Value after = ids(markers, &MarkersAttr::getAfter),
+        until = ids(markers, &MarkersAttr::getUntil),
+        opens = ids(markers, &MarkersAttr::getOpens),
+        closes = ids(markers, &MarkersAttr::getCloses);
+  return RowMarkedOp::create(outside, loc, like.getPositions(),
+                             like.getHistory(), after, until, opens, closes);
+}
+
 Value PlanTables::compare(unsigned index) {
   const Comparison &first = gates.front()->comparisons[index];
   if (llvm::all_of(gates, [&](const GateForm *gate) {
@@ -262,6 +341,8 @@ Value PlanTables::gate() {
       lookup<bool>(inside.getI1Type(), hasOne, false)};
   if (Value scope = tokens())
     parts.push_back(scope);
+  if (Value behind = marked())
+    parts.push_back(behind);
   unsigned next = 0, comparison = 0;
   for (unsigned i = 0; i < gates.front()->trees; ++i)
     parts.push_back(condition(next, comparison));

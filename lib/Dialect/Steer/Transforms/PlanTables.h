@@ -24,8 +24,13 @@ public:
 
   /// Plans, tokens and condition of the row's own policy.
   mlir::Value gate();
-  /// The knob of the row's own policy, or null where no policy has one.
-  mlir::Value knob(llvm::ArrayRef<KnobForm> knobs);
+  /// The knob of the row's own policy and the token's share of it, or null where no
+  /// policy has one; made at `builder`, where what the forms name is known.
+  mlir::Value knob(llvm::ArrayRef<KnobForm> knobs, mlir::OpBuilder &builder);
+  /// The same in front of the patch.
+  mlir::Value knob(llvm::ArrayRef<KnobForm> knobs) {
+    return knob(knobs, outside);
+  }
   /// Numbers [batch, 1, K]; shorter rows, and row 0, get `fill`.
   mlir::Value numbers(llvm::ArrayRef<std::vector<double>> rows, double fill);
   /// The columns that each row has [batch, 1, K]; null where all have as many.
@@ -49,6 +54,11 @@ private:
   mlir::Value indices(llvm::ArrayRef<llvm::SmallVector<int64_t>> rows,
                       int64_t fill);
   mlir::Value tokens();
+  mlir::Value marked();
+  mlir::Value share(llvm::ArrayRef<KnobForm> knobs);
+  /// The ids of a list of each scope's markers, or null where there is none.
+  mlir::Value ids(llvm::ArrayRef<MarkersAttr> markers,
+                  mlir::ArrayAttr (MarkersAttr::*list)() const);
   /// The tree that begins at node `next` of the condition.
   mlir::Value condition(unsigned &next, unsigned &comparison);
   mlir::Value compare(unsigned comparison);

@@ -8,6 +8,10 @@
 
 #include "ProgramInputs.h"
 
+#include "weir/Dialect/FX/IR/State.h"
+
+#include "llvm/ADT/STLExtras.h"
+
 using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
@@ -45,6 +49,7 @@ FailureOr<ProgramInputs> ProgramInputs::add(fx::ProgramOp program,
 
   Attribute rows = fx::sizesOf(idsType).front();
   inputs.flattened = idsType.getRank() == 1;
+  inputs.ids = ids;
   inputs.positions = positions;
   auto perRow = fx::tensorOf({rows}, inputs.builder.getI64Type());
   inputs.promptLength =
@@ -80,17 +85,64 @@ Value ProgramInputs::gate(Location loc, ArrayRef<int64_t> plans,
       return rows;
     tokens = TokensAttr::get(builder.getContext(), TokenSet::All, {}, -1, -1, 0);
   }
-  Value scope = once(tokens, [&](OpBuilder &b) -> Value {
-    return TokensOp::create(b, loc, positions, promptLength, tokens);
+  TokensAttr plain = tokens.getPlain();
+  SmallVector<Value> parts = {
+      rows, once(plain, [&](OpBuilder &b) -> Value {
+        return TokensOp::create(b, loc, positions, promptLength, plain);
+      })};
+  SmallVector<Attribute> key = {builder.getDenseI64ArrayAttr(plans), plain};
+  if (MarkersAttr markers = tokens.getMarkers()) {
+    parts.push_back(once(markers, [&](OpBuilder &b) -> Value {
+      return MarkedOp::create(b, loc, positions, history, markers);
+    }));
+    key.push_back(markers);
+  }
+  return once(builder.getArrayAttr(key), [&](OpBuilder &b) -> Value {
+    SmallVector<Type> types = llvm::to_vector(ValueRange(parts).getTypes());
+    return AllOp::create(b, loc, broadcastGateType(types, b.getI1Type()), parts);
   });
-  Attribute key =
-      builder.getArrayAttr({builder.getDenseI64ArrayAttr(plans), tokens});
-  return once(key, [&](OpBuilder &b) -> Value {
-    return AllOp::create(
-        b, loc,
-        broadcastGateType({rows.getType(), scope.getType()}, b.getI1Type()),
-        ValueRange{rows, scope});
+}
+
+LogicalResult
+ProgramInputs::keepTokens(fx::ProgramOp program,
+                          function_ref<InFlightDiagnostic()> emitError) {
+  if (history)
+    return success();
+  if (flattened)
+    return emitError() << "its scope looks for markers in a row, and the "
+                          "program's tokens are flattened: which of them are of "
+                          "one row it does not know";
+  auto room = fx::findCacheRoom(program);
+  if (!room)
+    return emitError() << "its scope looks for markers, and the program has no "
+                          "key-value cache, as `python -m weir export` makes it, "
+                          "so that it would not know the earlier tokens of a row";
+  // A column more: that of padding.
+  auto type = RankedTensorType::get({room->first, room->second + 1},
+                                    builder.getI64Type());
+  Value kept = fx::addState(program, "weir_tokens", type);
+  history = HistoryOp::create(builder, program.getLoc(), type, ids, positions,
+                              kept);
+  return success();
+}
+
+Value ProgramInputs::share(Location loc, TokensAttr tokens, Value knob) {
+  if (!tokens || !tokens.isRamped())
+    return knob;
+  MarkersAttr markers = tokens.getMarkers();
+  bool looksBack = markers && (markers.getAfter() || markers.getOpens());
+  // Scopes that begin alike share it.
+  Attribute key = builder.getArrayAttr({tokens, builder.getUnitAttr()});
+  Value share = once(key, [&](OpBuilder &b) -> Value {
+    return RampOp::create(b, loc, positions, promptLength,
+                          looksBack ? history : Value(), tokens);
   });
+  if (!knob)
+    return share;
+  Value &product = products[{share, knob}];
+  if (!product)
+    product = ProductOp::create(builder, loc, knob, share);
+  return product;
 }
 
 Value ProgramInputs::tokens(Location loc) {

@@ -34,6 +34,17 @@ public:
   /// `noPadding` excludes it, for what leaves the program.
   mlir::Value gate(mlir::Location loc, llvm::ArrayRef<int64_t> plans,
                    TokensAttr tokens, bool noPadding = false);
+  /// Makes the program keep the tokens of its rows, for gates and ramps whose
+  /// scopes have markers; once is enough. Fails with an error of `emitError`
+  /// where it has no rows, or keeps nothing from one run to the next.
+  mlir::LogicalResult
+  keepTokens(fx::ProgramOp program,
+             llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+  /// Which share of an edit a token gets [batch, sequence, 1] or [tokens, 1],
+  /// times a knob if there is one; null where a scope gives all tokens all of it
+  /// and there is no knob.
+  mlir::Value share(mlir::Location loc, TokensAttr tokens,
+                    mlir::Value knob = {});
   /// All tokens [batch, sequence, 1] or [tokens, 1], padding left out.
   mlir::Value tokens(mlir::Location loc);
   /// The rows' values of a knob [batch, 1, 1] or [tokens, 1].
@@ -46,9 +57,11 @@ private:
                    llvm::function_ref<mlir::Value(mlir::OpBuilder &)> make);
 
   mlir::OpBuilder builder;
-  mlir::Value positions, promptLength, plan, knobs;
+  mlir::Value ids, positions, promptLength, plan, knobs;
+  mlir::Value history; ///< null unless the program keeps its tokens
   bool flattened = false;
   llvm::DenseMap<mlir::Attribute, mlir::Value> made;
+  llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, mlir::Value> products;
 };
 
 } // namespace weir::steer

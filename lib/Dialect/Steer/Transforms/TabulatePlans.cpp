@@ -188,8 +188,12 @@ Value PatchTabulator::writeGroup(OpBuilder &builder, Value x,
   case EditForm::Add:
     llvm_unreachable("additions read nothing");
   }
+  Value scale = tables.knob(
+      llvm::map_to_vector(group,
+                          [](const EditForm *form) { return form->scale; }),
+      builder);
   Value delta = DeltaOp::create(builder, loc, f.getType(), f, v, tables.gate(),
-                                first.scale, first.onlyActive);
+                                scale, first.onlyActive);
   if (Value kept = tables.columns(read))
     delta = RowKeepOp::create(builder, loc, delta.getType(), delta, kept);
   ReadOp like = first.read.op;

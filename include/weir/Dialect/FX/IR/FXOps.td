@@ -108,6 +108,8 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     /// The same for an input of a role that is not there yet; it gets the role's
     /// name.
     ::mlir::BlockArgument addUserInput(::weir::InputRole role, ::mlir::Type type);
+    /// Removes an input that nothing uses.
+    void eraseInput(unsigned position);
     /// Adds `value` to what the program returns, after its other outputs. `role`
     /// is #fx.logits, an #fx.record or null.
     void addUserOutput(::mlir::Value value, ::mlir::Attribute role = {});

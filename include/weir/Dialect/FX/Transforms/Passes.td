@@ -64,6 +64,37 @@ def FXDCE : Pass<"fx-dce", "::weir::fx::ProgramOp"> {
     Statistic<"numRemoved", "removed", "Number of operations removed">];
 }
 
+def FXDropInputs : Pass<"fx-drop-inputs", "::weir::fx::ProgramOp"> {
+  let summary = "Remove inputs that nothing reads";
+  let description = [{
+    Parameters, buffers and constants that no operation uses and no output of the
+    program stands for, so that an archive is written without them, and of what
+    the caller passes the prompt's length, the plan and the knobs. After
+    `fx-dce`, which makes inputs unused.
+  }];
+  let statistics = [
+    Statistic<"numDropped", "dropped", "Number of inputs removed">];
+}
+
+def FXSlice : Pass<"fx-slice", "::weir::fx::ProgramOp"> {
+  let summary = "Keep what lies between two sites";
+  let description = [{
+    The program computes the value of the site `to` for given values of the site
+    `from`, a site before it, at a few tokens of each row. Its inputs are where
+    these tokens stand (`slice_positions`), the value (`slice_value`), values that
+    do not depend on the site and are read behind it (`slice_carried0`, …), the
+    keys and values of the texts that the tokens are of (`slice_cache0`, …), and
+    which of these texts each row belongs to (`slice_rows`). Of a cache the first
+    `slots` positions are read. What depends on positions and weights alone, such
+    as masks and rotations, is computed. `--fx-dce` then drops the rest.
+  }];
+  let options = [
+    Option<"from", "from", "std::string", "\"\"", "The first site, such as 9/res">,
+    Option<"to", "to", "std::string", "\"\"", "The last site">,
+    Option<"slots", "slots", "int64_t", "0",
+           "Positions of a row of the caches; 0: as many as the program has">];
+}
+
 def FXStripSites : Pass<"fx-strip-sites", "::weir::fx::ProgramOp"> {
   let summary = "Remove the marks of sites that nothing was done to";
   let description = [{

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The rule that a plan edits a feature absolutely at most once, as policies and
-// patches both have to keep it.
+// The rule that a plan edits a feature absolutely at most once, as specs, policies
+// and patches all have to keep it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,13 +28,15 @@ struct AbsoluteEdit {
   llvm::ArrayRef<int64_t> features;
   /// The plans in which it acts; none: whatever the plan.
   std::optional<llvm::ArrayRef<int64_t>> plans;
+  /// Every feature of the dictionary, besides the ones named.
+  bool everyFeature = false;
 };
 
 /// Edit number `second` edits what `first` (before it, or the same) edits, in a
 /// plan that both act in.
 struct Conflict {
   unsigned first, second;
-  int64_t feature;
+  int64_t feature; ///< -1: both edit every feature
   std::optional<int64_t> plan; ///< the first they share, if one is known
 };
 

@@ -146,7 +146,8 @@ def Steer_TransferAttr
     or at an earlier one.
   }];
 }
-def Steer_ProjectOutAttr : Steer_Action<"ProjectOut", "project_out"> {
+def Steer_ProjectOutAttr
+    : Steer_Action<"ProjectOut", "project_out", ["takesShare"]> {
   let summary = "x - Q^T Q x";
   let description = [{
     The rows of Q are an orthonormal basis of the span of the set's decoder rows
@@ -212,29 +213,83 @@ def Steer_LayersAttr : Steer_Attr<"Layers", "layers"> {
   let genVerifyDecl = 1;
 }
 
+def Steer_MarkersAttr : Steer_Attr<"Markers", "markers"> {
+  let summary = "tokens of a row by what stands before them";
+  let description = [{
+    Each list holds tokens, any of which is the marker: ids, or texts that
+    `steer-resolve-markers` replaces by the id that the model's tokenizer has for
+    them. All parts hold together, and a marker that a part looks for is never in
+    it:
+
+    - `after`: behind the first of these in the row;
+    - `until`: in front of the first of these in the row;
+    - `opens` and `closes`: the last marker of the two kinds in front of the token
+      is one that opens.
+
+    `#steer.markers<after = [5, 9]>`,
+    `#steer.markers<opens = ["<think>"], closes = ["</think>"]>`
+  }];
+  let parameters = (ins
+    OptionalParameter<"::mlir::ArrayAttr">:$after,
+    OptionalParameter<"::mlir::ArrayAttr">:$until,
+    OptionalParameter<"::mlir::ArrayAttr">:$opens,
+    OptionalParameter<"::mlir::ArrayAttr">:$closes);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// True if no marker is a text.
+    bool isResolved() const;
+    /// The ids of one of the lists, in order; of none, nothing.
+    static ::llvm::SmallVector<int64_t> idsOf(::mlir::ArrayAttr list);
+  }];
+}
+
 def Steer_TokensAttr : Steer_Attr<"Tokens", "scope"> {
   let summary = "the tokens a policy acts on";
   let description = [{
     All parts hold together: `set` (by the row's prompt length: `prompt` is
-    position < length, `generated` the rest, `last` is position = length - 1),
+    position < length, `generated` the rest, `last` is position = length - 1,
+    `sampled` that one and all after it),
     `positions` (some absolute positions), `from` and `to` (absolute positions,
-    both included), `skip_first` (position >= n). A scope that says anything,
+    both included), `skip_first` (position >= n), `markers` (what stands before
+    the token in its row). A scope that says anything,
     `#steer.scope<>` included, leaves out padding, whose position is -1.
 
-    Defined by absolute position, so that prefill, decoding with a cache and a
-    full recomputation agree.
+    `over` and `half` make the edits of a token a share of what they are: with n
+    tokens between it and where the scope begins, min(1, (n + 1) / over) times
+    2^(-n / half). A scope begins at the latest of: the first position that its
+    other parts allow; the first token behind the marker of `after`; the first
+    one behind the last marker that opened.
+
+    Defined by absolute position and by the row's earlier tokens, so that prefill,
+    decoding with a cache and a full recomputation agree.
   }];
   let parameters = (ins
     DefaultValuedParameter<"TokenSet", "::weir::steer::TokenSet::All">:$set,
     OptionalParameter<"::mlir::DenseI64ArrayAttr">:$positions,
     DefaultValuedParameter<"int64_t", "-1">:$from,
     DefaultValuedParameter<"int64_t", "-1">:$to,
-    DefaultValuedParameter<"int64_t", "0">:$skip_first);
+    DefaultValuedParameter<"int64_t", "0">:$skip_first,
+    OptionalParameter<"::weir::steer::MarkersAttr">:$markers,
+    DefaultValuedParameter<"int64_t", "0">:$over,
+    OptionalParameter<"::mlir::FloatAttr">:$half);
+  let builders = [
+    AttrBuilder<(ins "TokenSet":$set, "::mlir::DenseI64ArrayAttr":$positions,
+                     "int64_t":$from, "int64_t":$to, "int64_t":$skip_first), [{
+      return $_get($_ctxt, set, positions, from, to, skip_first, MarkersAttr(),
+                   int64_t(0), ::mlir::FloatAttr());
+    }]>];
   let assemblyFormat = "`<` (`>`) : (struct(params)^ `>`)?";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
-    /// True if every token is meant.
+    /// True if every token is meant, padding included.
     bool isEveryToken() const;
+    /// What positions and the prompt's length say.
+    TokensAttr getPlain() const;
+    /// Whether edits are a share of what they are.
+    bool isRamped() const { return getOver() || getHalf(); }
+    /// The first absolute position that may be in it, by its own numbers.
+    int64_t getFirstPosition() const;
   }];
 }
 

@@ -31,6 +31,7 @@ def Steer_Dialect : Dialect {
     shape that broadcasts to [batch, sequence, 1] or [tokens, 1].
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasConstantMaterializer = 1;
   let extraClassDeclaration = [{
     void registerAttributes();
   }];

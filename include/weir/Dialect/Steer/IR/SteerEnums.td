@@ -22,7 +22,8 @@ def Steer_TokenSet : I32Enum<"TokenSet", "a part of a row's tokens", [
     I32EnumCase<"All", 0, "all">,
     I32EnumCase<"Prompt", 1, "prompt">,
     I32EnumCase<"Generated", 2, "generated">,
-    I32EnumCase<"Last", 3, "last">]> {
+    I32EnumCase<"Last", 3, "last">,
+    I32EnumCase<"Sampled", 4, "sampled">]> {
   let cppNamespace = "::weir::steer";
 }
 

@@ -33,6 +33,10 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
       "bool", "canWriteElsewhere", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<"True for actions that have a number a knob can multiply.",
       "bool", "takesKnob", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<[{
+        True for actions that can be done by a share, as a ramp of a scope asks.
+      }],
+      "bool", "takesShare", (ins), [{}], [{ return !$_attr.leavesValue(); }]>,
     InterfaceMethod<"True for actions that only look.",
       "bool", "leavesValue", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<[{

@@ -119,13 +119,18 @@ def Steer_PlanOp : Steer_Op<"plan", [
   let description = [{
     A row of a batch follows one plan, by its index in the order of declaration.
 
+    A plan that is `fixed` is the one that every row follows: the program has no
+    input that chooses it, and none for the knobs, whose values stand here.
+
     ```mlir
     steer.plan @default [@more_faith, @less_science]
+    steer.plan @food [@food] fixed {faith = 2.0 : f32}
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
-                       TypedArrayAttrBase<FlatSymbolRefAttr, "policies">:$policies);
-  let assemblyFormat = "$sym_name $policies attr-dict";
+                       TypedArrayAttrBase<FlatSymbolRefAttr, "policies">:$policies,
+                       OptionalAttr<DictionaryAttr>:$fixed);
+  let assemblyFormat = "$sym_name $policies (`fixed` $fixed^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -262,6 +267,7 @@ def Steer_SetToOp : Steer_ActivationOp<"set_to"> {
   let assemblyFormat = [{
     $input $values (`times` $times^ `:` type($times))? attr-dict `:` type($input)
   }];
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_ScaleByOp : Steer_ActivationOp<"scale_by"> {
@@ -272,6 +278,7 @@ def Steer_ScaleByOp : Steer_ActivationOp<"scale_by"> {
     $input $factors (`times` $times^ `:` type($times))? attr-dict `:` type($input)
   }];
   let hasFolder = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_ClampToOp : Steer_ActivationOp<"clamp_to"> {
@@ -311,6 +318,7 @@ def Steer_DeltaOp : Steer_Op<"delta", [
     (`scaled` `by` $scale^ `:` type($scale))? attr-dict `:` type($result)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_StrengthOp : Steer_Op<"strength", [
@@ -329,6 +337,7 @@ def Steer_StrengthOp : Steer_Op<"strength", [
     (`where` $gate^ `:` type($gate))? attr-dict
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -385,6 +394,7 @@ def Steer_ProjectOp : Steer_Op<"project", [
     $input `out` `of` ` ` `[` $rows `]` (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_RescaleOp : Steer_Op<"rescale", [
@@ -402,6 +412,7 @@ def Steer_RescaleOp : Steer_Op<"rescale", [
   }];
   let hasFolder = 1;
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_RecordOp : Steer_Op<"record"> {
@@ -416,6 +427,7 @@ def Steer_RecordOp : Steer_Op<"record"> {
     $input `as` $name $features (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_RecordGateOp : Steer_Op<"record_gate"> {
@@ -453,6 +465,7 @@ def Steer_RecordValueOp : Steer_Op<"record_value"> {
     $input `of` $site `as` $name (`where` $gate^ `:` type($gate))? attr-dict `:` type($input)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Steer_CountOp : Steer_Op<"count"> {
@@ -507,6 +520,25 @@ def Steer_InPlansOp : Steer_Op<"in_plans", [
     $plan $plans (`flattened` $flattened^)? attr-dict `:` type($plan)
   }];
   let hasVerifier = 1;
+}
+
+def Steer_ConstantOp : Steer_Op<"constant", [ConstantLike, Pure]> {
+  let summary = "a gate or a number that is the same for every row and token";
+  let description = [{
+    What a gate of plans and the value of a knob become where they are fixed
+    (`steer-fix-inputs`). The type is that of what it takes the place of; one
+    element is stored.
+
+    ```mlir
+    %g = steer.constant true -> tensor<?x1x1xi1>
+    %k = steer.constant 2.0 : f32 -> tensor<?x1x1xf32>
+    ```
+  }];
+  let arguments = (ins AnyAttr:$value);
+  let results = (outs AnyTypeOf<[Steer_Gate, Steer_Knob]>:$result);
+  let assemblyFormat = "$value attr-dict `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Steer_TokensOp : Steer_Op<"tokens", [Pure, InferTypeOpAdaptor]> {
@@ -570,6 +602,7 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [
 }
 
 include "weir/Dialect/Steer/IR/SteerTables.td"
+include "weir/Dialect/Steer/IR/SteerScopes.td"
 include "weir/Dialect/Steer/IR/SteerLoweringOps.td"
 
 #endif // WEIR_DIALECT_STEER_IR_STEEROPS_TD

@@ -10,6 +10,7 @@
 #define WEIR_DIALECT_STEER_TRANSFORMS_PASSES_H
 
 #include "weir/Dialect/Steer/IR/Steer.h"
+#include "weir/Resources/ModelTokens.h"
 
 #include "mlir/Pass/Pass.h"
 
@@ -17,6 +18,9 @@ namespace weir::steer {
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "weir/Dialect/Steer/Transforms/Passes.h.inc"
+
+/// `steer-resolve-markers` with a model to ask; the one above knows none.
+std::unique_ptr<mlir::Pass> createSteerResolveMarkersPass(TokenLookup lookup);
 } // namespace weir::steer
 
 #endif // WEIR_DIALECT_STEER_TRANSFORMS_PASSES_H

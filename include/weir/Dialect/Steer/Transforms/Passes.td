@@ -11,6 +11,23 @@
 
 include "mlir/Pass/PassBase.td"
 
+def SteerResolveMarkersPass
+    : Pass<"steer-resolve-markers", "::mlir::ModuleOp"> {
+  let summary = "Replace texts of markers by the model's token ids";
+  let description = [{
+    A scope finds markers by their ids (`#steer.markers`). Each text is given to
+    the model's tokenizer and has to be one token of it; an id has to be one of the
+    model's. Everything else is an error at the marker. A remark says which token a
+    text is.
+
+    By itself, the pass knows no model: ids stay as they are, a text is an error.
+  }];
+  let statistics = [
+    Statistic<"resolved", "resolved", "Texts replaced by ids">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
 def SteerExpandPoliciesPass
     : Pass<"steer-expand-policies", "::mlir::ModuleOp"> {
   let summary = "Put the policies of all plans into the program as patches";
@@ -18,7 +35,10 @@ def SteerExpandPoliciesPass
     Every policy that a plan names is written at its sites: each `fx.site` that
     is edited becomes a `steer.patch`. The program gets the inputs `prompt_length`
     [batch], `plan` [batch] and, where there are knobs, `knobs` [batch, K].
-    Gates of plans and tokens are made once, at the top of the program.
+    Gates of plans and tokens are made once, at the top of the program. Where a
+    scope has markers, the program keeps the ids of its rows in a buffer beside its
+    key-value cache (`steer.history`); one without a cache, or whose tokens are
+    flattened, is an error at the policy's tokens.
 
     Needs resolved features (`flow-resolve`) and sites (`fx-find-sites`). Sites
     that the model does not have, widths that do not fit, conditions on a later
@@ -41,6 +61,45 @@ def SteerExpandPoliciesPass
   let dependentDialects = ["::weir::steer::SteerDialect"];
 }
 
+def SteerKeepPlanPass : Pass<"steer-keep-plan", "::mlir::ModuleOp"> {
+  let summary = "Keep one plan and what it needs";
+  let description = [{
+    The first step of a fixed program. All other plans go, and with them the
+    policies that only they name and the features that only these select, so that
+    their dictionaries are not opened and their matches not computed. A policy
+    whose gate is recorded stays. A plan that the module does not have is an
+    error.
+  }];
+  let options = [
+    Option<"plan", "plan", "std::string", "\"\"", "The name of the plan">,
+  ];
+  let statistics = [
+    Statistic<"plans", "plans", "Plans removed">,
+    Statistic<"policies", "policies", "Policies removed">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerFixInputsPass : Pass<"steer-fix-inputs", "::mlir::ModuleOp"> {
+  let summary = "Compile the only plan of a module in for every row";
+  let description = [{
+    The second step of a fixed program, after `steer-expand-policies`: gates of
+    plans and values of knobs become `steer.constant`, and the program loses the
+    inputs `plan` and `knobs`. The canonicalizer does the rest: gates fold, knobs
+    become a part of the numbers that they multiply. The plan is marked `fixed`
+    with the values of its knobs: their defaults, but for those that `knobs`
+    gives. A knob that there is not, that the plan does not use, or that is out of
+    its range is an error.
+
+    With tables there is nothing to choose from, so that this comes instead of
+    `steer-tabulate-plans`.
+  }];
+  let options = [
+    ListOption<"knobs", "knobs", "std::string", "Values of knobs, as name=number">,
+  ];
+  let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
 def SteerTabulatePlansPass
     : Pass<"steer-tabulate-plans", "::mlir::ModuleOp"> {
   let summary = "Make policies of one form rows of tables";
@@ -53,9 +112,9 @@ def SteerTabulatePlansPass
 
     Of one form are edits with the same action, dictionary, activation and
     normalisation, `only_active`, a knob or none, a list of up to 64 positions
-    or none, and conditions of the same shape on features
-    of the same dictionaries. Features, numbers, knobs, scopes and thresholds are
-    data. Plans with fewer features than the widest are padded; policies whose
+    or none, the same kinds of markers, a ramp or none, and conditions of the same
+    shape on features of the same dictionaries. Features, numbers, knobs, scopes
+    with their markers and ramps, and thresholds are data. Plans with fewer features than the widest are padded; policies whose
     numbers of features are more than four times apart get tables of their own.
     Additions in one plan with one gate and knob are summed first, as
     `steer-merge` sums them. Projections keep the order that each plan has.

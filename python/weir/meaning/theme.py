@@ -1,0 +1,368 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The features of a theme, and a spec that steers by them.
+
+A feature is of a theme if it fires more where the theme is than elsewhere (the contrast), and if adding it makes the model
+say the theme's words (the output score). Contexts alone do not tell which features steer: "SAEs Are Good for Steering - If
+You Select the Right Features" (arXiv 2505.20063) finds that the output score does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence
+
+from .. import compiler
+from ..errors import WeirError
+from ..files import replacing, same_file
+from ..programs import load
+from . import report, windows as texts
+from .recording import KEPT, Recorder, record
+from .specs import Spec, as_text, entries, node_of
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+    from ..programs import Program
+
+COUNT, DOSE, NEAR = 8, 0.4, 6
+# A neutral beginning; the score is the mean over them.
+PROMPTS = ("I think", "In my experience,", "Today we want to talk about", "The most important thing is")
+_TOKENS = 12  # of a theme that is given as texts
+_CANDIDATES = 4  # times as many features as are wanted get an output score
+_MARK = "# Features of a theme, found by weirc features --theme."
+
+
+@dataclass(frozen=True)
+class ThemeFeature:
+    """contrast  how far its mean on the theme lies above its mean on the rest, in standard deviations over all tokens
+    on, off   its mean on the theme, and on the rest
+    output    how much adding it raises the logarithm of the probability of the theme's words, in nats
+    strength  of the unit vector of its decoder row that was added
+    """
+
+    feature: str
+    contrast: float
+    on: float
+    off: float
+    output: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Theme:
+    """words     the texts of the tokens that stand for the theme
+    tokens    tokens of the text that are of the theme, and that are not
+    features  the chosen ones, the largest output score first
+    tried     all that got an output score
+    """
+
+    words: list[str]
+    tokens: tuple[int, int]
+    features: list[ThemeFeature]
+    tried: list[ThemeFeature]
+
+    def to_json(self) -> dict:
+        return {"weir": 1, "theme": {"words": self.words, "tokens": {"theme": self.tokens[0], "rest": self.tokens[1]}},
+                "features": [vars(one) for one in self.features], "tried": [vars(one) for one in self.tried]}
+
+
+#===---- Where the theme is ------------------------------------------------------------------------===#
+
+def words_of(theme: str) -> list[str]:
+    """"war, battle" -> ["war", "battle"]."""
+    words = [word.strip() for word in re.split(r"[,\n]" if "," in theme else r"\s+", theme)]
+    words = list(dict.fromkeys(word for word in words if word))
+    if not words:
+        raise WeirError("the theme has no word")
+    return words
+
+
+def _first_tokens(program: "Program", words: Sequence[str]) -> list[int]:
+    """The tokens that words begin with, in the middle of a text and with a capital letter."""
+    ids = []
+    for word in words:
+        for form in (f" {word}", f" {word[:1].upper()}{word[1:]}"):
+            found = program.tokenizer.encode(form, add_special_tokens=False).ids
+            # The first with a letter: some tokenizers have the space for itself.
+            ids += [token for token in found if texts.token_text(program, token).strip()][:1]
+    return list(dict.fromkeys(ids))
+
+
+def _near_words(document: texts.Document, words: Sequence[str], near: int) -> "numpy.ndarray":
+    """[n] bool: the tokens of a document that lie at most `near` tokens from one of the words."""
+    import numpy
+
+    result = numpy.zeros(len(document.ids), dtype=bool)
+    if document.text is None:
+        raise WeirError("words are looked for in texts; this one is of token ids. Give the theme as a file of texts")
+    pattern = re.compile(r"(?<!\w)(?:" + "|".join(re.escape(word) for word in words) + r")(?!\w)", re.IGNORECASE)
+    for match in pattern.finditer(document.text):
+        # The tokens that hold the first and the last character.
+        first = int(numpy.searchsorted(document.ends, match.start(), side="right"))
+        last = int(numpy.searchsorted(document.ends, match.end() - 1, side="right"))
+        result[max(0, first - near):last + near + 1] = True
+    return result
+
+
+def _telling_tokens(program: "Program", theme: Sequence[texts.Document], rest: Sequence[texts.Document], count: int) -> list[int]:
+    """Tokens that are much more frequent in texts of the theme than in others: the largest share of the theme's tokens times
+    the logarithm of how much more frequent they are. Only whole words of letters."""
+    import numpy
+
+    size = program.info["vocab_size"]
+    here, there = (numpy.bincount(numpy.concatenate([document.ids for document in some]), minlength=size) for some in (theme, rest))
+    shares = here / here.sum(), (there + 1) / (there.sum() + size)
+    telling = numpy.zeros(size)
+    more = (here > 1) & (shares[0] > shares[1])
+    telling[more] = shares[0][more] * numpy.log(shares[0][more] / shares[1][more])
+    result = []
+    for token in numpy.argsort(-telling, kind="stable"):
+        if not telling[token] > 0 or len(result) == count:
+            break
+        text = texts.token_text(program, int(token))
+        if re.fullmatch(r"\s?[^\W\d_]{3,}", text):
+            result.append(int(token))
+    return result
+
+
+class _Sums:
+    """Of k features, sums over tokens of the theme and over others."""
+
+    def __init__(self, count: int):
+        import torch
+
+        self.sums = torch.zeros(2, count, dtype=torch.float64)
+        self.squares = torch.zeros(count, dtype=torch.float64)
+        self.tokens = [0, 0]
+
+    def add(self, seen: "torch.Tensor", counted: "torch.Tensor", of_theme: "torch.Tensor"):
+        for which, chosen in enumerate((counted & of_theme, counted & ~of_theme)):
+            some = seen[chosen].double()
+            self.sums[which] += some.sum(0)
+            self.squares += (some ** 2).sum(0)
+            self.tokens[which] += len(some)
+
+    def contrast(self):
+        """(contrast, mean on the theme, mean on the rest), each [k]."""
+        import numpy
+
+        on, off = (self.sums[which].numpy() / self.tokens[which] for which in (0, 1))
+        total = sum(self.tokens)
+        mean = self.sums.sum(0).numpy() / total
+        deviation = numpy.sqrt(numpy.maximum(self.squares.numpy() / total - mean ** 2, 0))
+        return numpy.where(deviation > 0, (on - off) / numpy.where(deviation > 0, deviation, 1), 0), on, off
+
+
+def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.PathLike, near: int, cutting: dict, progress):
+    """(sums, the ids of the theme's words)."""
+    import torch
+
+    program = recorder.program
+    rest = texts.documents_of(text, program)
+    is_file = os.path.isfile(theme)
+    if is_file:
+        about = texts.documents_of(theme, program)
+        words = _telling_tokens(program, about, rest, _TOKENS)
+        if not words:
+            raise WeirError(f"{theme}: no word is more frequent there than in {text}")
+        marks = [torch.ones(len(document.ids), dtype=torch.bool) for document in about]
+        marks += [torch.zeros(len(document.ids), dtype=torch.bool) for document in rest]
+        groups = [texts.cut(about, program, what=str(theme), **cutting), texts.cut(rest, program, what=str(text), **cutting)]
+    else:
+        wanted = words_of(str(theme))
+        words = _first_tokens(program, wanted)
+        marks = [torch.from_numpy(_near_words(document, wanted, near)) for document in rest]
+        groups = [texts.cut(rest, program, what=str(text), **cutting)]
+    sums, done, at = _Sums(len(recorder.features)), 0, 0
+    total = sum(group.counted for group in groups)
+    for group in groups:
+        for some, seen, counted in recorder.batches(group):
+            of_theme = torch.zeros_like(counted)
+            for row, window in enumerate(some):
+                of_theme[row, window.bos:len(window)] = marks[at + window.document][window.begin:window.begin + window.length]
+            sums.add(seen, counted, of_theme)
+            done += int(counted.sum())
+            progress(f"reading the text: {done} of {total} tokens")
+        at += len(group.documents)
+    for which, what in enumerate(("the theme", "the rest")):
+        if not sums.tokens[which]:
+            raise WeirError(f"{text} has no token of {what}" + ("" if is_file or which else f": none of {', '.join(words_of(str(theme)))}"))
+    return sums, words
+
+
+#===---- What adding a feature does ----------------------------------------------------------------===#
+
+def _site(feature: str) -> tuple[str, int, str]:
+    """(dictionary, layer, site)."""
+    dictionary, _, rest = feature.rpartition(":")
+    layer, site, _ = rest.split("/")
+    return dictionary, int(layer), site
+
+
+def _norms(spec: Spec, layers: Sequence[int], text, cutting: dict, folder: Path, options: dict, progress) -> dict[int, float]:
+    """The median norm of the residual stream behind each layer, over the first tokens of a text that count."""
+    import torch
+
+    recorder = record(spec, folder, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
+    program = recorder.program
+    some = texts.cut(texts.documents_of(text, program), program, what=str(text), **{**cutting, "max_tokens": min(
+        cutting.get("max_tokens") or 2000, 2000)})
+    names = [recorder.values[f"{layer}/res"] for layer in layers]
+    module = recorder.outputs(names)
+    norms = [[] for _ in layers]
+    rows = program.info["max_batch"]
+    for first in range(0, len(some.windows), rows):
+        part = some.windows[first:first + rows]
+        for found, values in zip(norms, recorder.run(module, [some.ids(window) for window in part])):
+            for row, window in zip(values, part):
+                found.append(row[some.skip:len(window)].norm(dim=-1))
+    return {layer: float(torch.cat(found).median()) for layer, found in zip(layers, norms)}
+
+
+def _output_scores(spec: Spec, candidates: Sequence[str], strengths: Sequence[float], words: Sequence[int], folder: Path,
+                   options: dict, progress) -> list[float]:
+    """For each candidate how much the logarithm of the words' probability after the prompts rises when it is added to all
+    their tokens but the first; the mean over the prompts. Rows of a batch follow one plan each."""
+    import torch
+
+    names = [f"add_{number}" for number in range(len(candidates))]
+    policies = {name: {"on": [feature], "do": "add", "strength": strength, "normalize": True, "tokens": {"skip_first": 1}}
+                for name, feature, strength in zip(names, candidates, strengths)}
+    path = folder / "output.yaml"
+    spec.write(path, KEPT, policies=policies, plans={name: [name] for name in names})
+    progress(f"compiling a program that adds each of {len(names)} features")
+    compiler.compile(path, folder / "output", **options)
+    program = load(folder / "output", verify=False)
+    rows = [(prompt, plan) for plan in [None, *names] for prompt in PROMPTS]
+    encoded = [program.encode(prompt) for prompt in PROMPTS]
+    scores, step = {}, program.info["max_batch"]
+    ids = torch.tensor(list(words))
+    for first in range(0, len(rows), step):
+        progress(f"output scores: {first} of {len(rows)}")
+        some = rows[first:first + step]
+        given = [encoded[PROMPTS.index(prompt)] for prompt, _ in some]
+        logits = program(given, plan=[plan for _, plan in some]).logits
+        for row, (prompt, plan) in enumerate(some):
+            last = logits[row, len(given[row]) - 1].double().log_softmax(-1)
+            scores[prompt, plan] = float(last[ids].logsumexp(0))
+    return [sum(scores[prompt, name] - scores[prompt, None] for prompt in PROMPTS) / len(PROMPTS) for name in names]
+
+
+#===---- The whole ---------------------------------------------------------------------------------===#
+
+def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.PathLike, *, count: int = COUNT, dose: float = DOSE,
+          near: int = NEAR, sites: Sequence[str] = (), model: str | os.PathLike | None = None,
+          cache: str | os.PathLike | None = None, context: int | None = None, begin_with_bos: bool = False,
+          skip_first: int = texts.SKIP_FIRST, max_tokens: int | None = None, output: str | os.PathLike | None = None,
+          name: str = "theme", progress: Callable[[str], None] = lambda line: None) -> Theme:
+    """The features of a spec's dictionaries that a theme is made of, on a text.
+
+    about   words, with commas or spaces between them: the theme is where one of them stands, and up to `near` tokens around
+            it; or a file of texts about the theme, which are compared with `text`
+    count   how many features are wanted at most; four times as many with the largest contrast get an output score
+    dose    of what is added for that score: a share of the median norm of the residual stream at the feature's layer
+    sites   such as ["11/res"]: the dictionaries that are searched; all of the residual stream if not given
+    output  a spec to write: the features as a list, their graph where the spec has a match to make one of, and one policy
+            over it, with a knob
+    name    what these are called in it
+
+    The rest as for `features`. Raises CompileError and WeirError as that does, and WeirError for a theme that the text does
+    not have.
+    """
+    if not 1 <= count <= 256:
+        raise WeirError(f"{count} features; a theme has 1 to 256")
+    if not (math.isfinite(dose) and 0 < dose <= 10):
+        raise WeirError(f"a dose of {dose}; it is above 0 and at most 10")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,60}", name):
+        raise WeirError(f"{name!r} is no name for features of a spec")
+    if output is not None:
+        _check_output(Path(output), [spec, text, about])
+    texts.check(text)
+    parsed = Spec(spec)
+    searched = list(sites) or _residual_sites(parsed)
+    options = {"model": model and os.path.abspath(model), "cache": cache}
+    cutting = dict(context=context, begin_with_bos=begin_with_bos, skip_first=skip_first, max_tokens=max_tokens)
+    with tempfile.TemporaryDirectory(prefix="weir-") as folder:
+        places = [Path(folder, part) for part in ("search", "norms", "scores")]
+        for place in places:
+            place.mkdir()
+        recorder = record(parsed, places[0], sites=searched, progress=progress, **options)
+        sums, words = _contrasts(recorder, about, text, near, cutting, progress)
+        contrast, on, off = sums.contrast()
+        best = sorted((number for number in range(len(contrast)) if contrast[number] > 0),
+                      key=lambda number: (-contrast[number], number))[:_CANDIDATES * count]
+        if not best:
+            raise WeirError("no feature fires more on the theme than on the rest")
+        candidates = [recorder.features[number] for number in best]
+        norms = _norms(parsed, sorted({_site(feature)[1] for feature in candidates}), text, cutting, places[1], options, progress)
+        strengths = [round(dose * norms[_site(feature)[1]], 4) for feature in candidates]
+        scores = _output_scores(parsed, candidates, strengths, words, places[2], options, progress)
+        spoken = [texts.token_text(recorder.program, token) for token in words]
+    tried = [ThemeFeature(feature, float(contrast[number]), float(on[number]), float(off[number]), score, strength)
+             for feature, number, score, strength in zip(candidates, best, scores, strengths)]
+    tried.sort(key=lambda one: -one.output)
+    chosen = [one for one in tried if one.output > 0][:count]
+    if not chosen:
+        raise WeirError("adding none of the features that fire on the theme makes its words more likely")
+    result = Theme(spoken, (sums.tokens[0], sums.tokens[1]), chosen, tried)
+    if output is not None:
+        progress(f"writing {output}")
+        write_spec(parsed, result, Path(output), name, spec)
+    return result
+
+
+def _residual_sites(spec: Spec) -> list[str]:
+    """The residual stream's dictionaries of a spec, or all if there are none."""
+    found = []
+    several = len(spec.dictionaries()) > 1
+    for name, node in spec.dictionaries().items():
+        parts = entries(node)
+        layers, sites = parts.get("layers"), parts.get("sites")
+        kinds = [one.value for one in sites.value] if hasattr(sites, "value") and isinstance(sites.value, list) else ["res"]
+        first, _, last = layers.value.partition("..") if layers is not None else ("", "", "")
+        if not first.strip().isdigit():
+            raise WeirError(f"the dictionaries {name} name no layers: say by --site where to look")
+        for kind in ["res"] if "res" in kinds else kinds:
+            found += [f"{name}:{layer}/{kind}" if several else f"{layer}/{kind}" for layer in range(int(first), int(last or first) + 1)]
+    if not found:
+        raise WeirError(f"{spec.path} has no dictionaries to look in")
+    return found
+
+
+def _check_output(path: Path, inputs):
+    for one in inputs:
+        if same_file(path, one):
+            raise WeirError(f"{path} is an input, which would be replaced")
+    if path.exists() and path.stat().st_size and not path.read_text("utf-8", "replace").startswith(_MARK):
+        raise WeirError(f"{path} is there and was not written by weirc features --theme: remove it, or choose another name")
+
+
+def write_spec(spec: Spec, found: Theme, output: Path, name: str, source) -> None:
+    """A spec with the features, their graph, and one policy over it."""
+    layers = [_site(one.feature)[1] for one in found.features]
+    match = next((match for match, method in spec.matches().items() if method == "top_k"), None)
+    sections: dict = {"knobs": {name: {"default": 1, "range": [0, 4]}}, "features": {name: [one.feature for one in found.features]}}
+    keep = ("model", "dictionaries")
+    del layers, match
+    # Features of a theme point much the same way, so that what they add adds up.
+    strength = round(sum(one.strength for one in found.features) / len(found.features) ** 2, 2)
+    sections["policies"] = {name: {"on": {"features": name}, "do": "add", "normalize": True,
+                                   "strength": {"value": strength, "times": name}, "tokens": {"skip_first": 1}}}
+    sections["plans"] = {name: [name]}
+    labels = {feature: label for feature, label in spec.labels().items() if feature in {one.feature for one in found.features}}
+    if labels:
+        sections["labels"] = labels
+    with tempfile.TemporaryDirectory(prefix="weir-") as folder:
+        path = Path(folder, "spec.yaml")
+        spec.write(path, keep, **sections)
+        body = path.read_text("utf-8")
+    lines = [_MARK, f"# The theme's words: {' '.join(repr(word) for word in found.words)}", "# feature, contrast, output score:"]
+    lines += [f"#   {one.feature}  {one.contrast:.2f}  {one.output:.2f}" for one in found.features]
+    with replacing(output) as stream:
+        stream.write(("\n".join(lines) + "\n" + body).encode("utf-8"))

@@ -1,0 +1,234 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A flow graph told: where its target emerges and out of what, where it splits, changes and ends, how its contexts drift on
+the way, and what else its early features mean, which steering them takes along.
+
+The terms are those of "Analyze Feature Flow to Enhance Interpretation and Steering" (arXiv 2502.03032): a feature comes
+from the residual stream of the layer before, from its layer's MLP or attention, or from nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+
+from .about import fires_on, promotes, short, visible
+from .graph import SITES, FlowGraph, reached
+
+MOST_TARGETS = 6
+_MOST_NAMED = 6
+_WORDS = 5
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A feature that is spoken of."""
+
+    node: int
+    text: str
+
+
+Paragraph = list["str | Reference"]
+
+
+def _joined(parts: list, last: str = " and ") -> list:
+    """Parts, each a text, a reference or a list of these, with commas between them."""
+    result = []
+    for index, part in enumerate(parts):
+        if index:
+            result.append(last if index == len(parts) - 1 else ", ")
+        result += part if isinstance(part, list) else [part]
+    return result
+
+
+def _some(parts: list) -> list:
+    """As `_joined`, of the first few."""
+    if len(parts) <= _MOST_NAMED:
+        return _joined(parts)
+    return _joined([*parts[:_MOST_NAMED - 1], f"{len(parts) - _MOST_NAMED + 1} more"])
+
+
+class _Story:
+    def __init__(self, graph: FlowGraph, about: dict[str, dict]):
+        self.graph, self.about = graph, about
+        self.is_residual = [feature.site == "res" for feature in graph.features]
+
+    def of(self, node: int) -> Reference:
+        name = self.graph.features[node].name
+        label = self.graph.labels[node] or self.about.get(name, {}).get("label")
+        return Reference(node, f"{short(visible(label), 30)} ({name})" if label else name)
+
+    def layer(self, node: int) -> int:
+        return self.graph.features[node].layer
+
+    def numbers(self, edge: int) -> str:
+        effect = self.graph.effect[edge]
+        return f"{self.graph.similarity[edge]:.2f}" + ("" if math.isnan(effect) else f", effect {effect:.2f}")
+
+    def sources(self, node: int, residual: bool) -> list[int]:
+        """Edges to the node from residual features, or from modules."""
+        return [edge for edge in self.graph.inward[node] if self.is_residual[int(self.graph.source[edge])] == residual]
+
+    def followers(self, node: int) -> list[int]:
+        return [edge for edge in self.graph.outward[node] if self.is_residual[int(self.graph.destination[edge])]]
+
+    def chain(self, target: int) -> tuple[list[int], list[int]]:
+        """The most similar residual features before the target and behind it: edges, in the order of the layers."""
+        before, node, seen = [], target, {target}
+        while edges := [edge for edge in self.sources(node, True) if int(self.graph.source[edge]) not in seen]:
+            before.append(edges[0])
+            node = int(self.graph.source[edges[0]])
+            seen.add(node)
+        behind, node = [], target
+        while edges := [edge for edge in self.followers(node) if int(self.graph.destination[edge]) not in seen]:
+            behind.append(edges[0])
+            node = int(self.graph.destination[edges[0]])
+            seen.add(node)
+        return before[::-1], behind
+
+    #===---- Sentences -----------------------------------------------------------------------------===#
+
+    def module(self, edge: int) -> list:
+        source = int(self.graph.source[edge])
+        kind = {"mlp": "the MLP", "att": "attention", "mid": "what attention leaves", "head": "a head"}.get(
+            self.graph.features[source].site, self.graph.features[source].site)
+        return [f"{kind} of layer {self.layer(source)} (", self.of(source), f", {self.numbers(edge)})"]
+
+    def emergence(self, first: int, target: int) -> Paragraph:
+        layer = self.layer(first)
+        modules = self.sources(first, False)
+        it = ["It"] if first == target else [self.of(first), ", the first of its line,"]
+        if modules:
+            return [*it, f" emerges in layer {layer}, out of ", *_some([self.module(edge) for edge in modules]), ". "]
+        if layer == self.graph.layers[0] and len(self.graph.layers) > 1:
+            return [*it, f" is there in layer {layer} already, where the graph begins. "]
+        return [*it, f" comes from nowhere in layer {layer}: no feature of the layer before it, and none of its MLP and "
+                "attention, is similar enough. "]
+
+    def way(self, chain: list[int], target: int) -> Paragraph:
+        if not chain:
+            return []
+        steps = [[self.of(int(self.graph.destination[edge])), f" ({self.numbers(edge)})"] for edge in chain]
+        result: Paragraph = ["It goes on as ", *_joined(steps, ", then "), ". "]
+        joining = [one for edge in chain for one in self.sources(int(self.graph.destination[edge]), False)]
+        joining.sort(key=lambda edge: -self.graph.similarity[edge])
+        if joining:
+            result += ["On the way ", *_some([self.module(edge) for edge in joining]), " write" if len(joining) > 1 else " writes",
+                       " to it. "]
+        weakest = min(chain, key=lambda edge: self.graph.similarity[edge])
+        if len(chain) > 1:
+            result += ["It changes most from ", self.of(int(self.graph.source[weakest])), " to ",
+                       self.of(int(self.graph.destination[weakest])), f" (similarity {self.graph.similarity[weakest]:.2f}). "]
+        return result
+
+    def meetings(self, nodes: list[int]) -> Paragraph:
+        """Where lines of residual features come together, and where they part."""
+        result: Paragraph = []
+        meeting = [node for node in nodes if len(self.sources(node, True)) > 1]
+        parting = [node for node in nodes if len(self.followers(node)) > 1]
+        for node in meeting[:_MOST_NAMED]:
+            result += [self.of(node), " also takes in ",
+                       *_some([self.of(int(self.graph.source[edge])) for edge in self.sources(node, True)[1:]]), ". "]
+        for node in parting[:_MOST_NAMED]:
+            edges = self.followers(node)
+            result += [self.of(node), f" splits in layer {self.layer(int(self.graph.destination[edges[0]]))}: into ",
+                       *_some([[self.of(int(self.graph.destination[edge])), f" ({self.numbers(edge)})"] for edge in edges]), ". "]
+        return result
+
+    def end(self, last: int, target: int) -> Paragraph:
+        layer = self.layer(last)
+        if layer < self.graph.layers[-1]:
+            return ["It ends in layer ", str(layer), *([] if last == target else [" as ", self.of(last)]),
+                    f": no feature of layer {layer + 1} is similar enough."]
+        if last == target:
+            return [f"The graph ends with it in layer {layer}."]
+        return [f"In layer {layer}, where the graph ends, it is still there as ", self.of(last), "."]
+
+    #===---- What features mean --------------------------------------------------------------------===#
+
+    def known(self, node: int) -> dict:
+        return self.about.get(self.graph.features[node].name, {})
+
+    def fires_on(self, node: int) -> list[str]:
+        return fires_on(self.known(node))
+
+    def promotes(self, node: int) -> list[str]:
+        return promotes(self.known(node))
+
+    @staticmethod
+    def quoted(words: list[str]) -> str:
+        return ", ".join(f"“{short(visible(word), 24)}”" for word in words[:_WORDS])
+
+    def drift(self, line: list[int]) -> Paragraph:
+        told = [node for node in line if self.fires_on(node)]
+        if len(told) < 2:
+            return []
+        first, last = told[0], told[-1]
+        result: Paragraph = ["Its contexts drift: ", self.of(first), f" fires most on {self.quoted(self.fires_on(first))}, ",
+                             self.of(last), f" on {self.quoted(self.fires_on(last))}. "]
+        shares = []
+        for one, other in zip(told, told[1:]):
+            mine, theirs = ({word.casefold() for word in self.fires_on(node)} for node in (one, other))
+            shares.append((len(mine & theirs) / len(mine | theirs), one, other))
+        share, one, other = min(shares)
+        result += ["From ", self.of(one), " to ", self.of(other), " they have the least in common",
+                   f" ({share:.0%} of the tokens they peak at). "]
+        dense = [self.known(node).get("density") for node in (first, last)]
+        if None not in dense and dense[0] and dense[1]:
+            result.append(f"It fires on {dense[0]:.2%} of the tokens there and on {dense[1]:.2%} here. ")
+        return result
+
+    def other_meanings(self, target: int, line: list[int]) -> Paragraph:
+        own = {word.casefold() for word in [*self.promotes(target), *self.fires_on(target)]}
+        early = sorted(reached(self.graph, [target], backward=True, forward=False) - {target},
+                       key=lambda node: (self.layer(node), not self.is_residual[node], self.graph.features[node].index))
+        result: Paragraph = []
+        told = 0
+        lineage = reached(self.graph, [target], backward=True, forward=True)
+        for node in early:
+            if not self.is_residual[node] or told == _MOST_NAMED:
+                continue
+            fires, raises = ([word for word in words if word.casefold() not in own] for words in (self.fires_on(node), self.promotes(node)))
+            strangers = [self.of(int(self.graph.destination[edge])) for edge in self.followers(node)
+                         if int(self.graph.destination[edge]) not in lineage]
+            does = [*([f"fires on {self.quoted(fires)}"] if fires else []), *([f"promotes {self.quoted(raises)}"] if raises else []),
+                    *([["leads to ", *_some(strangers)]] if strangers else [])]
+            if does:
+                told += 1
+                result += [self.of(node), " also ", *_joined(does), ". "]
+        return ["Steering its early features takes along what else they mean: ", *result] if result else []
+
+    def target(self, target: int) -> list[Paragraph]:
+        before, behind = self.chain(target)
+        line = [*(int(self.graph.source[edge]) for edge in before), target, *(int(self.graph.destination[edge]) for edge in behind)]
+        feature = self.graph.features[target]
+        opening: Paragraph = ["The target is ", self.of(target), f", a feature of the {SITES.get(feature.site, feature.site)} of "
+                              f"layer {feature.layer}. "]
+        paragraphs = [opening + self.emergence(line[0], target) + self.way([*before, *behind], target) + self.end(line[-1], target),
+                      self.meetings(line), self.drift(line), self.other_meanings(target, line)]
+        return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def tell(graph: FlowGraph, about: dict[str, dict]) -> list[Paragraph]:
+    """The story, by paragraphs of texts and references to features. `about` as about.py reads it; without it, it is told what
+    the graph alone says."""
+    story = _Story(graph, about)
+    layers = graph.layers
+    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+    edges = len(graph.source)
+    paragraphs: list[Paragraph] = [[f"{len(graph)} feature{'' if len(graph) == 1 else 's'} of {where}, "
+                                    f"{edges} edge{'' if edges == 1 else 's'}."]]
+    for target in graph.target[:MOST_TARGETS]:
+        paragraphs += story.target(target)
+    if len(graph.target) > MOST_TARGETS:
+        paragraphs.append([f"Of {len(graph.target)} targets these were the first {MOST_TARGETS}."])
+    return paragraphs
+
+
+def as_text(graph: FlowGraph, about: dict[str, dict], width: int = 100) -> str:
+    """The story as lines of at most `width` characters, with the graph's name above."""
+    name = visible(graph.name)
+    paragraphs = ["".join(part if isinstance(part, str) else part.text for part in paragraph).strip()
+                  for paragraph in tell(graph, about)]
+    return "\n\n".join([f"{name}\n{'=' * len(name)}", *(textwrap.fill(text, width, break_long_words=False) for text in paragraphs)]) + "\n"
