@@ -57,7 +57,8 @@ static OwningOpRef<ModuleOp> makeRecordingSpec(ModuleOp spec,
       FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
   steer::PlanOp::create(
       builder, loc, builder.getStringAttr("norm.plan"),
-      builder.getArrayAttr({FlatSymbolRefAttr::get(context, policy)}));
+      builder.getArrayAttr({FlatSymbolRefAttr::get(context, policy)}),
+      /*fixed=*/DictionaryAttr());
   return result;
 }
 
