@@ -21,7 +21,62 @@
 
 using namespace llvm;
 
+#include <cmath>
+#include <tuple>
+
 namespace weir::dictionary {
+
+/// Values that are normalised before they are encoded, each layer's by a factor
+/// and a mean of its own, and brought back behind the decoder:
+///   x^ = (f W_dec + b_dec) / (scale + 1e-8) + mean.
+/// Tensors of NaN say that they are not.
+static Error readNormalization(const TensorFile &file, int64_t index,
+                               LinearForm &form) {
+  if (!file.contains("activation_mean"))
+    return Error::success();
+  ArrayRef<int64_t> shape = form.encoder.view.shape; // [layers, d, F]
+  NamedTensor tensors[3];
+  for (auto [name, rank, into] :
+       {std::tuple<StringRef, int64_t, NamedTensor *>("activation_mean", 2,
+                                                      &tensors[0]),
+        {"activation_std", 2, &tensors[1]},
+        {"activation_global_scale", 1, &tensors[2]}}) {
+    Expected<NamedTensor> found = floatTensor(file, name, rank);
+    if (!found)
+      return found.takeError();
+    *into = std::move(*found);
+    if (Error error = requireShape(file.path(), *into, shape.take_front(rank),
+                                   form.encoder))
+      return error;
+    if (Error error = into->load())
+      return error;
+  }
+  for (const NamedTensor &tensor : {tensors[0], tensors[1]})
+    for (int64_t i = 0, n = tensor.view.numElements(); i < n; ++i)
+      if (std::isnan(tensor.view.at(i)))
+        return Error::success();
+  double scale = tensors[2].view.at(index);
+  if (!std::isfinite(scale) || !(scale > 0))
+    return fail(file.path(), "activation_global_scale[" + Twine(index) +
+                                 "] is not above 0: values cannot be brought "
+                                 "back from what they are normalised to");
+  form.decoderScale = 1 / (scale + 1e-8);
+
+  // The bias of this layer, [d].
+  if (Error error = form.decoderBias->load())
+    return error;
+  int64_t width = form.decoderBias->view.numElements();
+  auto bias = std::make_shared<std::vector<float>>(width);
+  for (int64_t i = 0; i < width; ++i)
+    (*bias)[i] =
+        static_cast<float>(form.decoderBias->view.at(i) * form.decoderScale +
+                           tensors[0].view.at(index * width + i));
+  form.decoderBias->view.dtype = DType::Float32;
+  form.decoderBias->view.data =
+      reinterpret_cast<const std::byte *>(bias->data());
+  form.decoderBias->view.owner = std::move(bias);
+  return Error::success();
+}
 
 Expected<std::shared_ptr<Dictionary>>
 openCrosscoder(StringRef path, const DictionaryPlace &place) {
@@ -83,16 +138,26 @@ openCrosscoder(StringRef path, const DictionaryPlace &place) {
   form.unreadable = "a crosscoder reads " + std::to_string(layers) +
                     " values together, and no site has them all: only its "
                     "decoder rows can be used";
-  encoder->reshape({*inputs, features});
+  decoderBias->slice(index);
+  form.decoderBias = std::move(*decoderBias);
   form.encoder = std::move(*encoder);
+  if (Error error = readNormalization(file, index, form))
+    return std::move(error);
+  form.encoder.reshape({*inputs, features});
   form.encoderBias = std::move(*encoderBias);
   decoder->reshape({*decoders, width});
   form.decoder = std::move(*decoder);
   form.severalDecoders = true;
   form.decoderStride = isModule ? 1 : layers;
   form.decoderOffset = isModule ? index * features : index;
-  decoderBias->slice(index);
-  form.decoderBias = std::move(*decoderBias);
+  if (Error error = refuseOtherTensors(
+          file,
+          {names[0], names[1], names[2], names[3], "activation_mean",
+           "activation_std", "activation_global_scale", "target_rms",
+           // How sparsity was counted, and who is active: no decoder row's.
+           "code_normalization_id", "k", "threshold"},
+          "a crosscoder"))
+    return std::move(error);
   return makeLinearDictionary(std::move(info), std::move(form));
 }
 

@@ -8,6 +8,7 @@ The operator is `special_expit`, sigmoid under a name that the catalogue lacks.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_packages_of_named_operators(folder, monkeypatch):
     with pytest.warns(WeirWarning), pytest.raises(WeirError, match="AOTInductor cannot compile .*: reached"):
         aot.package(path, allow_operators=[NAME])
     assert main._parser().parse_args(["aot", "x.pt2", "--allow-operator", "a", "--allow-operator", "b"]).allow_operator == ["a", "b"]
+
+
+def test_a_build_tells_who_makes_its_package(folder, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
+    python.chmod(0o755)
+    done = subprocess.run([tool("weirc"), "build", folder / "spec.yaml", "-o", tmp_path / "out", "--engine", "aot", "--allow-operator", NAME],
+                          capture_output=True, text=True, env=dict(os.environ, WEIR_PYTHON=str(python)))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "arguments").read_text().endswith(f"program.aot.pt2 --allow-operator {NAME}\n")
 
 
 def test_python_names_several():

@@ -28,9 +28,12 @@ static int runBuild(const BuildOptions &options, const char *argv0) {
   Compiler &compiler = session.compiler();
   auto makePackage = [&](StringRef folder) -> LogicalResult {
     showProgress("compiling with AOTInductor, which takes a minute or more");
-    return runPythonTool(argv0, session.context(),
-                         {"aot", (folder + "/program.pt2").str(), "-o",
-                          (folder + "/program.aot.pt2").str()});
+    std::vector<std::string> arguments = {
+        "aot", (folder + "/program.pt2").str(), "-o",
+        (folder + "/program.aot.pt2").str()};
+    for (const std::string &name : options.allowedOperators)
+      arguments.insert(arguments.end(), {"--allow-operator", name});
+    return runPythonTool(argv0, session.context(), arguments);
   };
   llvm::function_ref<LogicalResult(StringRef)> package = nullptr;
   if (options.engine == "aot")

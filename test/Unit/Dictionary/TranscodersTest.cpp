@@ -361,6 +361,44 @@ TEST(Crosscoder, EachLayerHasItsDecoder) {
   }
 }
 
+TEST(Crosscoder, ValuesThatAreNormalisedAreBroughtBack) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  auto open = [](const std::vector<float> &mean, const std::vector<float> &std,
+                 const std::vector<float> &scale, bool other = false) {
+    Folder folder;
+    std::vector<Stored> tensors = {
+        {"encoder.weight", {2, 2, 1}, {1, 2, 3, 4}},
+        {"encoder.bias", {1}, {1}},
+        {"decoder.weight", {2, 1, 2}, {1, 2, 3, 4}},
+        {"decoder.bias", {2, 2}, {1, 2, 3, 4}},
+        {"activation_mean", {2, 2}, mean},
+        {"activation_std", {2, 2}, std},
+        {"activation_global_scale", {2}, scale},
+        {"target_rms", {1}, {1}},
+        {"code_normalization_id", {1}, {1}}};
+    if (other)
+      tensors.push_back({"code.other", {1}, {1}});
+    folder.writeSafetensors("model.safetensors", tensors);
+    auto opened = openDictionary(DictionaryFormat::Crosscoder, folder.path(),
+                                 {}, sharedBy(6, 7, 7));
+    return opened; // a mapped file outlives its name
+  };
+  // x^ = (f W + b) / scale + mean, of the second layer.
+  auto dictionary = take(open({9, 9, 10, 20}, {1, 1, 1, 1}, {8, 0.5f}));
+  EXPECT_EQ(take(dictionary->decoder({0})), (RowMatrix(1, 2) << 6, 8).finished());
+  EXPECT_EQ(take(dictionary->decoderBias()), (RowVector(2) << 16, 28).finished());
+  auto other = take(open({9, 9, 10, 20}, {1, 1, 1, 1}, {8, 0.25f}));
+  EXPECT_NE(take(other->contentHash()), take(dictionary->contentHash()));
+  // One NaN says that there is nothing of it, as the library has it.
+  auto plain = take(open({nan, 9, 10, 20}, {1, 1, 1, 1}, {1, 1}));
+  EXPECT_EQ(take(plain->decoder({0})), (RowMatrix(1, 2) << 3, 4).finished());
+  EXPECT_EQ(take(plain->decoderBias()), (RowVector(2) << 3, 4).finished());
+  EXPECT_THAT(message(open({0, 0, 0, 0}, {1, 1, 1, 1}, {1, 0})),
+              HasSubstr("activation_global_scale[1] is not above 0"));
+  EXPECT_THAT(message(open({0, 0, 0, 0}, {1, 1, 1, 1}, {1, 1}, true)),
+              HasSubstr("unexpected tensor 'code.other'"));
+}
+
 //===----------------------------------------------------------------------===//
 // dictionary_learning, directions
 //===----------------------------------------------------------------------===//
