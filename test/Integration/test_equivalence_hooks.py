@@ -277,21 +277,25 @@ policies:
   move: {on: d:1/res/0, to: d:1/res/1, do: transfer}
   remove: {on: [d:1/res/0, two:1/res/0], do: project_out}
   kept: {on: d:1/res/0, do: add, strength: 3, norm: preserve}
+  less: {on: d:1/res/0, do: add, strength: 3, times: k, tokens: {ramp: {over: 4}}}
+  nearer: {on: d:1/res/0, do: set, value: 3, times: k, tokens: {ramp: {over: 4}}}
+  some: {on: d:1/res/0, to: d:1/res/1, do: transfer, tokens: {ramp: {over: 4}}}
 plans: {add: [add], unit: [unit], set: [set], scale: [scale], clamp: [clamp], raise: [raise], move: [move],
-        remove: [remove], kept: [kept], both: [set, add], order: [remove, add]}
+        remove: [remove], kept: [kept], both: [set, add], order: [remove, add],
+        less: [less], nearer: [nearer], some: [some]}
 """
 
 
 @pytest.mark.parametrize("plan, want", [
     ("add", [7, -4, 5]), ("unit", [1, -1, 5]), ("set", [6, -4, 5]), ("scale", [-1, -4, 5]), ("clamp", [1, 1, 5]),
     ("raise", [1, -4, 5]), ("move", [0, -2, 5]), ("remove", [0, -4.5, 4.5]), ("both", [12, -4, 5]),
-    ("order", [0, -4.5, 4.5])])
+    ("order", [0, -4.5, 4.5]), ("less", [2.5, -4, 5]), ("nearer", [2.25, -4, 5]), ("some", [0.75, -3.5, 5])])
 def test_actions_by_hand(plan, want, tmp_path):
     """x = (1, -4, 5) with rows (1, 0, 0) and (0, 2, 0), whose activations are 1 and -2."""
     (tmp_path / "spec.yaml").write_text(ACTIONS)
     numpy.save(tmp_path / "res.npy", numpy.array([[1.0, 0, 0], [0, 2, 0]]))
     numpy.save(tmp_path / "two.npy", numpy.array([[3.0, 1, 1]]))
-    row = hooks._Row(hooks.Spec(tmp_path / "spec.yaml", None), plan, {}, 1, 1)
+    row = hooks._Row(hooks.Spec(tmp_path / "spec.yaml", None), plan, {}, 1, [3])
     got = row(1, "res", torch.tensor([[[1.0, -4, 5]]]))
     torch.testing.assert_close(got[0, 0], torch.tensor(want, dtype=torch.float32))
 
@@ -299,6 +303,6 @@ def test_actions_by_hand(plan, want, tmp_path):
 def test_norms_are_kept_after_everything(tmp_path):
     (tmp_path / "spec.yaml").write_text(ACTIONS)
     numpy.save(tmp_path / "res.npy", numpy.array([[1.0, 0, 0], [0, 2, 0]]))
-    row = hooks._Row(hooks.Spec(tmp_path / "spec.yaml", None), "kept", {}, 1, 1)
+    row = hooks._Row(hooks.Spec(tmp_path / "spec.yaml", None), "kept", {}, 1, [3])
     got = row(1, "res", torch.tensor([[[1.0, -4, 5]]]))[0, 0]
     torch.testing.assert_close(got, torch.tensor([4.0, -4, 5]) * 42**0.5 / 57**0.5)
