@@ -13,8 +13,8 @@ multiplies, and measures for each dose
              after a few openings
     repeats  the share of the 4-grams of tokens in what it writes that were there before
 
-and prints the median over the features, and over their thirds the lowest and the highest. Takes some
-minutes on two cores.
+and prints the median over the features, and in brackets what a third of them is below and above. Takes
+some minutes on two cores.
 """
 
 import argparse

@@ -232,7 +232,8 @@ static void collectDoses(const SymbolTable &symbols, steer::PolicyOp policy,
     report.doses.push_back(
         {specName(policy.getSymName()).str(),
          fx::siteName(at.getSite().getKind(), at.getSite().getLayer()), median,
-         dose * knob, dose * mostKnob});
+         dose * knob, dose * mostKnob,
+         steer::collapsingDose(at.getSite().getKind())});
   }
 }
 
@@ -240,21 +241,29 @@ static void collectDoses(const SymbolTable &symbols, steer::PolicyOp policy,
 static void noteSums(steer::PlanOp plan,
                      const llvm::StringMap<SmallVector<const DoseReport *>> &doses,
                      SteeringReport &report) {
-  llvm::MapVector<StringRef, double> sums;
+  struct Sum {
+    double dose = 0, collapse = 0;
+  };
+  llvm::MapVector<StringRef, Sum> sums;
   for (auto name : plan.getPolicies().getAsRange<FlatSymbolRefAttr>())
     if (auto found = doses.find(specName(name.getValue())); found != doses.end())
       for (const DoseReport *dose : found->second)
-        sums[dose->site] += dose->dose;
-  const std::pair<StringRef, double> *largest = nullptr;
-  for (const auto &sum : sums)
-    if (sum.second > steer::collapsingDose &&
-        (!largest || sum.second > largest->second))
-      largest = &sum;
-  if (largest)
+        if (dose->collapse) {
+          sums[dose->site].dose += dose->dose;
+          sums[dose->site].collapse = *dose->collapse;
+        }
+  StringRef largest;
+  double excess = 1;
+  for (const auto &[site, sum] : sums)
+    if (sum.dose / sum.collapse > excess) {
+      excess = sum.dose / sum.collapse;
+      largest = site;
+    }
+  if (!largest.empty())
     report.notes.push_back(
         "Warning: plan `" + specName(plan.getSymName()).str() +
-        "` adds up to a dose of " + shortly(largest->second) + " at " +
-        largest->first.str() + "; above " + shortly(steer::collapsingDose) +
+        "` adds up to a dose of " + shortly(sums[largest].dose) + " at " +
+        largest.str() + "; above " + shortly(sums[largest].collapse) +
         " text falls apart.");
 }
 
@@ -278,12 +287,12 @@ static void collectDoses(ModuleOp module, SteeringReport &report) {
   // A knob may go further than its default.
   llvm::StringSet<> told;
   for (const DoseReport &dose : report.doses)
-    if (dose.most > steer::collapsingDose &&
-        dose.dose <= steer::collapsingDose && told.insert(dose.policy).second)
+    if (dose.collapse && dose.most > *dose.collapse &&
+        dose.dose <= *dose.collapse && told.insert(dose.policy).second)
       report.notes.push_back("Warning: its knob can bring the dose of `" +
                              dose.policy + "` at " + dose.site + " to " +
                              shortly(dose.most) + "; above " +
-                             shortly(steer::collapsingDose) +
+                             shortly(*dose.collapse) +
                              " text falls apart.");
 }
 

@@ -14,6 +14,7 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ struct DoseReport {
   /// |s d| / median, at the knob's default and at the largest of its range (the
   /// same where the policy has no knob).
   double dose = 0, most = 0;
+  std::optional<double> collapse; ///< the dose above which text falls apart
 };
 
 struct SteeringReport {

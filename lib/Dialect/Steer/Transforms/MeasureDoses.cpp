@@ -219,7 +219,8 @@ private:
       if (auto op = symbols.lookup<KnobOp>(times.getAttr()))
         knob = op.getDefaultValue().convertToDouble();
     SmallVector<MeasuredAttr> all;
-    double largest = 0;
+    // The site where it is most above what text bears.
+    double largest = 0, excess = 1;
     flow::SiteAttr at;
     for (auto &[site, direction] : addition.directions) {
       double median = medians.lookup({addition.text, site});
@@ -248,8 +249,10 @@ private:
       } else {
         dose = median > 0 ? dose * length / median : 0;
       }
-      if (dose > largest) {
+      if (auto most = collapsingDose(site.getKind());
+          most && dose / *most > excess) {
         largest = dose;
+        excess = dose / *most;
         at = site;
       }
       ++doses;
@@ -257,10 +260,10 @@ private:
           context, site, Builder(context).getF64FloatAttr(median),
           Builder(context).getF64FloatAttr(length)));
     }
-    if (largest > collapsingDose)
+    if (at)
       emitWarning(where) << "the dose of '" << specNameOf(policy) << "' at "
                          << nameOf(at) << " is " << shortly(largest)
-                         << "; above " << shortly(collapsingDose)
+                         << "; above " << shortly(*collapsingDose(at.getKind()))
                          << " text falls apart";
     llvm::sort(all, [](MeasuredAttr a, MeasuredAttr b) {
       return std::pair(a.getSite().getLayer(), a.getSite().getKind()) <
@@ -281,6 +284,19 @@ private:
 };
 
 } // namespace
+
+std::optional<double> steer::collapsingDose(fx::SiteKind kind) {
+  switch (kind) {
+  case fx::SiteKind::Res:
+  case fx::SiteKind::Mid:
+    return 0.7;
+  case fx::SiteKind::Mlp:
+  case fx::SiteKind::Att:
+    return 3;
+  default:
+    return std::nullopt;
+  }
+}
 
 std::unique_ptr<Pass>
 steer::createSteerMeasureDosesPass(std::shared_ptr<Resources> resources) {

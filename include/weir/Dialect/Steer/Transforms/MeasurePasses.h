@@ -20,14 +20,17 @@
 
 #include "mlir/Pass/Pass.h"
 
+#include <optional>
+
 namespace weir::steer {
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "weir/Dialect/Steer/Transforms/MeasurePasses.h.inc"
 
-/// The dose of one site above which text falls apart: measured on SmolLM2
-/// (docs/dose.md).
-inline constexpr double collapsingDose = 0.7;
+/// The dose of a site above which text falls apart, measured on SmolLM2
+/// (docs/dose.md): of the residual stream, or of what a layer adds to it, which is
+/// several times shorter. None where that was not measured.
+std::optional<double> collapsingDose(fx::SiteKind kind);
 
 std::unique_ptr<mlir::Pass>
 createSteerMeasureDosesPass(std::shared_ptr<Resources> resources);
