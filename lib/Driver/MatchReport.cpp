@@ -121,6 +121,8 @@ llvm::Error MatchReport::add(flow::ComputedOpInterface op,
     entry.matching = first.getMatchingRef().getValue().split('.').first.str();
   entry.source = textOf(source);
   entry.target = textOf(target);
+  entry.sourceDictionary = first.getSourceRef().getValue().str();
+  entry.targetDictionary = last.getTargetRef().getValue().str();
   entry.kind = fx::stringifySiteKind(source.getKind()).str();
   entry.method = first.getNumBest() ? "top_k" : "permutation";
   entry.similarity = flow::stringifySimilarity(first.getSimilarityKind()).str();

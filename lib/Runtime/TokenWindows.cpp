@@ -225,11 +225,4 @@ Expected<TokenWindows> TokenWindows::read(StringRef path,
   return reader.take();
 }
 
-void TokenWindows::append(size_t window, std::vector<int64_t> &out) const {
-  if (bos)
-    out.push_back(*bos);
-  auto begin = tokens.begin() + windows[window].begin;
-  out.insert(out.end(), begin, begin + windows[window].length);
-}
-
 } // namespace weir

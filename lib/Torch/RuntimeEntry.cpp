@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Entry.h"
+#include "SteeredEntry.h"
 
 #include "weir/Runtime/ActivationStream.h"
 #include "weir/Runtime/Program.h"
@@ -111,6 +112,11 @@ private:
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) override {
     return take(Source::open(program, operators, windows, options), source);
+  }
+  std::string
+  tryOpenSteered(StringRef program, const OperatorPolicy &operators,
+                 std::unique_ptr<SteeredProgram> &result) override {
+    return openSteeredProgram(program, operators, result);
   }
 
   template <typename T> static std::string take(Expected<T> result, T &value) {

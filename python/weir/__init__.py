@@ -9,6 +9,8 @@
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
+    weir.evaluate("spec.yaml", "held-out.jsonl")       what plans cost, how good dictionaries and matches are
+    weir.sweep("spec.yaml", "faith=0:8:16", text="held-out.jsonl")  a plan under many values of a knob
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -18,8 +20,10 @@ __version__ = "0.1.0"  # as in CMakeLists.txt
 
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
+from .evaluation import Evaluation, Sweep, evaluate, sweep
 from .matches import match
 from .generation import Generated
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "Evaluation", "Generated", "Output", "Program", "Sweep", "WeirError", "compile", "evaluate", "load",
+           "match", "sweep", "tool"]

@@ -19,7 +19,7 @@ import threading
 import time
 import warnings
 
-from . import __version__, direction_command, export, matches
+from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
 from .errors import WeirError, WeirWarning, first_line
 
@@ -184,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_aot)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
+    plots.add(commands)
     return parser
 
 

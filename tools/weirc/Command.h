@@ -32,9 +32,11 @@ Command addCache(CLI::App &app);
 Command addChat(CLI::App &app);
 Command addCheck(CLI::App &app);
 Command addDirection(CLI::App &app, const char *argv0);
+Command addEvaluate(CLI::App &app, const char *argv0);
 Command addExplain(CLI::App &app);
 Command addMatch(CLI::App &app);
 Command addSchema(CLI::App &app);
+Command addSweep(CLI::App &app, const char *argv0);
 Command addVet(CLI::App &app);
 
 } // namespace weir

@@ -90,6 +90,10 @@ public:
             makePackage = nullptr);
 
   mlir::ModuleOp module() { return *moduleRef; }
+  /// The options, with the model that was loaded.
+  const CompilerOptions &settings() const { return options; }
+  /// What was opened, for other compilations of the same spec.
+  std::shared_ptr<Resources> opened() const { return resources; }
   const SteeringReport &report() const { return steeringReport; }
 
 private:

@@ -32,6 +32,8 @@ struct Distribution {
 struct MatchEntry {
   std::string matching;       ///< as the spec names it
   std::string source, target; ///< "res.12": without the dictionary's name
+  /// Their symbols: "sae.res.12".
+  std::string sourceDictionary, targetDictionary;
   std::string kind;           ///< kind of the source's site: "res"
   std::string method, similarity;
   int64_t steps = 1; ///< matches composed; 1 for a match itself

@@ -41,6 +41,9 @@ public:
   declare(mlir::Location loc, mlir::FlatSymbolRefAttr collection, SiteAttr site,
           bool *isNew = nullptr);
 
+  /// What is known of the model from its graph.
+  ModelTraits traits();
+
 private:
   llvm::Expected<std::shared_ptr<const Dictionary>>
   openFromModel(CollectionOp collection, SiteAttr site);
@@ -61,8 +64,6 @@ private:
   /// The dictionary at a site, with the decoder rows of the layer `target`.
   llvm::Expected<std::shared_ptr<const Dictionary>>
   open(CollectionOp collection, SiteAttr site, int64_t target);
-  /// What is known of the model from its graph.
-  ModelTraits traits();
 
   mlir::ModuleOp module;
   Resources &resources;

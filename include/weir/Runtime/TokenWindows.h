@@ -56,7 +56,12 @@ public:
 
   size_t size() const { return windows.size(); }
   /// Appends the ids of a window to `out`.
-  void append(size_t window, std::vector<int64_t> &out) const;
+  void append(size_t window, std::vector<int64_t> &out) const {
+    if (bos)
+      out.push_back(*bos);
+    auto begin = tokens.begin() + windows[window].begin;
+    out.insert(out.end(), begin, begin + windows[window].length);
+  }
   /// Positions of a window.
   int64_t length(size_t window) const {
     return windows[window].length + bos.has_value();

@@ -21,6 +21,7 @@
 #include "weir/Runtime/ModelInfo.h"
 #include "weir/Runtime/RunJob.h"
 #include "weir/Runtime/TokenWindows.h"
+#include "weir/Torch/SteeredProgram.h"
 
 #include "llvm/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
@@ -73,6 +74,9 @@ public:
   openActivations(llvm::StringRef program, const OperatorPolicy &operators,
                   const TokenWindows &windows,
                   const ActivationStreamOptions &options);
+  /// A program whose plans and knobs are measured; see SteeredRunner.h.
+  llvm::Expected<std::unique_ptr<SteeredProgram>>
+  openSteered(llvm::StringRef program, const OperatorPolicy &operators);
   /// `runJob` in RunJob.h, of the tool of that name.
   virtual int runJob(const char *tool, const RunOptions &options,
                      llvm::raw_fd_ostream &out, llvm::raw_fd_ostream &err) = 0;
@@ -94,6 +98,9 @@ protected:
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) = 0;
+  virtual std::string
+  tryOpenSteered(llvm::StringRef program, const OperatorPolicy &operators,
+                 std::unique_ptr<SteeredProgram> &result) = 0;
 };
 
 } // namespace weir

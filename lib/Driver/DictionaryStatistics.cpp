@@ -1,0 +1,133 @@
+//===- DictionaryStatistics.cpp - How good dictionaries are on a text ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/DictionaryStatistics.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <cassert>
+#include <cmath>
+
+using namespace llvm;
+using namespace weir;
+
+/// The span of a token's entries in a record.
+static std::pair<ArrayRef<int32_t>, ArrayRef<float>>
+entriesOf(const SparseRecord &record, int64_t token) {
+  const int64_t begin = record.starts[token];
+  const int64_t count = record.starts[token + 1] - begin;
+  return {ArrayRef(record.features).slice(begin, count),
+          ArrayRef(record.values).slice(begin, count)};
+}
+
+void Reconstruction::of(ArrayRef<int32_t> features, ArrayRef<float> values,
+                        const Eigen::RowVectorXd &x,
+                        Eigen::RowVectorXd &out) const {
+  out = bias.cast<double>();
+  for (auto [feature, value] : zip_equal(features, values))
+    out += static_cast<double>(value) * decoder.row(feature).cast<double>();
+  const double width = static_cast<double>(x.size());
+  if (normalization == Normalization::ConstantNorm) {
+    out *= x.norm() / std::sqrt(width);
+  } else if (normalization == Normalization::LayerNorm) {
+    const double mean = x.mean();
+    out = out * std::sqrt((x.array() - mean).square().sum() / (width - 1));
+    out.array() += mean;
+  }
+}
+
+DictionaryStatistics::DictionaryStatistics(
+    int64_t features, std::optional<Reconstruction> reconstruction)
+    : reconstruction(std::move(reconstruction)), counts(features, 0) {}
+
+void DictionaryStatistics::add(const SparseRecord &activations,
+                               const SparseRecord *values) {
+  const int64_t tokens = static_cast<int64_t>(activations.starts.size()) - 1;
+  Eigen::RowVectorXd x, built;
+  for (int64_t token = 0; token < tokens; ++token) {
+    auto [features, strengths] = entriesOf(activations, token);
+    for (auto [feature, strength] : zip_equal(features, strengths))
+      if (strength > 0) {
+        ++counts[feature];
+        ++numActive;
+      }
+    if (!reconstruction)
+      continue;
+    assert(values && "a reconstruction is compared with the site's values");
+    x = Eigen::RowVectorXd::Zero(reconstruction->bias.size());
+    auto [places, numbers] = entriesOf(*values, token);
+    for (auto [place, number] : zip_equal(places, numbers))
+      x[place] = number;
+    if (reconstruction->isCentred)
+      x.array() -= x.mean();
+    reconstruction->of(features, strengths, x, built);
+    error += (x - built).squaredNorm();
+    if (first.size() == 0) {
+      first = x;
+      sum = Eigen::RowVectorXd::Zero(x.size());
+    }
+    x -= first;
+    sum += x;
+    squares += x.squaredNorm();
+  }
+  numTokens += tokens;
+}
+
+double DictionaryStatistics::l0() const {
+  return numTokens ? static_cast<double>(numActive) /
+                         static_cast<double>(numTokens)
+                   : 0;
+}
+
+std::optional<double> DictionaryStatistics::explainedVariance() const {
+  if (!reconstruction || numTokens == 0)
+    return std::nullopt;
+  const double variance =
+      squares - sum.squaredNorm() / static_cast<double>(numTokens);
+  if (!(variance > 1e-12 * squares))
+    return std::nullopt;
+  return 1 - error / variance;
+}
+
+int64_t DictionaryStatistics::silent() const {
+  return count(counts, int64_t(0));
+}
+
+void MatchStatistics::add(ArrayRef<int32_t> sourceFeatures,
+                          ArrayRef<uint8_t> isActive) {
+  for (int32_t feature : sourceFeatures)
+    if (best[feature] >= 0 && isActive[best[feature]])
+      ++both[feature];
+}
+
+MatchStatistics::Scores
+MatchStatistics::scores(ArrayRef<int64_t> sourceActive,
+                        ArrayRef<int64_t> targetActive) const {
+  struct Mean {
+    double sum = 0;
+    int64_t count = 0;
+    void add(int64_t part, int64_t whole) {
+      if (whole == 0)
+        return;
+      sum += static_cast<double>(part) / static_cast<double>(whole);
+      ++count;
+    }
+    double value() const { return count ? sum / static_cast<double>(count) : 0; }
+  };
+  Mean givenFeature, givenMatch, jaccard;
+  for (size_t i = 0; i < best.size(); ++i) {
+    if (best[i] < 0)
+      continue;
+    const int64_t a = sourceActive[i], b = targetActive[best[i]];
+    givenFeature.add(both[i], a);
+    givenMatch.add(both[i], b);
+    jaccard.add(both[i], a + b - both[i]);
+  }
+  return {givenFeature.count, givenFeature.value(), givenMatch.value(),
+          jaccard.value()};
+}

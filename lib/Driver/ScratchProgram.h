@@ -1,0 +1,30 @@
+//===- ScratchProgram.h - A program that is run and thrown away ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_DRIVER_SCRATCHPROGRAM_H
+#define WEIR_LIB_DRIVER_SCRATCHPROGRAM_H
+
+#include "weir/Driver/Compiler.h"
+
+namespace weir {
+
+/// Lowers what a compiler has steered, writes the program into a temporary folder
+/// and calls `open` with it. Then its name goes: what `open` has mapped stays
+/// readable, and nothing is left behind however the process ends. Errors are
+/// reported to the context.
+mlir::LogicalResult
+withScratchProgram(Compiler &compiler,
+                   llvm::function_ref<llvm::Error(llvm::StringRef path)> open);
+
+/// The operations of a spec's module that are not the model's program, as a
+/// module of their own.
+mlir::OwningOpRef<mlir::ModuleOp> specWithoutProgram(mlir::ModuleOp module);
+
+} // namespace weir
+
+#endif // WEIR_LIB_DRIVER_SCRATCHPROGRAM_H
