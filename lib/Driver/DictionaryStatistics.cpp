@@ -25,47 +25,73 @@ entriesOf(const SparseRecord &record, int64_t token) {
           ArrayRef(record.values).slice(begin, count)};
 }
 
-void Reconstruction::of(ArrayRef<int32_t> features, ArrayRef<float> values,
-                        const Eigen::RowVectorXd &x,
-                        Eigen::RowVectorXd &out) const {
-  out = bias.cast<double>();
-  for (auto [feature, value] : zip_equal(features, values))
-    out += static_cast<double>(value) * decoder.row(feature).cast<double>();
+DictionaryStatistics::DictionaryStatistics(
+    int64_t features, std::optional<Reconstruction> reconstruction)
+    : reconstruction(std::move(reconstruction)), counts(features, 0) {}
+
+Error DictionaryStatistics::add(const SparseRecord &activations,
+                                const SparseRecord *values) {
+  for (auto [feature, strength] :
+       zip_equal(activations.features, activations.values))
+    if (strength > 0) {
+      ++counts[feature];
+      ++numActive;
+    }
+  if (reconstruction) {
+    assert(values && "a reconstruction is compared with the site's values");
+    if (Error error = addError(activations, *values))
+      return error;
+  }
+  numTokens += static_cast<int64_t>(activations.starts.size()) - 1;
+  return Error::success();
+}
+
+/// What the normalisation divided x by is multiplied in again.
+static void denormalize(Normalization normalization,
+                        const Eigen::RowVectorXd &x, Eigen::RowVectorXd &out) {
   const double width = static_cast<double>(x.size());
   if (normalization == Normalization::ConstantNorm) {
     out *= x.norm() / std::sqrt(width);
   } else if (normalization == Normalization::LayerNorm) {
     const double mean = x.mean();
-    out = out * std::sqrt((x.array() - mean).square().sum() / (width - 1));
+    out *= std::sqrt((x.array() - mean).square().sum() / (width - 1));
     out.array() += mean;
   }
 }
 
-DictionaryStatistics::DictionaryStatistics(
-    int64_t features, std::optional<Reconstruction> reconstruction)
-    : reconstruction(std::move(reconstruction)), counts(features, 0) {}
+Error DictionaryStatistics::addError(const SparseRecord &activations,
+                                     const SparseRecord &values) {
+  // Only the rows of features that are active here are read.
+  std::vector<int64_t> used(activations.features.begin(),
+                            activations.features.end());
+  llvm::sort(used);
+  used.erase(llvm::unique(used), used.end());
+  RowMatrix rows;
+  if (!used.empty()) { // no feature would mean all of them
+    Expected<RowMatrix> read = reconstruction->dictionary->decoder(used);
+    if (!read)
+      return read.takeError();
+    rows = std::move(*read);
+  }
+  std::vector<Eigen::Index> rowOf(counts.size(), 0);
+  for (auto [row, feature] : enumerate(used))
+    rowOf[feature] = static_cast<Eigen::Index>(row);
 
-void DictionaryStatistics::add(const SparseRecord &activations,
-                               const SparseRecord *values) {
   const int64_t tokens = static_cast<int64_t>(activations.starts.size()) - 1;
   Eigen::RowVectorXd x, built;
   for (int64_t token = 0; token < tokens; ++token) {
-    auto [features, strengths] = entriesOf(activations, token);
-    for (auto [feature, strength] : zip_equal(features, strengths))
-      if (strength > 0) {
-        ++counts[feature];
-        ++numActive;
-      }
-    if (!reconstruction)
-      continue;
-    assert(values && "a reconstruction is compared with the site's values");
     x = Eigen::RowVectorXd::Zero(reconstruction->bias.size());
-    auto [places, numbers] = entriesOf(*values, token);
+    auto [places, numbers] = entriesOf(values, token);
     for (auto [place, number] : zip_equal(places, numbers))
       x[place] = number;
     if (reconstruction->isCentred)
       x.array() -= x.mean();
-    reconstruction->of(features, strengths, x, built);
+    built = reconstruction->bias.cast<double>();
+    auto [features, strengths] = entriesOf(activations, token);
+    for (auto [feature, strength] : zip_equal(features, strengths))
+      built += static_cast<double>(strength) *
+               rows.row(rowOf[feature]).cast<double>();
+    denormalize(reconstruction->dictionary->info().normalization, x, built);
     error += (x - built).squaredNorm();
     if (first.size() == 0) {
       first = x;
@@ -75,7 +101,7 @@ void DictionaryStatistics::add(const SparseRecord &activations,
     sum += x;
     squares += x.squaredNorm();
   }
-  numTokens += tokens;
+  return Error::success();
 }
 
 double DictionaryStatistics::l0() const {

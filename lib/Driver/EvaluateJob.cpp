@@ -266,22 +266,19 @@ LogicalResult Evaluator::prepareDictionaries() {
   return success();
 }
 
-/// What is not the dictionary's own activations: its decoder.
+/// None of a transcoder, which reconstructs another place than it reads.
 static llvm::Expected<std::optional<Reconstruction>>
-reconstructionOf(const Dictionary &dictionary, const ModelTraits &traits) {
-  const DictionaryInfo &info = dictionary.info();
+reconstructionOf(std::shared_ptr<const Dictionary> dictionary,
+                 const ModelTraits &traits) {
+  const DictionaryInfo &info = dictionary->info();
   if (!info.readsSite)
     return std::nullopt;
-  auto decoder = dictionary.decoder({});
-  if (!decoder)
-    return decoder.takeError();
-  auto bias = dictionary.decoderBias();
+  auto bias = dictionary->decoderBias();
   if (!bias)
     return bias.takeError();
-  return Reconstruction{std::move(*decoder), std::move(*bias),
-                        info.normalization,
-                        info.centring == Centring::IfLayerNorm &&
-                            traits.hasLayerNorm.value_or(false)};
+  const bool isCentred = info.centring == Centring::IfLayerNorm &&
+                         traits.hasLayerNorm.value_or(false);
+  return Reconstruction{std::move(dictionary), std::move(*bias), isCentred};
 }
 
 /// Records all features of the dictionaries in one plan, and all numbers of their
@@ -346,7 +343,7 @@ LogicalResult Evaluator::readActivations() {
     auto dictionary = store.open(entry.symbol);
     if (!dictionary)
       return error() << llvm::toString(dictionary.takeError());
-    auto reconstruction = reconstructionOf(**dictionary, store.traits());
+    auto reconstruction = reconstructionOf(*dictionary, store.traits());
     if (!reconstruction)
       return emitError(entry.collection.getLoc())
              << llvm::toString(reconstruction.takeError());
@@ -390,9 +387,11 @@ LogicalResult Evaluator::stream(RecordedActivations &source) {
                          << batch.firstWindow + batch.windows - 1
                          << ": an activation is not finite";
     for (EvaluatedDictionary &entry : dictionaries)
-      entry.statistics->add(batch.records[entry.record],
-                            entry.values ? &batch.records[*entry.values]
-                                         : nullptr);
+      if (llvm::Error failed = entry.statistics->add(
+              batch.records[entry.record],
+              entry.values ? &batch.records[*entry.values] : nullptr))
+        return emitError(entry.collection.getLoc())
+               << llvm::toString(std::move(failed));
     auto features = [&](size_t dictionary, int64_t token) {
       const SparseRecord &record = batch.records[dictionaries[dictionary].record];
       return ArrayRef(record.features)

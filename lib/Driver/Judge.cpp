@@ -78,7 +78,7 @@ Expected<std::string> Judge::run(StringRef input) const {
       &message, &notStarted, /*AffinityMask=*/nullptr, /*DetachProcess=*/true);
   if (notStarted)
     return fail("the judge cannot be started: {0}", message);
-  ChildProcess child(process.Pid);
+  ChildProcess child(process.Pid, /*withGroup=*/true);
   auto endAll = [&] { ::kill(-process.Pid, SIGKILL); };
 
   const auto start = std::chrono::steady_clock::now();

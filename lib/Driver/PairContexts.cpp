@@ -73,10 +73,10 @@ void PairContexts::add(size_t dictionary, const ActivationBatch &batch,
         else if (value > ofWindow->activation)
           *ofWindow = next;
         // Earlier windows first where they are equal.
-        std::stable_sort(contexts.begin(), contexts.end(),
-                         [](const Context &a, const Context &b) {
-                           return a.activation > b.activation;
-                         });
+        llvm::sort(contexts, [](const Context &a, const Context &b) {
+          return a.activation != b.activation ? a.activation > b.activation
+                                              : a.window < b.window;
+        });
         if (contexts.size() > mostContexts)
           contexts.pop_back();
       }

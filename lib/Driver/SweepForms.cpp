@@ -37,14 +37,40 @@ static std::pair<int64_t, int64_t> layersOf(const Written &feature,
   return {feature.layer, feature.layer};
 }
 
-static double budgetOf(ArrayRef<Written> features, steer::LayersAttr layers,
-                       steer::ScheduleAttrInterface schedule) {
+/// The lowest and the highest layer that features are written at.
+static std::pair<int64_t, int64_t> spanOf(ArrayRef<Written> features,
+                                          steer::LayersAttr layers) {
   int64_t first = std::numeric_limits<int64_t>::max(), last = 0;
   for (const Written &feature : features) {
     auto [from, to] = layersOf(feature, layers);
     first = std::min(first, from);
     last = std::max(last, to);
   }
+  return {first, last};
+}
+
+static bool layersAreEqual(ArrayRef<Written> features, steer::LayersAttr a,
+                           steer::LayersAttr b) {
+  return llvm::all_of(features, [&](const Written &feature) {
+    return layersOf(feature, a) == layersOf(feature, b);
+  });
+}
+
+static bool strengthsAreEqual(steer::ScheduleAttrInterface a,
+                              steer::ScheduleAttrInterface b,
+                              ArrayRef<Written> features,
+                              steer::LayersAttr layers) {
+  auto [first, last] = spanOf(features, layers);
+  for (int64_t layer = first; layer <= last; ++layer)
+    if (static_cast<float>(a.strengthAt(layer, first, last)) !=
+        static_cast<float>(b.strengthAt(layer, first, last)))
+      return false;
+  return true;
+}
+
+static double budgetOf(ArrayRef<Written> features, steer::LayersAttr layers,
+                       steer::ScheduleAttrInterface schedule) {
+  auto [first, last] = spanOf(features, layers);
   double budget = 0;
   for (const Written &feature : features) {
     auto [from, to] = layersOf(feature, layers);
@@ -190,6 +216,10 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
     const std::string value = shortestFloat(sign * budget / unit);
     steer::ScheduleAttrInterface schedule =
         kind.schedule(std::strtod(value.c_str(), nullptr));
+    // The one that is written may be one of them.
+    if (layersAreEqual(*features, layers, policy.getLayersAttr()) &&
+        strengthsAreEqual(schedule, add.getSchedule(), *features, layers))
+      continue;
     AttrTypeReplacer replacer;
     replacer.addReplacement([&](Attribute each) -> std::optional<Attribute> {
       if (each == add.getSchedule())

@@ -27,7 +27,8 @@ namespace weir {
 ///
 /// `resolved` is the module of a compilation that was steered: its policies have
 /// features. Adds a plan for each form to `spec`, which is not steered, and
-/// returns them; the form that is written comes first and has the plan itself.
+/// returns them; the form that is written comes first and has the plan itself, and
+/// is not there a second time.
 /// Errors are reported at the policy: it is no addition, has no strength at all,
 /// is no policy of the plan, or writes at several layers in any form (features of
 /// cross-layer transcoders).

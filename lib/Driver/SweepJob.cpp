@@ -590,7 +590,7 @@ LogicalResult Sweeper::rateByJudge() {
 
 void Sweeper::chooseBest() {
   auto isWithin = [&](const Sweep::Point &point) {
-    return point.score &&
+    return point.score && *point.score > *result.plain.score &&
            (!point.change || point.change->value <= options.maxLossIncrease) &&
            (!point.repetition || *point.repetition <= options.maxRepetition);
   };
@@ -618,7 +618,8 @@ LogicalResult Sweeper::writeSpec() {
   if (options.output.empty())
     return success();
   if (!result.best)
-    return error() << "--write: no setting is within --max-loss-increase "
+    return error() << "--write: no setting has a higher score than the plain "
+                      "model within --max-loss-increase "
                    << shortestFloat(options.maxLossIncrease)
                    << " and --max-repetition "
                    << shortestFloat(options.maxRepetition);

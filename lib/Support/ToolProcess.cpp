@@ -36,6 +36,7 @@ namespace weir {
 
 static constexpr int failureCode = 2;
 static const char *toolName = "weir";
+/// Below 0 it stands for a process group, as kill and waitpid have it.
 static std::atomic<pid_t> child{0};
 
 //===----------------------------------------------------------------------===//
@@ -100,13 +101,15 @@ void removeScratchFolders() {
       removeFlatFolder(path);
 }
 
-ChildProcess::ChildProcess(pid_t process) { child = process; }
+ChildProcess::ChildProcess(pid_t process, bool withGroup) {
+  child = withGroup ? -process : process;
+}
 
 ChildProcess::~ChildProcess() { child = 0; }
 
 static void endChild() {
   pid_t process = child.exchange(0);
-  if (process <= 0)
+  if (process == 0)
     return;
   ::kill(process, SIGTERM);
   for (int wait = 0; wait < 50; ++wait) {

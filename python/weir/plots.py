@@ -44,11 +44,11 @@ def _panels(pyplot, titles: list[str]):
     return figure, list(axes.flat[:len(titles)])
 
 
-def _lines(panel, lines: dict[str, tuple[list, list]]):
+def _lines(panel, lines: dict[str, tuple[list, list]], width: float = 1, legend: bool = True):
     """{label: (x, y)}, with a legend where there are several."""
     for index, (label, (x, y)) in enumerate(lines.items()):
-        panel.plot(x, y, marker=_MARKERS[index % len(_MARKERS)], markersize=4, linewidth=1, label=label)
-    if len(lines) > 1:
+        panel.plot(x, y, marker=_MARKERS[index % len(_MARKERS)], markersize=4, linewidth=width, label=label)
+    if legend and len(lines) > 1:
         panel.legend(frameon=False, fontsize=7)
 
 
@@ -114,7 +114,7 @@ def sweep(results: dict):
     both = plain["change"] is not None and plain["score"] is not None
     figure, panels = _panels(pyplot, [""] * (len(measures) + both))
     for panel, (label, y) in zip(panels, measures):
-        _lines(panel, _grouped(points, ("form",), "value", y))
+        _lines(panel, _grouped(points, ("form",), "value", y), legend=panel is panels[0])
         panel.axhline(y(plain), color="0.5", linestyle=":", linewidth=1)
         panel.set_xlabel(results["knob"])
         panel.set_ylabel(label)
@@ -125,7 +125,8 @@ def sweep(results: dict):
             xs, ys = lines.setdefault(row["form"], ([], []))
             xs.append(row["change"]["mean"])
             ys.append(row["score"])
-        _lines(panel, lines)
+        # In the order of the knob's values, which may go forth and back.
+        _lines(panel, lines, width=0.4, legend=False)
         panel.set_xlabel("change of the loss, nats a token")
         panel.set_ylabel(f"score by {results['scored_by']}")
         if results["best"] is not None:

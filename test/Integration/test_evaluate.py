@@ -13,12 +13,13 @@ import sys
 import dictionaries
 import families
 import hooks
+import letters
 import numpy
 import pytest
 import random_dictionaries
 import torch
 import weir
-from engines import TOOLS
+from engines import ROOT, TOOLS
 from safetensors.numpy import load_file
 
 CONTEXT, SKIP = 12, 1
@@ -285,17 +286,18 @@ def test_wrong_input(case, tmp_path):
 # --- Judges -------------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def smollm2_pairs(tmp_path_factory):
-    """A spec over two of the example's dictionaries, and a text."""
-    from engines import ROOT
-
+def readable(tmp_path_factory):
+    """A tiny model that reads letters, two dictionaries of it, and a text."""
     folder = tmp_path_factory.mktemp("judged")
-    (folder / "dictionaries").symlink_to(ROOT / "examples" / "smollm2" / "dictionaries")
+    random = numpy.random.default_rng(2)
+    for layer in (0, 1):
+        random_dictionaries.write_sae(folder / f"res.{layer}", random, letters.WIDTH, 1.0, architecture="standard",
+                                      normalize="none")
     (folder / "spec.yaml").write_text("""
 weir: 1
-model: {program: smollm2.pt2}
+model: {program: absent.pt2}
 dictionaries:
-  sae: {format: sae_lens, path: "dictionaries/{site}.{layer}", sites: [res], layers: 11..12}
+  sae: {format: sae_lens, path: "res.{layer}", sites: [res], layers: 0..1}
 matches:
   flow: {method: top_k, k: 1}
 policies: {}
@@ -316,13 +318,11 @@ with open({log!r}, "w") as log:
 """
 
 
-def test_a_judge_of_pairs(smollm2_pairs, tmp_path):
-    from weir.export import cached
-
-    folder = smollm2_pairs
+def test_a_judge_of_pairs(readable, tmp_path):
+    folder = readable
     log = tmp_path / "questions.jsonl"
     (tmp_path / "judge.py").write_text(JUDGE.format(log=str(log)))
-    options = dict(model=cached("smollm2"), context=48, max_tokens=120, judge_pairs=12, cache=tmp_path / "cache",
+    options = dict(model=letters.exported(), context=32, max_tokens=400, judge_pairs=12, cache=tmp_path / "cache",
                    judge=f"{sys.executable} {tmp_path}/judge.py")
     result = weir.evaluate(folder / "spec.yaml", folder / "text.txt", **options)
     questions = [json.loads(line) for line in log.read_text().splitlines()]

@@ -16,23 +16,20 @@
 #include "weir/Dictionary/Dictionary.h"
 #include "weir/Runtime/ActivationBatch.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 namespace weir {
 
-/// What of a dictionary makes x^ of its activations f.
+/// What makes x^ [d] of activations f: f W_dec + b_dec, brought back by what the
+/// dictionary's normalisation divided x by, with LayerNorm's mean added again.
 struct Reconstruction {
-  RowMatrix decoder; ///< effective rows [F, d]
-  RowVector bias;    ///< [d]
-  Normalization normalization = Normalization::None;
+  /// Gives the decoder rows that a batch needs.
+  std::shared_ptr<const Dictionary> dictionary;
+  RowVector bias; ///< [d]
   /// It was trained on x - mean(x), and is compared with that.
   bool isCentred = false;
-
-  /// x^ [d] of active features and x [d]: f W_dec + b_dec, brought back by what
-  /// the normalisation divided x by. LayerNorm's mean is added again.
-  void of(llvm::ArrayRef<int32_t> features, llvm::ArrayRef<float> values,
-          const Eigen::RowVectorXd &x, Eigen::RowVectorXd &out) const;
 };
 
 /// Of one dictionary. A feature is active where its activation is above 0.
@@ -43,8 +40,9 @@ public:
                        std::optional<Reconstruction> reconstruction);
 
   /// The next tokens. `values` are all numbers of the site, [tokens, d] as sparse
-  /// rows; only looked at with a reconstruction.
-  void add(const SparseRecord &activations, const SparseRecord *values);
+  /// rows; only looked at with a reconstruction. Errors: decoder rows that cannot
+  /// be read.
+  llvm::Error add(const SparseRecord &activations, const SparseRecord *values);
 
   int64_t tokens() const { return numTokens; }
   /// Mean number of active features of a token.
@@ -58,6 +56,9 @@ public:
   int64_t silent() const;
 
 private:
+  llvm::Error addError(const SparseRecord &activations,
+                       const SparseRecord &values);
+
   std::optional<Reconstruction> reconstruction;
   std::vector<int64_t> counts;
   int64_t numTokens = 0, numActive = 0;

@@ -94,7 +94,8 @@ struct Sweep {
   std::vector<Point> points; ///< by form, then value
   std::vector<std::string> prompts;
   /// Of the highest score within the limits, of the form that is written, and of
-  /// all forms. None without a score or where no point is within them.
+  /// all forms. None without a score, and where no point within them has a higher
+  /// one than the plain model.
   std::optional<size_t> best, bestOfAll;
 
   void print(llvm::raw_ostream &os) const;

@@ -54,7 +54,8 @@ private:
 /// signal ends this one, before scratch folders are removed. One at a time.
 class ChildProcess {
 public:
-  explicit ChildProcess(pid_t process);
+  /// `withGroup`: the child leads a process group, and all of it is ended.
+  explicit ChildProcess(pid_t process, bool withGroup = false);
   ~ChildProcess();
   ChildProcess(const ChildProcess &) = delete;
   ChildProcess &operator=(const ChildProcess &) = delete;

@@ -11,6 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include <cmath>
+
 using namespace weir;
 using testing::ElementsAre;
 using testing::HasSubstr;
