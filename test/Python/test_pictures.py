@@ -455,6 +455,10 @@ def test_wrong_usage_is_told(tmp_path, capsys):
         assert main(["picture", *arguments, *more]) == 1
         assert words in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graphs.json"]
+    for more, words in ((["--story", "-o", "x.txt"], "not allowed with"), ([], "is required"), (["--story", "--text", "a.txt"], "--text needs --spec")):
+        with pytest.raises(SystemExit):
+            main(["picture", *arguments, *more])
+        assert words in capsys.readouterr().err
 
 
 def test_features_of_several_dictionaries_have_their_names():
@@ -517,10 +521,11 @@ def test_stories_of_small_graphs(edges, target, sentence):
     assert sentence in " ".join(story.as_text(chain(*edges, target=target), {}).split())
 
 
-def test_a_story_is_written_as_text(tmp_path):
+def test_a_story_is_written_as_text(tmp_path, capsys):
     data, features = hostile_graph()
     arguments = as_files(tmp_path, {"faith": data, "second": PAIR}, features)
     assert main(["picture", *arguments, "-o", str(tmp_path / "story.txt")]) == 0
     text = (tmp_path / "story.txt").read_text()
     assert text.startswith("faith\n=====\n") and "\nsecond\n======\n" in text
     assert all(character == "\n" or character.isprintable() for character in text)
+    assert main(["picture", *arguments, "--story"]) == 0 and capsys.readouterr().out == text

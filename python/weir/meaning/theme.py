@@ -34,6 +34,7 @@ COUNT, DOSE, NEAR = 8, 0.4, 6
 # A neutral beginning; the score is the mean over them.
 PROMPTS = ("I think", "In my experience,", "Today we want to talk about", "The most important thing is")
 _TOKENS = 12  # of a theme that is given as texts
+_NORM_TOKENS = 2000  # that tell how long values are
 _CANDIDATES = 4  # times as many features as are wanted get an output score
 _MARK = "# Features of a theme, found by weirc features --theme."
 
@@ -205,14 +206,13 @@ def _site(feature: str) -> tuple[str, int, str]:
     return dictionary, int(layer), site
 
 
-def _norms(spec: Spec, layers: Sequence[int], text, cutting: dict, folder: Path, options: dict, progress) -> dict[int, float]:
+def _norms(recorder: Recorder, layers: Sequence[int], text, cutting: dict) -> dict[int, float]:
     """The median norm of the residual stream behind each layer, over the first tokens of a text that count."""
     import torch
 
-    recorder = record(spec, folder, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
     program = recorder.program
     some = texts.cut(texts.documents_of(text, program), program, what=str(text), **{**cutting, "max_tokens": min(
-        cutting.get("max_tokens") or 2000, 2000)})
+        cutting.get("max_tokens") or _NORM_TOKENS, _NORM_TOKENS)})
     names = [recorder.values[f"{layer}/res"] for layer in layers]
     module = recorder.outputs(names)
     norms = [[] for _ in layers]
@@ -289,10 +289,11 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
     options = {"model": model and os.path.abspath(model), "cache": cache}
     cutting = dict(context=context, begin_with_bos=begin_with_bos, skip_first=skip_first, max_tokens=max_tokens)
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
-        places = [Path(folder, part) for part in ("search", "norms", "scores")]
+        places = [Path(folder, part) for part in ("search", "scores")]
         for place in places:
             place.mkdir()
-        recorder = record(parsed, places[0], sites=searched, progress=progress, **options)
+        layers = sorted({_site(f"{site}/0")[1] for site in searched})
+        recorder = record(parsed, places[0], sites=searched, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
         sums, words = _contrasts(recorder, about, text, near, cutting, progress)
         contrast, on, off = sums.contrast()
         best = sorted((number for number in range(len(contrast)) if contrast[number] > 0),
@@ -300,9 +301,9 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
         if not best:
             raise WeirError("no feature fires more on the theme than on the rest")
         candidates = [recorder.features[number] for number in best]
-        norms = _norms(parsed, sorted({_site(feature)[1] for feature in candidates}), text, cutting, places[1], options, progress)
+        norms = _norms(recorder, layers, text, cutting)
         strengths = [round(dose * norms[_site(feature)[1]], 4) for feature in candidates]
-        scores = _output_scores(parsed, candidates, strengths, words, places[2], options, progress)
+        scores = _output_scores(parsed, candidates, strengths, words, places[1], options, progress)
         spoken = [texts.token_text(recorder.program, token) for token in words]
     tried = [ThemeFeature(feature, float(contrast[number]), float(on[number]), float(off[number]), score, strength)
              for feature, number, score, strength in zip(candidates, best, scores, strengths)]
