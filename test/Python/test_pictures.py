@@ -529,3 +529,22 @@ def test_a_story_is_written_as_text(tmp_path, capsys):
     assert text.startswith("faith\n=====\n") and "\nsecond\n======\n" in text
     assert all(character == "\n" or character.isprintable() for character in text)
     assert main(["picture", *arguments, "--story"]) == 0 and capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("data", [
+    {"target": ["3/res/1"], "nodes": [{"feature": "3/res/1", "label": None}], "edges": []},
+    {"target": [], "nodes": [{"feature": "3/res/1"}, {"feature": "4/res/1"}],
+     "edges": [{"from": "3/res/1", "to": "4/res/1", "similarity": -2.5, "effect": None}]},
+    {"target": ["3/mlp/1", "3/mlp/2"], "nodes": [{"feature": f"3/{site}/{index}"} for site in ("mlp", "att") for index in (1, 2)],
+     "edges": [{"from": f"3/att/{index}", "to": f"3/mlp/{index}", "similarity": 0.5, "effect": 0.0} for index in (1, 2)]},
+], ids=["one node", "no target", "edges within a layer's modules"])
+def test_pages_of_odd_graphs_work(browser, tmp_path, data):
+    command.write(as_files(tmp_path, {"odd": data})[0], tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    browser.run("document.querySelector('.n').focus()")
+    for key in ("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Enter", "Escape"):
+        browser.key(key)
+    browser.run("cut_ = document.getElementById('cut'); cut_.value = cut_.max; cut_.dispatchEvent(new Event('input'))")
+    assert not browser.errors and browser.run("document.querySelectorAll('.nodes > .n:not(.cut)').length") == len(data["nodes"])
+    seen = browser.run(OVERLAPS)
+    assert (seen["overlaps"], seen["outside"], seen["numbers"]) == (0, 0, 0)
