@@ -449,16 +449,27 @@ def test_what_is_no_list_of_features_is_told(row, words):
 
 def test_wrong_usage_is_told(tmp_path, capsys):
     arguments = as_files(tmp_path, {"a": PAIR, "b": PAIR})
-    for more, words in ((["-o", str(tmp_path / "x.png")], ".html, .svg, .txt"), (["-o", str(tmp_path / "x.svg")], "name one of a, b"),
+    for more, words in ((["-o", str(tmp_path / "x.png")], "pictures are .html and .svg"), (["-o", str(tmp_path / "x.svg")], "name one of a, b"),
                         (["-o", str(tmp_path / "x.svg"), "--graph", "c"], "there is no graph 'c'"),
                         (["-o", str(tmp_path / "x.html"), "--features", str(tmp_path / "none.json")], "none.json")):
         assert main(["picture", *arguments, *more]) == 1
         assert words in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graphs.json"]
-    for more, words in ((["--story", "-o", "x.txt"], "not allowed with"), ([], "is required"), (["--story", "--text", "a.txt"], "--text needs --spec")):
+    for more, words in ((["--story", "-o", "x.svg"], "not allowed with"), ([], "is required"), (["--story", "--text", "a.txt"], "--text needs --spec")):
         with pytest.raises(SystemExit):
             main(["picture", *arguments, *more])
         assert words in capsys.readouterr().err
+
+
+def test_only_pictures_are_replaced(tmp_path, capsys):
+    arguments = as_files(tmp_path, {"a": PAIR})
+    for kind in ("html", "svg"):
+        path = tmp_path / f"x.{kind}"
+        path.write_text("")
+        assert [main(["picture", *arguments, "-o", str(path)]) for _ in range(2)] == [0, 0]
+        path.write_text("<html>mine</html>")
+        assert main(["picture", *arguments, "-o", str(path)]) == 1 and "no picture of Weir's" in capsys.readouterr().err
+        assert path.read_text() == "<html>mine</html>"
 
 
 def test_features_of_several_dictionaries_have_their_names():
@@ -521,14 +532,13 @@ def test_stories_of_small_graphs(edges, target, sentence):
     assert sentence in " ".join(story.as_text(chain(*edges, target=target), {}).split())
 
 
-def test_a_story_is_written_as_text(tmp_path, capsys):
+def test_a_story_is_printed(tmp_path, capsys):
     data, features = hostile_graph()
     arguments = as_files(tmp_path, {"faith": data, "second": PAIR}, features)
-    assert main(["picture", *arguments, "-o", str(tmp_path / "story.txt")]) == 0
-    text = (tmp_path / "story.txt").read_text()
+    assert main(["picture", *arguments, "--story"]) == 0
+    text = capsys.readouterr().out
     assert text.startswith("faith\n=====\n") and "\nsecond\n======\n" in text
     assert all(character == "\n" or character.isprintable() for character in text)
-    assert main(["picture", *arguments, "--story"]) == 0 and capsys.readouterr().out == text
 
 
 @pytest.mark.parametrize("data", [

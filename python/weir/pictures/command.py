@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Callable
 
 from ..errors import WeirError
-from ..files import replacing, same_file
+from ..files import open_regular, replacing, same_file
 from . import about as features
 from . import drawing, graph, layout, page, story
 
-KINDS = (".html", ".svg", ".txt")
+KINDS = (".html", ".svg")
 
 
 def write(source: str | Path, output: str | Path, name: str | None = None, about: str | Path | dict[str, dict] | None = None,
@@ -20,7 +20,7 @@ def write(source: str | Path, output: str | Path, name: str | None = None, about
     """Draws the graphs of a JSON file.
 
     source  what `weirc graph --json` prints
-    output  .html: a page of all graphs; .svg: one picture of one graph; .txt: the stories of all graphs
+    output  .html: a page of all graphs; .svg: one picture of one graph; replaced if it is one, or empty
     name    the only graph that is wanted
     about   what `weirc features --json` prints, of the graphs' features: a file, or by feature
 
@@ -37,12 +37,18 @@ def write(source: str | Path, output: str | Path, name: str | None = None, about
 
 
 def check_output(output: str | Path, *inputs: str | Path | None):
-    """Raises WeirError for what is no picture, or an input."""
-    if Path(output).suffix not in KINDS:
-        raise WeirError(f"{output}: pictures are {', '.join(KINDS)}")
+    """Raises WeirError for what is no picture by its name, an input, or somebody else's file."""
+    output = Path(output)
+    if output.suffix not in KINDS:
+        raise WeirError(f"{output}: pictures are {' and '.join(KINDS)}")
     for one in inputs:
         if one is not None and same_file(one, output):
             raise WeirError(f"{output} is an input, which would be replaced")
+    if not output.is_file() or not output.stat().st_size:
+        return
+    with open_regular(output) as stream:
+        if drawing.MARK.encode() not in stream.read(400):
+            raise WeirError(f"{output} is there and no picture of Weir's: remove it, or choose another name")
 
 
 def select(graphs: list[graph.FlowGraph], name: str | None) -> list[graph.FlowGraph]:
@@ -63,8 +69,6 @@ def describe(graphs: list[graph.FlowGraph], spec: str | Path, text: str | Path, 
 
 def render(graphs: list[graph.FlowGraph], kind: str, about: dict[str, dict], progress=lambda line: None) -> str:
     """The text of a file with the ending `kind`."""
-    if kind == ".txt":
-        return "\n".join(story.as_text(one, about) for one in graphs)
     layouts = []
     for one in graphs:
         progress(f"laying out {one.name}: {len(one)} features, {len(one.source)} edges")
@@ -83,7 +87,7 @@ def add(commands, say: Callable[[str], None], progress: Callable[[], Callable[[s
         "Graphviz lays them out.")
     command.add_argument("graphs", metavar="GRAPHS", help="what weirc graph --json prints, a file")
     where = command.add_mutually_exclusive_group(required=True)
-    where.add_argument("-o", "--output", metavar="FILE", help="the file to write: .html, .svg or .txt")
+    where.add_argument("-o", "--output", metavar="FILE", help="the file to write: .html or .svg")
     where.add_argument("--story", action="store_true", help="print the stories of the graphs")
     command.add_argument("--graph", metavar="NAME", help="this one only")
     known = command.add_argument_group("what features mean", "Contexts, promoted tokens and densities, for the page and the story: "
@@ -107,7 +111,7 @@ def _run(arguments, say, progress) -> int:
         known = describe(select(graph.read(arguments.graphs), arguments.graph), arguments.spec, arguments.text, model=arguments.model,
                          cache=arguments.cache, max_tokens=arguments.max_tokens, progress=progress)
     if arguments.story:
-        say(render(select(graph.read(arguments.graphs), arguments.graph), ".txt", known).rstrip("\n"))
+        say("\n".join(story.as_text(one, known) for one in select(graph.read(arguments.graphs), arguments.graph)).rstrip("\n"))
         return 0
     write(arguments.graphs, arguments.output, arguments.graph, known, progress)
     return 0
