@@ -154,7 +154,7 @@ class View {
         p.append(typeof part === "string" ? visible(part) : this.link(...part));
       text.append(p);
     }
-    result.push(text, make("p", {class: "soft"}, "Point at a feature to see what it is; click it for what leads to it and what it " +
+    result.push(text, make("p", {class: "soft hint"}, "Point at a feature to see what it is; click it for what leads to it and what it " +
       "leads to. Arrow keys go along edges and rows, Enter picks, Escape lets go."));
     return result;
   }
@@ -358,6 +358,7 @@ addEventListener("resize", () => current.resize(current.zoom));
 addEventListener("beforeprint", () => {
   current.gutter.setAttribute("transform", "translate(0 0)");
   current.svg.setAttribute("viewBox", `0 0 ${current.width} ${current.height}`);
+  current.svg.style.width = `${current.width}px`;
 });
 addEventListener("afterprint", () => current.resize(current.zoom));
 show(0);
