@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     plots.add(commands)
     features_command.add(commands, _say, lambda: _progress(sys.stderr))
-    picture_command.add(commands, lambda: _progress(sys.stderr))
+    picture_command.add(commands, _say, lambda: _progress(sys.stderr))
     return parser
 
 

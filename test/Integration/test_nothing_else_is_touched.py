@@ -97,6 +97,9 @@ COMMANDS = [
             ("package.pt2",)),
     Command("weirc direction program.pt2 --positive glad.txt --negative sad.txt --site 1/res -o direction.safetensors",
             {"glad.txt": {}, "program.pt2": {"operator": ARCHIVE["operator"]}}, ("direction.safetensors",)),
+    Command("weirc features spec.yaml --text glad.txt --feature 1/res/1", {"glad.txt": {}}),
+    Command("weirc rows spec.yaml --site 1/res -o decoder.safetensors", {"rows.npy": ARRAYS}, ("decoder.safetensors",)),
+    Command("python -m weir picture graphs.json -o graphs.html", {"graphs.json": {}}, ("graphs.html",)),
     Command("python run.py"),
     Command("weirc chat chats.jsonl", {"chats.jsonl": {}}),
 ]
@@ -150,6 +153,9 @@ def original(tmp_path_factory) -> Path:
     (folder / "batch.jsonl").write_text('{"prompt": "hello"}\n{"prompt": "you", "plan": "none"}\n')
     (folder / "glad.txt").write_text("hello\nyou\n")
     (folder / "sad.txt").write_text("never\nagain\n")
+    (folder / "graphs.json").write_text(json.dumps({"graphs": {"one": {
+        "target": ["1/res/2"], "nodes": [{"feature": "0/res/1", "label": None}, {"feature": "1/res/2", "label": "one"}],
+        "edges": [{"from": "0/res/1", "to": "1/res/2", "similarity": 0.5, "effect": None}]}}}))
     (folder / "run.py").write_text("import weir\nprint(weir.load('steered')([[5, 6]], plan='food').logits.shape)\n")
     engines.call("weirc", "build", folder / "spec.yaml", "-o", folder / "steered")
     return folder
@@ -213,7 +219,7 @@ def test_hostile_inputs(command, original, tmp_path):
         for own in command.outputs:
             hostile.remove(place.work / own)
     # Python takes seconds to start, so it sees fewer of the damages that every file can have.
-    slow = command.arguments.startswith(("python", "weirc direction"))
+    slow = command.arguments.startswith(("python", "weirc direction", "weirc features"))
     for name, special in command.inputs.items():
         common = {"pipe": ANY_FILE["pipe"]} if slow else ANY_FILE
         for what, damage in {**common, **special}.items():

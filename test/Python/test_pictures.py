@@ -451,12 +451,27 @@ def test_what_is_no_list_of_features_is_told(row, words):
 
 def test_wrong_usage_is_told(tmp_path, capsys):
     arguments = as_files(tmp_path, {"a": PAIR, "b": PAIR})
-    for more, words in ((["-o", str(tmp_path / "x.png")], ".html, .svg, .txt"), (["-o", str(tmp_path / "x.svg")], "name one of a, b"),
+    for more, words in ((["-o", str(tmp_path / "x.png")], "pictures are .html and .svg"), (["-o", str(tmp_path / "x.svg")], "name one of a, b"),
                         (["-o", str(tmp_path / "x.svg"), "--graph", "c"], "there is no graph 'c'"),
                         (["-o", str(tmp_path / "x.html"), "--features", str(tmp_path / "none.json")], "none.json")):
         assert main(["picture", *arguments, *more]) == 1
         assert words in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graphs.json"]
+    for more, words in ((["--story", "-o", "x.svg"], "not allowed with"), ([], "is required"), (["--story", "--text", "a.txt"], "--text needs --spec")):
+        with pytest.raises(SystemExit):
+            main(["picture", *arguments, *more])
+        assert words in capsys.readouterr().err
+
+
+def test_only_pictures_are_replaced(tmp_path, capsys):
+    arguments = as_files(tmp_path, {"a": PAIR})
+    for kind in ("html", "svg"):
+        path = tmp_path / f"x.{kind}"
+        path.write_text("")
+        assert [main(["picture", *arguments, "-o", str(path)]) for _ in range(2)] == [0, 0]
+        path.write_text("<html>mine</html>")
+        assert main(["picture", *arguments, "-o", str(path)]) == 1 and "no picture of Weir's" in capsys.readouterr().err
+        assert path.read_text() == "<html>mine</html>"
 
 
 def test_features_of_several_dictionaries_have_their_names():
@@ -519,10 +534,29 @@ def test_stories_of_small_graphs(edges, target, sentence):
     assert sentence in " ".join(story.as_text(chain(*edges, target=target), {}).split())
 
 
-def test_a_story_is_written_as_text(tmp_path):
+def test_a_story_is_printed(tmp_path, capsys):
     data, features = hostile_graph()
     arguments = as_files(tmp_path, {"faith": data, "second": PAIR}, features)
-    assert main(["picture", *arguments, "-o", str(tmp_path / "story.txt")]) == 0
-    text = (tmp_path / "story.txt").read_text()
+    assert main(["picture", *arguments, "--story"]) == 0
+    text = capsys.readouterr().out
     assert text.startswith("faith\n=====\n") and "\nsecond\n======\n" in text
     assert all(character == "\n" or character.isprintable() for character in text)
+
+
+@pytest.mark.parametrize("data", [
+    {"target": ["3/res/1"], "nodes": [{"feature": "3/res/1", "label": None}], "edges": []},
+    {"target": [], "nodes": [{"feature": "3/res/1"}, {"feature": "4/res/1"}],
+     "edges": [{"from": "3/res/1", "to": "4/res/1", "similarity": -2.5, "effect": None}]},
+    {"target": ["3/mlp/1", "3/mlp/2"], "nodes": [{"feature": f"3/{site}/{index}"} for site in ("mlp", "att") for index in (1, 2)],
+     "edges": [{"from": f"3/att/{index}", "to": f"3/mlp/{index}", "similarity": 0.5, "effect": 0.0} for index in (1, 2)]},
+], ids=["one node", "no target", "edges within a layer's modules"])
+def test_pages_of_odd_graphs_work(browser, tmp_path, data):
+    command.write(as_files(tmp_path, {"odd": data})[0], tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    browser.run("document.querySelector('.n').focus()")
+    for key in ("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Enter", "Escape"):
+        browser.key(key)
+    browser.run("cut_ = document.getElementById('cut'); cut_.value = cut_.max; cut_.dispatchEvent(new Event('input'))")
+    assert not browser.errors and browser.run("document.querySelectorAll('.nodes > .n:not(.cut)').length") == len(data["nodes"])
+    seen = browser.run(OVERLAPS)
+    assert (seen["overlaps"], seen["outside"], seen["numbers"]) == (0, 0, 0)

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from .. import compiler
+from ..compiler import CompileError
 from ..errors import WeirError
 from ..files import replacing, same_file
 from ..programs import load
 from . import report, windows as texts
 from .recording import KEPT, Recorder, record
-from .specs import Spec, as_text, entries, node_of
+from .specs import Spec, entries
 
 if TYPE_CHECKING:
     import numpy
@@ -34,7 +35,10 @@ COUNT, DOSE, NEAR = 8, 0.4, 6
 # A neutral beginning; the score is the mean over them.
 PROMPTS = ("I think", "In my experience,", "Today we want to talk about", "The most important thing is")
 _TOKENS = 12  # of a theme that is given as texts
+_NORM_TOKENS = 2000  # that tell how long values are
 _CANDIDATES = 4  # times as many features as are wanted get an output score
+_KEEP = {"res": 0.5}  # below it "Analyze Feature Flow" takes a feature for another
+_WRITTEN = ("model", "dictionaries", "matches")
 _MARK = "# Features of a theme, found by weirc features --theme."
 
 
@@ -205,14 +209,13 @@ def _site(feature: str) -> tuple[str, int, str]:
     return dictionary, int(layer), site
 
 
-def _norms(spec: Spec, layers: Sequence[int], text, cutting: dict, folder: Path, options: dict, progress) -> dict[int, float]:
+def _norms(recorder: Recorder, layers: Sequence[int], text, cutting: dict) -> dict[int, float]:
     """The median norm of the residual stream behind each layer, over the first tokens of a text that count."""
     import torch
 
-    recorder = record(spec, folder, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
     program = recorder.program
     some = texts.cut(texts.documents_of(text, program), program, what=str(text), **{**cutting, "max_tokens": min(
-        cutting.get("max_tokens") or 2000, 2000)})
+        cutting.get("max_tokens") or _NORM_TOKENS, _NORM_TOKENS)})
     names = [recorder.values[f"{layer}/res"] for layer in layers]
     module = recorder.outputs(names)
     norms = [[] for _ in layers]
@@ -289,10 +292,11 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
     options = {"model": model and os.path.abspath(model), "cache": cache}
     cutting = dict(context=context, begin_with_bos=begin_with_bos, skip_first=skip_first, max_tokens=max_tokens)
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
-        places = [Path(folder, part) for part in ("search", "norms", "scores")]
+        places = [Path(folder, part) for part in ("search", "scores")]
         for place in places:
             place.mkdir()
-        recorder = record(parsed, places[0], sites=searched, progress=progress, **options)
+        layers = sorted({_site(f"{site}/0")[1] for site in searched})
+        recorder = record(parsed, places[0], sites=searched, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
         sums, words = _contrasts(recorder, about, text, near, cutting, progress)
         contrast, on, off = sums.contrast()
         best = sorted((number for number in range(len(contrast)) if contrast[number] > 0),
@@ -300,9 +304,9 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
         if not best:
             raise WeirError("no feature fires more on the theme than on the rest")
         candidates = [recorder.features[number] for number in best]
-        norms = _norms(parsed, sorted({_site(feature)[1] for feature in candidates}), text, cutting, places[1], options, progress)
+        norms = _norms(recorder, layers, text, cutting)
         strengths = [round(dose * norms[_site(feature)[1]], 4) for feature in candidates]
-        scores = _output_scores(parsed, candidates, strengths, words, places[2], options, progress)
+        scores = _output_scores(parsed, candidates, strengths, words, places[1], options, progress)
         spoken = [texts.token_text(recorder.program, token) for token in words]
     tried = [ThemeFeature(feature, float(contrast[number]), float(on[number]), float(off[number]), score, strength)
              for feature, number, score, strength in zip(candidates, best, scores, strengths)]
@@ -313,7 +317,7 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
     result = Theme(spoken, (sums.tokens[0], sums.tokens[1]), chosen, tried)
     if output is not None:
         progress(f"writing {output}")
-        write_spec(parsed, result, Path(output), name, spec)
+        write_spec(parsed, result, Path(output), name, options)
     return result
 
 
@@ -343,26 +347,61 @@ def _check_output(path: Path, inputs):
         raise WeirError(f"{path} is there and was not written by weirc features --theme: remove it, or choose another name")
 
 
-def write_spec(spec: Spec, found: Theme, output: Path, name: str, source) -> None:
-    """A spec with the features, their graph, and one policy over it."""
-    layers = [_site(one.feature)[1] for one in found.features]
-    match = next((match for match, method in spec.matches().items() if method == "top_k"), None)
-    sections: dict = {"knobs": {name: {"default": 1, "range": [0, 4]}}, "features": {name: [one.feature for one in found.features]}}
-    keep = ("model", "dictionaries")
-    del layers, match
-    # Features of a theme point much the same way, so that what they add adds up.
-    strength = round(sum(one.strength for one in found.features) / len(found.features) ** 2, 2)
-    sections["policies"] = {name: {"on": {"features": name}, "do": "add", "normalize": True,
-                                   "strength": {"value": strength, "times": name}, "tokens": {"skip_first": 1}}}
-    sections["plans"] = {name: [name]}
-    labels = {feature: label for feature, label in spec.labels().items() if feature in {one.feature for one in found.features}}
-    if labels:
+def _weights(graph: dict) -> dict[str, float]:
+    """Of each node the largest product of similarities on a path between it and a target, as `weight: similarity` has it."""
+    weights = dict.fromkeys(graph["target"], 1.0)
+    links: dict[str, list[tuple[str, float]]] = {}
+    for edge in graph["edges"]:
+        for one, other in ((edge["from"], edge["to"]), (edge["to"], edge["from"])):
+            links.setdefault(one, []).append((other, edge["similarity"]))
+    queue = list(weights)
+    while queue:
+        node = queue.pop()
+        for other, similarity in links.get(node, ()):
+            if weights[node] * similarity > weights.get(other, 0.0) + 1e-12:
+                weights[other] = weights[node] * similarity
+                queue.append(other)
+    return weights
+
+
+def write_spec(spec: Spec, found: Theme, output: Path, name: str, options: dict) -> None:
+    """A spec with the features, the graph of what leads to them, and one policy over it, whose strength at 1 adds up to the
+    mean of the features' doses. Without a match to follow, or where it leads nowhere, the policy is over the features."""
+    dose = sum(one.strength for one in found.features) / len(found.features)
+    chosen = [one.feature for one in found.features]
+    sections: dict = {"knobs": {name: {"default": 1, "range": [0, 4]}}, "features": {name: chosen}, "plans": {name: [name]}}
+    if labels := {feature: label for feature, label in spec.labels().items() if feature in set(chosen)}:
         sections["labels"] = labels
+
+    def policy(on: dict, strength: dict, weights: float) -> dict:
+        # Features of a theme point much the same way, so that what they add adds up.
+        return {name: {"on": on, "do": "add", "normalize": True, "tokens": {"skip_first": 1},
+                       "strength": {"value": round(dose / weights, 2), "times": name, **strength}}}
+
+    alone = policy({"features": name}, {}, len(chosen))
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
         path = Path(folder, "spec.yaml")
-        spec.write(path, keep, **sections)
+        match = next((match for match, method in spec.matches().items() if method == "top_k"), None)
+        why = "the spec has no top_k match to follow" if match is None else None
+        if match is not None:
+            graphs = {name: {"from": {"features": name}, "match": match, "keep": _KEEP}}
+            spec.write(path, _WRITTEN, graphs=graphs, policies=alone, **sections)
+            try:
+                graph = compiler.weirc("graph", path, name, **options)["graphs"][name]
+            except CompileError as error:
+                why = next((one["message"] for one in error.diagnostics), str(error))
+        if why is None:
+            residual = {node["feature"] for node in graph["nodes"] if _site(node["feature"])[2] == "res"}
+            total = sum(weight for feature, weight in _weights(graph).items() if feature in residual)
+            spec.write(path, _WRITTEN, graphs=graphs, policies=policy({"graph": name, "sites": ["res"]}, {"weight": "similarity"}, total),
+                       **sections)
+        else:
+            spec.write(path, _WRITTEN, policies=alone, **sections)
+        # What is written compiles.
+        compiler.weirc("check", path)
         body = path.read_text("utf-8")
-    lines = [_MARK, f"# The theme's words: {' '.join(repr(word) for word in found.words)}", "# feature, contrast, output score:"]
+    lines = [_MARK, f"# The theme's words: {' '.join(repr(word) for word in found.words)}",
+             *([] if why is None else [f"# Without a graph: {' '.join(why.split())}"]), "# feature, contrast, output score:"]
     lines += [f"#   {one.feature}  {one.contrast:.2f}  {one.output:.2f}" for one in found.features]
     with replacing(output) as stream:
         stream.write(("\n".join(lines) + "\n" + body).encode("utf-8"))

@@ -17,6 +17,8 @@ from .layout import GUTTER, Layout, edge_label, text_width
 
 
 _BEYOND = 4000
+# Stands at the beginning of every picture and page: such a file may be replaced.
+MARK = "flow graphs, drawn by Weir"
 
 
 def escape(text: str) -> str:
@@ -183,7 +185,7 @@ def standalone(graph: FlowGraph, layout: Layout, about: dict[str, dict]) -> str:
         signs.append(f'<g transform="translate({x:.0f} {line * 26})">{sign}<text class="k" x="40" y="9" dy=".35em">{words}</text></g>')
         x += 42 + wide + 18
     total = height + 44 + 26 * (line + 1) + 22
-    return ('<?xml version="1.0" encoding="UTF-8"?>\n'
+    return (f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {MARK} -->\n'
             f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="0 0 {width:.0f} {total:.0f}" '
             f'width="{width:.0f}" height="{total:.0f}">'
             f'<title>{escape(graph.name)}</title><style>{asset("drawing.css")}</style>'

@@ -37,7 +37,7 @@ class View {
     this.number = new Map(this.nodes.map((node, index) => [node, index]));
     this.places = this.nodes.map(node => node.transform.baseVal[0].matrix).map(({e, f}) => [e, f]);
     this.byName = new Map(graph.nodes.map(([feature], index) => [feature, index]));
-    this.cutAt = 0;
+    this.cutAt = null;
     this.picked = this.shown = this.hovered = null;
     this.found = [];
     this.kept = graph.edges.map(() => true);
@@ -154,7 +154,7 @@ class View {
         p.append(typeof part === "string" ? visible(part) : this.link(...part));
       text.append(p);
     }
-    result.push(text, make("p", {class: "soft"}, "Point at a feature to see what it is; click it for what leads to it and what it " +
+    result.push(text, make("p", {class: "soft hint"}, "Point at a feature to see what it is; click it for what leads to it and what it " +
       "leads to. Arrow keys go along edges and rows, Enter picks, Escape lets go."));
     return result;
   }
@@ -222,7 +222,7 @@ class View {
 
   // To a node, wherever it is called from.
   go(node) {
-    if (!this.alive[node]) { cut.value = 0; this.cutEdges(0); }
+    if (!this.alive[node]) { cut.value = cut.min; this.cutEdges(+cut.value); }
     this.setTabStop(node);
     this.nodes[node].focus({preventScroll: true});
     this.scrollTo(node);
@@ -335,11 +335,12 @@ const show = index => {
   sections.forEach((section, other) => { section.hidden = other !== index; });
   current = views[index] ??= new View(sections[index], data.graphs[index]);
   const similarities = current.graph.edges.map(edge => edge[2]);
-  const least = similarities.reduce((a, b) => Math.min(a, b), 1), most = similarities.reduce((a, b) => Math.max(a, b), 0);
-  cut.min = Math.floor(least * 100) / 100;
-  cut.max = Math.ceil(most * 100) / 100;
-  cut.value = Math.max(current.cutAt, cut.min);
+  const least = similarities.reduce((a, b) => Math.min(a, b), Infinity), most = similarities.reduce((a, b) => Math.max(a, b), -Infinity);
+  // The most similar edge stays, wherever the slider is.
   cut.disabled = !similarities.length;
+  cut.min = cut.disabled ? 0 : Math.floor(least * 100) / 100;
+  cut.max = cut.disabled ? 1 : Math.floor(most * 100) / 100;
+  cut.value = Math.max(current.cutAt ?? cut.min, cut.min);
   current.cutEdges(+cut.value);
   current.fit();
   current.pick(null);
@@ -357,6 +358,7 @@ addEventListener("resize", () => current.resize(current.zoom));
 addEventListener("beforeprint", () => {
   current.gutter.setAttribute("transform", "translate(0 0)");
   current.svg.setAttribute("viewBox", `0 0 ${current.width} ${current.height}`);
+  current.svg.style.width = `${current.width}px`;
 });
 addEventListener("afterprint", () => current.resize(current.zoom));
 show(0);

@@ -99,6 +99,6 @@ def page(graphs: list[FlowGraph], layouts: list[Layout], about: dict[str, dict] 
     data = {"graphs": [_graph_data(graph, about) for graph in graphs], "about": _about_data(graphs, about)}
     sections = "\n".join(_section(index, graph, layout, about) for index, (graph, layout) in enumerate(zip(graphs, layouts)))
     return string.Template(asset("page.html")).substitute(
-        title=escape(title), heading=heading, style=style, style_hash=_hash(style), script=script, script_hash=_hash(script),
+        mark=drawing.MARK, title=escape(title), heading=heading, style=style, style_hash=_hash(style), script=script, script_hash=_hash(script),
         sections=sections, tables=f'<div class="tables">{"".join(_table(graph, about) for graph in graphs)}</div>',
         data=_json(data))

@@ -1,0 +1,67 @@
+//===- PictureJob.cpp - Pictures and stories of graphs ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/PictureJob.h"
+
+#include "weir/Driver/PythonTool.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/Location.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace weir;
+
+bool PictureJob::draws(StringRef path) {
+  StringRef extension = llvm::sys::path::extension(path);
+  return extension == ".html" || extension == ".svg";
+}
+
+LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
+                              const llvm::json::Object &graphs) const {
+  auto fail = [&](const std::string &message) {
+    return emitError(UnknownLoc::get(&context))
+           << "cannot write a temporary file: " << message;
+  };
+  // For this user only, and gone whatever happens.
+  int file;
+  SmallString<256> path;
+  if (std::error_code code =
+          llvm::sys::fs::createTemporaryFile("weir-graphs", "json", file, path))
+    return fail(code.message());
+  llvm::FileRemover remover(path);
+  llvm::raw_fd_ostream os(file, /*shouldClose=*/true);
+  os << llvm::json::Value(llvm::json::Object(graphs));
+  os.close();
+  if (os.has_error()) {
+    std::string message = os.error().message();
+    os.clear_error();
+    return fail(message);
+  }
+
+  std::vector<std::string> arguments = {"picture", path.str().str()};
+  auto add = [&](const std::string &option, const std::string &value) {
+    // One word: a value may begin with a dash.
+    if (!value.empty())
+      arguments.push_back(option + "=" + value);
+  };
+  if (output.empty())
+    arguments.push_back("--story");
+  add("--output", output);
+  add("--features", features);
+  add("--text", text);
+  if (!text.empty()) {
+    add("--spec", spec);
+    add("--model", model);
+    add("--cache", cache);
+  }
+  return runPythonTool(argv0, context, arguments);
+}
