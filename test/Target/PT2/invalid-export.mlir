@@ -33,6 +33,30 @@ fx.program @main(%w: tensor<4xf32> = #fx.input<parameter "model"::"gone">,
 
 // -----
 
+// expected-error@+1 {{input 'w' begins with zeros, which only a transient buffer of numbers does}}
+fx.program @main(%w: tensor<4xf32> = #fx.input<buffer "zeros"::"kept">,
+                 %x: tensor<4xf32> = #fx.input<user_input>) {
+  fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// expected-error@+1 {{input 'w' begins with zeros, which only a transient buffer of numbers does}}
+fx.program @main(%w: tensor<4xf32> = #fx.input<parameter "zeros"::"kept">,
+                 %x: tensor<4xf32> = #fx.input<user_input>) {
+  fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
+// expected-error-re@+1 {{input 'w' begins with zeros, and {{.*}} holds a tensor 'table'}}
+fx.program @main(%w: tensor<4xf32> = #fx.input<buffer "zeros"::"table", transient>,
+                 %x: tensor<4xf32> = #fx.input<user_input>) {
+  fx.return %x : tensor<4xf32> as [#fx.output<user_output>]
+}
+
+// -----
+
 fx.program @main(%x: tensor<4xf32> = #fx.input<user_input>) {
   // expected-error@+1 {{has a dynamic size without an expression}}
   %y = fx.call pure @a(x: %x) : (tensor<4xf32>) -> tensor<?xf32>
