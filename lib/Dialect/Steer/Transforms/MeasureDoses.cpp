@@ -291,8 +291,9 @@ std::optional<double> steer::collapsingDose(fx::SiteKind kind) {
   case fx::SiteKind::Mid:
     return 0.7;
   case fx::SiteKind::Mlp:
+    return 3.5;
   case fx::SiteKind::Att:
-    return 3;
+    return 4.5;
   default:
     return std::nullopt;
   }
