@@ -224,6 +224,40 @@ def test_what_a_batch_holds_changes_nothing(folder, monkeypatch):
     assert [[(c.document, c.position) for c in row] for row in batch.contexts] == [[(c.document, c.position) for c in row] for row in single.contexts]
 
 
+@pytest.mark.parametrize("what", ["features", "theme"])
+def test_a_run_that_was_killed_goes_on(folder, tmp_path, monkeypatch, what):
+    from weir.meaning import checkpoints, recording
+
+    def result():
+        if what == "features":
+            return weir.features(folder / "spec.yaml", folder / "text.jsonl", features=["1/res/3", "2/res/7"], context=12, promotes=0,
+                                 neighbours=0, cache=tmp_path).to_json()
+        return weir.theme(folder / "spec.yaml", folder / "text.jsonl", "ant", near=1, count=1, context=12, cache=tmp_path).to_json()
+
+    whole = result()
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    batches, begun = recording.Recorder.batches, []
+
+    def killed(self, windows, begin=0):
+        begun.append(begin)
+        for number, batch in enumerate(batches(self, windows, begin)):
+            if number == 2 and len(begun) == 1:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(recording.Recorder, "batches", killed)
+    with pytest.raises(KeyboardInterrupt):
+        result()
+    assert len(list((tmp_path / "features").iterdir())) == 1
+    assert result() == whole and begun == [0, 2 * letters.MAX_BATCH] and not list((tmp_path / "features").iterdir())
+    # What is damaged is no checkpoint.
+    begun.clear()
+    with pytest.raises(KeyboardInterrupt):
+        result()
+    next((tmp_path / "features").iterdir()).write_bytes(b"PK damaged")
+    assert result() == whole and begun == [0, 0]
+
+
 def test_the_table_for_people(folder, capsys):
     assert main(["features", str(folder / "spec.yaml"), "--text", str(folder / "text.jsonl"), "--feature", "1/res/3", "--contexts", "2"]) == 0
     text = capsys.readouterr().out

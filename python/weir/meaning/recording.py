@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +58,15 @@ class Recorder:
         with torch.no_grad():
             return tuple(module(ids, positions, torch.tensor([len(row) for row in rows]), plan))
 
-    def batches(self, windows: Windows) -> Iterator[tuple[list[Window], "torch.Tensor", "torch.Tensor"]]:
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells it from other programs and other features."""
+        program = self.program.manifest["program"]["sha256"]
+        return hashlib.sha256(json.dumps([program, self.features]).encode()).hexdigest()
+
+    def batches(self, windows: Windows, begin: int = 0) -> Iterator[tuple[list[Window], "torch.Tensor", "torch.Tensor"]]:
         """For the windows, some at a time: them, the activations [b, S, features] float32, and which positions count
-        [b, S] bool. Raises WeirError for activations that are not finite."""
+        [b, S] bool. `begin` is a window at which a batch begins. Raises WeirError for activations that are not finite."""
         import torch
 
         names = list(dict.fromkeys(name for name, _ in self.columns))
@@ -70,7 +79,7 @@ class Recorder:
         in_order = order.tolist() == list(range(width))
         longest = max(map(len, windows.windows))
         rows = max(1, min(self.program.info["max_batch"], _RECORD_BYTES // (8 * longest * width)))
-        for first in range(0, len(windows.windows), rows):
+        for first in range(begin, len(windows.windows), rows):
             some = windows.windows[first:first + rows]
             outputs = self.run(module, [windows.ids(window) for window in some])
             seen = torch.cat(outputs, -1)

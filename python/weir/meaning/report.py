@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 from .. import compiler
 from ..errors import WeirError
 from . import windows as texts
+from .checkpoints import Checkpoint
 from .lens import Lens
 from .recording import Recorder, record
 from .specs import Spec, entries, scalar
@@ -117,6 +118,10 @@ class Seen:
         self.where = torch.zeros(contexts, count, 2, dtype=torch.int64)
         self.near = torch.zeros(contexts, count, 2 * around + 1)
 
+    @property
+    def state(self) -> list:
+        return [self.fires, self.total, self.largest, self.best, self.where, self.near]
+
     def add(self, first: int, seen, counted):
         """Activations [b, S, k] of the windows from number `first` on; `counted` [b, S]."""
         import torch
@@ -157,14 +162,19 @@ class Seen:
         return result
 
 
-def over(recorder: Recorder, cut: texts.Windows, contexts: int, around: int, progress: Callable[[str], None]) -> Seen:
-    """Runs the windows through a recorder."""
-    seen = Seen(len(recorder.features), contexts, around)
-    done = 0
-    for some, activations, counted in recorder.batches(cut):
+def over(recorder: Recorder, cut: texts.Windows, contexts: int, around: int, cache, progress: Callable[[str], None]) -> Seen:
+    """Runs the windows through a recorder, or goes on where a run that was killed has been."""
+    seen, done = Seen(len(recorder.features), contexts, around), 0
+    kept = Checkpoint(cache, ["contexts", recorder.digest, cut.digest, contexts, around])
+    if numbers := kept.load(seen.state):
+        done, seen.tokens = numbers
+        progress(f"going on behind {seen.tokens} of {cut.counted} tokens")
+    for some, activations, counted in recorder.batches(cut, done):
         seen.add(done, activations, counted)
         done += len(some)
         progress(f"reading the text: {seen.tokens} of {cut.counted} tokens")
+        kept.save(seen.state, [done, seen.tokens])
+    kept.done()
     return seen
 
 
@@ -297,7 +307,7 @@ def features(spec: str | os.PathLike, text: str | os.PathLike, *, features: Sequ
                           values=[f"{layer}/res"] if promotes else [], model=model, cache=cache, progress=progress)
         cut = texts.cut(texts.documents_of(text, recorder.program), recorder.program, context=context,
                         begin_with_bos=begin_with_bos, skip_first=skip_first, max_tokens=max_tokens, what=str(text))
-        seen = over(recorder, cut, contexts, around, progress)
+        seen = over(recorder, cut, contexts, around, cache, progress)
         return _report(parsed, recorder, cut, seen, promotes, neighbours, Path(folder, "record.yaml"), options, progress)
 
 

@@ -9,6 +9,7 @@ You Select the Right Features" (arXiv 2505.20063) finds that the output score do
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -22,7 +23,8 @@ from ..compiler import CompileError
 from ..errors import WeirError
 from ..files import replacing, same_file
 from ..programs import load
-from . import report, windows as texts
+from . import windows as texts
+from .checkpoints import Checkpoint
 from .recording import KEPT, Recorder, record
 from .specs import Spec, entries
 
@@ -145,6 +147,10 @@ class _Sums:
         self.squares = torch.zeros(count, dtype=torch.float64)
         self.tokens = [0, 0]
 
+    @property
+    def state(self) -> list["torch.Tensor"]:
+        return [self.sums, self.squares]
+
     def add(self, seen: "torch.Tensor", counted: "torch.Tensor", of_theme: "torch.Tensor"):
         for which, chosen in enumerate((counted & of_theme, counted & ~of_theme)):
             some = seen[chosen].double()
@@ -163,7 +169,7 @@ class _Sums:
         return numpy.where(deviation > 0, (on - off) / numpy.where(deviation > 0, deviation, 1), 0), on, off
 
 
-def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.PathLike, near: int, cutting: dict, progress):
+def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.PathLike, near: int, cutting: dict, cache, progress):
     """(sums, the ids of the theme's words)."""
     import torch
 
@@ -183,17 +189,24 @@ def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.Path
         words = _first_tokens(program, wanted)
         marks = [torch.from_numpy(_near_words(document, wanted, near)) for document in rest]
         groups = [texts.cut(rest, program, what=str(text), **cutting)]
-    sums, done, at = _Sums(len(recorder.features)), 0, 0
-    total = sum(group.counted for group in groups)
-    for group in groups:
-        for some, seen, counted in recorder.batches(group):
+    sums, at, total = _Sums(len(recorder.features)), 0, sum(group.counted for group in groups)
+    marked = hashlib.sha256(b"".join(mark.numpy().tobytes() for mark in marks)).hexdigest()
+    kept = Checkpoint(cache, ["theme", recorder.digest, marked, *(group.digest for group in groups)])
+    group_done, windows_done = 0, 0
+    if numbers := kept.load(sums.state):
+        group_done, windows_done, *sums.tokens = numbers
+    for number, group in enumerate(groups):
+        done = 0 if number > group_done else windows_done if number == group_done else len(group.windows)
+        for some, seen, counted in recorder.batches(group, done):
             of_theme = torch.zeros_like(counted)
             for row, window in enumerate(some):
                 of_theme[row, window.bos:len(window)] = marks[at + window.document][window.begin:window.begin + window.length]
             sums.add(seen, counted, of_theme)
-            done += int(counted.sum())
-            progress(f"reading the text: {done} of {total} tokens")
+            done += len(some)
+            progress(f"reading the text: {sum(sums.tokens)} of {total} tokens")
+            kept.save(sums.state, [number, done, *sums.tokens])
         at += len(group.documents)
+    kept.done()
     for which, what in enumerate(("the theme", "the rest")):
         if not sums.tokens[which]:
             raise WeirError(f"{text} has no token of {what}" + ("" if is_file or which else f": none of {', '.join(words_of(str(theme)))}"))
@@ -297,7 +310,7 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
             place.mkdir()
         layers = sorted({_site(f"{site}/0")[1] for site in searched})
         recorder = record(parsed, places[0], sites=searched, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
-        sums, words = _contrasts(recorder, about, text, near, cutting, progress)
+        sums, words = _contrasts(recorder, about, text, near, cutting, cache, progress)
         contrast, on, off = sums.contrast()
         best = sorted((number for number in range(len(contrast)) if contrast[number] > 0),
                       key=lambda number: (-contrast[number], number))[:_CANDIDATES * count]

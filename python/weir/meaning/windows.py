@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +82,14 @@ class Windows:
     def counted(self) -> int:
         """Tokens that count."""
         return sum(len(window) - self.skip for window in self.windows)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells them from others: their ids, and what counts."""
+        state = hashlib.sha256(json.dumps([self.skip, self.bos]).encode())
+        for window in self.windows:
+            state.update(json.dumps(self.ids(window)).encode())
+        return state.hexdigest()
 
     def ids(self, window: Window) -> list[int]:
         own = self.documents[window.document].ids[window.begin:window.begin + window.length].tolist()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+from dataclasses import replace
 from importlib import resources
 
 from .about import visible
@@ -174,11 +175,9 @@ def legend(graph: FlowGraph) -> list[tuple[str, str, float]]:
 
 def standalone(graph: FlowGraph, layout: Layout, about: dict[str, dict]) -> str:
     """An SVG file, light and dark, with its name above and its legend below. It loads nothing."""
-    inner = svg(graph, layout, about, interactive=False)
-    inner = inner.replace("<svg ", '<svg y="44" ', 1)
-    width, height = layout.size
+    width, height = max(layout.size[0], 420.0), layout.size[1]  # room for the legend
+    inner = svg(graph, replace(layout, size=(width, height)), about, interactive=False).replace("<svg ", '<svg y="44" ', 1)
     signs, x, line = [], 16.0, 0
-    width = max(width, 420.0)
     for sign, words, wide in legend(graph):
         if x + 42 + wide > width - 10 and x > 16:
             x, line = 16.0, line + 1
