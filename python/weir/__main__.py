@@ -67,7 +67,7 @@ def _aot(arguments) -> int:
     from . import aot
 
     show = _progress(sys.stderr)
-    show(f"wrote {aot.package(arguments.program, arguments.output, progress=show)}")
+    show(f"wrote {aot.package(arguments.program, arguments.output, kernels=arguments.kernels, progress=show)}")
     return 0
 
 
@@ -181,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         "compiler and weir-run.")
     command.add_argument("program", metavar="PROGRAM", help="the archive, such as model.pt2; for a folder of weirc build use weirc build --engine aot")
     command.add_argument("-o", "--output", metavar="FILE", help="the package to write (default: PROGRAM with the ending .aot.pt2)")
+    command.add_argument("--kernels", metavar="FILE", help="the kernels.so of a program that calls kernels")
     command.set_defaults(run=_aot)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))

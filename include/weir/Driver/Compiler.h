@@ -10,6 +10,7 @@
 #define WEIR_DRIVER_COMPILER_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
@@ -38,6 +39,8 @@ struct CompilerOptions {
   int64_t unitRows = 16384;
   /// Whether the program also says which tokens it edits, for weir-run --stats.
   bool count = false;
+  /// What patches become.
+  steer::LoweringChoice lower = steer::LoweringChoice::Aten;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };
@@ -79,9 +82,10 @@ public:
   mlir::LogicalResult matchPart(llvm::StringRef name);
   /// Whether `match` needs the model.
   bool matchingNeedsModel();
-  /// Lowers the patches to aten.
+  /// Lowers the patches to aten and to kernels, as the options say.
   mlir::LogicalResult lower();
-  /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
+  /// Writes program.pt2, manifest.json, report.md, a copy of the spec and, if the
+  /// program calls kernels, kernels.so into a
   /// new folder that then takes the place of `folder`, whole or not at all.
   /// With `makePackage`, an AOTInductor package is made in it first.
   mlir::LogicalResult

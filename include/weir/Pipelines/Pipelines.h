@@ -15,6 +15,7 @@
 #define WEIR_PIPELINES_PIPELINES_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Resources/Resources.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -107,14 +108,17 @@ void buildMatchingPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {});
 
-/// Merged patches ▶ aten calls, without any mark left and without what nothing
-/// reads.
+/// Merged patches ▶ calls of aten and of kernels, without any mark left and
+/// without what nothing reads. Kernels are in a module of their own.
+void buildLoweringPipeline(mlir::OpPassManager &passes,
+                           steer::LoweringChoice lower);
+/// The same with aten only.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes);
 
 /// Gives resources what only a driver has: a way to run texts through the model.
 using PrepareResources = std::function<void(Resources &)>;
 
-/// --weir-steer, --weir-match and --weir-lower-to-aten; and the passes of flow,
+/// --weir-steer, --weir-match, --weir-lower and --weir-lower-to-aten; and the passes of flow,
 /// which take the options of resources here only.
 void registerPipelines(PrepareResources prepare = {});
 
