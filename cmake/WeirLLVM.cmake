@@ -32,6 +32,11 @@ function(weir_make_static target)
   endforeach()
 endfunction()
 
-foreach(library IN LISTS WEIR_MLIR_LIBRARIES)
+# The dialects that kernels are written in.
+set(WEIR_KERNEL_LIBRARIES
+  MLIRArithDialect MLIRFuncDialect MLIRMathDialect MLIRMemRefDialect MLIRSCFDialect
+  MLIRVectorDialect)
+
+foreach(library IN LISTS WEIR_MLIR_LIBRARIES WEIR_KERNEL_LIBRARIES)
   weir_make_static(${library})
 endforeach()

@@ -41,6 +41,7 @@ int main(int argc, char **argv) {
   });
   mlir::DialectRegistry registry;
   weir::registerAllDialects(registry);
+  weir::registerKernelDialects(registry);
   mlir::MlirOptMainConfig::registerCLOptions(registry);
   hidePlugins();
   return weir::runDriver(argc, argv, [&](int count, char **arguments) {

@@ -10,6 +10,7 @@
 #define WEIR_INITALLPASSES_H
 
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
+#include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Pipelines/Pipelines.h"
@@ -21,6 +22,7 @@ inline void registerAllPasses(PrepareResources prepare = {}) {
   fx::registerFXPasses();
   steer::registerWeirSteerPasses();
   registerWeirConversionPasses();
+  registerWeirKernelsPasses();
   registerPipelines(std::move(prepare));
 }
 

@@ -8,9 +8,11 @@
 
 #include "weir/Driver/Compiler.h"
 
+#include "KernelJob.h"
 #include "ProgramSize.h"
 #include "RowCheck.h"
 
+#include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
@@ -47,6 +49,7 @@ static constexpr StringLiteral programSymbol = "model.program";
 /// The files of an artefact, beside its manifest.
 static constexpr StringLiteral programFile = "program.pt2";
 static constexpr StringLiteral packageFile = "program.aot.pt2";
+static constexpr StringLiteral kernelsFile = "kernels.so";
 static constexpr StringLiteral specFile = "spec.yaml";
 static constexpr StringLiteral reportFile = "report.md";
 
@@ -235,7 +238,7 @@ LogicalResult Compiler::steer() {
 LogicalResult Compiler::lower() {
   progress("lowering");
   PassManager passes(&context);
-  buildAtenLoweringPipeline(passes, options.fixed.has_value());
+  buildLoweringPipeline(passes, options.lower, options.fixed.has_value());
   auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
   size_t before = countCalls(program);
   if (failed(checkPatches(program)) || failed(passes.run(module())))
@@ -274,6 +277,11 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
   manifest.report = reportFile;
   if (failed(hash(manifest.program)))
     return failure();
+  if (llvm::sys::fs::exists(pathBelow(folder, kernelsFile))) {
+    manifest.kernels = Manifest::File{kernelsFile.str(), "", {}};
+    if (failed(hash(*manifest.kernels)))
+      return failure();
+  }
   if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
     return success();
   manifest.aot = Manifest::File{packageFile.str(), "", {}};
@@ -445,6 +453,12 @@ Compiler::write(StringRef folder,
     if (llvm::Error e =
             writeTextAtomically(pathBelow(scratch, specFile), specText()))
       return error() << llvm::toString(std::move(e));
+  if (auto kernels = module().lookupSymbol<ModuleOp>(kernelModuleName)) {
+    progress("compiling the kernels");
+    if (failed(compileKernels(kernels, pathBelow(scratch, kernelsFile),
+                              options.cache)))
+      return failure();
+  }
   if (makePackage && failed(makePackage(scratch)))
     return failure();
 

@@ -9,6 +9,7 @@
 #include "weir/Pipelines/Pipelines.h"
 
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
+#include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Dialect/Steer/Transforms/MeasurePasses.h"
@@ -99,11 +100,21 @@ void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
                 std::move(observer));
 }
 
-void weir::buildAtenLoweringPipeline(OpPassManager &passes, bool fixed) {
+void weir::buildLoweringPipeline(OpPassManager &passes,
+                                 steer::LoweringChoice lower, bool fixed) {
+  {
+    OpPassManager &program = passes.nest<fx::ProgramOp>();
+    steer::SteerSelectLoweringPassOptions select;
+    select.lower = lower;
+    program.addPass(steer::createSteerSelectLoweringPass(select));
+    program.addPass(steer::createSteerWidenPatchesPass());
+    program.addPass(steer::createSteerDecomposeReadsPass());
+  }
+  if (lower != steer::LoweringChoice::Aten) {
+    passes.addPass(steer::createSteerOutlinePatchesPass());
+    passes.addPass(createConvertSteerToKernelsPass());
+  }
   OpPassManager &program = passes.nest<fx::ProgramOp>();
-  program.addPass(steer::createSteerSelectLoweringPass());
-  program.addPass(steer::createSteerWidenPatchesPass());
-  program.addPass(steer::createSteerDecomposeReadsPass());
   program.addPass(createConvertSteerToFXPass());
   program.addPass(fx::createFXStripSites());
   program.addPass(createCSEPass());
@@ -116,7 +127,28 @@ void weir::buildAtenLoweringPipeline(OpPassManager &passes, bool fixed) {
     program.addPass(fx::createFXDropInputs());
 }
 
+void weir::buildAtenLoweringPipeline(OpPassManager &passes, bool fixed) {
+  buildLoweringPipeline(passes, steer::LoweringChoice::Aten, fixed);
+}
+
 namespace {
+struct LowerPipelineOptions : PassPipelineOptions<LowerPipelineOptions> {
+  Option<steer::LoweringChoice> lower{
+      *this, "lower", llvm::cl::desc("What patches become"),
+      llvm::cl::init(steer::LoweringChoice::Aten),
+      llvm::cl::values(
+          clEnumValN(steer::LoweringChoice::Aten, "aten",
+                     "calls of PyTorch's operators"),
+          clEnumValN(steer::LoweringChoice::Kernel, "kernel",
+                     "kernels, wherever there is a form of one"),
+          clEnumValN(steer::LoweringChoice::Auto, "auto",
+                     "kernels, but not for a few additions"))};
+  Option<bool> fixed{*this, "fixed",
+                     llvm::cl::desc("Of a fixed program: state and weights that "
+                                    "nothing reads go too"),
+                     llvm::cl::init(false)};
+};
+
 /// Of a pass that only needs resources.
 struct FlowPassOptions : ResourcePipelineOptions<FlowPassOptions> {};
 
@@ -165,6 +197,12 @@ void weir::registerPipelines(PrepareResources prepare) {
       "weir-lower-to-aten", "Lower patches to calls of aten operators",
       [](OpPassManager &passes, const LoweringPipelineOptions &options) {
         buildAtenLoweringPipeline(passes, options.fixed);
+      });
+
+  PassPipelineRegistration<LowerPipelineOptions>(
+      "weir-lower", "Lower patches to calls of aten operators and of kernels",
+      [](OpPassManager &passes, const LowerPipelineOptions &options) {
+        buildLoweringPipeline(passes, options.lower, options.fixed);
       });
 
   // A pass gets what was opened and knows no path, so as text each of them is a

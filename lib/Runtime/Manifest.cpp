@@ -238,6 +238,9 @@ Error Manifest::check() const {
   if (aot)
     if (Error error = checkFile(*aot, "aot"))
       return error;
+  if (kernels)
+    if (Error error = checkFile(*kernels, "kernels"))
+      return error;
   if (report)
     if (Error error = checkPath(*report, "report"))
       return error;
@@ -398,6 +401,7 @@ Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
   if (!isRecord) {
     programFile = reader.file("program");
     out.aot = reader.file("aot");
+    out.kernels = reader.file("kernels");
     reader.object("report",
                   [&](Reader &entry) { out.report = entry.string("path"); });
   }
@@ -474,6 +478,8 @@ json::Value Manifest::toJSON() const {
   out["program"] = fileJSON(program);
   if (aot)
     out["aot"] = fileJSON(*aot);
+  if (kernels)
+    out["kernels"] = fileJSON(*kernels);
   if (report)
     out["report"] = json::Object{{"path", *report}};
   return out;
@@ -545,7 +551,7 @@ json::Object Manifest::recordJSON() const {
 
 std::vector<std::string> Manifest::files() const {
   std::vector<std::string> out = {fileName.str(), program.path};
-  for (const std::optional<File> &file : {aot, spec})
+  for (const std::optional<File> &file : {aot, kernels, spec})
     if (file)
       out.push_back(file->path);
   if (report)

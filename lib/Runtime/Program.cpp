@@ -10,6 +10,7 @@
 
 #include "Support.h"
 
+#include "weir/Kernels/weir_kernels.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Support/Files.h"
@@ -60,6 +61,17 @@ std::optional<std::string> tokenText(const json::Value &entry) {
   return text ? std::optional(text->str()) : std::nullopt;
 }
 
+/// Loads the kernels that are in exactly this open file. It stays open: the loader
+/// knows files by their names, and another one would get this one's.
+Error loadKernels(std::shared_ptr<InputFile> file) {
+  static std::vector<std::shared_ptr<InputFile>> loaded;
+  std::string name = formatv("/proc/self/fd/{0}", file->descriptor()).str();
+  if (const char *message = weir_kernels_load(name.c_str()))
+    return fail("{0}: {1}", file->path(), message);
+  loaded.push_back(std::move(file));
+  return Error::success();
+}
+
 } // namespace
 
 Expected<std::shared_ptr<InputFile>> Program::openFiles(StringRef folder,
@@ -74,6 +86,14 @@ Expected<std::shared_ptr<InputFile>> Program::openFiles(StringRef folder,
     if (!opened)
       return opened;
     package = std::move(*opened);
+  }
+  // Native code is loaded with its hash only, whatever else is not compared.
+  if (description.kernels) {
+    Expected<std::shared_ptr<InputFile>> opened =
+        openNamed(folder, *description.kernels, /*verify=*/true);
+    if (!opened)
+      return opened;
+    kernels = std::move(*opened);
   }
   // The spec is for its reader. It may be missing, but not be another one.
   if (!description.spec || !verify)
@@ -184,6 +204,16 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
           (hasAll ? steered.model->weights : steered.fixed->weights))
     return fail("{0}: the weights are not those of the model that was steered",
                 archivePath);
+  if (!options.kernels.empty()) {
+    Expected<std::shared_ptr<InputFile>> opened =
+        InputFile::open(options.kernels);
+    if (!opened)
+      return opened.takeError();
+    out->kernels = std::move(*opened);
+  }
+  if (out->kernels)
+    if (Error error = loadKernels(out->kernels))
+      return std::move(error);
   out->engine = std::move(options.engine);
   out->isNamed = hasManifest;
   return out;

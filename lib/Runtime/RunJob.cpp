@@ -176,6 +176,7 @@ Error Job::open() {
   OpenOptions how;
   how.verify = options.verify;
   how.packageAsked = options.engine == "aot";
+  how.kernels = options.kernels;
   how.engine.maxMemory = options.maxMemory;
   if (Error error = how.engine.operators.allowAll(options.allowedOperators))
     return fail("--allow-operator: {0}", toString(std::move(error)));

@@ -69,7 +69,9 @@ def _aot(arguments) -> int:
     from . import aot
 
     show = _progress(sys.stderr)
-    show(f"wrote {aot.package(arguments.program, arguments.output, progress=show, allow_operators=arguments.allow_operator)}")
+    package = aot.package(arguments.program, arguments.output, kernels=arguments.kernels, progress=show,
+                          allow_operators=arguments.allow_operator)
+    show(f"wrote {package}")
     return 0
 
 
@@ -186,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--allow-operator", action="append", default=[], metavar="NAME", help="an operator such as "
                          "aten.fft_rfft.default that the program may call although the catalogue lacks it, and that nobody "
                          "checks; may be repeated")
+    command.add_argument("--kernels", metavar="FILE", help="the kernels.so of a program that calls kernels")
     command.set_defaults(run=_aot)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))

@@ -131,12 +131,15 @@ class _TooLarge(Exception):
     """The reference engine would hold more memory than it may."""
 
 
-def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str]) -> torch.Tensor:
+def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str],
+               kernels: str | Path | None) -> torch.Tensor:
     """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's."""
     command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
                "--no-verify"]  # weirc has read all of these very bytes
     for name in operators:
         command += ["--allow-operator", name]
+    if kernels is not None:
+        command += ["--kernels", str(kernels)]
     if steering.get("plans"):
         command += ["--plan", ",".join("none" if plan < 0 else steering["plans"][plan] for plan in case.plans)]
     for name, value in case.knobs.items():
@@ -199,7 +202,7 @@ def _worst(program: ExportedProgram, package, case: _Case, want: torch.Tensor) -
 
 @torch.no_grad()
 def compare(opened: archives.Opened, package, path: Path, progress: Callable[[str], None] = lambda line: None,
-            operators: Sequence[str] = ()):
+            operators: Sequence[str] = (), kernels: str | Path | None = None):
     """Runs a package, and its program in weir-run's reference engine, on 1 and on the largest number of rows, with 1
     and with the largest number of tokens, and raises WeirError where they disagree.
 
@@ -224,7 +227,7 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
                 while True:
                     case = _case(rows, length, info["vocab_size"], plans, steering)
                     try:
-                        want = _reference(opened, path, case, steering, operators)
+                        want = _reference(opened, path, case, steering, operators, kernels)
                         break
                     except _TooLarge:
                         if length == 1:
@@ -246,18 +249,23 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
 
 #===---- Packages ----------------------------------------------------------------------------------===#
 
-def package(path: str | Path, output: str | Path | None = None, *,
+def package(path: str | Path, output: str | Path | None = None, *, kernels: str | Path | None = None,
             progress: Callable[[str], None] = lambda line: None, allow_operators: Sequence[str] = ()) -> Path:
     """Compiles the archive `path` to `output` (by default beside it, NAME.aot.pt2) for this machine's
     processor, and keeps the package if it does what the reference engine of weir-run does. Takes about a minute for
     30 layers. `progress` is given a line before each step; `allow_operators` are those of `weir.load`.
 
-    The package is native code: whoever loads it runs it.
+    The package is native code: whoever loads it runs it. `kernels` is the file of those that the program calls,
+    kernels.so beside it; they do not become a part of the package.
     """
     path = Path(path)
     output = path.with_suffix(".aot.pt2") if output is None else Path(output)
     if same_file(path, output):
         raise WeirError(f"{output} is the program itself, which would be replaced: choose another name")
+    if kernels is not None:
+        from .kernels import load
+
+        load(kernels)
     with archives.opening(path, allow_operators=allow_operators) as opened:
         program = opened.program
         _check_sizes(program, path)
@@ -277,5 +285,5 @@ def package(path: str | Path, output: str | Path | None = None, *,
                     program, package_path=stream, inductor_configs={"aot_inductor.package_constants_in_so": False})
             except RuntimeError as error:
                 raise WeirError(f"AOTInductor cannot compile {path}: {first_line(error)}") from error
-            compare(opened, torch._inductor.aoti_load_package(stream), path, progress, allow_operators)
+            compare(opened, torch._inductor.aoti_load_package(stream), path, progress, allow_operators, kernels)
     return output

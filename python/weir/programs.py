@@ -438,7 +438,7 @@ def _manifest(folder: Path) -> dict:
         raise WeirError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("weir") != 1:
         raise WeirError(f"{path} is of a version this package does not know")
-    for key in ("program", "aot", "spec"):
+    for key in ("program", "aot", "kernels", "spec"):
         file = manifest.get(key)
         if file is None and key != "program":
             continue
@@ -543,7 +543,8 @@ def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str
     allow_operators  operators such as "aten.fft_rfft.default" that the program may call although the catalogue lacks
                      them: nobody checks what they do (docs/running.md)
 
-    Nothing of the file runs while it is opened, whoever wrote it; see docs/untrusted.md.
+    Nothing of an archive runs while it is opened, whoever wrote it. A folder may hold kernels, which are native code
+    and are loaded if they have the hash that its manifest says; see docs/untrusted.md.
     """
     from . import archives
 
@@ -563,6 +564,11 @@ def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str
     named = manifest["program"] if verify and path.is_dir() else {}
     if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
         raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
+    if manifest is not None and manifest.get("kernels") is not None:
+        from . import kernels
+
+        # Native code is loaded with its hash only, whatever else is not compared.
+        kernels.load(path / manifest["kernels"]["path"], sha256=str(manifest["kernels"].get("sha256")))
     opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
                            allow_operators=allow_operators)
     exported, info = opened.program, opened.info

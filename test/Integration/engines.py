@@ -13,6 +13,7 @@ from pathlib import Path
 import hooks
 import numpy
 import torch
+from weir import kernels
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(os.environ.get("WEIR_BUILD", ROOT / "build")).resolve() / "bin"
@@ -26,17 +27,22 @@ def call(tool: str, *arguments, spec: Path | None = None) -> str:
     return done.stdout
 
 
+# What patches become where a test does not say it: WEIR_LOWER=kernel runs all equivalence tests on kernels.
+LOWER = os.environ.get("WEIR_LOWER", "aten")
+
+
 class Built:
     """A compiled spec. Batches are specs.Batch."""
 
     def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False,
-                 fixed: str | None = None, knobs: dict[str, float] | None = None):
+                 fixed: str | None = None, knobs: dict[str, float] | None = None,
+                 lower: str = LOWER):
         """`fixed`: the plan that is compiled in, with these values of knobs."""
         self.spec, self.folder = spec, folder
         # What was measured on a text for a model is found again.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
-             "--cache", Path(model).with_name("cache"), spec=spec)
+             "--cache", Path(model).with_name("cache"), *(["--lower", lower] if lower != "aten" else []), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
         self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}
@@ -77,6 +83,8 @@ class Built:
     @functools.cached_property
     def module(self):
         """The program in Python."""
+        if "kernels" in self.manifest:
+            kernels.load(self.folder / "kernels.so", sha256=self.manifest["kernels"]["sha256"])
         return torch.export.load(self.folder / "program.pt2").module()
 
     def settings(self, batch) -> list[torch.Tensor]:

@@ -191,3 +191,19 @@ fx.program @main(%f: tensor<?x?x2xf32> = #fx.input<user_input>) {
   %0 = steer.activate %f <relu> of @d [1, 2] : tensor<?x?x2xf32>
   fx.return []
 }
+
+// -----
+
+func.func @other_width(%y: tensor<?x?x8xf32>, %row: memref<9xf32, strided<[1], offset: ?>>) {
+  // expected-error @+1 {{delivers rows of 'tensor<?x?x8xf32>' to a row of another kind, 'memref<9xf32, strided<[1], offset: ?>>'}}
+  steer.deliver %y to %row : tensor<?x?x8xf32>, memref<9xf32, strided<[1], offset: ?>>
+  return
+}
+
+// -----
+
+func.func @other_type(%y: tensor<?x?x8xbf16>, %row: memref<8xf32, strided<[1], offset: ?>>) {
+  // expected-error @+1 {{delivers rows of 'tensor<?x?x8xbf16>' to a row of another kind}}
+  steer.deliver %y to %row : tensor<?x?x8xbf16>, memref<8xf32, strided<[1], offset: ?>>
+  return
+}

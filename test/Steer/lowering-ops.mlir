@@ -78,3 +78,10 @@ fx.program @activate(%f: !f = #fx.input<user_input>) {
   %again = steer.activate %relu <jumprelu> of @d [4, 2] : !f
   fx.return %same, %positive, %again, %relu : !f, !f, !f, !f as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
 }
+
+// CHECK-LABEL: func.func @deliver
+// CHECK: steer.deliver %{{.*}} to %{{.*}} : tensor<?x?x8xf32>, memref<8xf32, strided<[1], offset: ?>>
+func.func @deliver(%y: tensor<?x?x8xf32>, %row: memref<8xf32, strided<[1], offset: ?>>) {
+  steer.deliver %y to %row : tensor<?x?x8xf32>, memref<8xf32, strided<[1], offset: ?>>
+  return
+}

@@ -10,6 +10,7 @@
 #define WEIR_DRIVER_COMPILER_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
@@ -42,6 +43,8 @@ struct CompilerOptions {
   /// The plan that is compiled in for every row, if the program is to have one
   /// plan only and no inputs for plans and knobs.
   std::optional<FixedPlan> fixed;
+  /// What patches become.
+  steer::LoweringChoice lower = steer::LoweringChoice::Aten;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };
@@ -83,9 +86,10 @@ public:
   mlir::LogicalResult matchPart(llvm::StringRef name);
   /// Whether `match` needs the model.
   bool matchingNeedsModel();
-  /// Lowers the patches to aten.
+  /// Lowers the patches to aten and to kernels, as the options say.
   mlir::LogicalResult lower();
-  /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
+  /// Writes program.pt2, manifest.json, report.md, a copy of the spec and, if the
+  /// program calls kernels, kernels.so into a
   /// new folder that then takes the place of `folder`, whole or not at all.
   /// With `makePackage`, an AOTInductor package is made in it first.
   mlir::LogicalResult

@@ -125,7 +125,9 @@ struct OperatorInfo {
   bool isAllowed = true;
 
   /// Python's arithmetic on symbolic sizes, which no dispatcher knows.
-  bool isBuiltin() const { return !name.starts_with("aten."); }
+  bool isBuiltin() const {
+    return !name.starts_with("aten.") && !name.starts_with("weir.");
+  }
   /// Is the argument written in place?
   bool writes(llvm::StringRef argument) const;
   /// Have the argument's integers to be small?

@@ -15,6 +15,7 @@
 #define WEIR_PIPELINES_PIPELINES_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Resources/Resources.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -123,15 +124,19 @@ void buildMatchingPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {});
 
-/// Merged patches ▶ aten calls, without any mark left and without what nothing
-/// reads.
+/// Merged patches ▶ calls of aten and of kernels, without any mark left and
+/// without what nothing reads. Kernels are in a module of their own.
+void buildLoweringPipeline(mlir::OpPassManager &passes,
+                           steer::LoweringChoice lower, bool fixed = false);
+/// The same with aten only.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes, bool fixed = false);
 
 /// Gives resources what only a driver has: a way to run texts through the model.
 using PrepareResources = std::function<void(Resources &)>;
 
-/// --weir-steer, --weir-match and --weir-lower-to-aten; and the passes of flow
-/// and --steer-measure-doses, which take the options of resources here only.
+/// --weir-steer, --weir-match, --weir-lower and --weir-lower-to-aten; and the
+/// passes of flow and --steer-measure-doses, which take the options of resources
+/// here only.
 void registerPipelines(PrepareResources prepare = {});
 
 } // namespace weir

@@ -13,6 +13,7 @@
 //   {"weir": 1,
 //    "program": {"path": "program.pt2", "sha256": "…"},
 //    "aot": {"path": "program.aot.pt2", "sha256": "…"},            optional
+//    "kernels": {"path": "kernels.so", "sha256": "…"},             optional
 //    "spec": {"path": "spec.yaml", "sha256": "…"},                 optional
 //    "report": {"path": "report.md"},                              optional
 //    "model": {"name": "smollm2", "family": "llama", "dtype": "f32",
@@ -30,7 +31,7 @@
 // raise "weir". The report has no hash: it tells times, which differ from build
 // to build.
 //
-// Everything but "program", "aot" and "report" stands in the program's archive
+// Everything but "program", "aot", "kernels" and "report" stands in the program's archive
 // as well, in the record extra/weir.steering.json. A manifest that says
 // something else is refused: it belongs to another program, or was edited.
 // Torch-free.
@@ -117,6 +118,7 @@ struct Manifest {
 
   File program;
   std::optional<File> aot;
+  std::optional<File> kernels; ///< native code that the program calls
   std::optional<File> spec;
   std::optional<std::string> report; ///< path of the report
   std::optional<Model> model;

@@ -33,6 +33,9 @@ struct OpenOptions {
   /// it only a folder's is taken, and only with its hash; with it also the one
   /// that a manifest beside a .pt2 names, or else NAME.aot.pt2 beside NAME.pt2.
   bool packageAsked = false;
+  /// A file of kernels, which are native code too, that somebody asked for. Those
+  /// that a manifest names are loaded anyway, with their hash.
+  std::string kernels;
 };
 
 /// A folder with a manifest.json, or a single .pt2. A .pt2 whose folder holds a
@@ -77,7 +80,7 @@ private:
   llvm::Error readRecord(llvm::StringRef manifestPath);
   EngineOptions engine;
   std::shared_ptr<Archive> pt2;
-  std::shared_ptr<InputFile> package;
+  std::shared_ptr<InputFile> package, kernels;
   bool isNamed = false; ///< by a manifest
   ModelInfo info;
   Manifest description;

@@ -22,6 +22,7 @@ namespace weir {
 struct RunOptions {
   std::string program;
   std::string engine = "auto";
+  std::string kernels; ///< a file of them, for a program whose manifest names none
   int threads = 0; ///< 0: as many as the tensor library likes
   bool verify = true;
   std::vector<std::string> allowedOperators;

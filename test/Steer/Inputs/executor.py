@@ -97,14 +97,16 @@ class Executor:
             return [self.argument(part) for part in split(text[1:-1])]
         if text in ("true", "false"):
             return text == "true"
+        if text.startswith('"'):
+            return text.strip('"')
         dtype = re.fullmatch(r"(?:(?:#fx\.)?dtype<)?(\w+)>?", text)
         if dtype and dtype.group(1) in DTYPES:
             return DTYPES[dtype.group(1)]
         return float(text) if re.search(r"[.eE]", text) else int(text)
 
     def call(self, target, arguments):
-        op = torch.ops.aten
-        for part in target.removeprefix("aten.").split("."):
+        op = torch.ops
+        for part in target.split("."):
             op = getattr(op, part)
         named = {}
         for argument in split(arguments):
@@ -129,7 +131,7 @@ class Executor:
                     if value.numel() == 1 else value.reshape(shape)
             elif call:
                 result = self.call(call.group(2), call.group(3))
-                if isinstance(result, tuple):
+                if isinstance(result, (tuple, list)):
                     for i, each in enumerate(result):
                         self.values[f"{call.group(1)}#{i}"] = each
                 else:

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Lowers plans with weir-opt, runs the aten calls, and compares every token with
 the meaning of the plan (reference.py). Usage: numerics.py GROUP, GROUP, …; a group
-may be random FROM TO."""
+may be random FROM TO. With `kernels` as the first word, patches become kernels."""
 
 import dataclasses
+import os
 import random
 import re
 import subprocess
 import sys
+import tempfile
 
 import numpy
 import torch
@@ -21,6 +23,8 @@ STEER = ("builtin.module(steer-expand-policies,"
 LOWER = ("builtin.module(fx.program(steer-widen-patches,"
          "steer-decompose-reads,convert-steer-to-fx,fx-strip-sites,cse,"
          "canonicalize))")
+KERNELS = "builtin.module(weir-lower{lower=kernel})"
+KERNEL_MODULE = "module @steer.kernels {\n"
 # Row 0: prefill with padding; row 1: a longer prompt; row 2: decoding.
 POSITIONS = numpy.array([[0, 1, 2, 3, -1, -1], [0, 1, 2, 3, 4, 5],
                          [7, 8, 9, 10, 11, -1]])
@@ -38,11 +42,40 @@ def weirOpt(modules, pipeline):
 
 
 def lower(cases):
-    """Both stages of every case: what is patched, and the aten calls."""
+    """Both stages of every case: what is patched, and the calls."""
     steered = weirOpt([case.spec.text(case.element) for case in cases], STEER)
-    lowered = weirOpt(steered, LOWER)
+    lowered = weirOpt(steered, KERNELS if onKernels() else LOWER)
+    if onKernels():
+        lowered = loadKernels(lowered)
     assert len(steered) == len(lowered) == len(cases)
     return zip(cases, steered, lowered)
+
+
+def onKernels():
+    return sys.argv[1] == "kernels"
+
+
+def loadKernels(lowered):
+    """Compiles the kernels of all cases into one file and loads it; returns the programs without them."""
+    functions, programs = {}, []
+    for text in lowered:
+        program, mark, kernels = text.partition(KERNEL_MODULE)
+        programs.append(program)
+        for function in re.findall(r"^    func\.func @.*?^    }$", kernels, re.M | re.S):
+            functions[re.search(r"@(\w+)", function).group(1)] = function
+        assert mark or "weir.edit" not in program
+    assert sum("weir.edit" in program for program in programs) > len(programs) / 2
+    # An alias that is used by a function stands in front of the module.
+    aliases = sorted(set(re.findall(r"^#\w+ = strided.*$", "\n".join(lowered), re.M)))
+    assert not aliases or len({a.split(" = ")[0] for a in aliases}) == len(aliases)
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = os.path.join(folder, "kernels.mlir"), os.path.join(folder, "kernels.so")
+        with open(source, "w") as file:
+            file.write("\n".join([*aliases, "module {", *functions.values(), "}"]))
+        subprocess.run(["weir-codegen", source, "-o", made], check=True)
+        import weir.kernels
+        weir.kernels.load(made)
+    return programs
 
 
 @dataclasses.dataclass
@@ -334,5 +367,5 @@ def main(arguments):
 
 if __name__ == "__main__":
     # Groups with commas between them: torch is imported once.
-    for part in " ".join(sys.argv[1:]).split(","):
+    for part in " ".join(sys.argv[1 + onKernels():]).split(","):
         main(part.split())

@@ -171,4 +171,5 @@ def main(first, last, element="f32"):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    first, last, *rest = sys.argv[1 + numerics.onKernels():]
+    main(int(first), int(last), *rest)

@@ -91,3 +91,17 @@ OpFoldResult ActivateOp::fold(FoldAdaptor) {
     return getInput();
   return {};
 }
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+LogicalResult DeliverOp::verify() {
+  auto value = cast<RankedTensorType>(getValue().getType());
+  auto to = cast<MemRefType>(getTo().getType());
+  if (value.getRank() == 0 || value.getShape().back() != to.getDimSize(0) ||
+      value.getElementType() != to.getElementType())
+    return emitOpError("delivers rows of ")
+           << value << " to a row of another kind, " << to;
+  return success();
+}

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Dialect/Steer/Transforms/KernelForm.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
 #include "mlir/IR/Remarks.h"
@@ -25,16 +26,48 @@ namespace {
 
 struct SteerSelectLowering
     : steer::impl::SteerSelectLoweringPassBase<SteerSelectLowering> {
+  using Base::Base;
+
   void runOnOperation() override {
     SymbolTableCollection symbols;
     for (auto patch : getOperation().getEntry().getOps<PatchOp>()) {
+      std::string why;
       if (!patch.getLowering())
-        // The only one there is. A second one compares costs here.
-        patch.setLowering(Lowering::Aten);
-      aten += patch.getLowering() == Lowering::Aten;
+        patch.setLowering(choose(patch, why));
+      bool isKernel = patch.getLowering() == Lowering::Kernel;
+      ++(isKernel ? kernels : aten);
       if (getContext().getRemarkEngine())
-        report(patch, symbols);
+        report(patch, why, symbols);
     }
+  }
+
+  /// `why` says what is in the way of a kernel, or speaks against one.
+  Lowering choose(PatchOp patch, std::string &why) {
+    if (lower == LoweringChoice::Aten)
+      return Lowering::Aten;
+    if (std::optional<std::string> obstacle = whyNoKernel(patch)) {
+      why = "; it has no kernel: " + *obstacle;
+      return Lowering::Aten;
+    }
+    if (lower == LoweringChoice::Auto && isFewOperators(patch)) {
+      why = "; additions alone are few operators";
+      return Lowering::Aten;
+    }
+    return Lowering::Kernel;
+  }
+
+  /// Additions along one row each, of strengths that are made outside: a
+  /// multiplication and an addition each, which whoever compiles the program
+  /// fuses with what is around them.
+  static bool isFewOperators(PatchOp patch) {
+    int64_t rows = 0;
+    for (Operation &op : patch.getBody().front().without_terminator()) {
+      if (auto write = dyn_cast<WriteOp>(op))
+        rows += write.getCoefficients().size();
+      else if (!isa<StrengthOp>(op))
+        return false;
+    }
+    return rows <= 2;
   }
 
   /// The policies that an op of a patch comes from; their names are in its
@@ -50,7 +83,7 @@ struct SteerSelectLowering
         policies.insert(policy);
   }
 
-  void report(PatchOp patch, SymbolTableCollection &symbols) {
+  void report(PatchOp patch, StringRef why, SymbolTableCollection &symbols) {
     int64_t bytes = 0, operations = 0;
     llvm::SetVector<PolicyOp> policies;
     for (Operation &op : patch.getBody().front()) {
@@ -62,13 +95,16 @@ struct SteerSelectLowering
     }
     std::string site = fx::siteName(patch.getSite().getKind(),
                                     patch.getSite().getLayer());
-    std::string rest = " is lowered to " +
-                       stringifyLowering(*patch.getLowering()).str() +
-                       " operators; the site reads " + std::to_string(bytes) +
-                       " bytes of rows and makes " +
-                       std::to_string(operations) + " operations a token";
+    bool isKernel = patch.getLowering() == Lowering::Kernel;
+    std::string rest = (" is lowered to " +
+                        llvm::Twine(isKernel ? "a kernel" : "aten operators") +
+                        "; the site reads " + llvm::Twine(bytes) +
+                        " bytes of rows and makes " + llvm::Twine(operations) +
+                        " operations a token" + why)
+                           .str();
     auto remark = [&](Location loc, const std::string &what) {
-      remark::passed(loc, remark::RemarkOpts::name("LoweredToAten")
+      remark::passed(loc, remark::RemarkOpts::name(isKernel ? "LoweredToKernel"
+                                                            : "LoweredToAten")
                               .category("lowering"))
           << what + rest;
     };

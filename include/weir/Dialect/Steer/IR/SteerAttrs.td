@@ -325,6 +325,8 @@ def Steer_LoweringAttr : EnumAttr<Steer_Dialect, Steer_Lowering, "lowering"> {
   let summary = "what a patch becomes";
   let description = [{
     `#steer.lowering<aten>`: calls of PyTorch's own operators.
+    `#steer.lowering<kernel>`: one call of a function that is compiled for the
+    site's shape.
   }];
   let assemblyFormat = "`<` $value `>`";
 }

@@ -28,7 +28,8 @@ def Steer_TokenSet : I32Enum<"TokenSet", "a part of a row's tokens", [
 }
 
 def Steer_Lowering : I32Enum<"Lowering", "what a patch becomes", [
-    I32EnumCase<"Aten", 0, "aten">]> {
+    I32EnumCase<"Aten", 0, "aten">,
+    I32EnumCase<"Kernel", 1, "kernel">]> {
   let cppNamespace = "::weir::steer";
 }
 

@@ -115,4 +115,24 @@ def Steer_ActivateOp : Steer_Op<"activate", [
   let hasFolder = 1;
 }
 
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+def Steer_DeliverOp : Steer_Op<"deliver", [MemoryEffects<[MemWrite]>]> {
+  let summary = "puts what a kernel computed for a token into its result";
+  let description = [{
+    `to` is the token's row of a tensor that the kernel gives. What computes the
+    value may write there at once (`convert-steer-to-kernels`); a value that is
+    already there is not copied.
+
+    ```mlir
+    steer.deliver %y to %row : tensor<?x?x576xf32>, memref<576xf32, strided<[1], offset: ?>>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$value, AnyStridedMemRefOfRank<1>:$to);
+  let assemblyFormat = "$value `to` $to attr-dict `:` type($value) `,` type($to)";
+  let hasVerifier = 1;
+}
+
 #endif // WEIR_DIALECT_STEER_IR_STEERLOWERINGOPS_TD

@@ -15,6 +15,10 @@
 #include "mlir/Pass/Pass.h"
 
 namespace weir::steer {
+
+/// What is asked of `steer-select-lowering`.
+enum class LoweringChoice { Aten, Kernel, Auto };
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "weir/Dialect/Steer/Transforms/Passes.h.inc"

@@ -140,14 +140,57 @@ def SteerSelectLoweringPass
   let summary = "Choose what each patch becomes";
   let description = [{
     Adds up what a patch's operations cost for one token and sets its `lowering`:
-    `#steer.lowering<aten>`, calls of PyTorch's operators. A lowering that is set
-    already stays. A remark at each policy of the site says what was chosen and
-    what the site costs.
+    `#steer.lowering<aten>`, calls of PyTorch's operators, or
+    `#steer.lowering<kernel>`, a function compiled for the site. A lowering that
+    is set already stays. A remark at each policy of the site says what was
+    chosen and what the site costs; a patch that a kernel was asked for and that
+    has no kernel form stays on aten, and a remark says what is in its way.
+
+    `auto` makes kernels of all that reads, projects or rescales, and leaves up to
+    two additions of single rows to aten, where they are a multiplication and an
+    addition each that a compiler downstream fuses.
   }];
+  let options = [
+    Option<"lower", "lower", "::weir::steer::LoweringChoice",
+           /*default=*/"::weir::steer::LoweringChoice::Aten",
+           "What patches become",
+           [{::llvm::cl::values(
+             clEnumValN(::weir::steer::LoweringChoice::Aten, "aten",
+                        "calls of PyTorch's operators"),
+             clEnumValN(::weir::steer::LoweringChoice::Kernel, "kernel",
+                        "kernels, wherever there is a form of one"),
+             clEnumValN(::weir::steer::LoweringChoice::Auto, "auto",
+                        "kernels, but not for a few additions"))}]>,
+  ];
   let statistics = [
     Statistic<"aten", "aten", "Patches that become aten operators">,
+    Statistic<"kernels", "kernels", "Patches that become kernels">,
   ];
   let dependentDialects = ["::weir::steer::SteerDialect"];
+}
+
+def SteerOutlinePatchesPass
+    : Pass<"steer-outline-patches", "::mlir::ModuleOp"> {
+  let summary = "Patches that become kernels become functions";
+  let description = [{
+    A patch with `#steer.lowering<kernel>` becomes a private function beside the
+    program and a call of it. The function takes the site's value and whatever
+    else comes from outside; gates, knobs and lookups are computed within, so that
+    the program's inputs are what is left to pass.
+
+    Records and counts stay in the program: what they look at is one more result
+    of the call. Values are in f32 and reads decomposed by then
+    (`steer-widen-patches`, `steer-decompose-reads`).
+
+    ```mlir
+    %y = func.call @site.12.res(%x, %plan, %positions, %prompt_length)
+        : (tensor<?x?x576xf32>, tensor<?xi64>, …) -> tensor<?x?x576xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"patches", "patches", "Patches outlined">,
+  ];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 
 def SteerWidenPatchesPass

@@ -1,0 +1,148 @@
+//===- EditsToKernels.cpp - New values of a token's row ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelBuilder.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+
+namespace {
+
+struct WidenToKernel : KernelPattern<WidenOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(WidenOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
+    Value to = k.destinationOf(op);
+    k.copy(adaptor.getInput(), to);
+    return to;
+  }
+};
+
+struct RoundToKernel : KernelPattern<RoundOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(RoundOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
+    Value to = k.destinationOf(op);
+    k.copy(adaptor.getInput(), to);
+    return to;
+  }
+};
+
+struct WriteToKernel : KernelPattern<WriteOp> {
+  using KernelPattern::KernelPattern;
+
+  Value lower(WriteOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
+    Value x = adaptor.getInput(), to = k.destinationOf(op);
+    int64_t width = KernelBuilder::sizeOf(x);
+    bool isSingle = op.getCoefficients().size() == 1;
+    if (!isSingle || lastSize(op.getCoefficients().front()) != 1)
+      k.copy(x, to);
+    for (auto [original, coefficients, recipe] :
+         llvm::zip_equal(op.getCoefficients(), adaptor.getCoefficients(),
+                         op.getRows())) {
+      int64_t count = lastSize(original);
+      Value rows = k.rows(recipe, {count, width});
+      if (count == 1) {
+        // The arithmetic of a hook: x + c d with a rounded product.
+        Value row = k.row(rows, k.index(0));
+        Value from = isSingle ? x : to;
+        k.ifHolds(
+            k.notZero(coefficients),
+            [&, c = coefficients] { k.addRounded(from, c, row, to); },
+            isSingle ? llvm::function_ref<void()>([&] { k.copy(x, to); })
+                     : llvm::function_ref<void()>());
+        continue;
+      }
+      k.forEach(count, [&, all = coefficients](Value column) {
+        Value c = k.element(all, column);
+        // A row that is added nowhere is not read.
+        k.ifHolds(k.notZero(c), [&] { k.addRow(c, k.row(rows, column), to); });
+      });
+    }
+    return to;
+  }
+};
+
+struct ProjectToKernel : KernelPattern<ProjectOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(ProjectOp op, OpAdaptor adaptor,
+              KernelBuilder &k) const override {
+    Value x = adaptor.getInput(), to = k.destinationOf(op);
+    int64_t count = op.getRows().getNumRows();
+    Value basis = k.rows(op.getRows(), {count, KernelBuilder::sizeOf(x)});
+    auto project = [&] {
+      Value inside =
+          k.columns(count, k.builder().getF32Type(), [&](Value column) {
+            return k.dot(x, k.row(basis, column));
+          });
+      k.copy(x, to);
+      k.forEach(count, [&](Value column) {
+        Value c = k.sub(k.f32(-0.0), k.element(inside, column));
+        k.addRow(c, k.row(basis, column), to);
+      });
+    };
+    if (Value gate = adaptor.getGate())
+      k.ifHolds(gate, project, [&] { k.copy(x, to); });
+    else
+      project();
+    return to;
+  }
+};
+
+struct RescaleToKernel : KernelPattern<RescaleOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(RescaleOp op, OpAdaptor adaptor,
+              KernelBuilder &k) const override {
+    Value x = adaptor.getInput(), to = k.destinationOf(op);
+    auto rescale = [&] {
+      Value before = k.norm(adaptor.getLike()), after = k.norm(x);
+      // A zero vector has no direction to stretch: divide by one instead.
+      Value safe = k.where(k.above(after, k.f32(0.0)), after, k.f32(1.0));
+      Value factor = k.splat(k.div(before, safe));
+      k.forEachVector(KernelBuilder::sizeOf(x), [&](Value at, Value mask) {
+        k.store(k.mul(k.load(x, at, mask), factor), to, at, mask);
+      });
+    };
+    if (Value gate = adaptor.getGate())
+      k.ifHolds(gate, rescale, [&] { k.copy(x, to); });
+    else
+      rescale();
+    return to;
+  }
+};
+
+struct DeliverToKernel : OpConversionPattern<DeliverOp> {
+  DeliverToKernel(const TypeConverter &types, MLIRContext *context,
+                  KernelConstants &constants)
+      : OpConversionPattern(types, context), constants(constants) {}
+  LogicalResult
+  matchAndRewrite(DeliverOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    KernelBuilder k(rewriter, op, constants);
+    Value value = adaptor.getValue(), to = adaptor.getTo();
+    if (!isa<MemRefType>(value.getType()))
+      memref::StoreOp::create(rewriter, op.getLoc(), value, to, k.index(0));
+    else if (value != to)
+      k.copy(value, to);
+    rewriter.eraseOp(op);
+    return success();
+  }
+  KernelConstants &constants;
+};
+
+} // namespace
+
+void weir::populateEditToKernelPatterns(RewritePatternSet &patterns,
+                                        const TypeConverter &types,
+                                        KernelConstants &constants) {
+  patterns.add<WidenToKernel, RoundToKernel, WriteToKernel, ProjectToKernel,
+               RescaleToKernel, DeliverToKernel>(types, patterns.getContext(),
+                                                 constants);
+}

@@ -1,0 +1,59 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+# See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The kernels of a program (kernels.so beside it) as operators of PyTorch.
+
+    weir.kernels.register()          torch.ops.weir.edit and its like are there
+    weir.kernels.load("kernels.so")  and the kernels of a file, under their names
+
+`weir.load` does both for a folder of `weirc build --lower=kernel`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from .compiler import tool
+from .errors import WeirError
+from .files import open_regular
+
+# Files stay open: the loader knows them by their names, and another one would get an older one's.
+_loaded: list = []
+
+
+@cache
+def register():
+    """Makes the operators known: `torch.ops.weir.edit`, `edit_` (in place) and `edit_and_read`."""
+    import torch
+
+    path = tool("weirc").resolve().parents[1] / "lib" / "libweir_kernels.so"
+    if not path.exists():
+        raise WeirError(f"{path} is missing: run ./bootstrap build, or install Weir whole")
+    torch.ops.load_library(str(path))
+
+
+def load(path: str | Path, *, sha256: str | None = None):
+    """Loads the kernels of a file, which is native code, for as long as the process lives.
+
+    sha256  64 lower-case hexadecimal digits that the file has to have
+    """
+    import torch
+
+    register()
+    stream = open_regular(path)
+    if sha256 is not None:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != sha256:
+            stream.close()
+            raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {sha256}")
+    # What is loaded is the file that was compared.
+    name = f"/proc/self/fd/{stream.fileno()}"
+    try:
+        torch.ops.weir.load_kernels(name)
+    except RuntimeError as error:
+        stream.close()
+        raise WeirError(f"{os.fspath(path)}: {str(error).splitlines()[0]}") from error
+    _loaded.append(stream)
