@@ -9,6 +9,7 @@
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
+    weir.graph("spec.yaml")                            how features flow across layers, as arrays
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -18,8 +19,10 @@ __version__ = "0.1.0"  # as in CMakeLists.txt
 
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
+from .graphs import Graph, graph
 from .matches import match
 from .generation import Generated
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "Generated", "Graph", "Output", "Program", "WeirError", "compile", "graph", "load", "match",
+           "tool"]

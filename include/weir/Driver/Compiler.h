@@ -10,6 +10,7 @@
 #define WEIR_DRIVER_COMPILER_H
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
+#include "weir/Driver/GraphReport.h"
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
@@ -79,6 +80,12 @@ public:
   mlir::LogicalResult matchPart(llvm::StringRef name);
   /// Whether `match` needs the model.
   bool matchingNeedsModel();
+  /// Builds all graphs that the spec declares, instead of steering. With
+  /// `candidates`, edges stay whatever their effect: they are those to be measured.
+  mlir::LogicalResult graphs(GraphReport &report, bool candidates = false);
+  /// Whether `graphs` needs the model: for dictionaries or activations that are the
+  /// model's, and to know whose effects were measured.
+  bool graphsNeedModel();
   /// Lowers the patches to aten.
   mlir::LogicalResult lower();
   /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
