@@ -174,11 +174,12 @@ static void collectFeatures(ModuleOp module, SteeringReport &report) {
   for (auto plan : module.getOps<steer::PlanOp>())
     inPlans.insert(plan.getPolicies().begin(), plan.getPolicies().end());
   bool qualified = llvm::range_size(module.getOps<flow::CollectionOp>()) > 1;
+  auto labels = flow::labelsOf(module);
   for (auto policy : module.getOps<steer::PolicyOp>()) {
     if (!inPlans.contains(FlatSymbolRefAttr::get(policy.getSymNameAttr())) ||
         policy.getAction().getRecordedPolicy())
       continue;
-    PolicyReport entry{specName(policy.getSymName()).str(), {}, 0};
+    PolicyReport entry{specName(policy.getSymName()).str(), {}, {}, 0};
     for (Value set : {policy.getOn(), policy.getTo()}) {
       auto features = set ? set.getDefiningOp<flow::SelectOp>() : flow::SelectOp();
       if (!features)
@@ -194,6 +195,7 @@ static void collectFeatures(ModuleOp module, SteeringReport &report) {
                  ? specName(feature.getCollection().getValue()).str() + ":"
                  : std::string()) +
             feature.str());
+        entry.labels.push_back(labels.lookup(feature).str());
       }
     }
     report.policies.push_back(std::move(entry));
@@ -415,7 +417,17 @@ void weir::printMarkdown(const SteeringReport &report,
   if (!report.policies.empty())
     os << "\n| policy | features |\n|---|---|\n";
   for (const PolicyReport &policy : report.policies) {
-    os << "| " << policy.name << " | " << llvm::join(policy.features, ", ");
+    os << "| " << policy.name << " | ";
+    for (size_t i = 0; i < policy.features.size(); ++i) {
+      os << (i == 0 ? "" : ", ") << policy.features[i];
+      if (policy.labels[i].empty())
+        continue;
+      // A bar would end the cell.
+      std::string label = policy.labels[i];
+      for (size_t at = 0; (at = label.find('|', at)) != std::string::npos; at += 2)
+        label.insert(at, "\\");
+      os << " (" << label << ")";
+    }
     if (policy.count > PolicyReport::mostNamed)
       os << " and " << policy.count - PolicyReport::mostNamed << " more";
     os << " |\n";
@@ -454,11 +466,17 @@ llvm::json::Value weir::toJSON(const SteeringReport &report) {
         {"bytes_per_token", site.bytesPerToken},
         {"operations_per_token", site.operationsPerToken}});
   llvm::json::Array policies;
-  for (const PolicyReport &policy : report.policies)
+  for (const PolicyReport &policy : report.policies) {
+    llvm::json::Object labels;
+    for (auto [feature, label] : llvm::zip_equal(policy.features, policy.labels))
+      if (!label.empty())
+        labels[feature] = label;
     policies.push_back(
         llvm::json::Object{{"policy", policy.name},
                            {"count", policy.count},
-                           {"features", llvm::json::Array(policy.features)}});
+                           {"features", llvm::json::Array(policy.features)},
+                           {"labels", std::move(labels)}});
+  }
   llvm::json::Array doses;
   for (const DoseReport &dose : report.doses)
     doses.push_back(llvm::json::Object{{"policy", dose.policy},

@@ -30,7 +30,9 @@ void weir::populateFindSites(OpPassManager &passes, StringRef sites) {
 void weir::populateExpandMatchings(OpPassManager &passes, Matchings matchings,
                                    std::shared_ptr<Resources> resources) {
   flow::FlowExpandMatchingsPassOptions expand;
-  expand.all = matchings != Matchings::Followed;
+  expand.unused = matchings == Matchings::Graphs;
+  expand.all =
+      matchings == Matchings::All || matchings == Matchings::Composed;
   expand.compose = matchings == Matchings::Composed;
   passes.addPass(
       flow::createFlowExpandMatchingsPass(expand, std::move(resources)));
@@ -47,6 +49,7 @@ void weir::populateMatch(OpPassManager &passes, Matchings matchings,
 void weir::populateFeatures(OpPassManager &passes,
                             std::shared_ptr<Resources> resources) {
   passes.addPass(flow::createFlowFollowPass(resources));
+  passes.addPass(flow::createFlowBuildGraphsPass({}, resources));
   passes.addPass(flow::createFlowResolvePass(std::move(resources)));
 }
 
@@ -98,6 +101,19 @@ void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
   populateFindSites(passes, sites);
   populateMatch(passes, Matchings::Composed, std::move(resources),
                 std::move(observer));
+}
+
+void weir::buildGraphPipeline(OpPassManager &passes, StringRef sites,
+                              std::shared_ptr<Resources> resources,
+                              bool candidates, flow::MatchObserver matches,
+                              flow::GraphObserver graphs) {
+  populateFindSites(passes, sites);
+  populateMatch(passes, Matchings::Graphs, resources, std::move(matches));
+  passes.addPass(flow::createFlowFollowPass(resources));
+  flow::FlowBuildGraphsPassOptions build;
+  build.candidates = candidates;
+  passes.addPass(flow::createFlowBuildGraphsPass(build, std::move(resources),
+                                                 std::move(graphs)));
 }
 
 void weir::buildLoweringPipeline(OpPassManager &passes,
@@ -168,6 +184,16 @@ struct ExpandMatchingsOptions : ResourcePipelineOptions<ExpandMatchingsOptions> 
       *this, "compose",
       llvm::cl::desc("With all, compose matches over several layers too"),
       llvm::cl::init(false)};
+  Option<bool> unused{
+      *this, "unused",
+      llvm::cl::desc("Keep graphs that nothing uses, and make their matches"),
+      llvm::cl::init(false)};
+};
+
+struct BuildGraphsOptions : ResourcePipelineOptions<BuildGraphsOptions> {
+  Option<bool> candidates{*this, "candidates",
+                          llvm::cl::desc("Keep edges whatever their effect"),
+                          llvm::cl::init(false)};
 };
 } // namespace
 
@@ -214,6 +240,7 @@ void weir::registerPipelines(PrepareResources prepare) {
         flow::FlowExpandMatchingsPassOptions expand;
         expand.all = options.all;
         expand.compose = options.compose;
+        expand.unused = options.unused;
         passes.addPass(
             flow::createFlowExpandMatchingsPass(expand, resourcesOf(options)));
       });
@@ -226,6 +253,15 @@ void weir::registerPipelines(PrepareResources prepare) {
       "flow-follow", "Replace what follows matches by the features they lead to",
       [=](OpPassManager &passes, const FlowPassOptions &options) {
         passes.addPass(flow::createFlowFollowPass(resourcesOf(options)));
+      });
+  PassPipelineRegistration<BuildGraphsOptions>(
+      "flow-build-graphs",
+      "Build graphs, and replace their parts by features",
+      [=](OpPassManager &passes, const BuildGraphsOptions &options) {
+        flow::FlowBuildGraphsPassOptions build;
+        build.candidates = options.candidates;
+        passes.addPass(
+            flow::createFlowBuildGraphsPass(build, resourcesOf(options)));
       });
   PassPipelineRegistration<FlowPassOptions>(
       "steer-measure-doses",

@@ -28,6 +28,10 @@ void Checker::check() {
     checkMatch(match);
   for (const Graph &graph : spec.graphs)
     checkGraph(graph);
+  for (const Graph &graph : spec.graphs)
+    if (!depthOf(graph, graph, 1))
+      break;
+  checkLabels();
   for (const FeatureList &list : spec.features)
     checkSelection(list.selection);
   if (!checkSize())
@@ -62,21 +66,6 @@ bool Checker::checkSize() {
 //===----------------------------------------------------------------------===//
 // References
 //===----------------------------------------------------------------------===//
-
-template <typename Entry>
-const Entry *Checker::refer(const Index<Entry> &index, const Name &name,
-                            StringRef what, StringRef section) {
-  if (const Entry *entry = index.find(name.value)) {
-    used.insert(entry);
-    return entry;
-  }
-  std::string hint = index.entries().empty()
-                         ? ("; there is no section '" + section + "'").str()
-                         : suggest(name.value, index.names(), "there is");
-  reporter.error(name.range,
-                 "unknown " + what + " " + inQuotes(name.value) + hint);
-  return nullptr;
-}
 
 const DictionarySet *Checker::checkSite(const SiteRef &site) {
   const DictionarySet *set = nullptr;
@@ -179,20 +168,6 @@ void Checker::checkLink(const Selector &selector, const Match &match) {
       .note(match.name.range, "the match");
 }
 
-void Checker::checkGraph(const Graph &graph) {
-  if (graph.match)
-    refer(lookup.matches, *graph.match, "match", "matches");
-  if (!graph.from)
-    return;
-  checkSite(graph.from->site);
-  if (graph.layers && !graph.layers->contains(graph.from->site.layer.value))
-    reporter
-        .error(graph.layers->range,
-               "the graph's layers do not contain the feature it starts "
-               "from")
-        .note(graph.from->range, "the feature");
-}
-
 //===----------------------------------------------------------------------===//
 // Selections
 //===----------------------------------------------------------------------===//
@@ -213,6 +188,7 @@ void Checker::checkSelection(const Selection &selection) {
       refer(lookup.features, selector.name, "list of features", "features");
       break;
     case Selector::Kind::Graph:
+    case Selector::Kind::Opposed:
       refer(lookup.graphs, selector.name, "graph", "graphs");
       break;
     case Selector::Kind::Predecessors:
@@ -329,6 +305,8 @@ void Checker::checkCondition(const Condition &condition, const Policy &policy,
                              const std::optional<Place> &earliest) {
   for (const Condition &child : condition.children)
     checkCondition(child, policy, earliest);
+  if (condition.kind == Condition::Kind::Watch)
+    refer(lookup.graphs, condition.graph, "graph", "graphs");
   if (condition.kind != Condition::Kind::Compare ||
       !checkSite(condition.feature.site) || !earliest)
     return;
@@ -431,6 +409,7 @@ void Checker::checkTransfer(const Policy &policy) {
 
 /// An exponential grows without bound; its numbers must stay finite.
 void Checker::checkStrength(const Policy &policy) {
+  checkWeight(policy);
   if (!policy.strength ||
       policy.strength->schedule != ScheduleKind::Exponential)
     return;
@@ -585,22 +564,8 @@ void Checker::warnAboutUnused() {
 //===----------------------------------------------------------------------===//
 
 void weir::spec::checkSupported(const Spec &spec, Reporter &reporter) {
-  if (spec.graphsKey)
-    reporter.error(*spec.graphsKey, "'graphs' is not yet supported");
-  auto checkSelection = [&](const Selection &selection) {
-    for (const Selector &selector : selection.selectors)
-      if (selector.kind == Selector::Kind::Graph)
-        reporter.error(selector.range, "the selector '" +
-                                           nameOf(selector.kind) +
-                                           "' is not yet supported");
-  };
-  for (const FeatureList &list : spec.features)
-    checkSelection(list.selection);
-  for (const Policy &policy : spec.policies) {
-    checkSelection(policy.on);
-    checkSelection(policy.to);
+  for (const Policy &policy : spec.policies)
     if (policy.action && policy.action->value == Action::Substitute)
       reporter.error(policy.action->range,
                      "the action 'substitute' is not yet supported");
-  }
 }

@@ -11,6 +11,8 @@
 
 #include "Lookup.h"
 
+#include "weir/Spec/Source.h"
+
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/MapVector.h"
@@ -37,7 +39,25 @@ private:
   bool checkSize();
   void checkMatch(const Match &match);
   void checkLink(const Selector &selector, const Match &match);
+  // CheckGraphs.cpp
   void checkGraph(const Graph &graph);
+  void checkWalk(const Graph &graph, const Match &match,
+                 const DictionarySet &set);
+  void checkKeep(const Graph &graph, const Match &match,
+                 const DictionarySet &set);
+  void checkPath(const Graph &graph, const Match &match,
+                 const DictionarySet &set);
+  /// Whether a match compares this site; reports it if not.
+  bool reaches(const Match &match, const DictionarySet &set,
+               const SiteRef &site, SourceRange where);
+  /// How deep a graph or a list is made of others; nothing after a report.
+  std::optional<int64_t> depthOf(const Graph &graph, const Graph &root,
+                                 int64_t at);
+  std::optional<int64_t> depthOf(const Selection &selection, const Graph &root,
+                                 int64_t at);
+  void checkWeight(const Policy &policy);
+  void checkLabels();
+
   void checkSelection(const Selection &selection);
   void checkRepeats(const Selection &selection);
   void checkPolicy(const Policy &policy);
@@ -67,6 +87,7 @@ private:
   Reporter &reporter;
   Lookup lookup;
   llvm::DenseSet<const void *> used;
+  llvm::DenseMap<const void *, int64_t> depths; ///< of graphs and lists
   /// Dictionary, layer and site -> a number, in the order in which they come up.
   mutable llvm::DenseMap<std::tuple<const DictionarySet *, int64_t, unsigned>,
                          uint64_t>
@@ -74,6 +95,22 @@ private:
   /// Policy -> the plans that name it, by their number, in order.
   llvm::StringMap<std::vector<unsigned>> plansOfName;
 };
+
+template <typename Entry>
+const Entry *Checker::refer(const Index<Entry> &index, const Name &name,
+                            llvm::StringRef what,
+                            llvm::StringRef section) {
+  if (const Entry *entry = index.find(name.value)) {
+    used.insert(entry);
+    return entry;
+  }
+  std::string hint = index.entries().empty()
+                         ? ("; there is no section '" + section + "'").str()
+                         : suggest(name.value, index.names(), "there is");
+  reporter.error(name.range,
+                 "unknown " + what + " " + inQuotes(name.value) + hint);
+  return nullptr;
+}
 
 } // namespace weir::spec
 

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "EmitGraphs.h"
 #include "Lookup.h"
 
 #include "weir/Dialect/Flow/IR/Flow.h"
@@ -61,7 +62,14 @@ class Emitter {
 public:
   Emitter(const Spec &spec, const Reporter &reporter)
       : spec(spec), reporter(reporter), lookup(spec),
-        builder(reporter.getContext()), context(reporter.getContext()) {}
+        builder(reporter.getContext()), context(reporter.getContext()),
+        graphs({lookup, reporter, builder,
+                [this](const void *entry) { return symbol(entry); },
+                [this](const FeatureRef &ref) { return feature(ref); },
+                [this](const Graph &graph) {
+                  return features(graph.name.value + ".from", graph.from,
+                                  graph.from.range);
+                }}) {}
 
   OwningOpRef<ModuleOp> emit();
 
@@ -91,10 +99,12 @@ private:
   flow::FeatureAttr feature(const FeatureRef &feature) const;
   Attribute selector(const Selector &selector) const;
   Value linked(const Selector &selector, Location location);
-  Value features(StringRef name, const Selection &selection,
-                 SourceRange range);
+  /// With a weight, graphs in named lists have it as well.
+  Value features(StringRef name, const Selection &selection, SourceRange range,
+                 StrengthWeight weight = StrengthWeight::None);
+  Value list(const FeatureList &list);
   Value selection(const Selection &selection, const Policy &policy,
-                  StringRef key);
+                  StringRef key, StrengthWeight weight = StrengthWeight::None);
   /// What a policy acts on: one value, whoever asks for it first.
   Value acted(const Policy &policy);
   steer::ScheduleAttrInterface schedule(const Strength &strength);
@@ -122,6 +132,8 @@ private:
   llvm::DenseMap<const FeatureList *, Value> lists;
   llvm::DenseMap<const Policy *, Value> selections; ///< of policies, see `acted`
   llvm::StringSet<> taken;
+  GraphEmitter graphs;
+  SmallVector<Value> watched; ///< by the condition that is being made
 };
 } // namespace
 
@@ -158,8 +170,12 @@ OwningOpRef<ModuleOp> Emitter::emit() {
     emitDictionary(set);
   for (const Match &match : spec.matches)
     emitMatch(match);
-  for (const FeatureList &list : spec.features)
-    lists[&list] = features(list.name.value, list.selection, list.name.range);
+  for (const Label &label : spec.labels)
+    graphs.label(label);
+  for (const FeatureList &each : spec.features)
+    list(each);
+  for (const Graph &graph : spec.graphs)
+    graphs.graph(graph);
   for (const Knob &knob : spec.knobs)
     emitKnob(knob);
   for (const Policy &policy : spec.policies)
@@ -194,9 +210,10 @@ Attribute Emitter::selector(const Selector &selector) const {
   case Selector::Kind::Successors:
   case Selector::Kind::Named:
   case Selector::Kind::Graph:
+  case Selector::Kind::Opposed:
     break;
   }
-  llvm_unreachable("an operation of its own, or reported as not supported");
+  llvm_unreachable("an operation of its own");
 }
 
 /// The features that a match leads to.
@@ -218,7 +235,7 @@ Value Emitter::linked(const Selector &selector, Location location) {
 /// Selectors that name features by themselves, in a row, are one list; named
 /// lists and what is followed are values of their own.
 Value Emitter::features(StringRef name, const Selection &selection,
-                        SourceRange range) {
+                        SourceRange range, StrengthWeight weight) {
   // The name is that of the location: it is no part of the value.
   auto named = [&](Location location) -> Location {
     return NameLoc::get(builder.getStringAttr(name), location);
@@ -236,13 +253,24 @@ Value Emitter::features(StringRef name, const Selection &selection,
     ArrayRef<Selector> row = selectors.take_while(isListed);
     selectors = selectors.drop_front(std::max<size_t>(row.size(), 1));
     if (first.kind == Selector::Kind::Named) {
-      parts.push_back(lists.at(lookup.features.find(first.name.value)));
+      const FeatureList &of = *lookup.features.find(first.name.value);
+      parts.push_back(weight == StrengthWeight::None
+                          ? list(of)
+                          : features(of.name.value, of.selection, first.range,
+                                     weight));
       continue;
     }
     if (row.empty()) {
       Location where = at(first.range);
-      parts.push_back(linked(
-          first, selection.selectors.size() == 1 ? named(where) : where));
+      if (selection.selectors.size() == 1)
+        where = named(where);
+      if (first.kind == Selector::Kind::Graph)
+        parts.push_back(
+            graphs.part(first.name, first.part.get(), weight, where));
+      else if (first.kind == Selector::Kind::Opposed)
+        parts.push_back(graphs.opposed(first, where));
+      else
+        parts.push_back(linked(first, where));
       continue;
     }
     SmallVector<Attribute> attributes;
@@ -260,19 +288,30 @@ Value Emitter::features(StringRef name, const Selection &selection,
   return flow::ListOp::create(builder, named(at(range)), parts);
 }
 
+/// Made where it is first needed: a graph may begin at its features.
+Value Emitter::list(const FeatureList &list) {
+  if (Value known = lists.lookup(&list))
+    return known;
+  Value value = features(list.name.value, list.selection, list.name.range);
+  return lists[&list] = value;
+}
+
 /// A named list stands for itself; anything else becomes a list of its own.
 Value Emitter::selection(const Selection &selection, const Policy &policy,
-                         StringRef key) {
+                         StringRef key, StrengthWeight weight) {
   return features((policy.name.value + "." + key).str(), selection,
-                  selection.range);
+                  selection.range, weight);
 }
 
 Value Emitter::acted(const Policy &policy) {
   Value &value = selections[&policy];
   if (value)
     return value;
+  StrengthWeight weight = policy.strength && policy.strength->weight
+                              ? policy.strength->weight->value
+                              : StrengthWeight::None;
   if (policy.values.empty())
-    return value = selection(policy.on, policy, "on");
+    return value = selection(policy.on, policy, "on", weight);
   // Values are no features.
   Location where = at(policy.valuesRange);
   return value = flow::SelectOp::create(builder, where,
@@ -395,6 +434,13 @@ steer::ConditionAttrInterface Emitter::condition(const Condition &condition) {
     return steer::WhenAttr::get(context, feature(condition.feature),
                                 number(condition.above),
                                 number(condition.below));
+  if (condition.kind == Condition::Kind::Watch) {
+    watched.push_back(graphs.part(condition.graph, condition.part.get(),
+                                  StrengthWeight::None, at(condition.range)));
+    return steer::WatchAttr::get(context, watched.size() - 1,
+                                 condition.everyNode, number(condition.above),
+                                 number(condition.below));
+  }
   SmallVector<Attribute> children;
   for (const Condition &child : condition.children)
     children.push_back(this->condition(child));
@@ -593,12 +639,15 @@ void Emitter::emitPolicy(const Policy &policy) {
   Value to;
   if (policy.action->value == Action::Transfer)
     to = selection(policy.to, policy, "to");
+  watched.clear();
+  auto when = policy.when ? condition(*policy.when)
+                          : steer::ConditionAttrInterface();
   steer::PolicyOp::create(
       builder, at(policy.name.range, parts),
       builder.getStringAttr(symbols.at(&policy)), action(policy), on, to,
-      policy.layers ? layers(*policy.layers) : steer::LayersAttr(),
+      watched, policy.layers ? layers(*policy.layers) : steer::LayersAttr(),
       policy.tokens ? tokens(*policy.tokens) : steer::TokensAttr(),
-      policy.when ? condition(*policy.when) : steer::ConditionAttrInterface(),
+      when,
       policy.times ? symbol(lookup.knobs.find(policy.times->value))
                    : FlatSymbolRefAttr(),
       policy.onlyActive ? builder.getUnitAttr() : UnitAttr(),

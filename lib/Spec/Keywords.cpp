@@ -27,27 +27,34 @@ using llvm::StringRef;
   }
 
 KEYS(specKeys, "a spec", "weir", "model", "dictionaries", "matches", "graphs",
-     "features", "knobs", "policies", "plans")
+     "labels", "features", "knobs", "policies", "plans")
 KEYS(modelKeys, "a model", "program", "sites")
 KEYS(dictionaryKeys, "a dictionary", "format", "path", "sites", "layers",
      "hook", "reads")
 KEYS(matchKeys, "a match", "dictionary", "method", "sites", "layers", "k",
      "similarity", "text", "fold", "weights")
-KEYS(graphKeys, "a graph", "from", "match", "layers", "keep")
+KEYS(graphKeys, "a graph", "from", "match", "layers", "direction", "width",
+     "keep", "text", "union", "intersection", "difference", "path")
+KEYS(keepKeys, "'keep'", "similarity", "null", "effect", "head", "att", "mid",
+     "mlp", "res")
+KEYS(thresholdKeys, "a threshold", "similarity", "null", "effect")
+KEYS(graphPartKeys, "a part of a graph", "graph", "sites", "layers", "roots",
+     "leaves", "steps")
 KEYS(knobKeys, "a knob", "default", "range")
 KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
      "value", "factor", "min", "max", "to", "only_active", "times", "norm",
      "match", "form", "quantile", "after", "gate", "tokens", "when")
-KEYS(strengthKeys, "a strength", "value", "dose", "text", "schedule", "times", "rate", "last",
-     "center", "width")
+KEYS(strengthKeys, "a strength", "value", "dose", "text", "schedule", "times",
+     "rate", "last", "center", "width", "weight")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
      "skip_first", "after", "until", "between", "ramp", "decay")
 KEYS(rampKeys, "a ramp", "over")
 KEYS(decayKeys, "a decay", "half")
-KEYS(conditionKeys, "a condition", "feature", "above", "below", "any", "all")
+KEYS(conditionKeys, "a condition", "feature", "above", "below", "any", "all",
+     "graph", "sites", "layers", "roots", "leaves", "steps", "nodes")
 KEYS(selectorKeys, "a selector", "features", "antagonists", "site", "graph",
      "predecessors", "successors", "attribution", "count", "match",
-     "dictionary")
+     "dictionary", "sites", "layers", "roots", "leaves", "steps")
 
 // In the order of the enumerations.
 WORDS(siteNames, "head", "att", "mid", "mlp", "res")
@@ -64,6 +71,9 @@ WORDS(actionNames, "add", "set", "scale", "clamp", "ablate", "transfer",
       "project_out", "substitute", "record")
 WORDS(scheduleNames, "constant", "linear", "exponential", "gaussian")
 WORDS(layersNames, "own", "cumulative")
+WORDS(directionNames, "backward", "forward", "both")
+WORDS(strengthWeightNames, "none", "similarity", "effect")
+WORDS(nodesNames, "any", "all")
 WORDS(tokenPartNames, "all", "prompt", "generated", "last", "sampled")
 WORDS(substituteFormNames, "permutation", "quantile", "drop",
       "encode_decode_current", "encode_decode_previous")
@@ -136,12 +146,29 @@ StringRef weir::spec::nameOf(ScheduleKind kind) {
   return scheduleNames()[static_cast<size_t>(kind)];
 }
 
+StringRef weir::spec::nameOf(Graph::Kind kind) {
+  switch (kind) {
+  case Graph::Kind::Walk:
+    return "from";
+  case Graph::Kind::Union:
+    return "union";
+  case Graph::Kind::Intersection:
+    return "intersection";
+  case Graph::Kind::Difference:
+    return "difference";
+  case Graph::Kind::Path:
+    return "path";
+  }
+  llvm_unreachable("covered");
+}
+
 StringRef weir::spec::nameOf(Selector::Kind kind) {
   switch (kind) {
   case Selector::Kind::Feature:
   case Selector::Kind::Named:
     return "features";
   case Selector::Kind::Antagonists:
+  case Selector::Kind::Opposed:
     return "antagonists";
   case Selector::Kind::WholeSite:
     return "site";

@@ -67,6 +67,24 @@ struct Lookup {
     return spec.dictionaries.size() == 1 ? &spec.dictionaries.front() : nullptr;
   }
 
+  /// The layers and sites that a match compares.
+  const LayerRange &layersOf(const Match &match,
+                             const DictionarySet &set) const {
+    return match.layers ? *match.layers : *set.layers;
+  }
+  const std::vector<Marked<SiteKind>> &sitesOf(const Match &match,
+                                               const DictionarySet &set) const {
+    return match.sites.empty() ? set.sites : match.sites;
+  }
+  /// How a match compares features where it does not say so.
+  static Similarity similarityOf(const Match &match) {
+    if (match.similarity)
+      return match.similarity->value;
+    return match.method.value == MatchMethod::TopK
+               ? Similarity::Cosine
+               : Similarity::MeanSquaredError;
+  }
+
   /// A selector of a policy, with named lists replaced by what is in them.
   struct Expanded {
     const Selector *selector;

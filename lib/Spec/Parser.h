@@ -29,7 +29,6 @@ private:
   void dictionary(const YamlEntry &entry);
   void match(const YamlEntry &entry);
   void matchByActivations(const Match &match, const MapReader &map);
-  void graph(const YamlEntry &entry);
   void knob(const YamlEntry &entry);
   void plan(const YamlEntry &entry);
   void path(const Name &path);
@@ -37,6 +36,18 @@ private:
   /// Calls `read` for the entries of a section that have proper names.
   template <typename Read>
   void section(const MapReader &map, llvm::StringRef key, Read read);
+
+  // Graphs.cpp
+  void graph(const YamlEntry &entry);
+  void walk(const MapReader &map, Graph &graph);
+  void keep(const YamlEntry &entry, Graph &graph);
+  void threshold(const YamlNode &node, const std::optional<Marked<SiteKind>> &site,
+                 Graph &graph);
+  void graphPath(const YamlNode &node, Graph &graph);
+  void labels(const MapReader &map);
+  /// What the keys of a mapping say of the nodes of a graph, or null for all.
+  std::shared_ptr<const GraphPart> graphPart(const MapReader &map);
+  std::optional<Condition> watch(const MapReader &map, const YamlNode &node);
 
   // Selectors.cpp
   enum class Place { FeatureList, Policy };

@@ -278,6 +278,9 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
   optional("last", strength.last);
   optional("center", strength.center);
   optional("width", strength.width);
+  if (const YamlNode *weight = map.get("weight"))
+    strength.weight = values.choice<StrengthWeight>(*weight, "weight",
+                                                    strengthWeightNames());
   if (strength.width && !(strength.width->value > 0)) {
     reporter.error(strength.width->range, "'width' must be greater than 0");
     strength.width.reset();
@@ -292,7 +295,7 @@ std::optional<Strength> SpecParser::strength(const YamlEntry &entry,
   for (const YamlEntry &given : node.entries) {
     StringRef key = given.key.value;
     if (key == "value" || key == "dose" || key == "text" || key == "times" ||
-        key == "schedule" ||
+        key == "schedule" || key == "weight" ||
         !llvm::is_contained(strengthKeys().keys, key) ||
         llvm::is_contained(scheduleKeys(strength.schedule), key))
       continue;
@@ -441,17 +444,30 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
   condition.range = node.range;
   const YamlEntry *any = map.entry("any"), *all = map.entry("all");
   const YamlEntry *feature = map.entry("feature");
+  const YamlEntry *graph = map.entry("graph");
   const YamlEntry *above = map.entry("above"), *below = map.entry("below");
-  if (!any && !all && !feature) {
-    if (above || below || node.entries.empty())
+  if (!any && !all && !feature && !graph) {
+    if (node.entries.empty() ||
+        llvm::any_of(node.entries, [](const YamlEntry &entry) {
+          return llvm::is_contained(conditionKeys().keys, entry.key.value);
+        }))
       reporter.error(node.range, "a condition must have the key 'feature', "
-                                 "'any' or 'all'");
+                                 "'graph', 'any' or 'all'");
     return std::nullopt;
   }
+  // What says which nodes of a graph are meant.
+  for (const YamlEntry &entry : node.entries)
+    if (StringRef key = entry.key.value;
+        !graph && (key == "nodes" ||
+                   (llvm::is_contained(graphPartKeys().keys, key)))) {
+      reporter.error(entry.key.range,
+                     "'" + key + "' is a key of conditions with 'graph'");
+      return std::nullopt;
+    }
 
   if (any || all) {
     const YamlEntry *head = any ? any : all;
-    for (const YamlEntry *other : {any, all, feature, above, below})
+    for (const YamlEntry *other : {any, all, feature, graph, above, below})
       if (other && other != head) {
         reporter.error(other->key.range, "'" + other->key.value +
                                              "' cannot stand beside '" +
@@ -475,27 +491,45 @@ std::optional<Condition> SpecParser::condition(const YamlNode &node) {
     return condition;
   }
 
+  const YamlEntry *head = feature ? feature : graph;
+  if (feature && graph) {
+    reporter.error(graph->key.range, "'graph' cannot stand beside 'feature'");
+    return std::nullopt;
+  }
   if (++compared == maxCompared + 1)
-    reporter.error(feature->key.range, "the conditions compare more than " +
+    reporter.error(head->key.range, "the conditions compare more than " +
                                            Twine(maxCompared) +
                                            " features together");
   if (compared > maxCompared)
     return std::nullopt;
-  auto of = values.feature(feature->value);
+  std::optional<FeatureRef> of;
+  bool isKnown = true;
+  if (graph) {
+    auto watched = watch(map, node);
+    isKnown = watched.has_value();
+    if (watched)
+      condition = std::move(*watched);
+  } else {
+    of = values.feature(feature->value);
+    isKnown = of.has_value();
+  }
   if (above)
     condition.above = values.number(above->value, "'above'");
   if (below)
     condition.below = values.number(below->value, "'below'");
   if (!above && !below && !map.isMisspelt("above") && !map.isMisspelt("below"))
-    reporter.error(feature->key.range, "a condition on a feature needs the key "
-                                       "'above', the key 'below' or both");
+    reporter.error(head->key.range,
+                   Twine("a condition on ") +
+                       (graph ? "the nodes of a graph" : "a feature") +
+                       " needs the key 'above', the key 'below' or both");
   if (condition.above && condition.below &&
       condition.above->value >= condition.below->value)
     reporter
         .error(condition.above->range, "no number is above this and below that")
         .note(condition.below->range, "'below' is given here");
-  if (!of)
+  if (!isKnown)
     return std::nullopt;
-  condition.feature = *of;
+  if (of)
+    condition.feature = *of;
   return condition;
 }

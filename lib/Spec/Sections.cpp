@@ -63,6 +63,7 @@ Spec SpecParser::parse(const YamlNode &root) {
   section(map, "dictionaries", [&](auto &entry) { dictionary(entry); });
   section(map, "matches", [&](auto &entry) { match(entry); });
   section(map, "graphs", [&](auto &entry) { graph(entry); });
+  labels(map);
   section(map, "features", [&](auto &entry) {
     spec.features.push_back(
         {entry.key, selection(entry.value, inQuotes(entry.key.value),
@@ -75,8 +76,6 @@ Spec SpecParser::parse(const YamlNode &root) {
 
   if (!spec.matches.empty())
     spec.matchesKey = map.entry("matches")->key.range;
-  if (!spec.graphs.empty())
-    spec.graphsKey = map.entry("graphs")->key.range;
   if (const YamlEntry *plans = map.entry("plans")) {
     spec.hasPlans = true;
     if (plans->value.isMap() && plans->value.entries.empty())
@@ -337,49 +336,6 @@ void SpecParser::matchByActivations(const Match &match, const MapReader &map) {
     reporter.error(text->key.range, "'text' belongs to the similarity "
                                     "'pearson' and to the fold "
                                     "'mean_activation'");
-}
-
-void SpecParser::graph(const YamlEntry &entry) {
-  Graph &graph = spec.graphs.emplace_back();
-  graph.name = entry.key;
-  MapReader map(reporter, entry.value, graphKeys());
-  if (!map)
-    return;
-  if (const YamlNode *node = map.require("from", entry.key.range))
-    graph.from = values.feature(*node);
-  if (const YamlNode *node = map.require("match", entry.key.range))
-    graph.match = values.reference(*node, "'match'");
-  if (const YamlNode *node = map.get("layers"))
-    graph.layers = values.layers(*node, "'layers'");
-  const YamlNode *keep = map.get("keep");
-  if (!keep || keep->isInvalid())
-    return;
-  if (!keep->isMap()) {
-    reporter.error(keep->range,
-                   "'keep' must be a mapping of sites to the least "
-                   "similarity, found " +
-                       keep->describe());
-    return;
-  }
-  for (const YamlEntry &site : keep->entries) {
-    auto kind = llvm::find(siteNames(), site.key.value);
-    if (kind == siteNames().end()) {
-      reporter.error(site.key.range, "unknown site " +
-                                         inQuotes(site.key.value) +
-                                         suggest(site.key.value, siteNames()));
-      continue;
-    }
-    auto least = values.number(site.value, "a similarity");
-    if (!least)
-      continue;
-    if (least->value < -1 || least->value > 1) {
-      reporter.error(least->range, "a similarity must be -1 to 1");
-      continue;
-    }
-    graph.keep.push_back(
-        {{static_cast<SiteKind>(kind - siteNames().begin()), site.key.range},
-         *least});
-  }
 }
 
 void SpecParser::knob(const YamlEntry &entry) {

@@ -46,6 +46,11 @@ void SpecParser::selectors(const YamlNode &node, Place place, Selection &into) {
   }
 }
 
+/// Whether a key says which nodes of a graph are meant.
+static bool isOfGraphPart(StringRef key) {
+  return key != "graph" && llvm::is_contained(graphPartKeys().keys, key);
+}
+
 void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
   if (node.isInvalid())
     return;
@@ -65,7 +70,7 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
   for (const YamlEntry &entry : node.entries) {
     StringRef key = entry.key.value;
     if (key == "count" || key == "match" || key == "dictionary" ||
-        !llvm::is_contained(selectorKeys().keys, key))
+        isOfGraphPart(key) || !llvm::is_contained(selectorKeys().keys, key))
       continue;
     if (head) {
       reporter
@@ -81,7 +86,10 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
   }
   if (!head) {
     if (node.entries.empty() || map.get("count") || map.get("match") ||
-        map.get("dictionary"))
+        map.get("dictionary") ||
+        llvm::any_of(node.entries, [](const YamlEntry &entry) {
+          return isOfGraphPart(entry.key.value);
+        }))
       reporter.error(node.range,
                      "a selector must have one of the keys 'features', "
                      "'antagonists', 'site', 'graph', 'predecessors', "
@@ -116,6 +124,15 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
     return;
   }
 
+  if (key != "graph")
+    for (const YamlEntry &entry : node.entries)
+      if (isOfGraphPart(entry.key.value)) {
+        reporter.error(entry.key.range, "'" + entry.key.value +
+                                            "' does not belong to '" + key +
+                                            "'; it is a key of 'graph'");
+        return;
+      }
+
   const YamlNode &value = head->value;
   if (key == "attribution") {
     attribution(node, value, dictionary ? &dictionary->value : nullptr, into);
@@ -141,6 +158,16 @@ void SpecParser::selector(const YamlNode &node, Place place, Selection &into) {
     if (!name)
       return;
     selector.kind = Selector::Kind::Graph;
+    selector.name = *name;
+    selector.part = graphPart(map);
+  } else if (key == "antagonists" && value.isMap()) {
+    MapReader of(reporter, value, graphPartKeys());
+    const YamlNode *graph = of.require("graph", value.range);
+    auto name = graph ? values.reference(*graph, "'graph'") : std::nullopt;
+    selector.part = graphPart(of);
+    if (!name)
+      return;
+    selector.kind = Selector::Kind::Opposed;
     selector.name = *name;
   } else if (key == "site") {
     auto site = values.site(value);

@@ -275,6 +275,14 @@ private:
   void acceptKey(Frame &frame, YamlNode &node) {
     frame.hasKey = true;
     frame.keepValue = false;
+    // A word like others where no value is expected: `keep: {null: 0.99}`.
+    constexpr llvm::StringLiteral null = "null";
+    if (node.kind == YamlNode::Kind::Null &&
+        file.text().substr(node.range.begin).starts_with(null)) {
+      node.kind = YamlNode::Kind::Scalar;
+      node.text = null.str();
+      node.range.end = node.range.begin + null.size();
+    }
     frame.key = {node.text, node.range};
     if (!node.isScalar() || node.text.empty()) {
       if (!node.isInvalid())

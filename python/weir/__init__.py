@@ -13,6 +13,7 @@
     weir.sweep("spec.yaml", "faith=0:8:16", text="held-out.jsonl")  a plan under many values of a knob
     weir.features("spec.yaml", "text.jsonl")           what features mean: contexts, promoted tokens, neighbours
     weir.theme("spec.yaml", "text.jsonl", "war")       the features of a theme, and a spec that steers by them
+    weir.graph("spec.yaml")                            how features flow across layers, as arrays
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -23,11 +24,12 @@ __version__ = "0.1.0"  # as in CMakeLists.txt
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .evaluation import Evaluation, Sweep, evaluate, sweep
+from .graphs import Graph, graph
 from .matches import match
 from .generation import Generated
 from .meaning.report import FeatureReport, features
 from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
 
-__all__ = ["CompileError", "Evaluation", "FeatureReport", "Generated", "Output", "Program", "Sweep", "Theme", "WeirError",
-           "compile", "evaluate", "features", "load", "match", "sweep", "theme", "tool"]
+__all__ = ["CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
+           "WeirError", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme", "tool"]

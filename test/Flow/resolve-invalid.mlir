@@ -56,3 +56,19 @@ flow.matching @m of @sae sites [#fx.site_kind<res>] layers 0 to 1 by #flow.top_k
 %f = "somebody.else"() : () -> !flow.features
 // expected-error @below {{combines features that nothing selects}}
 %g = flow.union %f
+
+// -----
+
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+%none = flow.select [#flow.feature<@sae:0/res/5>]
+// expected-error @below {{none of these features has an antagonist: no feature of their dictionaries has a negative cosine with one}}
+%opposed = flow.opposed to %none most 1
+
+// -----
+
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+flow.matching @flow of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.top_k<1, cosine> over <decoder>
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+%g = flow.graph <backward> from %f by @flow width 1
+// expected-error @below {{was not selected: run flow-build-graphs before}}
+%part = flow.part %g

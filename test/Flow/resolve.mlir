@@ -97,3 +97,20 @@ steer.policy @p #steer.ablate on %f when #steer.any_of<[#steer.when<feature = <@
 flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
 flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
 %f = flow.select [#flow.feature<@sae:0/res/2>] had_repeats
+
+// -----
+
+// The antagonists of each of some features, each once; a feature without one is passed
+// over. Weights stay with their features.
+// CHECK: %[[OF:.*]] = flow.select [#flow.feature<@sae:0/res/0>, #flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/res/0>] weights [5.000000e-01, 1.000000e+00, 2.500000e-01]
+// CHECK: flow.select [#flow.feature<@sae:0/res/1>, #flow.feature<@sae:0/res/2>, #flow.feature<@sae:1/res/1>, #flow.feature<@sae:1/res/2>]{{$}}
+// A list and a set with weights: of two, that which comes first, and the larger one.
+// CHECK: flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:0/res/0>, #flow.feature<@sae:1/res/0>] weights [1.000000e+00, 5.000000e-01, 2.500000e-01] had_repeats
+// CHECK: flow.select [#flow.feature<@sae:0/res/0>, #flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/res/0>] weights [7.500000e-01, 1.000000e+00, 2.500000e-01]{{$}}
+flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+%of = flow.select [#flow.feature<@sae:0/res/0>, #flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/res/0>] weights [0.5, 1.0, 0.25]
+%opposed = flow.opposed to %of most 2
+%plain = flow.select [#flow.feature<@sae:0/res/5>]
+%list = flow.list %plain, %of
+%more = flow.select [#flow.feature<@sae:0/res/0>] weights [0.75]
+%union = flow.union %of, %more

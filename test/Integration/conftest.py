@@ -29,6 +29,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Matches and graphs of dictionaries that a test made are of no use to anybody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "WEIR_CACHE" not in os.environ:
+            patch.setenv("WEIR_CACHE", str(tmp_path_factory.mktemp("matches")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """A function from a family's name to its tiny model, exported."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dictionaries
+import graph_oracle
 import numpy
 import torch
 import yaml
@@ -133,6 +134,7 @@ class Spec:
         self.knobs = {name: _number(knob["default"]) for name, knob in self.data.get("knobs", {}).items()}
         self._opened, self._medians = {}, {}
         self.features = functools.cache(lambda policy, key: self._select(self.policies[policy][key]))
+        self.graphs = functools.cache(self._graphs)
 
     def dictionary(self, name: str, layer: int, site: str) -> dictionaries.Dictionary:
         if (name, layer, site) not in self._opened:
@@ -143,6 +145,49 @@ class Spec:
                 opened.reads = layer, collection["reads"]
             self._opened[name, layer, site] = opened
         return self._opened[name, layer, site]
+
+    def _graphs(self, name: str) -> graph_oracle.Oracle:
+        """What knows the graphs of one collection, and the one of this name among them."""
+        collection = self.collection_of(name)
+        return graph_oracle.Oracle(
+            self.data, self.collections[collection],
+            lambda layer, site: self.dictionary(collection, layer, site).rows.numpy())
+
+    def collection_of(self, graph: str) -> str:
+        entry = self.data["graphs"][graph]
+        for key in ("union", "intersection", "difference"):
+            if key in entry:
+                return self.collection_of(entry[key][0])
+        return self.data["matches"][entry["match"]].get("dictionary", next(iter(self.collections)))
+
+    def nodes(self, selector: dict) -> list[Feature]:
+        """The features of a part of a graph."""
+        name = self.collection_of(selector["graph"])
+        return [Feature(node.layer, node.site, node.index, name)
+                for node in self.graphs(selector["graph"]).part(selector)]
+
+    def weight(self, policy: str, feature: Feature) -> float:
+        """What the strength of an addition is multiplied by, for one of its features."""
+        strength = self.policies[policy].get("strength")
+        if not isinstance(strength, dict) or strength.get("weight", "none") == "none":
+            return 1.0
+        assert strength["weight"] == "similarity"
+        for selector in self._single(self.policies[policy]["on"]):
+            if feature in self._select(selector):
+                if not isinstance(selector, dict) or "graph" not in selector:
+                    return 1.0
+                node = graph_oracle.Node(feature.layer, feature.site, feature.index)
+                return self.graphs(selector["graph"]).weights(selector["graph"])[node]
+        raise AssertionError("a feature of no selector")
+
+    def _single(self, selector) -> list:
+        """The selectors of a list, named ones included, in order."""
+        if isinstance(selector, list):
+            return [single for each in selector for single in self._single(each)]
+        if isinstance(selector, dict) and "features" in selector:
+            named = selector["features"]
+            return self._single(named if isinstance(named, list) else self.data["features"][named])
+        return [selector]
 
     def of(self, feature: Feature) -> dictionaries.Dictionary:
         return self.dictionary(feature.dictionary, feature.layer, feature.site)
@@ -179,16 +224,20 @@ class Spec:
         elif "features" in selector:
             named = selector["features"]
             found = self._select(named if isinstance(named, list) else self.data["features"][named])
+        elif "graph" in selector:
+            found = self.nodes(selector)
         elif "site" in selector:
             first = self.parse(selector["site"] + "/0")
             found = [Feature(first.layer, first.site, index, first.dictionary)
                      for index in range(self.of(first).features)]
         else:
-            to = self.parse(selector["antagonists"])
-            rows = torch.nn.functional.normalize(self.of(to).rows, dim=1)
-            cosine = rows @ rows[to.index]
-            furthest = [index for index in cosine.argsort(stable=True).tolist() if cosine[index] < 0]
-            found = [Feature(to.layer, to.site, index, to.dictionary) for index in furthest[: selector.get("count", 1)]]
+            of, found = selector["antagonists"], []
+            for to in self.nodes(of) if isinstance(of, dict) else [self.parse(of)]:
+                rows = torch.nn.functional.normalize(self.of(to).rows, dim=1)
+                cosine = rows @ rows[to.index]
+                furthest = [index for index in cosine.argsort(stable=True).tolist() if cosine[index] < 0]
+                found += [Feature(to.layer, to.site, index, to.dictionary)
+                          for index in furthest[: selector.get("count", 1)]]
         return list(dict.fromkeys(found))
 
     def conditions(self, condition) -> list[Feature]:
@@ -197,6 +246,8 @@ class Spec:
         inner = condition.get("any") or condition.get("all")
         if inner is not None:
             return [feature for each in inner for feature in self.conditions(each)]
+        if "graph" in condition:
+            return self.nodes(condition)
         return [self.parse(condition["feature"])]
 
     def written_layers(self, policy: str, feature: Feature) -> range:
@@ -386,8 +437,13 @@ class _Row:
         for key, combine in (("any", torch.logical_or), ("all", torch.logical_and)):
             if key in condition:
                 return functools.reduce(combine, [self._compare(each, where) for each in condition[key]])
-        feature = self.spec.parse(condition["feature"])
+        if "graph" in condition:
+            combine = torch.logical_and if condition.get("nodes") == "all" else torch.logical_or
+            return functools.reduce(combine, [self._holds(feature, condition, where)
+                                              for feature in self.spec.nodes(condition)])
+        return self._holds(self.spec.parse(condition["feature"]), condition, where)
 
+    def _holds(self, feature: Feature, condition, where) -> torch.Tensor:
         def holds(f):
             f = f[:, feature.index]
             above = f > _number(condition["above"]) if "above" in condition else True
@@ -478,7 +534,8 @@ class _Row:
                 if policy.get("normalize"):
                     row = row / row.norm()
                 at = feature.layer if self.spec.of(feature).further else layer
-                strength = self.spec.strength(name, at, kind) * self._times(name) * self.share[name]
+                strength = (self.spec.strength(name, at, kind) * self.spec.weight(name, feature) * self._times(name)
+                            * self.share[name])
                 new += torch.where(self._gate(name).unsqueeze(1), strength.unsqueeze(1) * row, 0.0)
                 self._edits(name, layer, kind, self._gate(name) & (strength.float() != 0))
         # Projections, in the order written.

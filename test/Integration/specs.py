@@ -161,6 +161,8 @@ class _Drawing:
     def __init__(self, draw, shape: Shape):
         self.draw, self.shape = draw, shape
         self.collections, self.counts = dict(shape.collections or {}), {}
+        self.matches, self.graphs = {}, {}
+        self.reached = {}  # graph -> (the earliest place that it may have, the latest), as `latest` of conditions
         self.knobs = {f"k{index}": {"default": draw(st.sampled_from(NUMBERS)), "range": [-4, 4]}
                       for index in range(draw(st.integers(0, 2)))}
 
@@ -188,6 +190,41 @@ class _Drawing:
             self.collections[name]["reads"] = self.draw(st.sampled_from(reads))
         self.counts[name] = form.features
 
+    def draw_graphs(self):
+        """Up to two walks backward from features of `sae`, each with an edge at least: the best cosine of so many
+        features is positive."""
+        collection = self.collections["sae"]
+        first, last = (int(end) for end in collection["layers"].split(".."))
+        modules = [kind for kind in collection["sites"] if kind in ("mlp", "att")]
+        starts = list(range(first if modules else first + 1, last + 1))
+        if "res" not in collection["sites"] or not starts:
+            return
+        self.matches["flow"] = {"dictionary": "sae", "method": "top_k", "k": self.draw(st.integers(1, 3)),
+                                "sites": ["res", *modules]}
+        for name in ("faith", "doubt")[: self.draw(st.integers(1, 2))]:
+            layer = self.draw(st.sampled_from(starts))
+            targets = self.draw(st.lists(self.index((layer, "res", "sae")), min_size=1, max_size=2, unique=True))
+            self.graphs[name] = {"from": [f"sae:{layer}/res/{index}" for index in targets], "match": "flow",
+                                 "width": self.draw(st.integers(1, self.matches["flow"]["k"]))}
+            earliest = min((KINDS.index(kind) for kind in ("res", *modules)))
+            self.reached[name] = (first, earliest), (layer, KINDS.index("res"))
+        if len(self.graphs) == 2:
+            self.graphs["both"] = {"union": ["doubt", "faith"]}
+            low, high = zip(*self.reached.values())
+            self.reached["both"] = min(low), max(high)
+
+    def part(self) -> dict:
+        """Some nodes of a graph, one at least."""
+        part = {"graph": self.draw(st.sampled_from(sorted(self.graphs)))}
+        which = self.draw(st.sampled_from([None, None, "roots", "leaves", "sites", "steps"]))
+        if which in ("roots", "leaves"):
+            part[which] = True
+        elif which == "sites":
+            part["sites"] = ["res"]
+        elif which == "steps":
+            part["steps"] = self.draw(st.integers(0, 2))
+        return part
+
     def sites(self, name=None) -> list[tuple[int, str, str]]:
         """(layer, kind, collection), in the order of computation."""
         found = []
@@ -213,6 +250,11 @@ class _Drawing:
 
     def several(self, most_sites=2) -> tuple[list, list]:
         """(a selection, the sites it is at)."""
+        if self.graphs and self.one_in(3):
+            part = self.part()
+            layer, kind = self.reached[part["graph"]][0]
+            selector = {"antagonists": part, "count": self.draw(st.integers(1, 2))} if self.one_in(4) else part
+            return [selector], [(layer, KINDS[kind], "sae")]
         sites = self.draw(st.lists(st.sampled_from(self.sites()), min_size=1, max_size=most_sites, unique=True))
         selected = []
         for at in sites:
@@ -236,6 +278,9 @@ class _Drawing:
             key = self.draw(st.sampled_from(["any", "all"]))
             return {key: [self.condition(latest, depth + 1) for _ in range(self.draw(st.integers(1, 3)))]}
         condition = {"feature": self.feature(self.draw(st.sampled_from(allowed)))}
+        watched = [name for name in sorted(self.graphs) if self.reached[name][1] <= latest]
+        if watched and self.one_in(3):
+            condition = {"graph": self.draw(st.sampled_from(watched)), "nodes": self.draw(st.sampled_from(["any", "all"]))}
         which = self.draw(st.integers(0, 3))
         if which != 1:
             condition["above"] = self.draw(st.sampled_from([-0.5, 0.0, 0.25, 0.5]))
@@ -288,6 +333,10 @@ class _Drawing:
             changed.append((target[0], KINDS.index(target[1])))
         elif action == "add":
             self.strength(policy)
+            if any("graph" in selector for selector in selected if isinstance(selector, dict)) and self.one_in(2):
+                if not isinstance(policy["strength"], dict):
+                    policy["strength"] = {"value": policy["strength"]}
+                policy["strength"]["weight"] = "similarity"
             if self.one_in(3):
                 policy["normalize"] = True
             # A cross-layer transcoder says itself where it writes.
@@ -373,6 +422,8 @@ def cases(draw, shape: Shape) -> Case:
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
         else:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
+        if drawing.one_in(2):
+            drawing.draw_graphs()
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
     if drawing.one_in(2):
         policies["value"] = drawing.value()
@@ -382,6 +433,8 @@ def cases(draw, shape: Shape) -> Case:
     plans = {name: draw(st.lists(st.sampled_from(sorted(policies)), max_size=6, unique=True)) for name in names}
     plans[names[0]] = plans[names[0]] or sorted(policies)
     data = {"weir": 1, "model": {"program": f"{shape.family}.pt2"}, "dictionaries": drawing.collections}
+    if drawing.graphs:
+        data |= {"matches": drawing.matches, "graphs": drawing.graphs}
     if drawing.knobs:
         data["knobs"] = drawing.knobs
     data |= {"policies": policies, "plans": plans}

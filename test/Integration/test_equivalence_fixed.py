@@ -93,6 +93,41 @@ plans:
 """
 
 
+# Graphs in every place: walks in all directions, algebra, a path, parts, weights, antagonists and conditions.
+GRAPHS = """
+weir: 1
+model: {program: tiny.pt2}
+dictionaries:
+  sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [att, mlp, res], layers: 0..2}
+matches:
+  flow: {method: top_k, k: 3}
+  chain: {method: permutation, sites: [res], similarity: cosine}
+graphs:
+  faith: {from: 2/res/5, match: flow, width: 2, keep: {res: 0.05, mlp: 0.1}}
+  doubt: {from: [1/res/3, {graph: faith, layers: 1, sites: [res]}], match: flow, direction: both}
+  either: {union: [faith, doubt, line]}
+  line: {from: 1/res/8, match: chain, direction: both}
+  only: {difference: [either, line]}
+  way: {path: [2/res/1, 0/res/4], match: flow}
+features:
+  parts: [{graph: way}, 0/att/3]
+knobs: {mood: {default: 1}}
+policies:
+  push: {on: {graph: either, sites: [res]}, do: add, strength: {value: 1, schedule: exponential, rate: -0.3, times: mood, weight: similarity}, layers: cumulative}
+  bell: {on: [{graph: faith}, 0/res/9], do: add, strength: {value: 2, schedule: gaussian, center: 1, width: 1, weight: similarity}, normalize: true}
+  slope: {on: {features: parts}, do: add, strength: {value: 1, schedule: linear, last: -1, weight: similarity}, layers: 0..2}
+  plain: {on: {graph: doubt, steps: 1}, do: add, strength: {value: 0.5, weight: none}}
+  less: {on: {antagonists: {graph: faith, sites: [res]}, count: 2}, do: scale, factor: 0.5}
+  off: {on: {graph: faith, leaves: true}, do: ablate, when: {graph: faith, layers: 0..1, nodes: any, above: 0.3}}
+  cap: {on: {graph: only, roots: true}, do: clamp, max: 0.5, tokens: {skip_first: 1}}
+  away: {on: {graph: line}, do: project_out, when: {any: [{graph: way, layers: 0, nodes: all, below: 0.5}, {feature: 0/att/1, above: 0.1}]}}
+  watch: {on: {graph: either}, do: record}
+plans:
+  first: [push, less, watch]
+  second: [bell, off, away, watch]
+  third: [slope, plain, cap]
+"""
+
 def ids(*lengths: int) -> list[list[int]]:
     random = numpy.random.default_rng(17)
     return [random.integers(3, families.VOCABULARY, length).tolist() for length in lengths]
@@ -315,3 +350,19 @@ def test_every_format(family, tiny, tmp_path):
             assert want.records and apart(want.logits, reference.run(batch.ids[row], None).logits) > 1e-2
             tally.compare(logits[row], records[row], want)
     tally.assert_enough()
+
+
+def test_policies_on_graphs(tiny, tmp_path):
+    model = tiny("llama")
+    path = written(GRAPHS, model, tmp_path)
+    reference, program = hooks.Reference(path, model.model), Built(path, model.archive, tmp_path / "program")
+    tally = Tally()
+    batch = specs.Batch(ids(9, 14, 5), **{**BATCH, "knobs": [{"mood": -1.5}, {}, {"mood": 0.5}]})
+    logits, records = program.run_in_python(batch)
+    for row, values in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
+        tally.compare(logits[row], records[row], reference.run(*values))
+    tally.assert_enough()
+    # Each weight is less than 1 but those of targets, and every policy has several features.
+    spec = reference.spec
+    assert all(len(spec.features(name, "on")) > 1 for name in spec.policies if name != "off")
+    assert any(0 < spec.weight("push", feature) < 0.9 for feature in spec.features("push", "on"))

@@ -212,3 +212,27 @@ steer.policy @p #steer.transfer on %f
 %f = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{has features to give to, which no 'ablate' takes}}
 steer.policy @p #steer.ablate on %f to %f
+
+// -----
+
+%f = flow.select [#flow.feature<@sae:1/res/1>]
+// expected-error @below {{has a condition on list 1 of 1 that it watches}}
+steer.policy @p #steer.ablate on %f watching %f when #steer.any_of<[#steer.watch<features = 0, above = 0.5>, #steer.watch<features = 1, above = 0.5>]>
+
+// -----
+
+%f = flow.select [#flow.feature<@sae:1/res/1>]
+// expected-error @below {{watches list 1, on which it has no condition}}
+steer.policy @p #steer.ablate on %f watching %f, %f when #steer.watch<features = 0, above = 0.5>
+
+// -----
+
+%f = flow.select [#flow.feature<@sae:1/res/1>]
+// expected-error @below {{expects a number to be above or below}}
+steer.policy @p #steer.ablate on %f watching %f when #steer.watch<features = 0>
+
+// -----
+
+%f = flow.select [#flow.feature<@sae:1/res/1>]
+// expected-error @below {{a list is 0 or more, got -1}}
+steer.policy @p #steer.ablate on %f watching %f when #steer.watch<features = -1, above = 0.5>

@@ -63,3 +63,6 @@ steer.policy @some #steer.ablate on %f tokens <positions = [3, 1], from = 1, to 
 steer.policy @above #steer.ablate on %f when #steer.when<feature = <@sae:9/res/77>, above = 0.5 : f64>
 // CHECK: @nested #steer.ablate on %{{.*}} when #steer.any_of<[#steer.when<feature = <@sae:9/res/77>, below = 5.000000e-01 : f64>, #steer.all_of<[#steer.when<feature = <@sae:9/mlp/7>, above = 0.000000e+00 : f64, below = 1.000000e+00 : f64>]>]>
 steer.policy @nested #steer.ablate on %f when #steer.any_of<[#steer.when<feature = <@sae:9/res/77>, below = 0.5 : f64>, #steer.all_of<[#steer.when<feature = <@sae:9/mlp/7>, above = 0.0 : f64, below = 1.0 : f64>]>]>
+
+// CHECK: @watching #steer.ablate on %{{.*}} watching %{{.*}}, %{{.*}} when #steer.any_of<[#steer.watch<features = 0, all = true, above = 5.000000e-01 : f64>, #steer.watch<features = 1, above = 1.000000e+00 : f64, below = 2.000000e+00 : f64>]>
+steer.policy @watching #steer.ablate on %f watching %f, %g when #steer.any_of<[#steer.watch<features = 0, all = true, above = 0.5 : f64>, #steer.watch<features = 1, above = 1.0 : f64, below = 2.0 : f64>]>

@@ -11,6 +11,7 @@
 
 #include "weir/Dialect/Flow/Transforms/Matches.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
+#include "weir/Driver/GraphReport.h"
 #include "weir/Driver/MatchReport.h"
 #include "weir/Driver/Report.h"
 #include "weir/Operators/Operators.h"
@@ -86,6 +87,12 @@ public:
   mlir::LogicalResult matchPart(llvm::StringRef name);
   /// Whether `match` needs the model.
   bool matchingNeedsModel();
+  /// Builds all graphs that the spec declares, instead of steering. With
+  /// `candidates`, edges stay whatever their effect: they are those to be measured.
+  mlir::LogicalResult graphs(GraphReport &report, bool candidates = false);
+  /// Whether `graphs` needs the model: for dictionaries or activations that are the
+  /// model's, and to know whose effects were measured.
+  bool graphsNeedModel();
   /// Lowers the patches to aten and to kernels, as the options say.
   mlir::LogicalResult lower();
   /// Writes program.pt2, manifest.json, report.md, a copy of the spec and, if the

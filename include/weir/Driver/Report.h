@@ -35,6 +35,7 @@ struct PolicyReport {
   static constexpr int64_t mostNamed = 64;
   std::string name;
   std::vector<std::string> features; ///< "12/res/411", at most mostNamed
+  std::vector<std::string> labels;   ///< what a spec calls them, or empty
   int64_t count = 0;                 ///< of all of them
 };
 

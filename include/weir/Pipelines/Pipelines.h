@@ -14,6 +14,7 @@
 #ifndef WEIR_PIPELINES_PIPELINES_H
 #define WEIR_PIPELINES_PIPELINES_H
 
+#include "weir/Dialect/Flow/Transforms/Graphs.h"
 #include "weir/Dialect/Flow/Transforms/Matches.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Resources/Resources.h"
@@ -85,6 +86,7 @@ struct FixedPlan {
 /// Which matches a stage makes.
 enum class Matchings {
   Followed, ///< those that something in the module follows
+  Graphs,   ///< also those of graphs that nothing uses
   All,      ///< all pairs of all matchings
   Composed, ///< and their compositions over several layers
 };
@@ -98,7 +100,7 @@ void populateExpandMatchings(mlir::OpPassManager &passes, Matchings matchings,
 void populateMatch(mlir::OpPassManager &passes, Matchings matchings,
                    std::shared_ptr<Resources> resources,
                    flow::MatchObserver observer = {});
-/// follow ▶ resolve: every list of features is known then.
+/// follow ▶ build graphs ▶ resolve: every list of features is known then.
 void populateFeatures(mlir::OpPassManager &passes,
                       std::shared_ptr<Resources> resources);
 /// expand policies ▶ tabulate plans ▶ merge ▶ canonicalize. With `count`, the tokens that are
@@ -123,6 +125,14 @@ void buildSteeringPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
 void buildMatchingPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
                            std::shared_ptr<Resources> resources,
                            flow::MatchObserver observer = {});
+
+/// From a module with a spec's graphs to one where all of them are built: sites,
+/// matches that are followed, graphs. With `candidates`, edges stay whatever their
+/// effect.
+void buildGraphPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
+                        std::shared_ptr<Resources> resources, bool candidates,
+                        flow::MatchObserver matches = {},
+                        flow::GraphObserver graphs = {});
 
 /// Merged patches ▶ calls of aten and of kernels, without any mark left and
 /// without what nothing reads. Kernels are in a module of their own.

@@ -17,6 +17,7 @@
 
 #include "weir/Spec/Source.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -76,6 +77,15 @@ struct FeatureRef {
 // Selectors
 //===----------------------------------------------------------------------===//
 
+/// Which nodes of a graph are meant.
+struct GraphPart {
+  std::vector<Marked<SiteKind>> sites; ///< any unless given
+  std::optional<LayerRange> layers;
+  enum class Ends { Any, Roots, Leaves };
+  Ends ends = Ends::Any;
+  std::optional<Integer> steps; ///< from a target
+};
+
 /// One way to name features.
 struct Selector {
   enum class Kind {
@@ -83,7 +93,8 @@ struct Selector {
     Named,        ///< name: an entry of `features`
     Antagonists,  ///< count antagonists of feature
     WholeSite,    ///< site
-    Graph,        ///< name: an entry of `graphs`
+    Graph,        ///< part of name: an entry of `graphs`
+    Opposed,      ///< count antagonists of each feature of a part of a graph
     Predecessors, ///< of feature, by the match `match`
     Successors,   ///< of feature, by the match `match`
   };
@@ -94,6 +105,7 @@ struct Selector {
   Name name;
   std::optional<Name> match;
   int64_t count = 1;
+  std::shared_ptr<const GraphPart> part; ///< of a graph
 };
 /// The key that introduces a selector, "features" for single features.
 llvm::StringRef nameOf(Selector::Kind kind);
@@ -176,16 +188,44 @@ struct Match {
   std::vector<Marked<WeightPart>> weights;
 };
 
+enum class Direction { Backward, Forward, Both };
+
 struct Graph {
+  enum class Kind { Walk, Union, Intersection, Difference, Path };
   Name name;
-  std::optional<FeatureRef> from;
-  std::optional<Name> match;
+  /// None where the entry could not be read: then nothing is held against it.
+  std::optional<Kind> kind;
+  std::optional<Name> match; ///< walk, path
+  std::optional<Name> text;  ///< walk, path: that effects were measured on
+
+  // Walks.
+  Selection from;
   std::optional<LayerRange> layers;
+  Direction direction = Direction::Backward;
+  std::optional<Integer> width;
   struct Threshold {
-    Marked<SiteKind> site;
-    Number least;
+    std::optional<Marked<SiteKind>> site; ///< all sites unless given
+    std::optional<Number> similarity, null, effect;
   };
   std::vector<Threshold> keep;
+  SourceRange keepRange;
+
+  // Algebra: names of graphs. A path: its two ends.
+  std::vector<Name> of;
+  std::optional<FeatureRef> first, last;
+  SourceRange pathRange;
+};
+/// The key that says what kind of graph an entry is.
+llvm::StringRef nameOf(Graph::Kind kind);
+/// The largest quantile of what random directions reach that can be told.
+constexpr double maxNullQuantile = 0.999;
+/// How deep graphs may be made of graphs.
+constexpr int64_t maxGraphDepth = 64;
+
+/// The name of a feature.
+struct Label {
+  FeatureRef feature;
+  Name name;
 };
 
 struct FeatureList {
@@ -222,11 +262,15 @@ bool isAbsolute(Action action);
 enum class ScheduleKind { Constant, Linear, Exponential, Gaussian };
 llvm::StringRef nameOf(ScheduleKind kind);
 
+/// What the features of a graph are weighted by.
+enum class StrengthWeight { None, Similarity, Effect };
+
 struct Strength {
   SourceRange range;
   /// With `text`, a dose: a share of the median norm of the site's values on it.
   Number value;
   std::optional<Name> text;
+  std::optional<Marked<StrengthWeight>> weight;
   ScheduleKind schedule = ScheduleKind::Constant;
   std::optional<Number> rate;          ///< exponential
   std::optional<Number> last;          ///< linear
@@ -267,10 +311,18 @@ struct Tokens {
 
 /// A tree of conditions; its depth is bounded by that of the YAML.
 struct Condition {
-  enum class Kind { Compare, Any, All };
+  enum class Kind {
+    Compare, ///< feature
+    Watch,   ///< any node, or every one, of a part of a graph
+    Any,
+    All
+  };
   Kind kind = Kind::Compare;
   SourceRange range;
   FeatureRef feature;
+  Name graph;
+  std::shared_ptr<const GraphPart> part;
+  bool everyNode = false;
   std::optional<Number> above, below;
   std::vector<Condition> children;
 };
@@ -313,6 +365,7 @@ struct Spec {
   std::vector<DictionarySet> dictionaries;
   std::vector<Match> matches;
   std::vector<Graph> graphs;
+  std::vector<Label> labels;
   std::vector<FeatureList> features;
   std::vector<Knob> knobs;
   std::vector<Policy> policies;
@@ -320,8 +373,8 @@ struct Spec {
   /// policies.
   std::vector<Plan> plans;
   bool hasPlans = false;
-  /// Keys of the sections that are there and have something in them.
-  std::optional<SourceRange> matchesKey, graphsKey;
+  /// The key of the section that is there and has something in it.
+  std::optional<SourceRange> matchesKey;
 };
 
 } // namespace weir::spec

@@ -41,8 +41,19 @@ knobs:
   mood: {default: 1.0, range: [0, 8]}
 matches:
   flow: {dictionary: sae, sites: [res, mlp], layers: 10..12, method: top_k, k: 2, similarity: dot, weights: [encoder, decoder], fold: threshold}
+  cosines: {dictionary: sae, method: top_k, k: 2}
   heard: {dictionary: sae, method: top_k, similarity: pearson, text: held-out.jsonl}
+graphs:
+  walk: {from: sae:12/res/411, match: cosines, layers: 10..12, direction: both, width: 2, keep: {res: 0.5, mlp: {similarity: 0.1, null: 0.9, effect: 0.2}, null: 0.5}, text: held-out.jsonl}
+  again: {from: [sae:12/res/410, {features: one}], match: cosines, keep: 0.5}
+  either: {union: [walk, again]}
+  shared: {intersection: [walk, again]}
+  rest: {difference: [walk, again]}
+  way: {path: [sae:10/res/1, sae:12/res/2], match: cosines, text: held-out.jsonl}
+labels: {sae:12/res/411: faith, sae:12/res/412: doubt}
 policies:
+  nodes: {on: {graph: way, sites: [res], layers: 10..12, roots: true, steps: 2}, do: add, strength: {value: 8, weight: similarity}}
+  ends: {on: {antagonists: {graph: walk, leaves: true}, count: 2}, do: record, when: {graph: way, sites: [res], layers: 10..11, nodes: all, above: 0.5}}
   push: {on: sae:12/res/1, do: add, strength: {value: 8, schedule: exponential, rate: -0.05, times: mood}, normalize: true, layers: cumulative, norm: preserve}
   line: {on: sae:12/res/2, do: add, strength: {value: 8, schedule: linear, last: 2}, layers: 9..12}
   bell: {on: sae:12/res/3, do: add, strength: {value: 8, schedule: gaussian, center: 12, width: 2}}
@@ -59,7 +70,7 @@ policies:
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}
 plans:
-  default: [push, line, bell, share, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
+  default: [nodes, ends, push, line, bell, share, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
   plain: []
 )";
 
@@ -78,8 +89,8 @@ SpecOptions withGraph() {
 
 /// Keys that the writer of a spec chooses are those of these sections.
 bool namesThings(llvm::StringRef section) {
-  return llvm::is_contained({"dictionaries", "features", "knobs", "matches",
-                             "policies", "plans"},
+  return llvm::is_contained({"dictionaries", "features", "graphs", "knobs",
+                             "matches", "policies", "plans"},
                             section);
 }
 
@@ -164,12 +175,13 @@ TEST(EveryPlace, HoldsAnErrorThatIsFound) {
   // No key of the language is missing above, but for those of what is not
   // supported yet.
   llvm::StringSet<> later;
-  for (llvm::StringRef key : {"graphs", "graph", "form", "quantile"})
+  for (llvm::StringRef key : {"form", "quantile", "head", "mid"})
     later.insert(key);
   for (const Keys &keys :
        {specKeys(), modelKeys(), dictionaryKeys(), knobKeys(), matchKeys(),
-        policyKeys(), strengthKeys(), tokensKeys(), rampKeys(), decayKeys(),
-        conditionKeys(), selectorKeys()})
+        graphKeys(), keepKeys(), graphPartKeys(), policyKeys(), strengthKeys(),
+        tokensKeys(), rampKeys(), decayKeys(), conditionKeys(),
+        selectorKeys()})
     for (llvm::StringRef key : keys.keys)
       EXPECT_TRUE(damage.keys.contains(key) || later.contains(key)) << key.str();
 }

@@ -88,6 +88,12 @@ TEST_F(Schema, HasTheSameKeys) {
             set(dictionaryKeys().keys));
   EXPECT_EQ(keysAt("definitions/match/properties"), set(matchKeys().keys));
   EXPECT_EQ(keysAt("definitions/graph/properties"), set(graphKeys().keys));
+  EXPECT_EQ(keysAt("definitions/graph/properties/keep/oneOf/1/properties"),
+            set(keepKeys().keys));
+  EXPECT_EQ(keysAt("definitions/threshold/oneOf/1/properties"),
+            set(thresholdKeys().keys));
+  EXPECT_EQ(keysAt("definitions/graphSelector/properties"),
+            set(graphPartKeys().keys));
   EXPECT_EQ(keysAt("definitions/knob/properties"), set(knobKeys().keys));
   EXPECT_EQ(keysAt("definitions/policy/properties"), set(policyKeys().keys));
   EXPECT_EQ(keysAt("definitions/strength/oneOf/1/properties"),
@@ -101,6 +107,7 @@ TEST_F(Schema, HasTheSameKeys) {
   Words condition = keysAt("definitions/condition/oneOf/0/properties");
   condition.merge(keysAt("definitions/condition/oneOf/1/properties"));
   condition.merge(keysAt("definitions/condition/oneOf/2/properties"));
+  condition.merge(keysAt("definitions/condition/oneOf/3/properties"));
   EXPECT_EQ(condition, set(conditionKeys().keys));
   Words selector;
   for (const char *kind : {"antagonists", "wholeSite", "graphSelector",
@@ -133,6 +140,12 @@ TEST_F(Schema, HasTheSameWords) {
             set(layersNames()));
   EXPECT_EQ(enumAt("definitions/strength/oneOf/1/properties/schedule/enum"),
             set(scheduleNames()));
+  EXPECT_EQ(enumAt("definitions/strength/oneOf/1/properties/weight/enum"),
+            set(strengthWeightNames()));
+  EXPECT_EQ(enumAt("definitions/graph/properties/direction/enum"),
+            set(directionNames()));
+  EXPECT_EQ(enumAt("definitions/condition/oneOf/1/properties/nodes/enum"),
+            set(nodesNames()));
   EXPECT_EQ(enumAt("definitions/tokens/oneOf/0/enum"), set(tokenPartNames()));
   EXPECT_EQ(enumAt("definitions/tokens/oneOf/1/properties/part/enum"),
             set(tokenPartNames()));

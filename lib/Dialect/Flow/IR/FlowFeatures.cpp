@@ -6,19 +6,20 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Dialect/Flow/IR/Flow.h"
+#include "FlowValues.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
-/// The name of a location, or of the first of several: what a spec calls a list.
-static StringRef givenName(Location location) {
+StringRef flow::givenName(Location location) {
   if (auto fused = dyn_cast<FusedLoc>(location))
     if (!fused.getLocations().empty())
       location = fused.getLocations().front();
@@ -26,9 +27,7 @@ static StringRef givenName(Location location) {
   return named ? named.getName().getValue() : StringRef();
 }
 
-/// A module is a graph region, which allows operands that come later; features
-/// that depend on themselves mean nothing.
-static LogicalResult verifyOrder(Operation *op) {
+LogicalResult flow::verifyOrder(Operation *op) {
   for (Value operand : op->getOperands()) {
     Operation *before = operand.getDefiningOp();
     if (before && before->getBlock() == op->getBlock() &&
@@ -54,6 +53,8 @@ void SelectOp::build(OpBuilder &builder, OperationState &state,
                      const FeatureList &list) {
   build(builder, state,
         builder.getArrayAttr(toAttributes(list.features)),
+        list.weights.empty() ? DenseF64ArrayAttr()
+                             : builder.getDenseF64ArrayAttr(list.weights),
         list.hadRepeats ? builder.getUnitAttr() : UnitAttr());
 }
 
@@ -61,12 +62,29 @@ LogicalResult SelectOp::verify() {
   for (Attribute selector : getSelectors())
     if (!isa<SelectorAttrInterface>(selector))
       return emitOpError("expects selectors, got ") << selector;
+  std::optional<ArrayRef<double>> weights = getWeights();
+  if (!weights)
+    return success();
+  if (weights->size() != getSelectors().size())
+    return emitOpError("has ") << weights->size() << " weights for "
+                               << getSelectors().size() << " selectors";
+  for (double weight : *weights)
+    if (!std::isfinite(weight))
+      return emitOpError("has a weight that is not finite");
+  llvm::SmallDenseSet<Attribute> seen;
+  for (Attribute selector : getSelectors())
+    if (!isa<FeatureAttr>(selector) || !seen.insert(selector).second)
+      return emitOpError("has weights, and ")
+             << selector << " is not a single feature that stands there once";
   return success();
 }
 
 void SelectOp::setList(const FeatureList &list) {
   setSelectorsAttr(ArrayAttr::get(getContext(), toAttributes(list.features)));
   setHadRepeats(list.hadRepeats);
+  setWeightsAttr(list.weights.empty()
+                     ? DenseF64ArrayAttr()
+                     : DenseF64ArrayAttr::get(getContext(), list.weights));
 }
 
 bool SelectOp::isResolved() {
@@ -76,13 +94,18 @@ bool SelectOp::isResolved() {
 FeatureList SelectOp::getList() {
   FeatureList list;
   list.hadRepeats = getHadRepeats();
+  std::optional<ArrayRef<double>> weights = getWeights();
   // Before flow-resolve a feature may be there twice.
   llvm::SmallDenseSet<Attribute> seen;
-  for (auto feature : getSelectors().getAsRange<FeatureAttr>()) {
-    if (seen.insert(feature).second)
-      list.features.push_back(feature);
-    else
+  for (auto [i, feature] :
+       llvm::enumerate(getSelectors().getAsRange<FeatureAttr>())) {
+    if (!seen.insert(feature).second) {
       list.hadRepeats = true;
+      continue;
+    }
+    list.features.push_back(feature);
+    if (weights)
+      list.weights.push_back((*weights)[i]);
   }
   return list;
 }
@@ -135,7 +158,25 @@ static bool comesBefore(FeatureAttr a, FeatureAttr b) {
 static FeatureList canonical(SmallVector<FeatureAttr> features) {
   llvm::sort(features, comesBefore);
   features.erase(llvm::unique(features), features.end());
-  return {std::move(features), false};
+  return {std::move(features), false, {}};
+}
+
+/// The same with weights, if any list has some: the largest that a feature has.
+static FeatureList canonical(SmallVector<FeatureAttr> features,
+                             ArrayRef<FeatureList> lists) {
+  FeatureList result = canonical(std::move(features));
+  if (llvm::all_of(lists, [](auto &list) { return list.weights.empty(); }))
+    return result;
+  llvm::DenseMap<FeatureAttr, double> weights;
+  for (const FeatureList &list : lists)
+    for (auto [i, feature] : llvm::enumerate(list.features)) {
+      auto [known, isNew] = weights.try_emplace(feature, list.weightOf(i));
+      if (!isNew)
+        known->second = std::max(known->second, list.weightOf(i));
+    }
+  for (FeatureAttr feature : result.features)
+    result.weights.push_back(weights.lookup(feature));
+  return result;
 }
 
 static bool isEmpty(Value value) {
@@ -143,13 +184,13 @@ static bool isEmpty(Value value) {
   return select && select.getSelectors().empty();
 }
 
-/// Whether the features of a value stand in canonical order, whatever else is
-/// found out about them.
-static bool isCanonical(Value value) {
+bool flow::isCanonical(Value value) {
   if (value.getDefiningOp<UnionOp>() || value.getDefiningOp<IntersectionOp>() ||
       value.getDefiningOp<DifferenceOp>())
     return true;
   auto select = value.getDefiningOp<SelectOp>();
+  if (value.getDefiningOp<PartOp>())
+    return true;
   if (!select || !select.isResolved() || select.getHadRepeats())
     return false;
   FeatureAttr before;
@@ -202,13 +243,21 @@ LogicalResult DifferenceOp::verify() { return verifySets(*this); }
 
 FeatureList flow::joined(ArrayRef<FeatureList> lists) {
   llvm::SetVector<FeatureAttr> all;
-  bool repeats = false;
+  SmallVector<double> weights;
+  bool repeats = false, weighted = false;
   for (const FeatureList &list : lists) {
     repeats |= list.hadRepeats;
-    for (FeatureAttr feature : list.features)
-      repeats |= !all.insert(feature);
+    weighted |= !list.weights.empty();
+    for (auto [i, feature] : llvm::enumerate(list.features)) {
+      if (all.insert(feature))
+        weights.push_back(list.weightOf(i));
+      else
+        repeats = true;
+    }
   }
-  return {llvm::to_vector(all.getArrayRef()), repeats};
+  if (!weighted)
+    weights.clear();
+  return {llvm::to_vector(all.getArrayRef()), repeats, std::move(weights)};
 }
 
 FeatureList ListOp::combine(ArrayRef<FeatureList> operands) {
@@ -234,7 +283,7 @@ FeatureList UnionOp::combine(ArrayRef<FeatureList> operands) {
   SmallVector<FeatureAttr> all;
   for (const FeatureList &list : operands)
     llvm::append_range(all, list.features);
-  return canonical(std::move(all));
+  return canonical(std::move(all), operands);
 }
 
 OpFoldResult UnionOp::fold(FoldAdaptor) {
@@ -261,7 +310,7 @@ FeatureList IntersectionOp::combine(ArrayRef<FeatureList> operands) {
                                       list.features.end());
     llvm::erase_if(shared, [&](FeatureAttr f) { return !there.contains(f); });
   }
-  return canonical(std::move(shared));
+  return canonical(std::move(shared), operands);
 }
 
 OpFoldResult IntersectionOp::fold(FoldAdaptor) {
@@ -291,7 +340,7 @@ FeatureList DifferenceOp::combine(ArrayRef<FeatureList> operands) {
   llvm::DenseSet<FeatureAttr> without(operands[1].features.begin(),
                                       operands[1].features.end());
   llvm::erase_if(rest, [&](FeatureAttr f) { return without.contains(f); });
-  return canonical(std::move(rest));
+  return canonical(std::move(rest), operands.take_front());
 }
 
 OpFoldResult DifferenceOp::fold(FoldAdaptor) {

@@ -8,9 +8,12 @@
 
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Resources/DictionaryStore.h"
+#include "weir/Support/Locations.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetOperations.h"
 #include "llvm/ADT/SetVector.h"
 
 namespace weir::flow {
@@ -55,6 +58,8 @@ struct ExpandMatchings
       for (auto matching :
            llvm::make_early_inc_range(module.getOps<MatchingOp>()))
         failedAny |= failed(expandAll(matching, store));
+    else if (!unused)
+      eraseUnusedGraphs(module);
     // Operands come before their users.
     places.clear();
     for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
@@ -69,6 +74,13 @@ struct ExpandMatchings
         addPlacesOfOperands(&op);
       else if (auto follow = dyn_cast<FollowOp>(op))
         failedAny |= failed(expandFor(follow, store));
+      else if (auto graph = dyn_cast<GraphOp>(op))
+        failedAny |= failed(expandFor(graph, store));
+      else if (auto path = dyn_cast<PathOp>(op))
+        failedAny |= failed(expandFor(path, store));
+      else if (isa<PartOp, OpposedOp>(op) ||
+               llvm::any_of(op.getResultTypes(), llvm::IsaPred<flow::GraphType>))
+        addPlacesOfOperands(&op);
     }
     if (failedAny)
       signalPassFailure();
@@ -112,15 +124,155 @@ private:
 
   LogicalResult noLink(MatchingOp matching, SiteAttr site, Side side,
                        Location loc) {
+    return noLink(matching, site,
+                  side == Side::Predecessors ? "before" : "after",
+                  matching.getFirstLayer(), matching.getLastLayer(), loc);
+  }
+
+  /// `first` and `last` are the layers that are looked at.
+  LogicalResult noLink(MatchingOp matching, SiteAttr site, StringRef side,
+                       int64_t first, int64_t last, Location loc) {
+    bool isPart = first != static_cast<int64_t>(matching.getFirstLayer()) ||
+                  last != static_cast<int64_t>(matching.getLastLayer());
     InFlightDiagnostic diag =
         emitError(loc) << FlatSymbolRefAttr::get(matching)
-                       << " leads to no site "
-                       << (side == Side::Predecessors ? "before " : "after ")
-                       << site.str() << ": it matches layers "
-                       << matching.getFirstLayer() << " to "
-                       << matching.getLastLayer();
+                       << " leads to no site " << side << " " << site.str()
+                       << (isPart ? ": the graph covers layers "
+                                  : ": it matches layers ")
+                       << first << " to " << last;
     diag.attachNote(matching.getLoc()) << "the match";
     return diag;
+  }
+
+  /// What no policy and no other graph uses needs no match.
+  static void eraseUnusedGraphs(ModuleOp module) {
+    for (Operation &op :
+         llvm::make_early_inc_range(llvm::reverse(*module.getBody())))
+      if (isOpTriviallyDead(&op) &&
+          (isa<PartOp>(op) ||
+           llvm::any_of(op.getResultTypes(), llvm::IsaPred<flow::GraphType>)))
+        op.erase();
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Graphs
+  //===--------------------------------------------------------------------===//
+
+  /// Places that links lead to from some, these included, within some layers.
+  llvm::SetVector<SiteAttr> reach(MatchingOp matching, ArrayRef<SiteAttr> from,
+                                  Side side, int64_t first, int64_t last) {
+    llvm::SetVector<SiteAttr> sites;
+    sites.insert_range(from);
+    for (size_t i = 0; i < sites.size(); ++i)
+      for (const FollowedLink &followed : linksFrom(matching, sites[i], side)) {
+        SiteAttr end = followed.end(&getContext());
+        if (end.getLayer() >= first && end.getLayer() <= last)
+          sites.insert(end);
+      }
+    return sites;
+  }
+
+  /// Makes the maps of all links from some places to others on a side of them.
+  LogicalResult expandBetween(MatchingOp matching,
+                              const llvm::SetVector<SiteAttr> &from, Side side,
+                              const llvm::SetVector<SiteAttr> &to,
+                              DictionaryStore &store,
+                              llvm::SetVector<Value> &maps) {
+    for (SiteAttr site : from)
+      for (const FollowedLink &followed : linksFrom(matching, site, side)) {
+        if (!to.contains(followed.end(&getContext())))
+          continue;
+        auto map = expand(matching, followed.link, store);
+        if (failed(map))
+          return failure();
+        maps.insert(*map);
+      }
+    return success();
+  }
+
+  LogicalResult expandFor(GraphOp graph, DictionaryStore &store) {
+    auto matching =
+        getOperation().lookupSymbol<MatchingOp>(graph.getMatchingAttr());
+    Location from = locationOf(graph, "from");
+    int64_t first = graph.getFirstLayer().value_or(matching.getFirstLayer());
+    int64_t last = graph.getLastLayer().value_or(matching.getLastLayer());
+    SmallVector<Side, 2> sides;
+    if (graph.getDirection() != Direction::Forward)
+      sides.push_back(Side::Predecessors);
+    if (graph.getDirection() != Direction::Backward)
+      sides.push_back(Side::Successors);
+
+    SmallVector<SiteAttr> targets;
+    llvm::SetVector<Place> &reached = places[graph.getGraph()];
+    for (auto [collection, site] : places.lookup(graph.getFrom())) {
+      if (failed(checkCollection(matching, FlatSymbolRefAttr::get(collection),
+                                 from)))
+        return failure();
+      if (site.getLayer() < first || site.getLayer() > last)
+        return emitError(from)
+               << "a feature of " << site.str()
+               << " is no part of a graph of layers " << first << " to " << last;
+      targets.push_back(site);
+      reached.insert({collection, site});
+    }
+    llvm::SetVector<Value> maps;
+    llvm::DenseSet<SiteAttr> linked;
+    for (Side side : sides) {
+      auto sites = reach(matching, targets, side, first, last);
+      if (failed(expandBetween(matching, sites, side, sites, store, maps)))
+        return failure();
+      for (SiteAttr site : sites)
+        reached.insert({matching.getCollectionAttr().getAttr(), site});
+      for (SiteAttr target : targets)
+        if (llvm::any_of(linksFrom(matching, target, side),
+                         [&](const FollowedLink &followed) {
+                           return sites.contains(followed.end(&getContext()));
+                         }))
+          linked.insert(target);
+    }
+    for (SiteAttr target : targets)
+      if (!linked.contains(target))
+        return noLink(matching, target,
+                      sides.size() == 2               ? "before or after"
+                      : sides[0] == Side::Predecessors ? "before"
+                                                       : "after",
+                      first, last, from);
+    graph.getMapsMutable().assign(maps.getArrayRef());
+    return success();
+  }
+
+  /// The maps on ways between the two ends, and no other.
+  LogicalResult expandFor(PathOp path, DictionaryStore &store) {
+    auto matching =
+        getOperation().lookupSymbol<MatchingOp>(path.getMatchingAttr());
+    FeatureAttr first = path.getFirst(), last = path.getLast();
+    if (failed(checkCollection(matching, first.getCollection(),
+                               locationOf(path, "path"))))
+      return failure();
+    auto before = reach(matching, last.getSite(), Side::Predecessors,
+                        first.getLayer(), last.getLayer());
+    auto behind = reach(matching, first.getSite(), Side::Successors,
+                        first.getLayer(), last.getLayer());
+    llvm::SetVector<SiteAttr> between = llvm::set_intersection(before, behind);
+    if (!between.contains(first.getSite())) {
+      InFlightDiagnostic diag =
+          emitError(locationOf(path, "path"))
+          << FlatSymbolRefAttr::get(matching) << " leads from "
+          << first.getSite().str() << " to no " << last.getSite().str()
+          << ": it matches layers " << matching.getFirstLayer() << " to "
+          << matching.getLastLayer();
+      diag.attachNote(matching.getLoc()) << "the match";
+      return diag;
+    }
+    llvm::SetVector<Value> maps;
+    if (failed(expandBetween(matching, between, Side::Predecessors, between,
+                             store, maps)))
+      return failure();
+    for (SiteAttr site : between)
+      places[path.getGraph()].insert(
+          {matching.getCollectionAttr().getAttr(), site});
+    path.getMapsMutable().assign(maps.getArrayRef());
+    return success();
   }
 
   LogicalResult expandAll(MatchingOp matching, DictionaryStore &store) {

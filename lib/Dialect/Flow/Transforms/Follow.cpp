@@ -111,7 +111,7 @@ private:
     });
     if (candidates.empty()) {
       InFlightDiagnostic diag = emitError(loc)
-                                << "feature " << feature.str() << " has no "
+                                << "feature " << describe(feature, op) << " has no "
                                 << stringifySide(op.getSide()) << " by "
                                 << op.getMatchingAttr();
       diag.attachNote(matching.getLoc()) << "the match";
@@ -124,14 +124,14 @@ private:
          ArrayRef(candidates).take_front(op.getMost())) {
       found.push_back(candidate.feature);
       if (found.size() <= shown)
-        names += (names.empty() ? "" : ", ") + candidate.feature.str();
+        names += (names.empty() ? "" : ", ") + describe(candidate.feature, op);
     }
     if (found.size() > shown)
       names += " and " + std::to_string(found.size() - shown) + " more";
     remark::passed(op.getLoc(), remark::RemarkOpts::name("FollowedFeatures")
                                     .category(getArgument()))
-        << ("the " + stringifySide(op.getSide()) + " of " + feature.str() + " are " +
-            names)
+        << ("the " + stringifySide(op.getSide()) + " of " +
+            describe(feature, op) + " are " + names)
                .str();
     return found;
   }
@@ -148,7 +148,7 @@ private:
     int64_t index = feature.getIndex();
     int64_t features = followed.forward ? (*match)->rows : (*match)->columns;
     if (index >= features)
-      return emitError(loc) << "feature " << feature.str()
+      return emitError(loc) << "feature " << describe(feature, op)
                             << " is out of range: the dictionary has features "
                                "0 to "
                             << features - 1;

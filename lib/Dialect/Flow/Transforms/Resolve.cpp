@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Selections.h"
+
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Locations.h"
@@ -14,7 +16,6 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SetVector.h"
 
 namespace weir::flow {
 #define GEN_PASS_DEF_FLOWRESOLVEPASS
@@ -49,20 +50,26 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       follow.emitError("was not followed: run flow-follow before");
       failedAny = true;
     }
+    for (auto part : module.getOps<PartOp>()) {
+      part.emitError("was not selected: run flow-build-graphs before");
+      failedAny = true;
+    }
     for (auto select : llvm::make_early_inc_range(module.getOps<SelectOp>()))
       failedAny |= failed(resolve(select, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
-    if (failedAny || failed(unify(module, store)) || failed(combine(module)))
+    if (failedAny || failed(unify(module, store)) ||
+        failed(combine(module, store)))
       signalPassFailure();
   }
 
   /// What is made of lists, now that these are known and every feature has one
   /// name.
-  LogicalResult combine(ModuleOp module) {
+  LogicalResult combine(ModuleOp module, DictionaryStore &store) {
     for (Operation &op : llvm::make_early_inc_range(module.getOps())) {
       auto combine = dyn_cast<CombineOpInterface>(op);
-      if (!combine)
+      auto opposed = dyn_cast<OpposedOp>(op);
+      if (!combine && !opposed)
         continue;
       // Operands come before their users, and are lists by now.
       SmallVector<FeatureList> operands;
@@ -72,9 +79,15 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
           return op.emitOpError("combines features that nothing selects");
         operands.push_back(list.getList());
       }
+      FailureOr<FeatureList> list = failure();
+      if (opposed)
+        list = featuresOf(opposed, operands.front(), store);
+      else
+        list = combine.combine(operands);
+      if (failed(list))
+        return failure();
       OpBuilder builder(&op);
-      auto select =
-          SelectOp::create(builder, op.getLoc(), combine.combine(operands));
+      auto select = SelectOp::create(builder, op.getLoc(), *list);
       op.getResult(0).replaceAllUsesWith(select.getFeatures());
       op.erase();
     }
@@ -134,51 +147,21 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
   }
 
   LogicalResult resolve(SelectOp select, DictionaryStore &store) {
-    llvm::SetVector<FeatureAttr> resolved;
-    bool failedAny = false, repeats = select.getHadRepeats();
-    for (auto [i, attribute] : llvm::enumerate(select.getSelectors())) {
-      auto selector = cast<SelectorAttrInterface>(attribute);
-      FlatSymbolRefAttr collection = selector.getCollectionRef();
-      auto site = SiteAttr::get(&getContext(), selector.getSiteKind(),
-                                selector.getSiteLayer());
-      Location loc = select.getSelectorLoc(i);
-      SmallVector<int64_t> indices;
-      FailureOr<std::shared_ptr<const Dictionary>> dictionary =
-          openAt(loc, collection, site, store);
-      if (failed(dictionary) ||
-          failed(cast<SelectableAttrInterface>(attribute).select(
-              **dictionary, [&] { return emitError(loc); }, indices))) {
-        failedAny = true;
-        continue;
-      }
-      if (!isa<FeatureAttr>(attribute))
-        remark::passed(loc, remark::RemarkOpts::name("SelectedFeatures")
-                                .category(getArgument()))
-            << "selects " + listOf(site, indices);
-      for (int64_t index : indices)
-        repeats |= !resolved.insert(
-            FeatureAttr::get(&getContext(), collection, site.getKind(),
-                             site.getLayer(), index));
-    }
-    if (failedAny)
+    int64_t isNew = 0;
+    auto found = featuresOf(
+        select, store,
+        [&](Location loc, StringRef features) {
+          remark::passed(loc, remark::RemarkOpts::name("SelectedFeatures")
+                                  .category(getArgument()))
+              << ("selects " + features).str();
+        },
+        &isNew);
+    opened += isNew;
+    if (failed(found))
       return failure();
-    selected += resolved.size();
-    select.setList({llvm::to_vector(resolved.getArrayRef()), repeats});
+    selected += found->features.size();
+    select.setList(*found);
     return success();
-  }
-
-  /// "10/res/5, 10/res/9 and 62 more".
-  static std::string listOf(SiteAttr site, ArrayRef<int64_t> indices) {
-    constexpr size_t shown = 16;
-    std::string text;
-    llvm::raw_string_ostream os(text);
-    llvm::interleaveComma(indices.take_front(shown), os, [&](int64_t index) {
-      os << site.getLayer() << "/" << fx::stringifySiteKind(site.getKind())
-         << "/" << index;
-    });
-    if (indices.size() > shown)
-      os << " and " << indices.size() - shown << " more";
-    return text;
   }
 
   /// Features that an op names by themselves, such as those of a condition.

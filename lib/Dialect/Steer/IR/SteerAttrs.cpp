@@ -288,6 +288,22 @@ static Value emitCombination(ArrayAttr conditions, ConditionEmitter &emitter) {
                         gates);
 }
 
+LogicalResult WatchAttr::verify(EmitError emitError, int64_t features, bool,
+                                FloatAttr above, FloatAttr below) {
+  if (features < 0)
+    return emitError() << "a list is 0 or more, got " << features;
+  if (!above && !below)
+    return emitError() << "expects a number to be above or below";
+  return success();
+}
+
+/// Its features are not known before steer-expand-policies names them.
+void WatchAttr::collectFeatures(SmallVectorImpl<flow::FeatureAttr> &) const {}
+
+Value WatchAttr::emit(ConditionEmitter &) const {
+  llvm_unreachable("replaced by conditions on single features");
+}
+
 static LogicalResult verifyCombination(EmitError emitError,
                                        ArrayAttr conditions) {
   if (conditions.empty())

@@ -17,6 +17,8 @@
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include "llvm/ADT/SmallBitVector.h"
+
 using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
@@ -118,6 +120,21 @@ LogicalResult PolicyOp::verify() {
     return emitOpError("takes preserve_norm with an action that changes the "
                        "value, not with '")
            << getAction().getKeyword() << "'";
+  llvm::SmallBitVector seen(getWatched().size());
+  int64_t outside = -1;
+  if (auto condition = getWhenAttr())
+    condition.walk([&](WatchAttr watch) {
+      if (watch.getFeatures() >= static_cast<int64_t>(seen.size()))
+        outside = watch.getFeatures();
+      else
+        seen.set(watch.getFeatures());
+    });
+  if (outside >= 0)
+    return emitOpError("has a condition on list ")
+           << outside << " of " << seen.size() << " that it watches";
+  if (!seen.all())
+    return emitOpError("watches list ")
+           << seen.find_first_unset() << ", on which it has no condition";
   return success();
 }
 

@@ -9,6 +9,7 @@
 #include "Placement.h"
 #include "ProgramInputs.h"
 #include "RecordGates.h"
+#include "WatchedFeatures.h"
 
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Support/Locations.h"
@@ -189,11 +190,10 @@ public:
     auto part =
         unitRows ? flow::RowsPart::UnitDecoder : flow::RowsPart::Decoder;
     Attribute row = rowsOf(part);
-    if (placement.features.size() > 1) {
-      SmallVector<double> ones(placement.features.size(), 1.0);
-      row = flow::SumAttr::get(builder().getContext(),
-                               builder().getDenseF64ArrayAttr(ones), row);
-    }
+    if (placement.features.size() > 1 || placement.weights.front() != 1)
+      row = flow::SumAttr::get(
+          builder().getContext(),
+          builder().getDenseF64ArrayAttr(placement.weights), row);
     site.rows.push_back(row);
   }
 
@@ -238,11 +238,11 @@ public:
     flow::DictionaryOp dictionary =
         ::dictionaryOf(expansion.symbols, feature);
     if (!dictionary) {
-      fail() << "feature " << feature.str()
+      fail() << "feature " << flow::describe(feature, policy())
              << " has no dictionary that was opened";
       return {};
     }
-    Value value = readValue(dictionary, "feature " + feature.str() + " is");
+    Value value = readValue(dictionary, "feature " + flow::describe(feature, policy()) + " is");
     if (!value)
       return {};
     if (dictionary.getReads() == placement.site)
@@ -295,9 +295,10 @@ public:
       flow::DictionaryOp dictionary =
           ::dictionaryOf(expansion.symbols, feature);
       if (dictionary)
-        (void)readValue(dictionary, "feature " + feature.str() + " is");
+        (void)readValue(dictionary,
+                        "feature " + flow::describe(feature, policy()) + " is");
       else
-        fail() << "feature " << feature.str()
+        fail() << "feature " << flow::describe(feature, policy())
                << " has no dictionary that was opened";
       if (failedAny)
         return failure();
@@ -612,6 +613,8 @@ struct SteerExpandPolicies
         recorded.push_back(policy);
       return isGate;
     });
+    if (failed(nameWatched(module)))
+      return failure();
     auto placements = placePolicies(expansion.symbols, policies);
     if (failed(placements) || failed(checkConflicts(module, *placements)))
       return failure();

@@ -36,8 +36,7 @@ public:
   Placements placements;
 
 private:
-  FailureOr<SmallVector<flow::FeatureAttr>> featuresOf(PolicyOp policy,
-                                                       Value list);
+  FailureOr<flow::FeatureList> featuresOf(PolicyOp policy, Value list);
   flow::DictionaryOp dictionaryOf(flow::FeatureAttr feature);
   LogicalResult placeTransfer(PolicyOp policy,
                               ArrayRef<flow::FeatureAttr> features);
@@ -82,8 +81,7 @@ LogicalResult Placer::count(PolicyOp policy, size_t newRows, size_t newEdits) {
   return success();
 }
 
-FailureOr<SmallVector<flow::FeatureAttr>>
-Placer::featuresOf(PolicyOp policy, Value list) {
+FailureOr<flow::FeatureList> Placer::featuresOf(PolicyOp policy, Value list) {
   auto features = list.getDefiningOp<flow::SelectOp>();
   if (!features || !features.isResolved())
     return policy.emitError() << "the features of policy '"
@@ -92,8 +90,13 @@ Placer::featuresOf(PolicyOp policy, Value list) {
   if (features.getSelectors().empty())
     return policy.emitError() << "policy '" << policy.getSymName()
                               << "' has no feature to act on";
-  return llvm::to_vector(
+  // With repeats, as they stand there.
+  flow::FeatureList list;
+  list.features = llvm::to_vector(
       features.getSelectors().getAsRange<flow::FeatureAttr>());
+  if (std::optional<ArrayRef<double>> weights = features.getWeights())
+    list.weights.assign(weights->begin(), weights->end());
+  return list;
 }
 
 flow::DictionaryOp Placer::dictionaryOf(flow::FeatureAttr feature) {
@@ -154,17 +157,17 @@ LogicalResult Placer::place(PolicyOp policy) {
   if (failed(features))
     return failure();
   if (policy.getTo())
-    return placeTransfer(policy, *features);
+    return placeTransfer(policy, features->features);
 
   // Written site and dictionary -> features, in order.
   llvm::MapVector<std::pair<flow::SiteAttr, flow::DictionaryOp>,
-                  SmallVector<int64_t>>
+                  std::pair<SmallVector<int64_t>, SmallVector<double>>>
       groups;
   int64_t first = std::numeric_limits<int64_t>::max(), last = -1;
-  for (flow::FeatureAttr feature : *features) {
+  for (auto [i, feature] : llvm::enumerate(features->features)) {
     flow::DictionaryOp dictionary = dictionaryOf(feature);
     if (!dictionary)
-      return policy.emitError() << "feature " << feature.str()
+      return policy.emitError() << "feature " << flow::describe(feature, policy)
                                 << " has no dictionary that was opened";
     LayersAttr given = policy.getLayersAttr();
     if (dictionary.getFurtherAttr() && given &&
@@ -179,16 +182,18 @@ LogicalResult Placer::place(PolicyOp policy) {
     for (int64_t layer : layers) {
       auto site = flow::SiteAttr::get(policy.getContext(),
                                       dictionary.getSite().getKind(), layer);
-      groups[{site, dictionary}].push_back(feature.getIndex());
+      auto &[indices, weights] = groups[{site, dictionary}];
+      indices.push_back(feature.getIndex());
+      weights.push_back(features->weightOf(i));
       first = std::min(first, layer);
       last = std::max(last, layer);
     }
   }
   if (failed(count(policy, 0, groups.size() * editsAtSite(policy))))
     return failure();
-  for (auto &[key, indices] : groups)
-    if (failed(addEverywhere({policy, key.first, key.second, indices, first,
-                              last, {}, {}, {}})))
+  for (auto &[key, members] : groups)
+    if (failed(addEverywhere({policy, key.first, key.second, members.first,
+                              members.second, first, last, {}, {}, {}})))
       return failure();
   return success();
 }
@@ -198,10 +203,10 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
   auto to = featuresOf(policy, policy.getTo());
   if (failed(to))
     return failure();
-  if (from.size() != to->size())
+  if (from.size() != to->features.size())
     return policy.emitError()
            << "a transfer pairs its features in order, but there are "
-           << from.size() << " to take from and " << to->size()
+           << from.size() << " to take from and " << to->features.size()
            << " to give to";
   for (Value list : {policy.getOn(), policy.getTo()})
     if (auto features = list.getDefiningOp<flow::SelectOp>();
@@ -218,31 +223,32 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
                   std::pair<SmallVector<int64_t>, SmallVector<int64_t>>>
       pairs;
   llvm::MapVector<flow::DictionaryOp, SmallVector<int64_t>> taken;
-  for (auto [source, target] : llvm::zip_equal(from, *to)) {
+  for (auto [source, target] : llvm::zip_equal(from, to->features)) {
     if (source == target)
-      return policy.emitError() << "feature " << source.str()
+      return policy.emitError() << "feature "
+                                << flow::describe(source, policy)
                                 << " is transferred to itself";
     flow::DictionaryOp a = dictionaryOf(source), b = dictionaryOf(target);
     if (!a || !b)
       return policy.emitError()
-             << "feature " << (a ? target : source).str()
+             << "feature " << flow::describe(a ? target : source, policy)
              << " has no dictionary that was opened";
     auto &[ends, starts] = pairs[{b, a}];
     ends.push_back(target.getIndex());
     starts.push_back(source.getIndex());
     taken[a].push_back(source.getIndex());
   }
-  if (failed(count(policy, from.size() + to->size(),
+  if (failed(count(policy, from.size() + to->features.size(),
                    (taken.size() + pairs.size()) * editsAtSite(policy))))
     return failure();
   for (auto &[dictionary, indices] : taken)
     if (failed(addEverywhere({policy, dictionary.getSite(), dictionary, indices,
-                              dictionary.getSite().getLayer(),
+                              {}, dictionary.getSite().getLayer(),
                               dictionary.getSite().getLayer(), {}, {}, {}})))
       return failure();
   for (auto &[ends, indices] : pairs) {
     flow::SiteAttr site = ends.first.getSite();
-    if (failed(addEverywhere({policy, site, ends.first, indices.first,
+    if (failed(addEverywhere({policy, site, ends.first, indices.first, {},
                               site.getLayer(), site.getLayer(), ends.second,
                               indices.second, {}})))
       return failure();
@@ -267,6 +273,17 @@ weir::steer::placePolicies(const SymbolTable &symbols,
   return std::move(placer.placements);
 }
 
+/// A feature of a placement, as messages call it.
+static std::string featureOf(const Placement &placement, int64_t feature) {
+  flow::DictionaryOp dictionary = placement.dictionary;
+  return flow::describe(
+      flow::FeatureAttr::get(dictionary.getContext(),
+                             dictionary.getCollectionAttr(),
+                             placement.site.getKind(), placement.site.getLayer(),
+                             feature),
+      dictionary);
+}
+
 LogicalResult weir::steer::checkConflicts(ModuleOp module,
                                           const Placements &placements) {
   SmallVector<PlanOp> plans = llvm::to_vector(module.getOps<PlanOp>());
@@ -279,7 +296,8 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
   for (const auto &[site, atSite] : placements) {
     std::vector<AbsoluteEdit> edits;
     SmallVector<PolicyOp> policies;
-    for (const Placement &placement : atSite) {
+    SmallVector<size_t> places;
+    for (auto [place, placement] : llvm::enumerate(atSite)) {
       PolicyOp policy = placement.policy;
       // Two that are written further meet at the layer they are of.
       if (!policy.getAction().isAbsolute() || placement.furtherOf)
@@ -292,6 +310,7 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
       edits.push_back(
           {dictionary, placement.features, ArrayRef<int64_t>(own->second)});
       policies.push_back(policy);
+      places.push_back(place);
     }
     for (const Conflict &conflict : findConflicts(edits)) {
       failedAny = true;
@@ -299,17 +318,18 @@ LogicalResult weir::steer::checkConflicts(ModuleOp module,
                first = policies[conflict.first];
       if (first == policy) {
         policy.emitError() << "'" << policy.getSymName()
-                           << "' says twice what feature " << site.getLayer()
-                           << "/" << fx::stringifySiteKind(site.getKind())
-                           << "/" << conflict.feature << " becomes";
+                           << "' says twice what feature "
+                           << featureOf(atSite[places[conflict.second]],
+                                        conflict.feature)
+                           << " becomes";
         continue;
       }
       PlanOp plan = plans[*conflict.plan];
       InFlightDiagnostic diag =
           policy.emitError()
           << "'" << policy.getSymName() << "' and '" << first.getSymName()
-          << "' both say what feature " << site.getLayer() << "/"
-          << fx::stringifySiteKind(site.getKind()) << "/" << conflict.feature
+          << "' both say what feature "
+          << featureOf(atSite[places[conflict.second]], conflict.feature)
           << " becomes in plan '" << plan.getSymName()
           << "'; a plan edits a feature absolutely (set, scale, clamp, "
              "ablate, transfer) at most once";

@@ -21,6 +21,8 @@ struct Placement {
   flow::SiteAttr site;           ///< where it is written
   flow::DictionaryOp dictionary; ///< whose rows are used
   llvm::SmallVector<int64_t> features;
+  /// One for each feature, which multiplies the strength of an addition.
+  llvm::SmallVector<double> weights;
   /// Lowest and highest layer the policy writes at, for its schedule.
   int64_t firstLayer = 0, lastLayer = 0;
   /// Transfers only: what the features take over, in the same order; empty at

@@ -53,10 +53,22 @@ struct FeatureList {
   llvm::SmallVector<FeatureAttr> features;
   /// Some were left out because they were there before.
   bool hadRepeats = false;
+  /// One for each feature, or empty where all are 1.
+  llvm::SmallVector<double> weights;
+
+  double weightOf(size_t i) const { return weights.empty() ? 1 : weights[i]; }
 };
 
 /// Lists one after the other, every feature where it stands first.
 FeatureList joined(llvm::ArrayRef<FeatureList> lists);
+
+/// What a spec calls a feature, such as "12/res/411 (faith)"; the name is that of the
+/// `flow.label` around an operation, if there is one.
+std::string describe(FeatureAttr feature, mlir::Operation *scope);
+
+/// The features that an operation or one in the same module has a name for.
+llvm::DenseMap<mlir::Attribute, llvm::StringRef>
+labelsOf(mlir::Operation *scope);
 
 } // namespace weir::flow
 

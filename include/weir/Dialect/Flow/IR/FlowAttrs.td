@@ -47,6 +47,16 @@ def Flow_WeightPartAttr : EnumAttr<Flow_Dialect, Flow_WeightPart, "weights"> {
   let assemblyFormat = "`<` $value `>`";
 }
 
+def Flow_DirectionAttr : EnumAttr<Flow_Dialect, Flow_Direction, "direction"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+def Flow_EndsAttr : EnumAttr<Flow_Dialect, Flow_Ends, "ends"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+def Flow_WeightAttr : EnumAttr<Flow_Dialect, Flow_Weight, "weight"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
 def Flow_SideAttr : EnumAttr<Flow_Dialect, Flow_Side, "side"> {
   let assemblyFormat = "`<` $value `>`";
 }
@@ -185,6 +195,34 @@ def Flow_ResultAttr : Flow_Attr<"Result", "result"> {
     static ResultAttr forKey(::mlir::MLIRContext *context, ::llvm::StringRef key);
     /// The key, without the prefix.
     ::llvm::StringRef getKey() const;
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Graphs
+//===----------------------------------------------------------------------===//
+
+def Flow_KeepAttr : Flow_Attr<"Keep", "keep"> {
+  let summary = "what an edge from a kind of site has to reach";
+  let description = [{
+    `#flow.keep<kind = res, similarity = 0.5>`: edges whose earlier end is of this
+    kind stay where all that is given holds:
+
+    - `similarity`: the similarity is at least this;
+    - `null`: it is at least this quantile of what random directions reach, each with
+      the most similar feature of the dictionary at the earlier end;
+    - `effect`: the causal effect is at least this.
+  }];
+  let parameters = (ins
+    EnumParameter<FX_SiteKindEnum>:$kind,
+    OptionalParameter<"::mlir::FloatAttr">:$similarity,
+    OptionalParameter<"::mlir::FloatAttr">:$null,
+    OptionalParameter<"::mlir::FloatAttr">:$effect);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The largest quantile that so many random directions tell.
+    static constexpr double largestQuantile = 0.999;
   }];
 }
 

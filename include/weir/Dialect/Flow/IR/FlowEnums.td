@@ -84,4 +84,23 @@ def Flow_Side : I32Enum<"Side", "in which direction a match is followed", [
   let cppNamespace = "::weir::flow";
 }
 
+def Flow_Direction : I32Enum<"Direction", "where a graph leads from its targets", [
+    I32EnumCase<"Backward", 0, "backward">,
+    I32EnumCase<"Forward", 1, "forward">,
+    I32EnumCase<"Both", 2, "both">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_Ends : I32Enum<"Ends", "where a graph begins or ends", [
+    I32EnumCase<"Roots", 0, "roots">,
+    I32EnumCase<"Leaves", 1, "leaves">]> {
+  let cppNamespace = "::weir::flow";
+}
+
+def Flow_Weight : I32Enum<"Weight", "what the nodes of a graph are weighted by", [
+    I32EnumCase<"Similarity", 0, "similarity">,
+    I32EnumCase<"Effect", 1, "effect">]> {
+  let cppNamespace = "::weir::flow";
+}
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOWENUMS_TD

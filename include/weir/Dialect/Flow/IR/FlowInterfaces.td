@@ -140,6 +140,36 @@ def Flow_PairOpInterface : OpInterface<"PairOpInterface",
   ];
 }
 
+def Flow_WalkOpInterface : OpInterface<"WalkOpInterface"> {
+  let cppNamespace = "::weir::flow";
+  let description = [{
+    An op whose result is a graph that is found by following the maps of a matching.
+    It is built once and kept in the cache.
+  }];
+  let methods = [
+    InterfaceMethod<"The matching that is followed.",
+      "::mlir::FlatSymbolRefAttr", "getMatchingRef", (ins), "",
+      [{ return $_op.getMatchingAttr(); }]>,
+    InterfaceMethod<"Its maps, as far as they are needed.",
+      "::mlir::OperandRange", "getMapValues", (ins), "",
+      [{ return $_op.getMaps(); }]>,
+    InterfaceMethod<"Says which maps are needed.",
+      "void", "setMapValues", (ins "::mlir::ValueRange":$maps), "",
+      [{ $_op.getMapsMutable().assign(maps); }]>,
+    InterfaceMethod<"The text that effects were measured on, or null.",
+      "::mlir::StringAttr", "getTextRef", (ins), "",
+      [{ return $_op.getTextAttr(); }]>,
+    InterfaceMethod<"The hash of the result, or null before it is built.",
+      "::weir::flow::ResultAttr", "getBuilt", (ins), "",
+      [{ return $_op.getResultAttr(); }]>,
+    InterfaceMethod<"Says what the result's hash is.",
+      "void", "setBuilt", (ins "::weir::flow::ResultAttr":$result), "",
+      [{ $_op.setResultAttr(result); }]>,
+    InterfaceMethod<"The graph.", "::mlir::Value", "getGraphValue", (ins), "",
+      [{ return $_op.getGraph(); }]>,
+  ];
+}
+
 def Flow_CombineOpInterface : OpInterface<"CombineOpInterface"> {
   let cppNamespace = "::weir::flow";
   let description = [{

@@ -276,12 +276,30 @@ def Flow_SelectOp : Flow_FeaturesOp<"select", [
                             #flow.antagonists<<@sae:9/res/4>, 2>]
     ```
 
+    Features of a graph may have weights, which multiply the strength of an addition:
+
+    ```mlir
+    %part = flow.select [#flow.feature<@sae:11/res/743>,
+                         #flow.feature<@sae:12/res/1438>] weights [0.54, 1.0]
+    ```
+
     The name that a spec gives to a list is that of the op's location and of its
     result, and is no part of the value.
   }];
-  let arguments = (ins ArrayAttr:$selectors, UnitAttr:$had_repeats);
-  let assemblyFormat = "$selectors (`had_repeats` $had_repeats^)? attr-dict";
-  let builders = [OpBuilder<(ins "const ::weir::flow::FeatureList &":$features)>];
+  let arguments = (ins ArrayAttr:$selectors,
+                       OptionalAttr<DenseF64ArrayAttr>:$weights,
+                       UnitAttr:$had_repeats);
+  let assemblyFormat = [{
+    $selectors (`weights` $weights^)? (`had_repeats` $had_repeats^)? attr-dict
+  }];
+  let builders = [
+    OpBuilder<(ins "const ::weir::flow::FeatureList &":$features)>,
+    OpBuilder<(ins "::mlir::ArrayAttr":$selectors,
+                   "::mlir::UnitAttr":$had_repeats), [{
+      build($_builder, $_state, selectors, ::mlir::DenseF64ArrayAttr(),
+            had_repeats);
+    }]>,
+  ];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// True once every selector is a single feature.
@@ -394,5 +412,7 @@ def Flow_DifferenceOp : Flow_CombineOp<"difference"> {
   let arguments = (ins Flow_Features:$from, Flow_Features:$without);
   let assemblyFormat = "$from `,` $without attr-dict";
 }
+
+include "weir/Dialect/Flow/IR/FlowGraphOps.td"
 
 #endif // WEIR_DIALECT_FLOW_IR_FLOWOPS_TD

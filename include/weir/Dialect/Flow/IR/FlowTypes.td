@@ -35,4 +35,16 @@ def Flow_Features : TypeDef<Flow_Dialect, "Features"> {
   }];
 }
 
+def Flow_Graph : TypeDef<Flow_Dialect, "Graph"> {
+  let mnemonic = "graph";
+  let summary = "features and how they flow into each other";
+  let description = [{
+    Nodes, which are features; edges from what is computed earlier to what is
+    computed later, each with the similarity of a match and, where it was measured,
+    its causal effect; and the targets that the graph is about, which are nodes. A
+    graph is a set: it has no order but that of its nodes, by layer, site, collection
+    and index.
+  }];
+}
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOWTYPES_TD

@@ -9,6 +9,7 @@
 #ifndef WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H
 #define WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_H
 
+#include "weir/Dialect/Flow/Transforms/Graphs.h"
 #include "weir/Dialect/Flow/Transforms/Matches.h"
 #include "weir/Resources/Resources.h"
 
@@ -28,6 +29,10 @@ std::unique_ptr<mlir::Pass> createFlowMatchPass(std::shared_ptr<Resources> resou
                                                 MatchObserver observer = {});
 std::unique_ptr<mlir::Pass>
 createFlowFollowPass(std::shared_ptr<Resources> resources);
+std::unique_ptr<mlir::Pass>
+createFlowBuildGraphsPass(FlowBuildGraphsPassOptions options,
+                          std::shared_ptr<Resources> resources,
+                          GraphObserver observer = {});
 std::unique_ptr<mlir::Pass>
 createFlowResolvePass(std::shared_ptr<Resources> resources);
 

@@ -16,7 +16,9 @@ def FlowExpandMatchingsPass : Pass<"flow-expand-matchings", "::mlir::ModuleOp"> 
   let description = [{
     For every `flow.follow`, adds the `flow.match` or `flow.permutation` of each
     pair of dictionaries that leads from or to its features, and nothing else,
-    and gives it the maps. With `all`, adds every pair of every matching;
+    and gives it the maps; the same for `flow.graph` and `flow.path`, with all pairs
+    that a walk can get to. Graphs that nothing uses are erased, unless `unused` is
+    given. With `all`, adds every pair of every matching;
     with `compose` too, also the composition of neighbouring matches over two and
     more layers.
 
@@ -38,6 +40,8 @@ def FlowExpandMatchingsPass : Pass<"flow-expand-matchings", "::mlir::ModuleOp"> 
            "Make all pairs of all matchings">,
     Option<"compose", "compose", "bool", /*default=*/"false",
            "With all, compose matches over several layers too">,
+    Option<"unused", "unused", "bool", /*default=*/"false",
+           "Keep graphs that nothing uses, and make their matches">,
   ];
   let statistics = [
     Statistic<"numPairs", "pairs", "Pairs of dictionaries to match">,
@@ -90,12 +94,47 @@ def FlowFollowPass : Pass<"flow-follow", "::mlir::ModuleOp"> {
   let dependentDialects = ["::weir::flow::FlowDialect"];
 }
 
+def FlowBuildGraphsPass : Pass<"flow-build-graphs", "::mlir::ModuleOp"> {
+  let summary = "Build graphs, and replace their parts by features";
+  let description = [{
+    Walks every `flow.graph` and `flow.path` along the results that `flow-match` left
+    in the cache, or finds the graph there, and writes its hash into the IR. The hash
+    is that of the targets, the options, the matches and the effects, so that it does
+    not depend on how a spec is written. Then every `flow.part` becomes the features
+    it selects.
+
+    ```mlir
+    %g = flow.graph <backward> from %f by @flow width 1 through %0 : !flow.map<6 -> 6>
+    %p = flow.part %g sites [#fx.site_kind<res>]
+    // becomes
+    %g = flow.graph <backward> from %f by @flow width 1 through %0 : !flow.map<6 -> 6>
+        result <"sha256:9f…">
+    %p = flow.select [#flow.feature<@sae:1/res/1>, #flow.feature<@sae:2/res/3>]
+    ```
+
+    A graph without an edge, a path that is not there, a graph that is empty after a
+    difference, and a part without a node are errors. With `candidates`, what `keep`
+    says of effects is left out: these are the edges that are to be measured.
+  }];
+  let options = [
+    Option<"candidates", "candidates", "bool", /*default=*/"false",
+           "Keep edges whatever their effect">,
+  ];
+  let statistics = [
+    Statistic<"numBuilt", "built", "Graphs built">,
+    Statistic<"numFound", "found", "Graphs found in the cache">,
+    Statistic<"numNodes", "nodes", "Nodes of all graphs">,
+    Statistic<"numEdges", "edges", "Edges of all graphs">,
+  ];
+  let dependentDialects = ["::weir::flow::FlowDialect"];
+}
+
 def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
   let summary = "Open dictionaries and expand selectors";
   let description = [{
     Opens every dictionary that a list of features or a condition names, checks
     indices against it, adds a `flow.dictionary` for it, and replaces selectors,
-    and lists and sets made of others, by single features, each once. Only headers are read, except for selectors
+    and what is made of other lists, by single features, each once. Only headers are read, except for selectors
     that need rows (`antagonists`), and for collections that both have a
     dictionary at a site: if it is the same, by its content, features of the
     second become the first's, so that an edit of both names is one of one

@@ -303,6 +303,22 @@ def Steer_WhenAttr : Steer_Attr<"When", "when",
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
+def Steer_WatchAttr : Steer_Attr<"Watch", "watch",
+    [DeclareAttrInterfaceMethods<Steer_ConditionAttrInterface>]> {
+  let summary = "activations of features are strictly above or below a number";
+  let description = [{
+    `#steer.watch<features = 0, above = 0.5>`: those of the policy's first list of
+    watched features, any of them, or with `all` every one. `steer-expand-policies`
+    replaces it by conditions on single features.
+  }];
+  let parameters = (ins
+    "int64_t":$features,
+    DefaultValuedParameter<"bool", "false">:$all,
+    OptionalParameter<"::mlir::FloatAttr">:$above,
+    OptionalParameter<"::mlir::FloatAttr">:$below);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
 class Steer_Combination<string name, string attrMnemonic>
     : Steer_Attr<name, attrMnemonic,
         [DeclareAttrInterfaceMethods<Steer_ConditionAttrInterface>]> {

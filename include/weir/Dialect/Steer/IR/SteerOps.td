@@ -79,7 +79,8 @@ def Steer_KnobOp : Steer_Op<"knob", [Symbol]> {
 }
 
 def Steer_PolicyOp : Steer_Op<"policy", [
-    Symbol, DeclareOpInterfaceMethods<Flow_FeatureUserOpInterface>,
+    Symbol, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<Flow_FeatureUserOpInterface>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "what to do with a set of features, where and when";
   let description = [{
@@ -92,13 +93,18 @@ def Steer_PolicyOp : Steer_Op<"policy", [
     steer.policy @less_science #steer.scale<-1.0> on %science
         tokens <set = generated> when #steer.when<feature = <@sae:9/res/77>, above = 0.5>
     steer.policy @move #steer.transfer on %a to %b
+    steer.policy @calm #steer.ablate on %a watching %part
+        when #steer.watch<features = 0, above = 0.5>
     ```
+
+    `watching` gives lists of features that the condition names by their position.
   }];
   let arguments = (ins
     SymbolNameAttr:$sym_name,
     Steer_ActionAttrInterface:$action,
     Flow_Features:$on,
     Optional<Flow_Features>:$to,
+    Variadic<Flow_Features>:$watched,
     OptionalAttr<Steer_LayersAttr>:$layers,
     OptionalAttr<Steer_TokensAttr>:$tokens,
     OptionalAttr<Steer_ConditionAttrInterface>:$when,
@@ -106,10 +112,26 @@ def Steer_PolicyOp : Steer_Op<"policy", [
     UnitAttr:$only_active,
     UnitAttr:$preserve_norm);
   let assemblyFormat = [{
-    $sym_name $action `on` $on (`to` $to^)? (`layers` $layers^)? (`tokens` $tokens^)?
+    $sym_name $action `on` $on (`to` $to^)? (`watching` $watched^)?
+    (`layers` $layers^)? (`tokens` $tokens^)?
     (`when` $when^)? (`times` $times^)? (`only_active` $only_active^)?
     (`preserve_norm` $preserve_norm^)? attr-dict
   }];
+  let builders = [
+    // One that watches nothing.
+    OpBuilder<(ins "::mlir::StringAttr":$name,
+                   "::weir::steer::ActionAttrInterface":$action,
+                   "::mlir::Value":$on, "::mlir::Value":$to,
+                   "::weir::steer::LayersAttr":$layers,
+                   "::weir::steer::TokensAttr":$tokens,
+                   "::weir::steer::ConditionAttrInterface":$when,
+                   "::mlir::FlatSymbolRefAttr":$times,
+                   "::mlir::UnitAttr":$only_active,
+                   "::mlir::UnitAttr":$preserve_norm), [{
+      build($_builder, $_state, name, action, on, to, ::mlir::ValueRange(),
+            layers, tokens, when, times, only_active, preserve_norm);
+    }]>,
+  ];
   let hasVerifier = 1;
 }
 
