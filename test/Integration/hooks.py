@@ -279,7 +279,8 @@ class Spec:
             layers = [feature.layer] if self.further(feature) else self.written_layers(policy, feature)
             if feature.site == kind and layer in layers:
                 row = self.of(feature).rows_at(layer)[feature.index]
-                total = total + (row / row.norm() if self.policies[policy].get("normalize") else row)
+                total = total + self.weight(policy, feature) * (
+                    row / row.norm() if self.policies[policy].get("normalize") else row)
         return total
 
     def medians(self, text: str) -> dict[tuple[int, str], float]:

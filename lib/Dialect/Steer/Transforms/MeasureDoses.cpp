@@ -133,7 +133,7 @@ private:
         flow::DictionaryOp dictionary = placement.dictionary;
         Addition &addition = *byPolicy.lookup(placement.policy);
         auto sum = sumRows(store, dictionary, placement.features,
-                           addition.action.getNormalize());
+                           placement.weights, addition.action.getNormalize());
         if (!sum) {
           if (!unreadable.insert(dictionary).second) {
             llvm::consumeError(sum.takeError());
@@ -157,9 +157,10 @@ private:
     return success(unreadable.empty());
   }
 
+  /// The sum of decoder rows, each times its weight if there are weights.
   static llvm::Expected<Eigen::RowVectorXd>
   sumRows(flow::DictionaryStore &store, flow::DictionaryOp dictionary,
-          ArrayRef<int64_t> features, bool unit) {
+          ArrayRef<int64_t> features, ArrayRef<double> weights, bool unit) {
     // Some megabytes of rows at a time: a policy can name a whole site.
     constexpr int64_t blockNumbers = int64_t(1) << 22;
     auto opened = store.open(dictionary.getSymName());
@@ -168,12 +169,18 @@ private:
     int64_t width = (*opened)->info().width;
     size_t block = std::max<int64_t>(1, blockNumbers / width);
     Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(width);
-    for (; !features.empty();
-         features = features.drop_front(std::min(block, features.size()))) {
-      auto rows = (*opened)->decoder(features.take_front(block));
+    for (size_t done = 0; done < features.size(); done += block) {
+      ArrayRef<int64_t> some = features.drop_front(done).take_front(block);
+      auto rows = (*opened)->decoder(some);
       if (!rows)
         return rows.takeError();
-      sum += (unit ? unitRows(*rows) : *rows).cast<double>().colwise().sum();
+      auto numbers = (unit ? unitRows(*rows) : *rows).cast<double>().eval();
+      if (weights.empty())
+        sum += numbers.colwise().sum();
+      else
+        sum += Eigen::Map<const Eigen::RowVectorXd>(weights.data() + done,
+                                                    some.size()) *
+               numbers;
     }
     return sum;
   }

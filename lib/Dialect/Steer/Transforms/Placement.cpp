@@ -91,12 +91,12 @@ FailureOr<flow::FeatureList> Placer::featuresOf(PolicyOp policy, Value list) {
     return policy.emitError() << "policy '" << policy.getSymName()
                               << "' has no feature to act on";
   // With repeats, as they stand there.
-  flow::FeatureList list;
-  list.features = llvm::to_vector(
+  flow::FeatureList result;
+  result.features = llvm::to_vector(
       features.getSelectors().getAsRange<flow::FeatureAttr>());
   if (std::optional<ArrayRef<double>> weights = features.getWeights())
-    list.weights.assign(weights->begin(), weights->end());
-  return list;
+    result.weights.assign(weights->begin(), weights->end());
+  return result;
 }
 
 flow::DictionaryOp Placer::dictionaryOf(flow::FeatureAttr feature) {
