@@ -32,6 +32,9 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
                  "native code), or auto: aot if the manifest names a package")
       ->check(CLI::IsMember({"auto", "reference", "aot"}))
       ->capture_default_str();
+  app.add_option("--kernels", options.kernels,
+                 "the kernels.so of a program without its folder; it is native "
+                 "code, and compared with nothing");
   app.add_option("--threads", options.threads, "threads of the tensor library")
       ->transform(weir::numberIn<int>(1, weir::mostThreads));
   app.add_flag("!--no-verify", options.verify,

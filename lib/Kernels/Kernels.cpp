@@ -64,8 +64,6 @@ int64_t ownFeatures() {
           __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512cd"),
           __builtin_cpu_supports("avx512dq"), __builtin_cpu_supports("avx512vl")))
     features |= WEIR_X86_64_V4;
-  if (__builtin_cpu_supports("avx512bf16"))
-    features |= WEIR_AVX512_BF16;
 #endif
   return features;
 }

@@ -19,6 +19,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -61,9 +63,17 @@ int64_t typeOf(const Tensor &tensor) {
   }
 }
 
-void check(const char *error) {
-  STD_TORCH_CHECK(!error, "weir: ", error ? error : "");
+/// Ends the call with an error that begins with what the user called.
+template <typename... Parts> void require(bool holds, const Parts &...parts) {
+  if (holds)
+    return;
+  std::ostringstream text;
+  text << "weir: ";
+  (text << ... << parts);
+  throw std::runtime_error(text.str());
 }
+
+void check(const char *error) { require(!error, error ? error : ""); }
 
 /// All that a call of a kernel takes, in its order.
 class Call {
@@ -75,24 +85,23 @@ public:
   }
 
   const weir_argument &next() const {
-    STD_TORCH_CHECK(static_cast<int64_t>(tensors.size()) < kernel->num_arguments,
-                    "weir: ", kernel->name, " takes fewer tensors");
+    require(static_cast<int64_t>(tensors.size()) < kernel->num_arguments,
+            kernel->name, " takes fewer tensors");
     return kernel->arguments[tensors.size()];
   }
 
   void add(Tensor tensor) {
     const weir_argument &wanted = next();
-    STD_TORCH_CHECK(tensor.is_cpu(), "weir: ", kernel->name,
-                    " takes tensors of the CPU");
+    require(tensor.is_cpu(), kernel->name, " takes tensors of the CPU");
     int64_t rank = tensor.dim();
-    STD_TORCH_CHECK(rank <= WEIR_MAX_RANK, "weir: a tensor has too many dimensions");
+    require(rank <= WEIR_MAX_RANK, "a tensor has too many dimensions");
     bool isRow = wanted.columns && rank > 0 && tensor.size(rank - 1) > 1;
     bool isConstant = wanted.role == WEIR_CONSTANT;
     if ((isRow && tensor.stride(rank - 1) != 1) ||
         (isConstant && !tensor.is_contiguous())) {
-      STD_TORCH_CHECK(wanted.role != WEIR_RESULT,
-                      "weir: a value that is edited in place is not contiguous in "
-                      "its last dimension");
+      require(wanted.role != WEIR_RESULT,
+              "a value that is edited in place is not contiguous in its last "
+              "dimension");
       tensor = torch::stable::contiguous(tensor);
     }
     tensors.push_back(std::move(tensor));
@@ -103,8 +112,8 @@ public:
 
   void add(std::vector<Tensor> &&all, int64_t role) {
     for (Tensor &tensor : all) {
-      STD_TORCH_CHECK(next().role == role, "weir: ", kernel->name,
-                      " takes another number of tensors of this kind");
+      require(next().role == role, kernel->name,
+              " takes another number of tensors of this kind");
       add(std::move(tensor));
     }
   }
@@ -192,9 +201,9 @@ void editInPlace(StableIValue *stack, uint64_t, uint64_t) {
   Arguments given(stack, /*reads=*/false);
   Call call(given.kernel);
   int64_t last = given.x.dim() - 1;
-  STD_TORCH_CHECK(last >= 0 && (given.x.stride(last) == 1 || given.x.size(last) <= 1),
-                  "weir: a value that is edited in place is not contiguous in its "
-                  "last dimension");
+  require(last >= 0 && (given.x.stride(last) == 1 || given.x.size(last) <= 1),
+          "a value that is edited in place is not contiguous in its last "
+          "dimension");
   call.add(given.x);
   call.add(std::move(given.inputs), WEIR_INPUT);
   call.add(given.x);
@@ -212,14 +221,14 @@ void editAndRead(StableIValue *stack, uint64_t, uint64_t) {
   while (call.nextIs(WEIR_READ)) {
     size_t index = results.size() - 1;
     Tensor read = call.makeRead(given.x);
-    STD_TORCH_CHECK(index < given.columns.size() &&
-                        read.size(read.dim() - 1) == given.columns[index],
-                    "weir: ", given.kernel, " gives other activations");
+    require(index < given.columns.size() &&
+                read.size(read.dim() - 1) == given.columns[index],
+            given.kernel, " gives other activations");
     results.push_back(read);
     call.add(std::move(read));
   }
-  STD_TORCH_CHECK(results.size() == given.columns.size() + 1, "weir: ",
-                  given.kernel, " gives other activations");
+  require(results.size() == given.columns.size() + 1, given.kernel,
+          " gives other activations");
   call.add(std::move(given.constants), WEIR_CONSTANT);
   call.run();
   stack[0] = torch::stable::detail::from(results);

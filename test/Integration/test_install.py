@@ -91,7 +91,7 @@ def work(tmp_path_factory):
 def test_each_tool_works_from_where_it_is(prefix, work):
     tools = prefix / "bin"
     assert sorted(path.name for path in tools.iterdir()) == [
-        "weir-lsp-server", "weir-opt", "weir-run", "weir-translate", "weirc"]
+        "weir-codegen", "weir-lsp-server", "weir-opt", "weir-run", "weir-translate", "weirc"]
     run(tools / "weirc", "check", "spec.yaml", cwd=work)
     run(tools / "weirc", "match", "spec.yaml", "--cache", "cache", cwd=work)
     run(tools / "weirc", "build", "spec.yaml", "-o", "steered", cwd=work)

@@ -11,6 +11,8 @@
 
 #include "weir/Driver/PythonTool.h"
 
+#include "llvm/Support/FileSystem.h"
+
 using namespace mlir;
 using namespace weir;
 
@@ -33,6 +35,9 @@ static int runBuild(const BuildOptions &options, const char *argv0) {
         (folder + "/program.aot.pt2").str()};
     for (const std::string &name : options.allowedOperators)
       arguments.insert(arguments.end(), {"--allow-operator", name});
+    std::string kernels = (folder + "/kernels.so").str();
+    if (llvm::sys::fs::exists(kernels))
+      arguments.insert(arguments.end(), {"--kernels", kernels});
     return runPythonTool(argv0, session.context(), arguments);
   };
   llvm::function_ref<LogicalResult(StringRef)> package = nullptr;
@@ -74,6 +79,17 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
                    "aot makes an AOTInductor package as well (needs Python)")
       ->check(CLI::IsMember({"reference", "aot"}))
       ->capture_default_str();
+  build
+      ->add_option("--lower", options->compiler.lower,
+                   "what the edits of a site become: calls of PyTorch's operators "
+                   "(aten), a kernel of its own in kernels.so wherever there is "
+                   "one (kernel), or a kernel but for a few additions (auto)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, steer::LoweringChoice>{
+              {"aten", steer::LoweringChoice::Aten},
+              {"kernel", steer::LoweringChoice::Kernel},
+              {"auto", steer::LoweringChoice::Auto}}))
+      ->default_str("aten");
   addMatchingOptions(build, *options);
   return {build, [=] {
             if (fixed->count())

@@ -38,7 +38,7 @@ enum { WEIR_F32, WEIR_BF16, WEIR_F16, WEIR_I64, WEIR_BOOL };
 /* Sizes with a name: the same in all arguments. A size of 1 stands for both. */
 enum { WEIR_BATCH = -1, WEIR_SEQUENCE = -2, WEIR_ANY = -3 };
 /* What a variant needs of the processor. */
-enum { WEIR_X86_64_V3 = 1, WEIR_X86_64_V4 = 2, WEIR_AVX512_BF16 = 4 };
+enum { WEIR_X86_64_V3 = 1, WEIR_X86_64_V4 = 2 };
 /* The processors that a file is for. */
 enum { WEIR_X86_64 = 1, WEIR_AARCH64 = 2 };
 

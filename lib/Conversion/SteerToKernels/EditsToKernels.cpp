@@ -21,7 +21,7 @@ struct WidenToKernel : KernelPattern<WidenOp> {
   using KernelPattern::KernelPattern;
   Value lower(WidenOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     Value to = k.destinationOf(op);
-    k.copy(adaptor.getInput(), to);
+    k.copy(adaptor.getInput(), to, op.getInput().getType().getElementType());
     return to;
   }
 };
@@ -30,7 +30,7 @@ struct RoundToKernel : KernelPattern<RoundOp> {
   using KernelPattern::KernelPattern;
   Value lower(RoundOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     Value to = k.destinationOf(op);
-    k.copy(adaptor.getInput(), to);
+    k.copy(adaptor.getInput(), to, op.getTo());
     return to;
   }
 };

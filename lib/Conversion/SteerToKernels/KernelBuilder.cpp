@@ -20,9 +20,16 @@
 using namespace mlir;
 using namespace weir;
 
-MemRefType weir::rowType(int64_t size, Type element) {
+Type weir::storedType(Type element) {
   if (element.isInteger(1))
-    element = IntegerType::get(element.getContext(), 8);
+    return IntegerType::get(element.getContext(), 8);
+  if (element.isF16() || element.isBF16())
+    return IntegerType::get(element.getContext(), 16);
+  return element;
+}
+
+MemRefType weir::rowType(int64_t size, Type element) {
+  element = storedType(element);
   auto layout = StridedLayoutAttr::get(element.getContext(),
                                        ShapedType::kDynamic, {1});
   return MemRefType::get({size}, element, layout);
@@ -56,9 +63,7 @@ KernelConstants::KernelConstants(func::FuncOp kernel) : kernel(kernel) {
 Value KernelConstants::argument(Attribute value, ShapedType type) {
   Value &argument = known[value];
   if (!argument) {
-    Type element = type.getElementType();
-    if (element.isInteger(1))
-      element = IntegerType::get(element.getContext(), 8);
+    Type element = storedType(type.getElementType());
     argument = kernel.front().addArgument(
         MemRefType::get(type.getShape(), element), kernel.getLoc());
     others.push_back({value, RankedTensorType::get(type.getShape(),
@@ -595,7 +600,7 @@ void KernelBuilder::addRounded(Value x, Value c, Value row, Value to) {
   });
 }
 
-void KernelBuilder::copy(Value x, Value to) {
+void KernelBuilder::copy(Value x, Value to, Type narrow) {
   Type from = cast<MemRefType>(x.getType()).getElementType();
   Type type = cast<MemRefType>(to.getType()).getElementType();
   int64_t size = sizeOf(x);
@@ -606,12 +611,17 @@ void KernelBuilder::copy(Value x, Value to) {
     return;
   }
   auto convert = [&](Value value) -> Value {
-    Type wanted = isa<VectorType>(value.getType()) ? Type(vectorOf(type)) : type;
     if (from == type)
       return value;
-    if (type.isF32())
-      return arith::ExtFOp::create(b, loc, wanted, value);
-    return arith::TruncFOp::create(b, loc, wanted, value);
+    auto shaped = [&](Type element) {
+      return isa<VectorType>(value.getType()) ? Type(vectorOf(element)) : element;
+    };
+    if (type.isF32()) {
+      Value bits = arith::BitcastOp::create(b, loc, shaped(narrow), value);
+      return arith::ExtFOp::create(b, loc, shaped(type), bits);
+    }
+    Value rounded = arith::TruncFOp::create(b, loc, shaped(narrow), value);
+    return arith::BitcastOp::create(b, loc, shaped(type), rounded);
   };
   // No processor loads parts of a vector of 16-bit numbers well: the rest is
   // taken number by number.

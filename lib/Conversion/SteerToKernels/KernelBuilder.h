@@ -25,6 +25,9 @@
 
 namespace weir {
 
+/// What stands in memory for a type: bytes for flags, and integers for narrow
+/// numbers, which no code generator hands from block to block without a library.
+mlir::Type storedType(mlir::Type element);
 /// The type of a buffer of `size` numbers of a token.
 mlir::MemRefType rowType(int64_t size, mlir::Type element);
 /// What a tensor is for one token: a scalar where there is one number, else a
@@ -163,8 +166,8 @@ public:
   void addRow(mlir::Value c, mlir::Value row, mlir::Value to);
   /// to := x + c row with a rounded product, the arithmetic of a hook.
   void addRounded(mlir::Value x, mlir::Value c, mlir::Value row, mlir::Value to);
-  /// to := x, in the type of `to`.
-  void copy(mlir::Value x, mlir::Value to);
+  /// to := x. Of a row in f32 and one in `narrow`, converted.
+  void copy(mlir::Value x, mlir::Value to, mlir::Type narrow = {});
 
   mlir::OpBuilder &builder() { return b; }
   static int64_t sizeOf(mlir::Value row);

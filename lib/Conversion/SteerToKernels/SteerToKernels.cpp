@@ -50,10 +50,7 @@ MemRefType bufferType(RankedTensorType type) {
     shape.back() = type.getShape().back();
     strides.back() = 1;
   }
-  Type element = type.getElementType();
-  if (element.isInteger(1))
-    element = IntegerType::get(type.getContext(), 8);
-  return MemRefType::get(shape, element,
+  return MemRefType::get(shape, storedType(type.getElementType()),
                          StridedLayoutAttr::get(type.getContext(), 0, strides));
 }
 
@@ -102,7 +99,7 @@ public:
       return failure();
     constants = collected.finish();
     for (auto &[value, type] : constants)
-      describe("constant", llvm::to_vector(type.getShape()));
+      describe("constant", type.getShape(), type.getElementType());
     finishSignature();
     return share(isNew);
   }
@@ -114,13 +111,14 @@ public:
 private:
   void addBuffer(RankedTensorType type, StringRef role) {
     entry->addArgument(bufferType(type), loc);
-    describe(role, bufferSizes(type));
+    describe(role, bufferSizes(type), type.getElementType());
   }
-  void describe(StringRef role, ArrayRef<int64_t> sizes) {
+  void describe(StringRef role, ArrayRef<int64_t> sizes, Type element) {
     descriptions.push_back(builder.getDictionaryAttr(
         {builder.getNamedAttr(kernelRoleName, builder.getStringAttr(role)),
          builder.getNamedAttr(kernelSizesName,
-                              builder.getDenseI64ArrayAttr(sizes))}));
+                              builder.getDenseI64ArrayAttr(sizes)),
+         builder.getNamedAttr(kernelTypeName, TypeAttr::get(element))}));
   }
 
   /// The row and the place in it of a token.

@@ -27,13 +27,13 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 }
 
 // CHECK: module @steer.kernels
-// CHECK: func.func @[[KERNEL]](%{{[^:]*}}: memref<?x?x40xf32, strided<[?, ?, 1]>> {weir.role = "value", weir.sizes = array<i64: -1, -2, 40>},
-// CHECK-SAME: %{{[^:]*}}: memref<?xi64, strided<[?]>> {weir.role = "input", weir.sizes = array<i64: -1>},
-// CHECK-SAME: %{{[^:]*}}: memref<?x?x40xf32, strided<[?, ?, 1]>> {weir.role = "result", weir.sizes = array<i64: -1, -2, 40>},
+// CHECK: func.func @[[KERNEL]](%{{[^:]*}}: memref<?x?x40xf32, strided<[?, ?, 1]>> {weir.role = "value", weir.sizes = array<i64: -1, -2, 40>, weir.type = f32},
+// CHECK-SAME: %{{[^:]*}}: memref<?xi64, strided<[?]>> {weir.role = "input", weir.sizes = array<i64: -1>, weir.type = i64},
+// CHECK-SAME: %{{[^:]*}}: memref<?x?x40xf32, strided<[?, ?, 1]>> {weir.role = "result", weir.sizes = array<i64: -1, -2, 40>, weir.type = f32},
 // CHECK-SAME: %[[BEGIN:[^:]*]]: index, %[[END:[^:]*]]: index,
-// CHECK-SAME: %{{[^:]*}}: memref<1xf32> {weir.role = "constant", weir.sizes = array<i64: 1>},
-// CHECK-SAME: memref<1xi64> {weir.role = "constant", weir.sizes = array<i64: 1>},
-// CHECK-SAME: %[[W:[^:]*]]: memref<2x40xf32> {weir.role = "constant", weir.sizes = array<i64: 2, 40>}
+// CHECK-SAME: %{{[^:]*}}: memref<1xf32> {weir.role = "constant", weir.sizes = array<i64: 1>, weir.type = f32},
+// CHECK-SAME: memref<1xi64> {weir.role = "constant", weir.sizes = array<i64: 1>, weir.type = i64},
+// CHECK-SAME: %[[W:[^:]*]]: memref<2x40xf32> {weir.role = "constant", weir.sizes = array<i64: 2, 40>, weir.type = f32}
 // CHECK: scf.for %[[T:.*]] = %[[BEGIN]] to %[[END]]
 // A token for which the gate does not hold keeps its row; nothing is read for it.
 // CHECK: %[[GATE:.*]] = arith.cmpi eq

@@ -120,7 +120,7 @@ class Executor:
             line = line.strip()
             constant = re.match(r"(%\w+) = fx\.constant (.*) (?:->|:) tensor<([\dx]+)x(\w+)>$",
                                 line)
-            call = re.match(r"(%\w+)(?::\d+)? = fx\.call (?:pure )?@([\w.]+)\((.*?)\) : \(",
+            call = re.match(r"(%\w+)(?::\d+)? = fx\.call (?:pure )?@([\w.]+)\((.*?)\)(?: \{outputs.*\})? : \(",
                             line)
             if constant:
                 shape = [int(n) for n in constant.group(3).split("x")]

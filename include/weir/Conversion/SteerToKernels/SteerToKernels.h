@@ -27,9 +27,10 @@ inline constexpr llvm::StringLiteral kernelModuleName = "steer.kernels";
 /// What an argument of a kernel is, as its attribute `weir.role` says:
 /// the value of the site [batch, sequence, d], another input, a constant, the
 /// new value, or activations that leave the kernel. `weir.sizes` gives its sizes,
-/// of which a negative one is named.
+/// of which a negative one is named, and `weir.type` what its numbers are.
 inline constexpr llvm::StringLiteral kernelRoleName = "weir.role";
 inline constexpr llvm::StringLiteral kernelSizesName = "weir.sizes";
+inline constexpr llvm::StringLiteral kernelTypeName = "weir.type";
 enum KernelSize : int64_t { BatchSize = -1, SequenceSize = -2, AnySize = -3 };
 } // namespace weir
 

@@ -99,8 +99,12 @@ OpFoldResult ActivateOp::fold(FoldAdaptor) {
 LogicalResult DeliverOp::verify() {
   auto value = cast<RankedTensorType>(getValue().getType());
   auto to = cast<MemRefType>(getTo().getType());
+  // Narrow numbers are integers in memory.
+  Type element = value.getElementType();
+  if (element.isF16() || element.isBF16())
+    element = IntegerType::get(getContext(), 16);
   if (value.getRank() == 0 || value.getShape().back() != to.getDimSize(0) ||
-      value.getElementType() != to.getElementType())
+      element != to.getElementType())
     return emitOpError("delivers rows of ")
            << value << " to a row of another kind, " << to;
   return success();

@@ -109,6 +109,8 @@ static std::optional<std::string> whyNotObserved(PatchOp patch, Operation *op) {
 std::optional<std::string> steer::whyNoKernel(PatchOp patch) {
   if (patch.getType().isDynamicDim(patch.getType().getRank() - 1))
     return "its width is not known";
+  if (!patch.getType().getElementType().isF32())
+    return "only values in f32 have kernels so far";
   for (Operation &op : patch.getBody().front())
     if (std::optional<std::string> why = isObserver(&op)
                                              ? whyNotObserved(patch, &op)

@@ -1,0 +1,145 @@
+//===- weir-codegen.cpp - Compiles kernels ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A process of its own: what a code generator cannot do ends it, and not the
+// compiler, and no other tool has to load one.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Codegen/Codegen.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include "llvm/Support/WithColor.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+
+using namespace llvm;
+using namespace weir::codegen;
+
+static cl::OptionCategory category("weir-codegen options");
+static cl::opt<std::string> input(cl::Positional, cl::desc("<kernels.mlir>"),
+                                  cl::Required, cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("the file to make"),
+                                   cl::init("-"), cl::cat(category));
+static cl::opt<std::string>
+    triple("target", cl::desc("the target; without it, this machine"),
+           cl::cat(category));
+static cl::opt<std::string>
+    only("variant", cl::desc("one variant alone: v3, v4 or neon"),
+         cl::cat(category));
+enum class Emit { Shared, Assembly, IR };
+static cl::opt<Emit>
+    what("emit", cl::desc("what to make"), cl::init(Emit::Shared),
+         cl::values(clEnumValN(Emit::Shared, "shared", "a shared object"),
+                    clEnumValN(Emit::Assembly, "asm", "assembly of each variant"),
+                    clEnumValN(Emit::IR, "llvm", "LLVM IR of each variant")),
+         cl::cat(category));
+
+static int fail(const Twine &message) {
+  WithColor::error(errs(), "weir-codegen") << message << '\n';
+  return 1;
+}
+
+static int run() {
+  std::string target = triple.empty() ? sys::getProcessTriple() : triple;
+  StringRef architecture = Triple::getArchTypeName(Triple(target).getArch());
+  std::vector<Variant> variants = variantsOf(architecture);
+  if (!only.empty())
+    erase_if(variants, [](const Variant &v) { return v.name != only; });
+  if (variants.empty())
+    return fail("there are no kernels for " + target +
+                (only.empty() ? "" : " of the variant " + only));
+
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  // What weir-opt prints in its generic form may hold the program as well.
+  context.allowUnregisteredDialects();
+  auto whole = mlir::parseSourceFile<mlir::ModuleOp>(input, &context);
+  if (!whole)
+    return 1;
+  mlir::ModuleOp module = *whole;
+  for (auto nested : module.getOps<mlir::ModuleOp>())
+    module = nested;
+  auto kernels = readKernels(module);
+  if (failed(kernels))
+    return 1;
+  if (kernels->empty())
+    return fail("'" + input + "' has no kernels");
+
+  LLVMContext llvmContext;
+  SmallVector<std::unique_ptr<Module>> modules;
+  for (const Variant &variant : variants) {
+    modules.push_back(translate(module, *kernels, variant, llvmContext));
+    if (!modules.back())
+      return 1;
+  }
+  if (what != Emit::Shared) {
+    std::error_code code;
+    ToolOutputFile file(output, code, sys::fs::OF_Text);
+    if (code)
+      return fail(output + ": " + code.message());
+    for (auto [variant, made] : zip_equal(variants, modules)) {
+      if (what == Emit::IR) {
+        made->print(file.os(), nullptr);
+        continue;
+      }
+      SmallString<0> text;
+      raw_svector_ostream stream(text);
+      if (Error error = emit(*made, target, variant, OutputKind::Assembly, stream))
+        return fail(toString(std::move(error)));
+      file.os() << text;
+    }
+    file.keep();
+    return 0;
+  }
+  if (output == "-")
+    return fail("name the shared object to make with -o");
+
+  modules.push_back(makeTable(*kernels, variants, architecture, llvmContext));
+  variants.push_back(variants.front());
+  SmallVector<std::string> objects;
+  llvm::scope_exit remove([&] {
+    for (const std::string &object : objects)
+      (void)sys::fs::remove(object);
+  });
+  for (auto [index, variant, made] : enumerate(variants, modules)) {
+    objects.push_back((output + "." + Twine(index) + ".o").str());
+    std::error_code code;
+    raw_fd_ostream stream(objects.back(), code);
+    if (code)
+      return fail(objects.back() + ": " + code.message());
+    if (Error error = emit(*made, target, variant, OutputKind::Object, stream))
+      return fail(toString(std::move(error)));
+  }
+  if (Error error = weir::codegen::link(objects, output))
+    return fail(toString(std::move(error)));
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter([](raw_ostream &os) {
+    os << "weir-codegen " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
+  });
+  cl::ParseCommandLineOptions(argc, argv, "Compiles the kernels of a program\n");
+  InitializeAllTargets();
+  InitializeAllTargetMCs();
+  InitializeAllAsmPrinters();
+  return run();
+}
