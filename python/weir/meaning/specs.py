@@ -23,6 +23,7 @@ _PATHS = {"model": {"program"}, "dictionaries": {"path"}, "matches": {"text"}, "
           "graphs": {"attribution"}, "policies": {"attribution", "text"}}
 # Of the actions of policies, what has no features of interest.
 _WITHOUT_FEATURES = {"substitute"}
+_ORDER = ("weir", "model", "dictionaries", "matches", "graphs", "labels", "features", "knobs", "policies", "plans")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = re.compile(r"(?!(?:true|false|null)$)(?:[A-Za-z_][A-Za-z0-9_:/.-]*[A-Za-z0-9_]|[A-Za-z_]|[0-9]+(?:\.\.[0-9]+)?/[a-z]+(?:/[0-9]+)?)")
 
@@ -118,7 +119,8 @@ class Spec:
             # A section of several lines, whatever is in it.
             if isinstance(nodes[name], yaml.MappingNode):
                 nodes[name].flow_style = False
-        root = yaml.MappingNode(_TAG + "map", [(node_of(name), node) for name, node in nodes.items()], flow_style=False)
+        ordered = sorted(nodes, key=_ORDER.index)
+        root = yaml.MappingNode(_TAG + "map", [(node_of(name), nodes[name]) for name in ordered], flow_style=False)
         Path(path).write_text(as_text(root), encoding="utf-8")
 
 
