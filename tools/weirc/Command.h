@@ -33,7 +33,7 @@ Command addChat(CLI::App &app);
 Command addCheck(CLI::App &app);
 Command addDirection(CLI::App &app, const char *argv0);
 Command addExplain(CLI::App &app);
-Command addGraph(CLI::App &app);
+Command addGraph(CLI::App &app, const char *argv0);
 Command addMatch(CLI::App &app);
 Command addSchema(CLI::App &app);
 Command addVet(CLI::App &app);

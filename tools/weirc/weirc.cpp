@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
   // In the order of the help.
   const Command commands[] = {
       addCheck(app),  addExplain(app), addBuild(app, argv[0]),
-      addMatch(app),  addGraph(app),   addCache(app),
+      addMatch(app),  addGraph(app, argv[0]),   addCache(app),
       addVet(app),
       addSchema(app), addDirection(app, argv[0]),
       addChat(app)};
