@@ -35,7 +35,7 @@ Command addDirection(CLI::App &app, const char *argv0);
 Command addEvaluate(CLI::App &app, const char *argv0);
 Command addExplain(CLI::App &app);
 Command addFeatures(CLI::App &app, const char *argv0);
-Command addGraph(CLI::App &app);
+Command addGraph(CLI::App &app, const char *argv0);
 Command addMatch(CLI::App &app);
 Command addRows(CLI::App &app);
 Command addSchema(CLI::App &app);

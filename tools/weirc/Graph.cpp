@@ -9,6 +9,8 @@
 #include "Command.h"
 #include "SpecCommand.h"
 
+#include "weir/Driver/PictureJob.h"
+
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -17,18 +19,28 @@ using namespace weir;
 namespace {
 struct GraphOptions : SpecOptions {
   std::string name, output;
+  bool story = false;
+  PictureJob picture;
 };
 } // namespace
 
-static int runGraph(const GraphOptions &options) {
+static int runGraph(const GraphOptions &options, const char *argv0) {
   SpecSession session(options);
   if (std::optional<int> code = session.begin())
     return *code;
-  if (!options.output.empty())
+  // Python draws and tells, and asks what may be replaced.
+  bool isPicture = options.story || PictureJob::draws(options.output);
+  if (!options.output.empty() && !isPicture)
     if (llvm::Error e = GraphReport::checkOutput(options.output)) {
       llvm::errs() << "weirc: " << llvm::toString(std::move(e)) << "\n";
       return 1;
     }
+  if (!isPicture &&
+      !(options.picture.text.empty() && options.picture.features.empty())) {
+    llvm::errs() << "weirc: --text and --features require --story or -o with "
+                    "a name that ends in .html or .svg\n";
+    return 1;
+  }
   Compiler &compiler = session.compiler();
   // Dictionaries of files are followed without their model.
   if (failed(compiler.load(/*withModel=*/false)))
@@ -46,9 +58,19 @@ static int runGraph(const GraphOptions &options) {
   if (!options.name.empty())
     if (llvm::Error e = report.keepOnly(options.name))
       return fail(std::move(e));
-  if (!options.output.empty())
+  if (!options.output.empty() && !isPicture)
     if (llvm::Error e = report.write(options.output))
       return fail(std::move(e));
+  if (isPicture) {
+    showProgress("");
+    PictureJob job = options.picture;
+    job.output = options.output;
+    job.spec = options.compiler.spec;
+    job.model = options.compiler.model;
+    job.cache = options.compiler.cache;
+    if (failed(job.run(argv0, session.context(), report.toJSON())))
+      return session.finish(false);
+  }
   if (options.json)
     return session.finish(true, report.toJSON());
   showProgress("");
@@ -57,15 +79,28 @@ static int runGraph(const GraphOptions &options) {
   return session.finish(true);
 }
 
-Command weir::addGraph(CLI::App &app) {
+Command weir::addGraph(CLI::App &app, const char *argv0) {
   auto options = std::make_shared<GraphOptions>();
   CLI::App *graph = app.add_subcommand(
       "graph", "Show the graphs of a spec: how features flow across layers");
   addSpecOptions(graph, *options, /*needsModel=*/true);
   graph->add_option("name", options->name,
                     "the graph, instead of all that the spec has");
-  graph->add_option("-o,--output", options->output,
-                    "write the graphs into a file: .json, .dot or .graphml");
+  auto *output = graph->add_option(
+      "-o,--output", options->output,
+      "write the graphs into a file: .json, .dot, .graphml, or with Python "
+      ".html, a page of all of them, or .svg, a picture of one");
+  auto *story = graph->add_flag(
+      "--story", options->story,
+      "tell where each target comes from and goes to (needs Python)");
+  story->excludes(output);
+  auto *features = graph->add_option(
+      "--features", options->picture.features,
+      "what weirc features --json has printed: contexts and tokens for pages "
+      "and stories");
+  graph->add_option("--text", options->picture.text,
+                    "a text that runs through the model for these")
+      ->excludes(features);
   addMatchingOptions(graph, *options);
-  return {graph, [options] { return runGraph(*options); }};
+  return {graph, [=] { return runGraph(*options, argv0); }};
 }

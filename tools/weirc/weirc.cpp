@@ -68,11 +68,19 @@ int main(int argc, char **argv) {
              "model or the\ndictionaries, or with the output.");
   // In the order of the help.
   const Command commands[] = {
-      addCheck(app),  addExplain(app), addBuild(app, argv[0]),
-      addMatch(app),  addGraph(app), addEvaluate(app, argv[0]), addSweep(app, argv[0]),
-      addCache(app), addVet(app),
-      addSchema(app), addDirection(app, argv[0]),
-      addFeatures(app, argv[0]),       addRows(app),
+      addCheck(app),
+      addExplain(app),
+      addBuild(app, argv[0]),
+      addMatch(app),
+      addGraph(app, argv[0]),
+      addEvaluate(app, argv[0]),
+      addSweep(app, argv[0]),
+      addFeatures(app, argv[0]),
+      addRows(app),
+      addCache(app),
+      addVet(app),
+      addSchema(app),
+      addDirection(app, argv[0]),
       addChat(app)};
 
   try {

@@ -1,0 +1,109 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""weirc graph with pictures and stories, from the spec on: what Python draws is what weirc has found."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import letters
+import numpy
+import pytest
+import weir
+from random_dictionaries import write_sae
+from weir.meaning.specs import Spec
+
+SPEC = """
+weir: 1
+model: {program: PROGRAM}
+dictionaries:
+  sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [res, mlp], layers: 0..2}
+matches:
+  flow: {dictionary: sae, method: top_k, k: 2}
+graphs:
+  deep: {from: 2/res/7, match: flow, width: 2}
+  flat: {from: 1/res/3, match: flow, layers: 0..1, direction: both}
+labels: {2/res/7: "the <b>end</b>", 1/res/3: middle}
+policies:
+  more: {on: {graph: deep, sites: [res]}, do: add, strength: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    random = numpy.random.default_rng(7)
+    for layer in range(3):
+        for kind in ("res", "mlp"):
+            write_sae(folder / "sae" / f"{kind}.{layer}", random, letters.WIDTH, 4.0, architecture="jumprelu", normalize="none")
+    (folder / "spec.yaml").write_text(SPEC.replace("PROGRAM", str(letters.exported())))
+    (folder / "text.jsonl").write_text('{"text": "the ant and the tin hat in the inner inn; then another"}\n')
+    return folder
+
+
+def run(folder, *words, code=0):
+    done = subprocess.run([weir.tool("weirc"), "graph", folder / "spec.yaml", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr + done.stdout
+    return done
+
+
+def data_of(page) -> dict:
+    return json.loads(re.search(r'id="weir-data">(.*?)</script>', page.read_text())[1])
+
+
+def test_a_page_has_what_weirc_has_found(folder):
+    found = json.loads(run(folder, "--json").stdout)["graphs"]
+    assert set(found) == {"deep", "flat"}
+    run(folder, "-o", folder / "graphs.html")
+    data = data_of(folder / "graphs.html")
+    assert data["about"] == {}
+    for drawn in data["graphs"]:
+        graph = found[drawn["name"]]
+        names = [feature for feature, _, _ in drawn["nodes"]]
+        assert names == [node["feature"] for node in graph["nodes"]]
+        assert [label for _, label, _ in drawn["nodes"]] == [node["label"] for node in graph["nodes"]]
+        assert [names[number] for number in drawn["target"]] == graph["target"]
+        assert [[names[a], names[b], s, e] for a, b, s, e in drawn["edges"]] == [
+            [edge["from"], edge["to"], pytest.approx(edge["similarity"], abs=1e-4), edge["effect"]] for edge in graph["edges"]]
+    assert any(label == "the <b>end</b>" for _, label, _ in data["graphs"][0]["nodes"] + data["graphs"][1]["nodes"])
+
+
+def test_contexts_and_names_on_a_text(folder):
+    run(folder, "deep", "-o", folder / "deep.html", "--text", folder / "text.jsonl")
+    data = data_of(folder / "deep.html")
+    assert [graph["name"] for graph in data["graphs"]] == ["deep"]
+    assert set(data["about"]) == {feature for feature, _, _ in data["graphs"][0]["nodes"]}
+    assert all(len(row["promotes"]) == 10 for row in data["about"].values()) and any(row.get("contexts") for row in data["about"].values())
+    # The same of all graphs of the spec.
+    report = weir.features(folder / "spec.yaml", folder / "text.jsonl", promotes=0, neighbours=0)
+    assert set(report.features) >= set(data["about"]) and Spec(folder / "spec.yaml").labels() == {"2/res/7": "the <b>end</b>", "1/res/3": "middle"}
+    assert report.labels[report.features.index("2/res/7")] == "the <b>end</b>"
+
+
+def test_a_picture_and_a_story(folder):
+    run(folder, "flat", "-o", folder / "flat.svg")
+    titles = [element.text for element in ElementTree.parse(folder / "flat.svg").iter() if element.tag.endswith("title")]
+    assert any(title.startswith("1/res/3: middle") for title in titles)
+    story = run(folder, "--story").stdout
+    assert "deep\n====" in story and "flat\n====" in story
+    assert "The target is the <b>end</b> (2/res/7), a feature of the residual stream of layer 2." in " ".join(story.split())
+    told = run(folder, "flat", "--story", "--text", folder / "text.jsonl").stdout
+    assert "deep" not in told and "middle (1/res/3)" in told
+
+
+@pytest.mark.parametrize("words, code, reason", [
+    (["-o", "two.svg"], 2, "a picture has one graph; name one of"),
+    (["-o", "text.jsonl.html", "--text", "none.jsonl"], 2, "none.jsonl: No such file"),
+    (["deep", "-o", "mine.svg"], 2, "no picture of Weir's"),
+    (["--story", "-o", "x.svg"], 1, "excludes"),
+    (["--text", "text.jsonl"], 1, "requires"),
+])
+def test_mistakes(folder, monkeypatch, words, code, reason):
+    monkeypatch.chdir(folder)
+    (folder / "mine.svg").write_text("<svg/>")
+    before = sorted(folder.iterdir())
+    assert reason in run(folder, *words, code=code).stderr
+    assert sorted(folder.iterdir()) == before and (folder / "mine.svg").read_text() == "<svg/>"
