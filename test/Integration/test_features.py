@@ -63,6 +63,8 @@ def folder(tmp_path_factory, model):
     for layer, kind in [*SITES, (0, "mlp")]:
         write_sae(folder / "sae" / f"{kind}.{layer}", random, letters.WIDTH, sizes[layer, kind], architecture="jumprelu", normalize="none")
     (folder / "spec.yaml").write_text(SPEC.replace("PROGRAM", str(letters.exported())))
+    # A match that reaches all layers, for graphs of themes.
+    (folder / "wide.yaml").write_text((folder / "spec.yaml").read_text().replace("layers: 1..2, ", ""))
     (folder / "text.jsonl").write_text("\n".join(json.dumps({"text": text, **({"source": source} if source else {})})
                                                  for text, source in TEXTS) + "\n\n")
     return folder
@@ -363,9 +365,9 @@ def of_theme(text: str, words: list[str], near: int) -> numpy.ndarray:
 
 
 @torch.no_grad()
-def test_a_theme_against_hooks(model, folder):
+def test_a_theme_against_hooks(model, folder, monkeypatch):
     output = folder / "theme.yaml"
-    result = json.loads(run(folder / "spec.yaml", "--text", folder / "text.jsonl", "--theme", "ant, tin", "--near", 2, "--count", 3,
+    result = json.loads(run(folder / "wide.yaml", "--text", folder / "text.jsonl", "--theme", "ant, tin", "--near", 2, "--count", 3,
                             "--context", 16, "--json", "-o", output))
     windows = list(activations(model, folder, RES, 16))
     marks = [of_theme(text, ["ant", "tin"], 2) for text, _ in TEXTS]
@@ -410,18 +412,51 @@ def test_a_theme_against_hooks(model, folder):
         assert one["output"] == pytest.approx(sum(rise) / len(rise), abs=1e-3)
     scores = [one["output"] for one in result["tried"]]
     assert scores == sorted(scores, reverse=True) and result["features"] == [one for one in result["tried"] if one["output"] > 0][:3]
-    # The spec that it wrote compiles, and adds these features.
-    spec = yaml.safe_load(output.read_text())
-    assert spec["features"]["theme"] == [one["feature"] for one in result["features"]]
-    weir.compile(output, folder / "themed")
+    # A second time, in place of the first, with a graph of several layers; and without a match that reaches all of them.
+    from weir.meaning import theme
+
+    monkeypatch.setattr(theme, "_KEEP", {"res": 0.1})
+    weir.theme(folder / "wide.yaml", folder / "text.jsonl", "ant, tin", near=2, count=3, context=16, output=output)
+    weir.theme(folder / "spec.yaml", folder / "text.jsonl", "ant, tin", near=2, count=3, context=16, output=folder / "alone.yaml")
+    dose = sum(one["strength"] for one in result["features"]) / len(result["features"])
+    chosen = [one["feature"] for one in result["features"]]
+    specs = [yaml.safe_load((folder / name).read_text().replace("on:", "where:")) for name in ("theme.yaml", "alone.yaml")]
+    assert [spec["features"]["theme"] for spec in specs] == [chosen, chosen] and "graphs" in specs[0] and "graphs" not in specs[1]
+    assert specs[0]["policies"]["theme"]["where"] == {"graph": "theme", "sites": ["res"]}
+    for spec, name in zip(specs, ("theme.yaml", "alone.yaml")):
+        weights = weights_of(folder / name) if "graphs" in spec else dict.fromkeys(chosen, 1.0)
+        assert (len(weights) > len(chosen)) == ("graphs" in spec)
+        strength = spec["policies"]["theme"]["strength"]["value"]
+        assert strength == pytest.approx(dose / sum(weights.values()), abs=0.006)
+        compiled_adds(model, folder, name, {feature: 2 * strength * weight for feature, weight in weights.items()})
+
+
+def weights_of(path) -> dict[str, float]:
+    """Of the residual features of the graph of a theme, the best product of similarities on a path to a target."""
+    done = subprocess.run([weir.tool("weirc"), "graph", path, "--json"], capture_output=True, text=True)
+    graph = json.loads(done.stdout)["graphs"]["theme"]
+    names = [node["feature"] for node in graph["nodes"]]
+    best = numpy.eye(len(names))
+    for edge in graph["edges"]:
+        one, other = names.index(edge["from"]), names.index(edge["to"])
+        best[one, other] = best[other, one] = edge["similarity"]
+    for middle in range(len(names)):
+        best = numpy.maximum(best, best[:, middle, None] * best[None, middle])
+    targets = [names.index(name) for name in graph["target"]]
+    return {name: float(best[number, targets].max()) for number, name in enumerate(names) if "/res/" in name}
+
+
+def compiled_adds(model, folder, name: str, strengths: dict[str, float]):
+    """The spec compiles, and with its knob at 2 adds unit rows with these strengths."""
+    weir.compile(folder / name, folder / "themed")
     program = weir.load(folder / "themed")
     assert program.plans == ["theme"] and program.knobs["theme"] == {"default": 1, "min": 0, "max": 4}
     given = torch.tensor([program.encode("the ant")])
     rows = {}
-    for feature in spec["features"]["theme"]:
+    for feature, strength in strengths.items():
         layer, kind, index = parse(feature)
         row = dictionary(folder, layer, kind).rows[index].float()
-        rows[layer] = rows.get(layer, 0) + spec["policies"]["theme"]["strength"]["value"] * 2 * row / row.norm()
+        rows[layer] = rows.get(layer, 0) + strength * row / row.norm()
 
     def push(layer, kind, x):
         x = x.clone()
@@ -431,9 +466,6 @@ def test_a_theme_against_hooks(model, folder):
     with hooks.hooked(model, model.config, [(layer, "res") for layer in rows], push):
         want = model(given, use_cache=False).logits
     torch.testing.assert_close(program(given, plan="theme", knobs={"theme": 2}).logits, want, rtol=0, atol=2e-3)
-    # A second time, in place of the first.
-    weir.theme(folder / "spec.yaml", folder / "text.jsonl", "ant, tin", near=2, count=3, context=16, output=output)
-    assert yaml.safe_load(output.read_text()) == spec
 
 
 def test_a_theme_given_as_texts(folder):
