@@ -52,6 +52,7 @@ class Oracle:
         self.features = features or {}  # lists by name, as nodes
         self.edges_of = functools.cache(self._edges_of)
         self.graph = functools.cache(self._graph)
+        self.weights = functools.cache(self._weights)
 
     # Matches.
 
@@ -212,7 +213,7 @@ class Oracle:
         return sorted((node for node in nodes if first <= node.layer <= last and node.site in sites),
                       key=lambda node: (node.layer, kind[node.site], node.index))
 
-    def weights(self, name: str) -> dict:
+    def _weights(self, name: str) -> dict:
         """The largest product of similarities on a way between a node and a target."""
         graph, weights = self.graph(name), {}
         for toward in (True, False):

@@ -135,6 +135,7 @@ class Spec:
         self._opened, self._medians = {}, {}
         self.features = functools.cache(lambda policy, key: self._select(self.policies[policy][key]))
         self.graphs = functools.cache(self._graphs)
+        self.weight = functools.cache(self._weight)
 
     def dictionary(self, name: str, layer: int, site: str) -> dictionaries.Dictionary:
         if (name, layer, site) not in self._opened:
@@ -166,7 +167,7 @@ class Spec:
         return [Feature(node.layer, node.site, node.index, name)
                 for node in self.graphs(selector["graph"]).part(selector)]
 
-    def weight(self, policy: str, feature: Feature) -> float:
+    def _weight(self, policy: str, feature: Feature) -> float:
         """What the strength of an addition is multiplied by, for one of its features."""
         strength = self.policies[policy].get("strength")
         if not isinstance(strength, dict) or strength.get("weight", "none") == "none":
