@@ -42,9 +42,15 @@ dictionaries:
 policies:
   push: {on: 1/res/2, do: add, strength: 4}
   look: {on: 1/res/1, do: record}
+  turn: {on: 1/res/0, do: add, strength: 1, times: loud}
+knobs:
+  loud: {default: 1}
 plans:
   food: [push, look]
+  loud: [turn]
 """
+
+GRAPH = matches.SPEC.replace("policies: {}", "graphs: {way: {from: 2/res/1, match: flow}}\npolicies: {}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +88,10 @@ COMMANDS = [
     Command("weirc match match.yaml", {"match.yaml": {}, "dictionaries/res.1/sae_weights.safetensors": ARRAYS,
                                        "dictionaries/res.1/cfg.json": {}}),
     Command("weirc match match.yaml --export matches.csv", {"dictionaries/res.0/cfg.json": {}}, ("matches.csv",)),
+    Command("weirc graph graph.yaml", {"graph.yaml": {}}),
+    Command("weirc graph graph.yaml -o way.json", {"dictionaries/res.1/cfg.json": {}}, ("way.json",)),
+    Command("weirc evaluate spec.yaml --text glad.txt", {"glad.txt": {}}),
+    Command("weirc sweep spec.yaml --knob loud=0:2:3 --text glad.txt", {"glad.txt": {}}),
     Command("weirc cache ls"),
     Command("weirc cache verify"),
     Command("weirc cache gc --max-size 1K"),
@@ -143,6 +153,7 @@ def original(tmp_path_factory) -> Path:
     numpy.save(folder / "ids.npy", numpy.arange(3, 15).reshape(2, 6))
     (folder / "spec.yaml").write_text(SPEC)
     (folder / "match.yaml").write_text(matches.SPEC)
+    (folder / "graph.yaml").write_text(GRAPH)
     random = numpy.random.default_rng(1)
     for layer in range(3):
         for site in ("res", "mlp"):
