@@ -65,7 +65,8 @@ Compiler::Compiler(MLIRContext &context, CompilerOptions options,
                    std::shared_ptr<Resources> resources)
     : context(context), options(std::move(options)),
       base(resources->options().base), resources(std::move(resources)) {
-  this->options.model = this->resources->options().model;
+  if (!this->resources->options().model.empty())
+    this->options.model = this->resources->options().model;
 }
 
 void Compiler::useResources(std::shared_ptr<const Archive> model) {
@@ -118,9 +119,13 @@ LogicalResult Compiler::load(bool withModel) {
   return success();
 }
 
-LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec) {
+LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec, bool withModel) {
   moduleRef = std::move(spec);
-  return loadModel();
+  return withModel ? loadModel() : success();
+}
+
+fx::ProgramOp Compiler::program() {
+  return module().lookupSymbol<fx::ProgramOp>(programSymbol);
 }
 
 LogicalResult Compiler::loadModel() {
@@ -222,15 +227,15 @@ LogicalResult Compiler::steer() {
   return success();
 }
 
-LogicalResult Compiler::lower() {
+LogicalResult Compiler::lower(bool isLimited) {
   progress("lowering");
   PassManager passes(&context);
   buildAtenLoweringPipeline(passes);
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  size_t before = countCalls(program);
-  if (failed(checkPatches(program)) || failed(passes.run(module())))
+  size_t before = countCalls(program());
+  if ((isLimited && failed(checkPatches(program()))) ||
+      failed(passes.run(module())))
     return failure();
-  return checkAddedCalls(program, before);
+  return isLimited ? checkAddedCalls(program(), before) : success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -282,7 +287,8 @@ private:
 
 } // namespace
 
-LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
+LogicalResult Compiler::writeProgram(StringRef path, const Archive &source,
+                                     ArrayRef<AddedRecord> records) {
   flow::DictionaryStore store(module(), *resources);
   auto sourceOf = [&](fx::ConstantOp constant)
       -> FailureOr<std::shared_ptr<const TensorSource>> {
@@ -301,13 +307,15 @@ LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
     return std::shared_ptr<const TensorSource>(
         std::make_shared<Declared>(std::move(*rows), place));
   };
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  std::string text = printJSON(manifest.recordJSON());
-  AddedRecord record{Manifest::recordName.str(),
-                     {reinterpret_cast<const std::byte *>(text.data()),
-                      text.size()}};
-  return exportPT2(program, *archive, path, sourceOf, ExportForm::Plain,
-                   record);
+  return exportPT2(program(), source, path, sourceOf, ExportForm::Plain, records);
+}
+
+LogicalResult Compiler::writeParts(StringRef path) {
+  progress("writing the program");
+  auto source = withoutTensors(*archive);
+  if (!source)
+    return error() << llvm::toString(source.takeError());
+  return writeProgram(path, **source, {});
 }
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
@@ -470,7 +478,11 @@ Compiler::write(StringRef folder,
   if (failed(manifest))
     return failure();
   progress("writing the program");
-  if (failed(writeProgram(pathBelow(scratch, programFile), *manifest)))
+  std::string recordText = printJSON(manifest->recordJSON());
+  AddedRecord record{Manifest::recordName.str(),
+                     {reinterpret_cast<const std::byte *>(recordText.data()),
+                      recordText.size()}};
+  if (failed(writeProgram(pathBelow(scratch, programFile), *archive, record)))
     return failure();
   if (manifest->spec)
     if (llvm::Error e =

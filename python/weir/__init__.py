@@ -9,6 +9,7 @@
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
+    weir.validate("spec.yaml", "text.jsonl", sample=20)  sees which of these matches are causes
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -21,5 +22,7 @@ from .errors import WeirError
 from .matches import match
 from .generation import Generated
 from .programs import Output, Program, load
+from .validation import Validation, validate
 
-__all__ = ["CompileError", "Generated", "Output", "Program", "WeirError", "compile", "load", "match", "tool"]
+__all__ = ["CompileError", "Generated", "Output", "Program", "Validation", "WeirError", "compile", "load", "match", "tool",
+           "validate"]

@@ -35,6 +35,7 @@ Command addDirection(CLI::App &app, const char *argv0);
 Command addExplain(CLI::App &app);
 Command addMatch(CLI::App &app);
 Command addSchema(CLI::App &app);
+Command addValidate(CLI::App &app);
 Command addVet(CLI::App &app);
 
 } // namespace weir

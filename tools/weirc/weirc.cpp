@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
   // In the order of the help.
   const Command commands[] = {
       addCheck(app),  addExplain(app), addBuild(app, argv[0]),
-      addMatch(app),  addCache(app),   addVet(app),
+      addMatch(app),  addCache(app),   addVet(app), addValidate(app),
       addSchema(app), addDirection(app, argv[0]),
       addChat(app)};
 

@@ -67,20 +67,27 @@ public:
   mlir::LogicalResult loadModel();
   /// The same for a spec that is a module already; the resources are what its
   /// paths are relative to. What `write` makes then has no copy of the spec.
-  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec);
+  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
+                           bool withModel = true);
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
   /// Computes all matches that the spec declares, instead of steering. A model
   /// is needed only where dictionaries or activations are the model's.
   mlir::LogicalResult match(MatchReport &report);
+  /// The matches of neighbouring sites alone, without a report on them.
+  mlir::LogicalResult matchPairs(
+      llvm::function_ref<void(flow::PairOpInterface,
+                              const matching::Matcher::Outcome &)>
+          result);
   /// The same in parts that can be computed anywhere, in any order: the list of
   /// them, and one of them by its name. `match` then finds their results.
   mlir::FailureOr<std::vector<MatchPart>> matchParts();
   mlir::LogicalResult matchPart(llvm::StringRef name);
   /// Whether `match` needs the model.
   bool matchingNeedsModel();
-  /// Lowers the patches to aten.
-  mlir::LogicalResult lower();
+  /// Lowers the patches to aten. Of a program that nobody keeps, it may be
+  /// allowed that any number of calls is added.
+  mlir::LogicalResult lower(bool isLimited = true);
   /// Writes program.pt2, manifest.json, report.md and a copy of the spec into a
   /// new folder that then takes the place of `folder`, whole or not at all.
   /// With `makePackage`, an AOTInductor package is made in it first.
@@ -89,7 +96,18 @@ public:
         llvm::function_ref<mlir::LogicalResult(llvm::StringRef folder)>
             makePackage = nullptr);
 
+  /// Writes the program alone, for this process to run: without a manifest and the
+  /// model's tensors, and with inputs and outputs that no runner knows.
+  mlir::LogicalResult writeParts(llvm::StringRef path);
+
   mlir::ModuleOp module() { return *moduleRef; }
+  /// The model's program, once it was loaded.
+  fx::ProgramOp program();
+  /// What the exporter noted about the model, once it was loaded.
+  const ModelInfo &model() const { return modelInfo; }
+  /// What was opened.
+  const std::shared_ptr<Resources> &opened() const { return resources; }
+  const CompilerOptions &settings() const { return options; }
   const SteeringReport &report() const { return steeringReport; }
 
 private:
@@ -101,8 +119,8 @@ private:
   mlir::LogicalResult expandMatchings();
   /// `sites` of the spec's model as the option of fx-find-sites.
   std::string siteMap();
-  mlir::LogicalResult writeProgram(llvm::StringRef path,
-                                   const Manifest &manifest);
+  mlir::LogicalResult writeProgram(llvm::StringRef path, const Archive &source,
+                                   llvm::ArrayRef<AddedRecord> records);
   /// What the manifest and the program's own record say.
   mlir::FailureOr<Manifest> describe();
   /// Adds the files of the folder.

@@ -56,11 +56,19 @@ public:
 
   size_t size() const { return windows.size(); }
   /// Appends the ids of a window to `out`.
-  void append(size_t window, std::vector<int64_t> &out) const;
+  void append(size_t window, std::vector<int64_t> &out) const {
+    if (bos)
+      out.push_back(*bos);
+    auto begin = tokens.begin() + windows[window].begin;
+    out.insert(out.end(), begin, begin + windows[window].length);
+  }
   /// Positions of a window.
   int64_t length(size_t window) const {
     return windows[window].length + bos.has_value();
   }
+  /// The document of the text that a window is of, counted from 0; of a .jsonl
+  /// file these are its lines without the empty ones.
+  int64_t document(size_t window) const { return windows[window].document; }
   /// Positions that count: from `skipFirst()` on.
   int64_t counted(size_t window) const { return length(window) - skip; }
   int64_t skipFirst() const { return skip; }
@@ -72,6 +80,7 @@ private:
   struct Window {
     size_t begin;
     int64_t length;
+    int64_t document;
   };
   friend class WindowReader;
   std::vector<int32_t> tokens;
