@@ -34,6 +34,8 @@ static constexpr StringLiteral extension = ".safetensors";
 /// The part of the folder that activationFolder() names.
 static constexpr StringLiteral activations = "activations";
 static constexpr StringLiteral statistics = ".coactivations";
+/// Cases that weirc validate has computed, in the same folder.
+static constexpr StringLiteral validations = ".validation";
 /// The string of an entry that holds the hash of the rest.
 static constexpr StringLiteral contentKey = "content";
 
@@ -357,7 +359,8 @@ ResultCache::collect(const CollectOptions &options) const {
   // collected, and can be collected anew like these.
   Error error = walk(root, activations,
                [&](StringRef path, const fs::file_status &status) {
-                 if (sys::path::extension(path) == statistics &&
+                 StringRef kind = sys::path::extension(path);
+                 if ((kind == statistics || kind == validations) &&
                      isKey(sys::path::stem(path)))
                    entries->push_back({sys::path::stem(path).str(), path.str(),
                                        status.getSize(),

@@ -52,15 +52,13 @@ static std::string policyName(size_t index) {
   return "s" + std::to_string(index);
 }
 
-/// What the program calls the record of a policy at its site.
-static std::string recordName(size_t index, const ActivationSite &site) {
+std::string weir::recordName(size_t index, const ActivationSite &site) {
   return policyName(index) + "." + fx::stringifySiteKind(site.kind).str() + "." +
          std::to_string(site.layer);
 }
 
-/// A spec with the given collections and one plan: record whole sites.
-static llvm::Expected<OwningOpRef<ModuleOp>>
-makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
+llvm::Expected<OwningOpRef<ModuleOp>>
+weir::makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
   MLIRContext *context = spec.getContext();
   OwningOpRef<ModuleOp> result = ModuleOp::create(spec.getLoc());
   OpBuilder builder = OpBuilder::atBlockEnd(result->getBody());

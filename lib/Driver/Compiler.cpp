@@ -69,7 +69,8 @@ Compiler::Compiler(MLIRContext &context, CompilerOptions options,
                    std::shared_ptr<Resources> resources)
     : context(context), options(std::move(options)),
       base(resources->options().base), resources(std::move(resources)) {
-  this->options.model = this->resources->options().model;
+  if (!this->resources->options().model.empty())
+    this->options.model = this->resources->options().model;
 }
 
 void Compiler::useResources(std::shared_ptr<const Archive> model) {
@@ -123,9 +124,13 @@ LogicalResult Compiler::load(bool withModel) {
   return success();
 }
 
-LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec) {
+LogicalResult Compiler::load(OwningOpRef<ModuleOp> spec, bool withModel) {
   moduleRef = std::move(spec);
-  return loadModel();
+  return withModel ? loadModel() : success();
+}
+
+fx::ProgramOp Compiler::program() {
+  return module().lookupSymbol<fx::ProgramOp>(programSymbol);
 }
 
 /// What is wrong with a file, which is named once: readers of archives name it
@@ -235,30 +240,34 @@ LogicalResult Compiler::steer() {
   return success();
 }
 
-LogicalResult Compiler::lower() {
+LogicalResult Compiler::lower(bool isLimited) {
   progress("lowering");
   PassManager passes(&context);
   buildLoweringPipeline(passes, options.lower, options.fixed.has_value());
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  size_t before = countCalls(program);
-  if (failed(checkPatches(program)) || failed(passes.run(module())))
+  size_t before = countCalls(program());
+  if ((isLimited && failed(checkPatches(program()))) ||
+      failed(passes.run(module())))
     return failure();
-  return checkAddedCalls(program, before);
+  return isLimited ? checkAddedCalls(program(), before) : success();
 }
 
 //===----------------------------------------------------------------------===//
 // Output
 //===----------------------------------------------------------------------===//
 
-LogicalResult Compiler::writeProgram(StringRef path, const Manifest &manifest) {
+LogicalResult Compiler::writeProgram(StringRef path, const Archive &source,
+                                     ArrayRef<AddedRecord> records) {
   flow::RecipeConstants sourceOf(module(), *resources);
-  auto program = module().lookupSymbol<fx::ProgramOp>(programSymbol);
-  std::string text = printJSON(manifest.recordJSON());
-  AddedRecord record{Manifest::recordName.str(),
-                     {reinterpret_cast<const std::byte *>(text.data()),
-                      text.size()}};
-  return exportPT2(program, *archive, path, sourceOf, ExportForm::Plain,
-                   record);
+  return exportPT2(program(), source, path, sourceOf, ExportForm::Plain,
+                   records);
+}
+
+LogicalResult Compiler::writeParts(StringRef path) {
+  progress("writing the program");
+  auto source = withoutTensors(*archive);
+  if (!source)
+    return error() << llvm::toString(source.takeError());
+  return writeProgram(path, **source, {});
 }
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
@@ -447,7 +456,11 @@ Compiler::write(StringRef folder,
   if (failed(manifest))
     return failure();
   progress("writing the program");
-  if (failed(writeProgram(pathBelow(scratch, programFile), *manifest)))
+  std::string recordText = printJSON(manifest->recordJSON());
+  AddedRecord record{Manifest::recordName.str(),
+                     {reinterpret_cast<const std::byte *>(recordText.data()),
+                      recordText.size()}};
+  if (failed(writeProgram(pathBelow(scratch, programFile), *archive, record)))
     return failure();
   if (manifest->spec)
     if (llvm::Error e =

@@ -62,6 +62,21 @@ LogicalResult Compiler::match(MatchReport &report) {
   return failure(failed(passes.run(module())) || failedAny);
 }
 
+LogicalResult Compiler::matchPairs(
+    llvm::function_ref<void(flow::PairOpInterface, const Matcher::Outcome &)>
+        result) {
+  flow::MatchObserver observer = matchObserver();
+  observer.result = [&](flow::ComputedOpInterface op,
+                        const Matcher::Outcome &outcome) {
+    if (auto pair = dyn_cast<flow::PairOpInterface>(op.getOperation()))
+      result(pair, outcome);
+  };
+  PassManager passes(&context);
+  populateFindSites(passes, siteMap());
+  populateMatch(passes, Matchings::All, resources, std::move(observer));
+  return passes.run(module());
+}
+
 //===----------------------------------------------------------------------===//
 // By activations
 //===----------------------------------------------------------------------===//

@@ -8,6 +8,7 @@
 
 #include "weir/Runtime/ActivationStream.h"
 
+#include "SparseRows.h"
 #include "Support.h"
 #include "TorchSupport.h"
 
@@ -46,7 +47,8 @@ findRecords(const Manifest &manifest, ArrayRef<std::string> names) {
   return found;
 }
 
-/// Appends one token's values [width].
+} // namespace
+
 void appendRow(const float *values, int64_t width, SparseRecord &out) {
   constexpr int64_t step = 16;
   auto take = [&](int64_t feature) {
@@ -70,8 +72,6 @@ void appendRow(const float *values, int64_t width, SparseRecord &out) {
     take(at);
   out.starts.push_back(static_cast<int64_t>(out.values.size()));
 }
-
-} // namespace
 
 Expected<ActivationStream>
 ActivationStream::create(const Program &program, Engine &engine,

@@ -46,6 +46,7 @@ private:
   const Program &program;
   const WindowOptions &options;
   std::unique_ptr<Tokenizer> tokenizer;
+  int64_t documents = 0;
   TokenWindows out;
 };
 
@@ -76,6 +77,7 @@ Error WindowReader::checkOptions() {
 
 void WindowReader::addDocument(ArrayRef<int64_t> ids) {
   const int64_t room = out.positions - out.bos.has_value();
+  const int64_t document = documents++;
   while (!ids.empty() && !isFull()) {
     int64_t length = std::min<int64_t>(room, ids.size());
     int64_t counted = length + out.bos.has_value() - out.skip;
@@ -85,7 +87,7 @@ void WindowReader::addDocument(ArrayRef<int64_t> ids) {
       length -= counted - (*options.maxTokens - out.total);
       counted = *options.maxTokens - out.total;
     }
-    out.windows.push_back({out.tokens.size(), length});
+    out.windows.push_back({out.tokens.size(), length, document});
     out.tokens.insert(out.tokens.end(), ids.begin(), ids.begin() + length);
     out.total += counted;
     ids = ids.drop_front(length);

@@ -163,4 +163,31 @@ Expected<ModelTokens> TorchRuntime::encode(ArrayRef<std::string> texts,
   return std::move(tokens);
 }
 
+Expected<const RecordedWindows *> RecordedCases::record(size_t firstWindow,
+                                                        size_t count) {
+  const RecordedWindows *recorded = nullptr;
+  if (Error error = errorOf(tryRecord(firstWindow, count, recorded)))
+    return std::move(error);
+  return recorded;
+}
+
+Expected<CaseResults> RecordedCases::run(const CaseBatch &batch) {
+  CaseResults results;
+  if (Error error = errorOf(tryRun(batch, results)))
+    return std::move(error);
+  return std::move(results);
+}
+
+Expected<std::unique_ptr<RecordedCases>>
+TorchRuntime::openCases(StringRef program, StringRef model,
+                        const OperatorPolicy &operators, CaseProgram parts,
+                        const TokenWindows &windows, int threads) {
+  std::unique_ptr<RecordedCases> cases;
+  if (Error error = errorOf(tryOpenCases(program, model, operators,
+                                         std::move(parts), windows, threads,
+                                         cases)))
+    return std::move(error);
+  return std::move(cases);
+}
+
 } // namespace weir

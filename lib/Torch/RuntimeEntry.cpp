@@ -10,10 +10,12 @@
 #include "SteeredEntry.h"
 
 #include "weir/Runtime/ActivationStream.h"
+#include "weir/Runtime/CaseRunner.h"
 #include "weir/Runtime/Program.h"
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Support/ToolProcess.h"
 
+#include <ATen/Parallel.h>
 #include <torch/version.h>
 
 using namespace llvm;
@@ -73,6 +75,49 @@ private:
   std::unique_ptr<Program> program;
   std::unique_ptr<Engine> engine;
   std::optional<ActivationStream> stream;
+};
+
+class Cases final : public RecordedCases {
+public:
+  static Expected<std::unique_ptr<RecordedCases>>
+  open(StringRef path, StringRef model, const OperatorPolicy &operators,
+       CaseProgram parts, const TokenWindows &windows) {
+    auto archive = Archive::open(path);
+    if (!archive)
+      return archive.takeError();
+    auto weights = Archive::open(model);
+    if (!weights)
+      return weights.takeError();
+    EngineOptions options;
+    options.operators = operators;
+    options.tensors = std::move(*weights);
+    auto runner = CaseRunner::create(std::move(*archive), std::move(parts),
+                                     windows, options);
+    if (!runner)
+      return runner.takeError();
+    auto result = std::unique_ptr<Cases>(new Cases);
+    result->runner = std::move(*runner);
+    return std::move(result);
+  }
+
+private:
+  std::string tryRecord(size_t firstWindow, size_t count,
+                        const RecordedWindows *&recorded) override {
+    auto result = runner->record(firstWindow, count);
+    if (!result)
+      return toString(result.takeError());
+    recorded = *result;
+    return "";
+  }
+  std::string tryRun(const CaseBatch &batch, CaseResults &results) override {
+    auto result = runner->run(batch);
+    if (!result)
+      return toString(result.takeError());
+    results = std::move(*result);
+    return "";
+  }
+
+  std::unique_ptr<CaseRunner> runner;
 };
 
 class Runtime final : public TorchRuntime {
@@ -138,6 +183,16 @@ private:
       tokens.ids.push_back(std::move(*ids));
     }
     return "";
+  }
+
+  std::string tryOpenCases(StringRef program, StringRef model,
+                           const OperatorPolicy &operators, CaseProgram parts,
+                           const TokenWindows &windows, int threads,
+                           std::unique_ptr<RecordedCases> &cases) override {
+    if (threads > 0)
+      at::set_num_threads(threads);
+    return take(Cases::open(program, model, operators, std::move(parts), windows),
+                cases);
   }
 
   template <typename T> static std::string take(Expected<T> result, T &value) {

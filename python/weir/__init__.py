@@ -14,6 +14,7 @@
     weir.features("spec.yaml", "text.jsonl")           what features mean: contexts, promoted tokens, neighbours
     weir.theme("spec.yaml", "text.jsonl", "war")       the features of a theme, and a spec that steers by them
     weir.graph("spec.yaml")                            how features flow across layers, as arrays
+    weir.validate("spec.yaml", "text.jsonl", sample=20)  sees which of these matches are causes
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
 them, or torch, and repeats neither.
@@ -30,6 +31,8 @@ from .generation import Generated
 from .meaning.report import FeatureReport, features
 from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
+from .validation import Validation, validate
 
 __all__ = ["CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
-           "WeirError", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme", "tool"]
+           "Validation", "WeirError", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme", "tool",
+           "validate"]

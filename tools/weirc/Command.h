@@ -40,6 +40,7 @@ Command addMatch(CLI::App &app);
 Command addRows(CLI::App &app);
 Command addSchema(CLI::App &app);
 Command addSweep(CLI::App &app, const char *argv0);
+Command addValidate(CLI::App &app);
 Command addVet(CLI::App &app);
 
 } // namespace weir

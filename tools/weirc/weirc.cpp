@@ -73,6 +73,7 @@ int main(int argc, char **argv) {
       addBuild(app, argv[0]),
       addMatch(app),
       addGraph(app, argv[0]),
+      addValidate(app),
       addEvaluate(app, argv[0]),
       addSweep(app, argv[0]),
       addFeatures(app, argv[0]),

@@ -41,6 +41,14 @@ struct ActivationSite {
   bool operator==(const ActivationSite &) const = default;
 };
 
+/// A spec with the collections of another one and one plan: to record all
+/// features of each site, those of a collection that is there. The sites differ.
+/// Errors: a collection that is not there.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+makeRecordingSpec(mlir::ModuleOp spec, llvm::ArrayRef<ActivationSite> sites);
+/// What the program calls the record of the site at `index` of these.
+std::string recordName(size_t index, const ActivationSite &site);
+
 struct ActivationProgress {
   int64_t tokens = 0, totalTokens = 0;
   /// Of this run, without what was there before it was resumed.

@@ -75,12 +75,18 @@ public:
   mlir::LogicalResult loadModel();
   /// The same for a spec that is a module already; the resources are what its
   /// paths are relative to. What `write` makes then has no copy of the spec.
-  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec);
+  mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
+                           bool withModel = true);
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
   /// Computes all matches that the spec declares, instead of steering. A model
   /// is needed only where dictionaries or activations are the model's.
   mlir::LogicalResult match(MatchReport &report);
+  /// The matches of neighbouring sites alone, without a report on them.
+  mlir::LogicalResult matchPairs(
+      llvm::function_ref<void(flow::PairOpInterface,
+                              const matching::Matcher::Outcome &)>
+          result);
   /// The same in parts that can be computed anywhere, in any order: the list of
   /// them, and one of them by its name. `match` then finds their results.
   mlir::FailureOr<std::vector<MatchPart>> matchParts();
@@ -94,7 +100,9 @@ public:
   /// model's, and to know whose effects were measured.
   bool graphsNeedModel();
   /// Lowers the patches to aten and to kernels, as the options say.
-  mlir::LogicalResult lower();
+  /// Of a program that nobody keeps, it may be allowed that any number of calls is
+  /// added.
+  mlir::LogicalResult lower(bool isLimited = true);
   /// Writes program.pt2, manifest.json, report.md, a copy of the spec and, if the
   /// program calls kernels, kernels.so into a
   /// new folder that then takes the place of `folder`, whole or not at all.
@@ -104,11 +112,19 @@ public:
         llvm::function_ref<mlir::LogicalResult(llvm::StringRef folder)>
             makePackage = nullptr);
 
+  /// Writes the program alone, for this process to run: without a manifest and the
+  /// model's tensors, and with inputs and outputs that no runner knows.
+  mlir::LogicalResult writeParts(llvm::StringRef path);
+
   mlir::ModuleOp module() { return *moduleRef; }
   /// The options, with the model that was loaded.
   const CompilerOptions &settings() const { return options; }
   /// What was opened, for other compilations of the same spec.
   std::shared_ptr<Resources> opened() const { return resources; }
+  /// The model's program, once it was loaded.
+  fx::ProgramOp program();
+  /// What the exporter noted about the model, once it was loaded.
+  const ModelInfo &model() const { return modelInfo; }
   const SteeringReport &report() const { return steeringReport; }
 
 private:
@@ -120,8 +136,8 @@ private:
   mlir::LogicalResult expandMatchings();
   /// `sites` of the spec's model as the option of fx-find-sites.
   std::string siteMap();
-  mlir::LogicalResult writeProgram(llvm::StringRef path,
-                                   const Manifest &manifest);
+  mlir::LogicalResult writeProgram(llvm::StringRef path, const Archive &source,
+                                   llvm::ArrayRef<AddedRecord> records);
   /// What the manifest and the program's own record say.
   mlir::FailureOr<Manifest> describe();
   Manifest::Fixed describeFixed();

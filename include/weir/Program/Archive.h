@@ -103,6 +103,11 @@ public:
   virtual llvm::StringRef modelName() const = 0;
 };
 
+/// An archive that outlives what is returned, as one that can be rewritten without
+/// its tensors: it knows them by their names, but has no records of them. Errors:
+/// configs that cannot be read.
+llvm::Expected<std::unique_ptr<Archive>> withoutTensors(const Archive &archive);
+
 /// A tensor to add to an archive when it is rewritten. Its bytes are made while
 /// it is written.
 struct AddedTensor {

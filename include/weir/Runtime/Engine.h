@@ -66,6 +66,8 @@ struct EngineOptions {
   /// Without: 512 MiB and 64 times the bytes of the program's tensors, within
   /// three quarters of the machine's memory.
   std::optional<uint64_t> maxMemory;
+  /// Where tensors are that the archive itself does not hold.
+  std::shared_ptr<Archive> tensors;
 };
 
 /// Walks the graph of the archive: one dispatcher call a node, bit-equal to
@@ -79,13 +81,28 @@ struct EngineOptions {
 ///
 /// With `wanted`, only what these outputs need is run: a reading of the middle of
 /// a model does not pay for the layers after it. The other outputs are undefined
-/// tensors, and state that only they depend on is not kept up to date. Errors
-/// also: an output that is not there.
+/// tensors, and state that only they depend on is not kept up to date; inputs that
+/// only they need may be undefined. Errors also: an output that is not there.
 llvm::Expected<std::unique_ptr<Engine>>
 createReferenceEngine(
     std::shared_ptr<Archive> archive,
     std::optional<llvm::ArrayRef<size_t>> wanted = std::nullopt,
     const EngineOptions &options = {});
+
+/// A program whose graph is read and checked once, to make several engines of it:
+/// each computes other outputs, and has state of its own.
+class EngineFactory {
+public:
+  virtual ~EngineFactory() = default;
+  virtual llvm::Expected<std::unique_ptr<Engine>>
+  create(llvm::ArrayRef<size_t> wanted) const = 0;
+};
+
+/// Of reference engines. Errors here and of `create`: those of
+/// createReferenceEngine.
+llvm::Expected<std::unique_ptr<EngineFactory>>
+createEngineFactory(std::shared_ptr<Archive> archive,
+                    const EngineOptions &options = {});
 
 /// Runs an AOTInductor package that was compiled from `archive`'s program. The
 /// package may leave its weights out; they are then mapped from the archive.

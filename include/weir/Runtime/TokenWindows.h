@@ -66,6 +66,9 @@ public:
   int64_t length(size_t window) const {
     return windows[window].length + bos.has_value();
   }
+  /// The document of the text that a window is of, counted from 0; of a .jsonl
+  /// file these are its lines without the empty ones.
+  int64_t document(size_t window) const { return windows[window].document; }
   /// Positions that count: from `skipFirst()` on.
   int64_t counted(size_t window) const { return length(window) - skip; }
   int64_t skipFirst() const { return skip; }
@@ -77,6 +80,7 @@ private:
   struct Window {
     size_t begin;
     int64_t length;
+    int64_t document;
   };
   friend class WindowReader;
   std::vector<int32_t> tokens;

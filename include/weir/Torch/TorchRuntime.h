@@ -18,6 +18,7 @@
 #include "weir/Program/Archive.h"
 #include "weir/Resources/ModelTokens.h"
 #include "weir/Runtime/ActivationBatch.h"
+#include "weir/Runtime/CaseProgram.h"
 #include "weir/Runtime/Manifest.h"
 #include "weir/Runtime/ModelInfo.h"
 #include "weir/Runtime/RunJob.h"
@@ -48,6 +49,22 @@ protected:
   // Messages of errors; empty for none. See TensorMath.h.
   virtual std::string trySeek(size_t window) = 0;
   virtual std::string tryRead(const ActivationBatch *&batch) = 0;
+};
+
+/// A CaseRunner; see CaseRunner.h.
+class RecordedCases {
+public:
+  virtual ~RecordedCases() = default;
+
+  llvm::Expected<const RecordedWindows *> record(size_t firstWindow,
+                                                 size_t count);
+  llvm::Expected<CaseResults> run(const CaseBatch &batch);
+
+protected:
+  // Messages of errors; empty for none.
+  virtual std::string tryRecord(size_t firstWindow, size_t count,
+                                const RecordedWindows *&recorded) = 0;
+  virtual std::string tryRun(const CaseBatch &batch, CaseResults &results) = 0;
 };
 
 /// Errors of all functions: those of what they stand for.
@@ -83,6 +100,13 @@ public:
   llvm::Expected<ModelTokens> encode(llvm::ArrayRef<std::string> texts,
                                      llvm::StringRef model,
                                      const OperatorPolicy &operators);
+  /// A program with slices, at a path that may be removed then; weights that it
+  /// does not hold are those of `model`. `windows` outlives it. `threads` may run a
+  /// product, 0 for as many as there are cores.
+  llvm::Expected<std::unique_ptr<RecordedCases>>
+  openCases(llvm::StringRef program, llvm::StringRef model,
+            const OperatorPolicy &operators, CaseProgram parts,
+            const TokenWindows &windows, int threads);
   /// `runJob` in RunJob.h, of the tool of that name.
   virtual int runJob(const char *tool, const RunOptions &options,
                      llvm::raw_fd_ostream &out, llvm::raw_fd_ostream &err) = 0;
@@ -111,6 +135,12 @@ protected:
                                 llvm::StringRef model,
                                 const OperatorPolicy &operators,
                                 ModelTokens &tokens) = 0;
+  virtual std::string tryOpenCases(llvm::StringRef program,
+                                   llvm::StringRef model,
+                                   const OperatorPolicy &operators,
+                                   CaseProgram parts, const TokenWindows &windows,
+                                   int threads,
+                                   std::unique_ptr<RecordedCases> &cases) = 0;
 };
 
 } // namespace weir

@@ -30,7 +30,8 @@ using namespace reference;
 class ReferenceEngine final : public Engine {
 public:
   static Expected<std::unique_ptr<Engine>>
-  create(std::shared_ptr<Archive> archive,
+  create(std::shared_ptr<Archive> archive, Graph graph,
+         std::vector<ProgramInput> declared,
          std::optional<ArrayRef<size_t>> wanted, const EngineOptions &options);
 
   StringRef name() const override { return "reference"; }
@@ -44,13 +45,18 @@ public:
 
 private:
   Error keep(ArrayRef<size_t> wanted);
+  void findNeeded();
+  Error checkGiven(ArrayRef<at::Tensor> inputs) const;
   void runNode(const Node &node);
   std::vector<at::Tensor> takeOutputs();
 
-  std::shared_ptr<Archive> archive;
-  std::shared_ptr<MappedTensors> tensors;
+  std::shared_ptr<Archive> archive, otherArchive;
+  std::shared_ptr<MappedTensors> tensors, otherTensors;
   Graph graph;
   std::vector<ProgramInput> declared;
+  /// Inputs that something in the graph reads.
+  std::vector<size_t> needed;
+  std::vector<ProgramInput> neededInputs;
   /// One a slot. Weights and buffers stay; everything else is empty between
   /// runs.
   std::vector<IValue> values;
@@ -71,30 +77,35 @@ uint64_t tensorBytes(const Archive &archive) {
 }
 
 Expected<std::unique_ptr<Engine>>
-ReferenceEngine::create(std::shared_ptr<Archive> archive,
+ReferenceEngine::create(std::shared_ptr<Archive> archive, Graph graph,
+                        std::vector<ProgramInput> declared,
                         std::optional<ArrayRef<size_t>> wanted,
                         const EngineOptions &options) {
   auto engine = std::make_unique<ReferenceEngine>();
-  Expected<Graph> graph = buildGraph(archive->model(), options.operators);
-  if (!graph)
-    return fail("{0}: {1}", archive->path(), toString(graph.takeError()));
-  engine->graph = std::move(*graph);
-  Expected<std::vector<ProgramInput>> declared =
-      readProgramInputs(archive->model());
-  if (!declared)
-    return fail("{0}: {1}", archive->path(), toString(declared.takeError()));
-  engine->declared = std::move(*declared);
+  engine->graph = std::move(graph);
+  engine->declared = std::move(declared);
   Expected<std::shared_ptr<MappedTensors>> tensors =
       MappedTensors::open(*archive);
   if (!tensors)
     return tensors.takeError();
   engine->tensors = std::move(*tensors);
+  if (options.tensors) {
+    tensors = MappedTensors::open(*options.tensors);
+    if (!tensors)
+      return tensors.takeError();
+    engine->otherArchive = options.tensors;
+    engine->otherTensors = std::move(*tensors);
+  }
   uint64_t bytes = tensorBytes(*archive);
+  if (options.tensors)
+    bytes += tensorBytes(*options.tensors);
   engine->memory.emplace(
       options.maxMemory.value_or(defaultMemoryLimit(bytes)));
   engine->values.resize(engine->graph.kinds.size());
   for (const Graph::Binding &binding : engine->graph.bindings) {
-    Expected<at::Tensor> tensor = engine->tensors->get(binding.fqn);
+    bool isOther = engine->otherTensors && !archive->find(binding.fqn);
+    Expected<at::Tensor> tensor =
+        (isOther ? engine->otherTensors : engine->tensors)->get(binding.fqn);
     if (!tensor)
       return fail("{0}: {1}", archive->path(), toString(tensor.takeError()));
     // With strides of zero a payload of one number is of any size.
@@ -109,8 +120,39 @@ ReferenceEngine::create(std::shared_ptr<Archive> archive,
   if (wanted)
     if (Error error = engine->keep(*wanted))
       return fail("{0}: {1}", archive->path(), toString(std::move(error)));
+  engine->findNeeded();
   engine->archive = std::move(archive);
   return engine;
+}
+
+void ReferenceEngine::findNeeded() {
+  DenseSet<Slot> read;
+  auto add = [&](const Operand &operand) {
+    if (operand.slot != noSlot)
+      read.insert(operand.slot);
+    read.insert(operand.slots.begin(), operand.slots.end());
+  };
+  for (const Node &node : graph.nodes)
+    llvm::for_each(node.operands, add);
+  for (const Graph::Output &output : graph.outputs)
+    if (output.isComputed)
+      add(output.operand);
+  for (auto [index, slot] : enumerate(graph.inputs))
+    if (read.contains(slot)) {
+      needed.push_back(index);
+      neededInputs.push_back(declared[index]);
+    }
+}
+
+/// What nothing reads need not be given.
+Error ReferenceEngine::checkGiven(ArrayRef<at::Tensor> inputs) const {
+  if (inputs.size() != declared.size() ||
+      llvm::all_of(inputs, [](const at::Tensor &input) { return input.defined(); }))
+    return checkInputs(declared, inputs);
+  std::vector<at::Tensor> given;
+  for (size_t index : needed)
+    given.push_back(inputs[index]);
+  return checkInputs(neededInputs, given);
 }
 
 Error ReferenceEngine::keep(ArrayRef<size_t> wanted) {
@@ -192,12 +234,13 @@ std::vector<at::Tensor> ReferenceEngine::takeOutputs() {
 
 Expected<std::vector<at::Tensor>>
 ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
-  if (Error error = checkInputs(declared, inputs))
+  if (Error error = checkGiven(inputs))
     return std::move(error);
   c10::InferenceMode guard;
   MemoryBudget::Scope scope(*memory);
   for (auto [slot, tensor] : zip(graph.inputs, inputs))
-    values[slot] = tensor;
+    if (tensor.defined())
+      values[slot] = tensor;
 
   // Whatever happens, nothing of this run stays behind but the mutated state.
   llvm::scope_exit release([&] {
@@ -226,17 +269,82 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
   }
 }
 
+class Factory final : public EngineFactory {
+public:
+  static Expected<std::unique_ptr<Factory>>
+  open(std::shared_ptr<Archive> archive, const EngineOptions &options) {
+    auto result = std::make_unique<Factory>();
+    Expected<Graph> graph = buildGraph(archive->model(), options.operators);
+    if (!graph)
+      return fail("{0}: {1}", archive->path(), toString(graph.takeError()));
+    result->graph = std::move(*graph);
+    Expected<std::vector<ProgramInput>> declared =
+        readProgramInputs(archive->model());
+    if (!declared)
+      return fail("{0}: {1}", archive->path(), toString(declared.takeError()));
+    result->declared = std::move(*declared);
+    result->archive = std::move(archive);
+    result->options = options;
+    return std::move(result);
+  }
+
+  Expected<std::unique_ptr<Engine>>
+  create(ArrayRef<size_t> wanted) const override {
+    return guarded(graph, wanted);
+  }
+  /// All outputs, by an engine that takes the graph over.
+  Expected<std::unique_ptr<Engine>>
+  createLast(std::optional<ArrayRef<size_t>> wanted) {
+    return guarded(std::move(graph), wanted);
+  }
+
+private:
+  Expected<std::unique_ptr<Engine>>
+  guarded(Graph own, std::optional<ArrayRef<size_t>> wanted) const {
+    try {
+      return ReferenceEngine::create(archive, std::move(own), declared, wanted,
+                                     options);
+    } catch (const std::exception &exception) {
+      return fail("{0}", messageOf(exception));
+    }
+  }
+
+  std::shared_ptr<Archive> archive;
+  Graph graph;
+  std::vector<ProgramInput> declared;
+  EngineOptions options;
+};
+
+Expected<std::unique_ptr<Factory>> openFactory(std::shared_ptr<Archive> archive,
+                                               const EngineOptions &options) {
+  try {
+    return Factory::open(std::move(archive), options);
+  } catch (const std::exception &exception) {
+    return fail("{0}", messageOf(exception));
+  }
+}
+
 } // namespace
 
 Expected<std::unique_ptr<Engine>>
 createReferenceEngine(std::shared_ptr<Archive> archive,
                       std::optional<ArrayRef<size_t>> wanted,
                       const EngineOptions &options) {
-  try {
-    return ReferenceEngine::create(std::move(archive), wanted, options);
-  } catch (const std::exception &exception) {
-    return fail("{0}", messageOf(exception));
-  }
+  Expected<std::unique_ptr<Factory>> factory =
+      openFactory(std::move(archive), options);
+  if (!factory)
+    return factory.takeError();
+  return (*factory)->createLast(wanted);
+}
+
+Expected<std::unique_ptr<EngineFactory>>
+createEngineFactory(std::shared_ptr<Archive> archive,
+                    const EngineOptions &options) {
+  Expected<std::unique_ptr<Factory>> factory =
+      openFactory(std::move(archive), options);
+  if (!factory)
+    return factory.takeError();
+  return std::move(*factory);
 }
 
 } // namespace weir

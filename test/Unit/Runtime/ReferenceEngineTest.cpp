@@ -322,6 +322,33 @@ TEST(ReferenceEngine, ComputesWantedOutputsOnly) {
                "there is no output 2, only 2");
 }
 
+TEST(ReferenceEngine, InputsThatOtherOutputsNeedMayBeUndefined) {
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .input("x", 7, {2})
+          .input("w", 7, {3})
+          .node("torch.ops.aten.neg.default", {{"self", tensor("x")}},
+                {tensor("y")})
+          .node("torch.ops.aten.neg.default", {{"self", tensor("w")}},
+                {tensor("z")})
+          .output("y")
+          .output("z")
+          .object());
+  at::Tensor x = at::tensor({1.f, 2.f}), w = at::ones({3});
+  const size_t first[] = {0};
+  auto engine =
+      valueOf(createReferenceEngine(archive, ArrayRef<size_t>(first)));
+  EXPECT_TRUE(at::equal(valueOf(engine->run({x, at::Tensor()}))[0], -x));
+  EXPECT_TRUE(at::equal(valueOf(engine->run({x, w}))[0], -x));
+  EXPECT_ERROR(engine->run({at::Tensor(), w}), "input 'x' is undefined");
+  // What is given is checked.
+  EXPECT_ERROR(engine->run({w, at::Tensor()}), "of input 'x' is 3");
+  EXPECT_ERROR(engine->run({x, x}), "of input 'w' is 2");
+  EXPECT_ERROR(engine->run({x}), "takes 2 inputs, 1 are given");
+  EXPECT_ERROR(engineFor(archive)->run({x, at::Tensor()}),
+               "input 'w' is undefined");
+}
+
 TEST(ReferenceEngine, WritesThroughViewsAreKept) {
   auto archive = std::make_shared<TestArchive>(
       GraphText()

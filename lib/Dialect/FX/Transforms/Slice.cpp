@@ -251,10 +251,14 @@ LogicalResult Slicer::needNow(Value value) {
   if (auto argument = dyn_cast<BlockArgument>(value))
     return needInput(argument);
   Operation *op = value.getDefiningOp();
-  if (!dependent.contains(value) && !isPortable(value))
+  auto place = placeOf.find(op);
+  // A site beside the first one, of two halves that read the same stream, does
+  // not depend on it and may be edited all the same.
+  bool isEdited = place != placeOf.end() && place->second->edit;
+  if (!isEdited && !dependent.contains(value) && !isPortable(value))
     return carry(value);
   copied.insert(op);
-  if (auto place = placeOf.find(op); place != placeOf.end()) {
+  if (place != placeOf.end()) {
     enqueue(place->second->input);
     return success();
   }

@@ -1,0 +1,429 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""weirc validate against hooks: each case of --cases is computed again, one by one, on the Hugging Face model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import dictionaries
+import engines
+import families
+import hooks
+import numpy
+import pytest
+import random_dictionaries
+import scipy.optimize
+import torch
+import torch.nn.functional as functional
+
+import weir
+
+SITES = ("res", "mlp", "att")
+ALL = ("top1", "random_of_5", "permutation", "top5", "exhaustive", "joint")
+SPEC = """
+weir: 1
+model: {program: PROGRAM}
+dictionaries:
+  sae: {format: sae_lens, path: "{site}.{layer}", sites: [res, mlp, att], layers: 0..2}
+matches:
+  flow: {method: top_k, k: 1, similarity: cosine}
+  paired: {method: permutation, sites: [res], similarity: cosine}
+policies:
+  unused: {on: {site: 0/res}, do: record}
+"""
+
+
+class Validated:
+    """What `weirc validate` says and writes."""
+
+    def __init__(self, spec, text, folder, *options, code: int = 0, environment=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [engines.TOOLS / "weirc", "validate", spec, "--text", text, "--cases", folder / "cases.csv", "--tokens",
+                   folder / "tokens.npy", "--json", *options]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                              env=os.environ | {"WEIR_CACHE": str(folder / "cache")} | (environment or {}))
+        assert done.returncode == code, done.stdout + done.stderr
+        self.said = json.loads(done.stdout) if done.stdout else {}
+        self.text = done.stdout + done.stderr
+        self.cases, self.tokens = [], None
+        if code == 0:
+            self.tokens = numpy.load(folder / "tokens.npy")
+            with open(folder / "cases.csv", newline="") as file:
+                self.cases = list(csv.DictReader(file))
+
+    def numbers(self):
+        """What identifies cases, and their numbers [n, 4]."""
+        keys = [tuple(case[name] for name in ("target", "document", "window", "position", "method", "predecessors", "group"))
+                for case in self.cases]
+        return keys, numpy.array([[float(case[name] or "nan") for name in ("before", "after", "loss", "loss_after")]
+                                  for case in self.cases])
+
+
+def parse(feature: str):
+    layer, site, index = feature.split("/")
+    return int(layer), site, int(index)
+
+
+class Oracle:
+    """Cases one by one: hooks take features away from one token of a window."""
+
+    def __init__(self, model, folder):
+        self.model = model
+        self.loaded = {(layer, site): dictionaries.load("sae_lens", folder / f"{site}.{layer}", None)
+                       for layer in range(3) for site in SITES}
+
+    def run(self, window, position: int, removed, target):
+        """The activations of the target's dictionary at the token, whether rounding could tell otherwise, and the
+        losses [S - 1] of all next tokens."""
+        layer, site, _ = target
+        doubtful, seen = False, None
+        taken = {}
+        for feature in removed:
+            taken.setdefault(feature[:2], []).append(feature[2])
+
+        def edit(at_layer, kind, x):
+            nonlocal doubtful, seen
+            here = (at_layer, kind)
+            token = x[:, position].double()
+            f = self.loaded[here].encode(token)
+            _, unsure = self.loaded[here].active(token)
+            if here == (layer, site):
+                seen = f[0]
+                doubtful |= bool(unsure[0, target[2]])
+            if here not in taken:
+                return x
+            doubtful |= bool(unsure[0, taken[here]].any())
+            v = f.clone()
+            v[:, taken[here]] = 0
+            x = x.clone()
+            decode = self.loaded[here].decode
+            x[:, position] = (token - decode(f, token) + decode(v, token)).to(x.dtype)
+            return x
+
+        wanted = {(layer, site), *taken}
+        with torch.no_grad(), hooks.hooked(self.model, self.model.config, sorted(wanted), edit):
+            logits = self.model(window[None], use_cache=False).logits[0].double()
+        return seen[target[2]].item(), doubtful, functional.cross_entropy(logits[:-1], window[1:], reduction="none")
+
+
+def compare(oracle: Oracle, validated: Validated, loss_tokens: int) -> float:
+    """Every number of every case. Returns the part that rounding let compare."""
+    compared = 0
+    known = {}
+    for case in validated.cases:
+        window = validated.tokens[int(case["window"])]
+        window = torch.from_numpy(window[window >= 0])
+        position, target = int(case["position"]), parse(case["target"])
+        removed = [parse(feature) for feature in case["predecessors"].split("+")]
+        key = (case["window"], position, target)
+        if key not in known:
+            known[key] = oracle.run(window, position, [], target)
+        before, unsure, losses = known[key]
+        after, still_unsure, changed = oracle.run(window, position, removed, target)
+        if unsure or still_unsure:
+            continue
+        compared += 1
+        scale = max(abs(before), abs(after), 1.0)
+        assert abs(float(case["before"]) - before) < 2e-4 * scale, case
+        assert abs(float(case["after"]) - after) < 2e-4 * scale, (case, after)
+        if not loss_tokens:
+            assert case["loss"] == case["loss_after"] == ""
+            continue
+        behind = slice(position, min(position + loss_tokens, len(window) - 1))
+        assert abs(float(case["loss"]) - losses[behind].mean().item()) < 2e-4
+        assert abs(float(case["loss_after"]) - changed[behind].mean().item()) < 2e-4
+    return compared / len(validated.cases)
+
+
+@pytest.fixture(scope="module")
+def workplace(tiny, tmp_path_factory):
+    """A function from a family to a folder with a spec, dictionaries of a tiny model, and tokens."""
+    made = {}
+
+    def make(family: str):
+        if family in made:
+            return made[family]
+        folder = tmp_path_factory.mktemp(family)
+        model = tiny(family)
+        random = numpy.random.default_rng(len(family))
+        architectures = iter(["standard", "jumprelu", "topk", "gated"] * 3)
+        for layer in range(3):
+            for kind in SITES:
+                width, size = model.sizes[kind]
+                random_dictionaries.write_sae(folder / f"{kind}.{layer}", random, width, size, architecture=next(architectures))
+        (folder / "spec.yaml").write_text(SPEC.replace("PROGRAM", str(model.archive)))
+        ids = random.integers(3, families.VOCABULARY, (8, 20))
+        for row in range(1, 8):
+            ids[row, random.integers(6, 20):] = -1
+        numpy.save(folder / "ids.npy", ids)
+        made[family] = model, folder, ids
+        return made[family]
+
+    return make
+
+
+@pytest.mark.parametrize("family, loss_tokens", [("llama", 3), ("gemma2", 3), ("gpt-neox", 0), ("gpt2", 3), ("mistral", 0)])
+def test_cases_are_those_of_hooks(workplace, tmp_path, family, loss_tokens):
+    model, folder, ids = workplace(family)
+    options = ["--sample", 5, "--occurrences", 2, "--context", 12, *(word for name in ALL for word in ("--method", name))]
+    if loss_tokens:
+        options += ["--loss", "--loss-tokens", loss_tokens]
+    validated = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path, *options)
+    methods = {case["method"] for case in validated.cases}
+    assert methods == set(ALL)
+    part = compare(Oracle(model.model, folder), validated, loss_tokens)
+    assert part > 0.6, f"only {part:.0%} of {len(validated.cases)} cases were compared"
+
+    # The windows are those of the text, none over two documents.
+    pieces = [(document, row[row >= 0][at:at + 12]) for document, row in enumerate(ids) for at in range(0, (row >= 0).sum(), 12)]
+    documents, pieces = zip(*((document, piece) for document, piece in pieces if len(piece) > 1))
+    assert all(int(case["document"]) == documents[int(case["window"])] for case in validated.cases)
+    assert validated.tokens.dtype == numpy.int64 and validated.tokens.shape == (len(pieces), 12)
+    for got, want in zip(validated.tokens, pieces):
+        numpy.testing.assert_array_equal(got, numpy.pad(want, (0, 12 - len(want)), constant_values=-1))
+
+
+def activity(oracle: Oracle, window):
+    """Activations [S, F] of every dictionary, without an edit, and whether rounding could tell otherwise."""
+    found = {}
+
+    def look(layer, kind, x):
+        found[layer, kind] = (oracle.loaded[layer, kind].encode(x[0].double()),
+                              oracle.loaded[layer, kind].active(x[0].double())[1])
+        return x
+
+    with torch.no_grad(), hooks.hooked(oracle.model, oracle.model.config, sorted(oracle.loaded), look):
+        oracle.model(window[None], use_cache=False)
+    return found
+
+
+def test_predecessors_are_those_of_the_matches(workplace, tmp_path):
+    """Which features are taken away, and the groups, from cosines and assignments in NumPy."""
+    model, folder, _ = workplace("llama")
+    options = ["--sample", 6, "--occurrences", 3, *(word for name in ALL for word in ("--method", name))]
+    validated = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path, *options)
+    oracle = Oracle(model.model, folder)
+    rows = {place: functional.normalize(loaded.rows, dim=1).numpy() for place, loaded in oracle.loaded.items()}
+    by_occurrence = {}
+    for case in validated.cases:
+        by_occurrence.setdefault((case["window"], case["position"], case["target"]), []).append(case)
+    drawn = set()
+    for (window, position, name), cases in by_occurrence.items():
+        tokens = validated.tokens[int(window)]
+        found = activity(oracle, torch.from_numpy(tokens[tokens >= 0]))
+        layer, site, index = parse(name)
+        assert site == "res" and layer > 0
+        want = {method: set() for method in ALL}
+        best, unsure, five = [], False, {}
+        for place in ((layer - 1, "res"), (layer, "att"), (layer, "mlp")):
+            values, doubt = (each[int(position)].numpy() for each in found[place])
+            unsure |= bool(doubt.any())
+            ranked = numpy.argsort(-(rows[place] @ rows[layer, site][index]), kind="stable")[:5]
+            def write(features):
+                return "+".join(f"{place[0]}/{place[1]}/{i}" for i in sorted(features))
+            five[place[1]] = {write([i]) for i in ranked if values[i] > 0}
+            if values[ranked[0]] > 0:
+                best.append(write([ranked[0]]))
+                want["top1"].add(best[-1])
+            active = [i for i in ranked if values[i] > 0]
+            if active:
+                want["top5"].add(write(active))
+            want["exhaustive"] |= {write([i]) for i in numpy.flatnonzero(values > 0)}
+        pair, other = scipy.optimize.linear_sum_assignment(rows[layer - 1, "res"] @ rows[layer, "res"].T, maximize=True)
+        partner = pair[other == index][0]
+        if found[layer - 1, "res"][0][int(position), partner] > 0:
+            want["permutation"].add(f"{layer - 1}/res/{partner}")
+        # In the order of the model: the stream before, attention, MLP.
+        for subset in range(1 << len(best)):
+            chosen = [one for i, one in enumerate(best) if subset >> i & 1]
+            if len(chosen) > 1:
+                want["joint"].add("+".join(chosen))
+        if unsure:
+            continue
+        kinds = {one.split("/")[1] for one in best}
+        group = "+".join(kind.upper() for kind in SITES if kind in kinds) or "nowhere"
+        assert {case["group"] for case in cases} == {group}
+        for method in ALL:
+            got = {case["predecessors"] for case in cases if case["method"] == method}
+            if method != "random_of_5":
+                assert got == want[method], (name, window, position, method)
+                continue
+            drawn |= {(name, one) for one in got}
+            for one in got:
+                assert one in five[one.split("/")[1]]
+    assert len(drawn) > 5
+
+
+def test_tables_are_made_of_the_cases(workplace, tmp_path):
+    model, folder, _ = workplace("llama")
+    validated = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path, "--sample", 8, "--occurrences", 3, "--loss")
+    said = validated.said
+    occurrences = {(case["window"], case["position"], case["target"]) for case in validated.cases}
+    assert said["occurrences"] >= len(occurrences) and said["cases"] == len(validated.cases)
+    assert sum(group["occurrences"] for group in said["groups"]) == said["occurrences"]
+    for row in said["table"]:
+        cases = [case for case in validated.cases if case["method"] == row["method"] and row["group"] in (None, case["group"])]
+        after, before = (numpy.array([float(case[name]) for case in cases]) for name in ("after", "before"))
+        assert row["cases"] == len(cases) and row["successes"] == (after <= 0).sum()
+        if not cases:
+            assert row["within_pairs"]["value"] is None
+            continue
+        n, p, z = len(cases), (after <= 0).mean(), 1.959963984540054
+        centre, half = p + z * z / (2 * n), z * numpy.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        wilson = numpy.array([centre - half, centre + half]) / (1 + z * z / n)
+        numpy.testing.assert_allclose([row["within_pairs"][key] for key in ("value", "low", "high")], [p, *wilson], atol=1e-9)
+        change = 1 - after / before
+        assert abs(row["activation_change"]["value"] - change.mean()) < 1e-6
+        if n > 1:
+            assert abs(row["activation_change"]["high"] - change.mean() - z * change.std(ddof=1) / n**0.5) < 1e-6
+        loss, behind = (numpy.array([float(case[name]) for case in cases]) for name in ("loss", "loss_after"))
+        assert abs(row["loss_change"]["value"] - ((behind - loss) / loss).mean()) < 1e-9
+        out = {(case["window"], case["position"], case["target"]) for case in cases if float(case["after"]) <= 0}
+        total = said["occurrences"] if row["group"] is None else next(
+            group["occurrences"] for group in said["groups"] if group["group"] == row["group"])
+        assert row["over_targets"]["n"] == total and abs(row["over_targets"]["value"] - len(out) / total) < 1e-9
+    for edge in said["edges"]:
+        at = {(case["window"], case["position"]): 1 - float(case["after"]) / float(case["before"]) for case in validated.cases
+              if case["target"] == edge["to"] and case["predecessors"] == edge["from"]}
+        assert edge["cases"] == len(at) and abs(edge["effect"] - numpy.mean(list(at.values()))) < 1e-6
+
+
+def test_nothing_depends_on_batches_and_threads(workplace, tmp_path):
+    _, folder, _ = workplace("gemma2")
+    options = ["--sample", 8, "--occurrences", 2, "--loss"]
+    one = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path / "one", *options)
+    other = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path / "other", *options, "--rows", 3, "--threads", 2,
+                      environment={"OMP_NUM_THREADS": "2"})
+    keys, numbers = one.numbers()
+    other_keys, other_numbers = other.numbers()
+    assert keys == other_keys
+    numpy.testing.assert_allclose(numbers, other_numbers, rtol=2e-5, atol=2e-5)
+    # Another seed is another choice.
+    assert Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path / "seed", *options, "--seed", 1).numbers()[0] != keys
+
+
+def test_a_run_that_was_killed_goes_on(workplace, tmp_path):
+    _, folder, ids = workplace("llama")
+    long = numpy.concatenate([ids] * 40)
+    numpy.save(tmp_path / "long.npy", long)
+    options = ["--sample", 24, "--occurrences", 1000, "--method", "exhaustive", "--rows", 2]
+    whole = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "whole", *options)
+    assert whole.said["windows_resumed"] == 0
+
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    command = [engines.TOOLS / "weirc", "validate", folder / "spec.yaml", "--text", tmp_path / "long.npy", *options]
+    process = subprocess.Popen(list(map(str, command)), env=os.environ | {"WEIR_CACHE": str(killed / "cache")},
+                               stdout=subprocess.DEVNULL)
+    logs = killed / "cache" / "activations"
+    deadline = time.monotonic() + 60
+    while not (logs.is_dir() and any(path.suffix == ".validation" and path.stat().st_size > 5000 for path in logs.iterdir())):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # As if the disk had taken half of what was written last.
+    log = next(path for path in logs.iterdir() if path.suffix == ".validation")
+    os.truncate(log, log.stat().st_size - 7)
+    resumed = Validated(folder / "spec.yaml", tmp_path / "long.npy", killed, *options)
+    assert 0 < resumed.said["windows_resumed"] < resumed.said["windows"]
+    assert resumed.numbers()[0] == whole.numbers()[0]
+    numpy.testing.assert_array_equal(resumed.numbers()[1], whole.numbers()[1])
+    # What is finished is not done again.
+    again = Validated(folder / "spec.yaml", tmp_path / "long.npy", killed, *options)
+    assert again.said["windows_resumed"] == again.said["windows_read"]
+    numpy.testing.assert_array_equal(again.numbers()[1], whole.numbers()[1])
+
+
+def test_wrong_input(workplace, tmp_path):
+    _, folder, _ = workplace("llama")
+    spec, text = folder / "spec.yaml", folder / "ids.npy"
+
+    def refused(*options, text=text, spec=spec, code=2, **more):
+        return Validated(spec, text, tmp_path, *options, code=code, **more).text
+
+    numpy.save(tmp_path / "one.npy", numpy.array([5]))
+    assert "there is no token that counts" in refused("--sample", 3, text=tmp_path / "one.npy")
+    numpy.save(tmp_path / "two.npy", numpy.array([5, 6]))
+    assert "none of the 6 targets fires at a token that counts" in refused("--sample", 3, "--loss", text=tmp_path / "two.npy")
+    assert "Give --sample" in refused()
+    assert "has no match 'flown'" in refused("--sample", 3, "--match", "flown")
+    assert "needs a match by permutation" in refused("--sample", 3, "--match", "flow", "--method", "permutation")
+    assert "there is no method 'top3', only top1" in refused("--sample", 3, "--method", "top3", code=1)
+    data = hooks.read(spec.read_text())
+    data["matches"] = {"one": {"method": "top_k", "k": 1}, "two": {"method": "top_k", "k": 2}}
+    data["dictionaries"]["sae"]["path"] = str(folder / "{site}.{layer}")
+    (tmp_path / "two.yaml").write_text(json.dumps(data))
+    assert "say which one is meant with --match" in refused("--sample", 3, spec=tmp_path / "two.yaml")
+    del data["matches"]
+    (tmp_path / "none.yaml").write_text(json.dumps(data))
+    assert "no match to validate" in refused("--sample", 3, spec=tmp_path / "none.yaml")
+
+
+def test_python_has_the_same_as_arrays(workplace, tmp_path, monkeypatch):
+    _, folder, _ = workplace("llama")
+    validated = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path, "--sample", 6, "--occurrences", 2, "--loss", "--method",
+                          "top1", "--method", "joint")
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
+    result = weir.validate(folder / "spec.yaml", folder / "ids.npy", sample=6, occurrences=2, loss=True, method=["top1", "joint"])
+    assert result.report["windows_resumed"] == validated.said["windows_read"]
+    numpy.testing.assert_array_equal(result.tokens, validated.tokens)
+    assert len(result.cases) == len(validated.cases)
+    for name in ("target", "method", "predecessors", "group"):
+        assert getattr(result.cases, name).tolist() == [case[name] for case in validated.cases]
+    for name in ("document", "window", "position", "before", "after", "loss", "loss_after"):
+        want = numpy.array([float(case[name]) for case in validated.cases])
+        numpy.testing.assert_allclose(getattr(result.cases, name), want, rtol=1e-6)
+    rows = validated.said["table"]
+    assert result.table.group.tolist() == [row["group"] or "all" for row in rows]
+    assert result.table.within_pairs.shape == result.table.loss_change.shape == (len(rows), 3)
+    assert result.table.cases.tolist() == [row["cases"] for row in rows]
+    assert result.edges.effect.tolist() == [edge["effect"] for edge in validated.said["edges"]]
+    with pytest.raises(weir.CompileError, match="has no match 'flown'"):
+        weir.validate(folder / "spec.yaml", folder / "ids.npy", sample=6, match="flown")
+
+
+def test_only_files_of_its_own_are_replaced(workplace, tmp_path):
+    _, folder, _ = workplace("llama")
+    spec, text = folder / "spec.yaml", folder / "ids.npy"
+
+    def refused(*options):
+        done = subprocess.run(list(map(str, [engines.TOOLS / "weirc", "validate", spec, "--text", text, "--sample", 3, *options])),
+                              capture_output=True, text=True, env=os.environ | {"WEIR_CACHE": str(tmp_path / "cache")})
+        assert done.returncode == 1
+        return done.stderr
+
+    (tmp_path / "notes.csv").write_text("my notes\n")
+    numpy.save(tmp_path / "weights.npy", numpy.ones(3))
+    before = text.read_bytes()
+    assert "is no table of cases and is not replaced" in refused("--cases", tmp_path / "notes.csv")
+    assert "has to end in .csv" in refused("--cases", "/dev/full")
+    assert "holds no windows of tokens" in refused("--tokens", tmp_path / "weights.npy")
+    assert "is the text and is not replaced" in refused("--tokens", text)
+    assert text.read_bytes() == before and (tmp_path / "notes.csv").read_text() == "my notes\n"
+
+
+def test_a_full_disk_loses_nothing(workplace, tmp_path):
+    """A limit on the size of files stands for it: the log of finished windows reaches it."""
+    _, folder, ids = workplace("llama")
+    numpy.save(tmp_path / "long.npy", numpy.concatenate([ids] * 120))
+    options = ["--sample", 24, "--occurrences", 1000, "--method", "exhaustive"]
+    whole = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "whole", *options)
+    log = next(path for path in (tmp_path / "whole" / "cache" / "activations").iterdir() if path.suffix == ".validation")
+    limit = log.stat().st_size * 3 // 4
+    command = [engines.TOOLS / "weirc", "validate", folder / "spec.yaml", "--text", tmp_path / "long.npy", *options]
+    small = tmp_path / "small"
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | {"WEIR_CACHE": str(small / "cache")},
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)), restore_signals=False)
+    assert done.returncode == 2 and "what was finished before is kept" in done.stderr, done.stderr
+    resumed = Validated(folder / "spec.yaml", tmp_path / "long.npy", small, *options)
+    assert resumed.said["windows_resumed"] > 0
+    assert resumed.numbers()[0] == whole.numbers()[0]
+    numpy.testing.assert_array_equal(resumed.numbers()[1], whole.numbers()[1])

@@ -1,0 +1,153 @@
+//===- Validate.cpp - weirc validate: are matches causes? ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Command.h"
+#include "SpecCommand.h"
+
+#include "../Numbers.h"
+
+#include "weir/Driver/Validation.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace weir;
+
+namespace {
+struct ValidateOptions : SpecOptions {
+  ValidationOptions validation;
+  std::vector<std::string> methods;
+  int64_t sample = 0, context = 0, maxTokens = 0;
+  std::string cases, tokens;
+};
+} // namespace
+
+static int runValidate(const ValidateOptions &options) {
+  SpecSession session(options);
+  if (std::optional<int> code = session.begin())
+    return *code;
+  auto wrong = [](const llvm::Twine &what) {
+    llvm::errs() << "weirc: " << what << "\n";
+    return 1;
+  };
+  ValidationOptions validation = options.validation;
+  for (const std::string &name : options.methods) {
+    std::optional<ValidationMethod> method = parseValidationMethod(name);
+    if (!method) {
+      std::string known;
+      for (size_t i = 0; i < numValidationMethods; ++i)
+        known += (i ? ", " : "") + nameOf(static_cast<ValidationMethod>(i)).str();
+      return wrong("--method: there is no method '" + name + "', only " + known);
+    }
+    validation.methods.push_back(*method);
+  }
+  if (!options.cases.empty())
+    if (llvm::Error error = ValidationResult::checkCases(options.cases))
+      return wrong("--cases: " + llvm::toString(std::move(error)));
+  if (!options.tokens.empty())
+    if (llvm::Error error =
+            ValidationResult::checkTokens(options.tokens, validation.text))
+      return wrong("--tokens: " + llvm::toString(std::move(error)));
+  if (options.sample)
+    validation.sample = options.sample;
+  if (options.context)
+    validation.windows.context = options.context;
+  if (options.maxTokens)
+    validation.windows.maxTokens = options.maxTokens;
+  validation.progress = showProgress;
+
+  if (failed(session.compiler().load(/*withModel=*/false)))
+    return session.finish(false);
+  FailureOr<ValidationResult> result = validate(session.compiler(), validation);
+  if (failed(result))
+    return session.finish(false);
+  auto write = [&](llvm::Error error) {
+    if (!error)
+      return true;
+    emitError(UnknownLoc::get(&session.context()))
+        << llvm::toString(std::move(error));
+    return false;
+  };
+  if (!options.cases.empty() && !write(result->writeCases(options.cases)))
+    return session.finish(false);
+  if (!options.tokens.empty() && !write(result->writeTokens(options.tokens)))
+    return session.finish(false);
+  if (options.json)
+    return session.finish(true, result->toJSON());
+  showProgress("");
+  result->print(llvm::outs());
+  return session.finish(true);
+}
+
+Command weir::addValidate(CLI::App &app) {
+  auto options = std::make_shared<ValidateOptions>();
+  ValidationOptions &validation = options->validation;
+  CLI::App *validate = app.add_subcommand(
+      "validate",
+      "Take matched features away and see whether their targets go out");
+  addSpecOptions(validate, *options, /*needsModel=*/true);
+  validate
+      ->add_option("--text", validation.text,
+                   "the text (.txt, .jsonl with \"text\") or token ids (.npy)")
+      ->required();
+  validate
+      ->add_option("--sample", options->sample,
+                   "validate N features of each layer, drawn by --seed")
+      ->transform(numberIn<int64_t>(1, mostItems));
+  validate->add_option("--seed", validation.seed,
+                       "what chance goes by: features, tokens, random_of_5")
+      ->transform(numberIn<int64_t>(0, mostItems))
+      ->capture_default_str();
+  validate
+      ->add_option("--match", validation.matches,
+                   "the match to validate, where the spec has several of a "
+                   "kind; repeatable")
+      ->allow_extra_args(false);
+  validate
+      ->add_option("--method", options->methods,
+                   "top1, random_of_5, permutation, top5, exhaustive or joint; "
+                   "repeatable. All but exhaustive if not given")
+      ->allow_extra_args(false);
+  validate
+      ->add_option("--occurrences", validation.occurrences,
+                   "tokens at which a feature is looked at, one a window")
+      ->transform(numberIn<int64_t>(1, mostItems))
+      ->capture_default_str();
+  validate->add_flag("--loss", validation.losses,
+                     "also the change of the loss behind the token");
+  validate
+      ->add_option("--loss-tokens", validation.lossTokens,
+                   "over how many tokens, from the edited one on")
+      ->transform(numberIn<int64_t>(1, mostItems))
+      ->capture_default_str();
+  validate
+      ->add_option("--context", options->context,
+                   "positions of a window of the text; 128 if not given")
+      ->transform(numberIn<int64_t>(1, mostItems));
+  validate->add_flag("--bos", validation.windows.beginWithBos,
+                     "begin windows with the beginning-of-sequence token");
+  validate
+      ->add_option("--skip-first", validation.windows.skipFirst,
+                   "positions of a window that are not looked at")
+      ->transform(numberIn<int64_t>(0, mostItems))
+      ->capture_default_str();
+  validate
+      ->add_option("--max-tokens", options->maxTokens,
+                   "read the text up to this many tokens")
+      ->transform(numberIn<int64_t>(1, mostItems));
+  validate
+      ->add_option("--rows", validation.rows, "cases that are computed together")
+      ->transform(numberIn<int64_t>(1, 65536))
+      ->capture_default_str();
+  validate->add_option("--cases", options->cases,
+                       "write every case into this file (.csv)");
+  validate->add_option("--tokens", options->tokens,
+                       "write the windows into this file (.npy)");
+  addMatchingOptions(validate, *options);
+  return {validate, [options] { return runValidate(*options); }};
+}
