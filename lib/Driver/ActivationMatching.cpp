@@ -94,7 +94,7 @@ makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
   }
   steer::PlanOp::create(builder, spec.getLoc(),
                         builder.getStringAttr("record.plan"),
-                        builder.getArrayAttr(policies), DictionaryAttr());
+                        builder.getArrayAttr(policies));
   return std::move(result);
 }
 

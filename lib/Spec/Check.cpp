@@ -77,6 +77,11 @@ const Entry *Checker::refer(const Index<Entry> &index, const Name &name,
   return nullptr;
 }
 
+// Substitutions.cpp refers to dictionaries too.
+template const DictionarySet *
+Checker::refer(const Index<DictionarySet> &index, const Name &name,
+               StringRef what, StringRef section);
+
 const DictionarySet *Checker::checkSite(const SiteRef &site) {
   const DictionarySet *set = nullptr;
   if (site.dictionary) {
@@ -291,6 +296,7 @@ void Checker::checkPolicy(const Policy &policy) {
   checkTransfer(policy);
   checkStrength(policy);
   checkGate(policy);
+  checkSubstitution(policy);
   if (policy.when) {
     std::optional<Place> earliest;
     for (const Selection *selection : {&policy.on, &policy.to})
@@ -480,6 +486,7 @@ void Checker::checkPlan(const Plan &plan) {
                                  inQuotes(name.value) + " twice")
           .note(first->second, "the first time");
   }
+  checkReplaced(plan);
 }
 
 void Checker::checkConflicts() {
@@ -593,8 +600,5 @@ void weir::spec::checkSupported(const Spec &spec, Reporter &reporter) {
   for (const Policy &policy : spec.policies) {
     checkSelection(policy.on);
     checkSelection(policy.to);
-    if (policy.action && policy.action->value == Action::Substitute)
-      reporter.error(policy.action->range,
-                     "the action 'substitute' is not yet supported");
   }
 }

@@ -37,7 +37,8 @@ KEYS(graphKeys, "a graph", "from", "match", "layers", "keep")
 KEYS(knobKeys, "a knob", "default", "range")
 KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
      "value", "factor", "min", "max", "to", "only_active", "times", "norm",
-     "match", "form", "quantile", "after", "gate", "tokens", "when")
+     "match", "form", "quantile", "dictionary", "after", "gate", "tokens",
+     "when")
 KEYS(strengthKeys, "a strength", "value", "schedule", "times", "rate", "last",
      "center", "width")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
@@ -79,7 +80,8 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   static constexpr StringRef ablate[] = {"only_active", "norm"};
   static constexpr StringRef transfer[] = {"to", "norm"};
   static constexpr StringRef projectOut[] = {"norm"};
-  static constexpr StringRef substitute[] = {"match", "form", "quantile"};
+  static constexpr StringRef substitute[] = {"layers", "form", "match",
+                                             "quantile", "dictionary"};
   static constexpr StringRef record[] = {"after", "gate", "value"};
   switch (action) {
   case Action::Add:

@@ -34,6 +34,7 @@ class Built:
         """`fixed`: the plan that is compiled in, with these values of knobs."""
         self.spec, self.folder = spec, folder
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
+             *(["--cache", folder.parent / "cache"] if "matches:" in spec.read_text() else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
              spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())

@@ -132,7 +132,12 @@ BEYOND_SHAPE = [
     r"graph's layers do not contain",
     r"must be a whole number, found '1e3'",
     r"does not belong to the form",
-    r"'substitute' needs the key",
+    r"'substitute' needs the key '(match|quantile)'",
+    r"the match '.*' (does not give|folds mean|is not one of|has to cover)",
+    r"the dictionary '.*' has to cover",
+    r"layer 0 has no layer before it",
+    r"can depend on what comes before it only",
+    r"both replace layer",
     r"is no name: a name",  # a matter of the mapping around the entry
 ]
 SECTIONS = {

@@ -307,5 +307,6 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
   populateReadToFXPatterns(patterns);
   populateGateToFXPatterns(patterns);
   populateOutputToFXPatterns(patterns);
+  populateSubstitutionToFXPatterns(patterns);
   populateTableToFXPatterns(patterns);
 }

@@ -42,6 +42,7 @@ knobs:
 matches:
   flow: {dictionary: sae, sites: [res, mlp], layers: 10..12, method: top_k, k: 2, similarity: dot, weights: [encoder, decoder], fold: threshold}
   heard: {dictionary: sae, method: top_k, similarity: pearson, text: held-out.jsonl}
+  one2one: {dictionary: sae, sites: [res], method: permutation}
 policies:
   push: {on: sae:12/res/1, do: add, strength: {value: 8, schedule: exponential, rate: -0.05, times: mood}, normalize: true, layers: cumulative, norm: preserve}
   line: {on: sae:12/res/2, do: add, strength: {value: 8, schedule: linear, last: 2}, layers: 9..12}
@@ -55,8 +56,11 @@ policies:
   watch: {on: sae:16/res/6, do: record, after: true}
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}
+  pruned: {do: substitute, layers: 12..13, form: quantile, match: one2one, quantile: 0.9}
+  coded: {do: substitute, layers: 10, form: encode_decode_current, dictionary: sae}
 plans:
   default: [push, line, bell, pin, flip, bound, off, move, remove, watch, acts, raw]
+  shorter: [pruned, coded]
   plain: []
 )";
 

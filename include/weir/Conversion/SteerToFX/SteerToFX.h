@@ -31,6 +31,8 @@ void populateReadToFXPatterns(mlir::RewritePatternSet &patterns);
 void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and counts that leave the program.
 void populateOutputToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for layers that features replace.
+void populateSubstitutionToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for plans that are tables.
 void populateTableToFXPatterns(mlir::RewritePatternSet &patterns);
 } // namespace weir
