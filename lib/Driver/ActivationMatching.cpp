@@ -91,7 +91,7 @@ weir::makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
   }
   steer::PlanOp::create(builder, spec.getLoc(),
                         builder.getStringAttr("record.plan"),
-                        builder.getArrayAttr(policies), DictionaryAttr());
+                        builder.getArrayAttr(policies));
   return std::move(result);
 }
 

@@ -351,6 +351,22 @@ SteeringReport weir::collectReport(ModuleOp module) {
       site.writes.push_back("output " + value.getName().str());
       report.sites.push_back(std::move(site));
     }
+    for (auto made : program.getEntry().getOps<steer::ReconstructOp>()) {
+      SiteReport site;
+      auto dictionary =
+          symbols.lookup<flow::DictionaryOp>(made.getDictionary());
+      site.name = dictionary ? fx::siteName(dictionary.getReads().getKind(),
+                                            dictionary.getReads().getLayer())
+                             : "elsewhere";
+      llvm::SetVector<StringRef> policies;
+      collectPolicies(symbols, made.getLoc(), policies, site.policies);
+      site.reads.push_back("all " + countOf(made.getDictionarySize(), "feature") +
+                           " of " + made.getDictionary().str());
+      site.writes.push_back("the value of a later layer");
+      site.bytesPerToken = made.getBytesPerToken();
+      site.operationsPerToken = made.getOperationsPerToken();
+      report.sites.push_back(std::move(site));
+    }
     // Reads that belong to no patch, such as those of conditions elsewhere.
     auto addRead = [&](auto read, const std::string &features) {
       SiteReport site;

@@ -351,3 +351,16 @@ DictionaryStore::declare(Location loc, FlatSymbolRefAttr collectionName,
       name, site, further.empty() ? ArrayAttr() : builder.getArrayAttr(further));
   return std::pair(declared, *dictionary);
 }
+
+llvm::Expected<matching::Match> DictionaryStore::match(StringRef key) {
+  auto opened = resources.cache();
+  if (!opened)
+    return opened.takeError();
+  auto entry = opened->find(key);
+  if (!entry)
+    return entry.takeError();
+  if (!*entry)
+    return llvm::createStringError("the match " + key + " is not in the cache '" +
+                                   opened->folder() + "' any more");
+  return matching::Match::load(**entry);
+}

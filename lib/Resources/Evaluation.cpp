@@ -94,6 +94,12 @@ struct ComputeRows : ComputableAttrInterface::ExternalModel<ComputeRows, RowsAtt
     if (!dictionary)
       return dictionary.takeError();
     switch (recipe.getPart()) {
+    case RowsPart::DecoderBias: {
+      auto bias = (*dictionary)->decoderBias();
+      if (!bias)
+        return bias.takeError();
+      return RowMatrix(*bias);
+    }
     case RowsPart::Decoder:
       return (*dictionary)->decoder(recipe.getFeatures());
     case RowsPart::UnitDecoder: {
@@ -178,6 +184,11 @@ struct ComputeConcat
 };
 
 } // namespace
+
+llvm::Expected<matching::Match> RowSource::match(llvm::StringRef key) {
+  return llvm::createStringError("there is no cache here to find the match " +
+                                 key + " in");
+}
 
 llvm::Expected<RowMatrix> weir::evaluate(Attribute recipe, RowSource &source) {
   auto computable = dyn_cast<ComputableAttrInterface>(recipe);

@@ -10,6 +10,10 @@
 
 #include "weir/Weights/Sources.h"
 
+#include "llvm/ADT/STLExtras.h"
+
+#include <limits>
+
 using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
@@ -30,8 +34,71 @@ static DictionaryPart convert(RowsPart part) {
     return DictionaryPart::MagnitudeScale;
   case RowsPart::MagnitudeBias:
     return DictionaryPart::MagnitudeBias;
+  case RowsPart::DecoderBias:
+    return DictionaryPart::DecoderBias;
   }
   llvm_unreachable("unknown part of a dictionary");
+}
+
+static FeatureUnit convert(Fold fold) {
+  switch (fold) {
+  case Fold::None:
+    return FeatureUnit::One;
+  case Fold::Threshold:
+    return FeatureUnit::Threshold;
+  case Fold::DecoderNorm:
+    return FeatureUnit::DecoderNorm;
+  case Fold::MeanActivation:
+    break;
+  }
+  llvm_unreachable("#flow.carried has no such fold");
+}
+
+/// Which features keep their own row: those whose error is above a quantile of
+/// the errors, interpolated linearly, and those without a match.
+static std::vector<bool> aboveQuantile(const matching::Match &match, double q) {
+  std::vector<double> errors;
+  for (auto [to, value] : llvm::zip_equal(match.indices, match.values))
+    if (to >= 0)
+      errors.push_back(-value);
+  llvm::sort(errors);
+  double limit = -std::numeric_limits<double>::infinity();
+  if (!errors.empty()) {
+    double place = q * static_cast<double>(errors.size() - 1);
+    auto below = static_cast<size_t>(place);
+    size_t above = std::min(below + 1, errors.size() - 1);
+    limit = errors[below] +
+            (place - static_cast<double>(below)) * (errors[above] - errors[below]);
+  }
+  std::vector<bool> result;
+  for (auto [to, value] : llvm::zip_equal(match.indices, match.values))
+    result.push_back(to < 0 || -value > limit);
+  return result;
+}
+
+static llvm::Expected<std::shared_ptr<const TensorSource>>
+carriedTensor(CarriedAttr recipe, RowSource &dictionaries) {
+  auto source = dictionaries.open(recipe.getSource().getValue());
+  if (!source)
+    return source.takeError();
+  auto target = dictionaries.open(recipe.getTarget().getValue());
+  if (!target)
+    return target.takeError();
+  auto match = dictionaries.match(recipe.getResult().getKey());
+  if (!match)
+    return match.takeError();
+  if (match->k != 1 || match->rows != (*source)->info().features ||
+      match->columns != (*target)->info().features)
+    return llvm::createStringError(
+        "the match " + recipe.getResult().getHash() +
+        " is no permutation of the features of " +
+        recipe.getSource().getValue() + " and " + recipe.getTarget().getValue());
+  std::vector<bool> keepsOwn(match->rows, false);
+  if (FloatAttr quantile = recipe.getQuantile())
+    keepsOwn = aboveQuantile(*match, quantile.getValueAsDouble());
+  return carriedRows(std::move(*source), std::move(*target),
+                     std::move(match->indices), std::move(keepsOwn),
+                     convert(recipe.getFold()));
 }
 
 llvm::Expected<std::shared_ptr<const TensorSource>>
@@ -43,6 +110,8 @@ flow::recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries) {
     return dictionaryRows(*dictionary, convert(rows.getPart()),
                           rows.getFeatures());
   }
+  if (auto carried = dyn_cast<CarriedAttr>(Attribute(recipe)))
+    return carriedTensor(carried, dictionaries);
   if (auto concat = dyn_cast<ConcatAttr>(Attribute(recipe))) {
     std::vector<std::shared_ptr<const TensorSource>> parts;
     for (auto part : concat.getParts().getAsRange<RecipeAttrInterface>()) {

@@ -268,6 +268,7 @@ void Checker::checkPolicy(const Policy &policy) {
   checkTransfer(policy);
   checkStrength(policy);
   checkGate(policy);
+  checkSubstitution(policy);
   if (policy.when) {
     std::optional<Place> earliest;
     for (const Selection *selection : {&policy.on, &policy.to})
@@ -460,6 +461,7 @@ void Checker::checkPlan(const Plan &plan) {
                                  inQuotes(name.value) + " twice")
           .note(first->second, "the first time");
   }
+  checkReplaced(plan);
 }
 
 void Checker::checkConflicts() {
@@ -557,15 +559,4 @@ void Checker::warnAboutUnused() {
       reporter.warning(policy.name.range, "the policy " +
                                               inQuotes(policy.name.value) +
                                               " is in no plan");
-}
-
-//===----------------------------------------------------------------------===//
-// What is not supported yet
-//===----------------------------------------------------------------------===//
-
-void weir::spec::checkSupported(const Spec &spec, Reporter &reporter) {
-  for (const Policy &policy : spec.policies)
-    if (policy.action && policy.action->value == Action::Substitute)
-      reporter.error(policy.action->range,
-                     "the action 'substitute' is not yet supported");
 }

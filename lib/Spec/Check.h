@@ -66,6 +66,13 @@ private:
   void checkStrength(const Policy &policy);
   void checkCondition(const Condition &condition, const Policy &policy,
                       const std::optional<Place> &earliest);
+  // Substitutions.cpp
+  void checkSubstitution(const Policy &policy);
+  void checkReplacing(const Condition &condition, const LayerRange &span);
+  void checkCovers(const LayerRange &has, SourceRange where,
+                   const llvm::Twine &what, int64_t first, int64_t last);
+  void checkReplaced(const Plan &plan);
+
   void checkPlan(const Plan &plan);
   void checkConflicts();
   void warnAboutUnused();

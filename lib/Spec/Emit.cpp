@@ -121,6 +121,9 @@ private:
   void emitMatch(const Match &match);
   void emitKnob(const Knob &knob);
   void emitPolicy(const Policy &policy);
+  /// The dictionaries of a substitution, and what leads from one to the other;
+  /// null for a form that has none.
+  FlatSymbolRefAttr emitBridge(const Policy &policy);
   void emitPlan(const Plan &plan);
 
   const Spec &spec;
@@ -310,10 +313,11 @@ Value Emitter::acted(const Policy &policy) {
   StrengthWeight weight = policy.strength && policy.strength->weight
                               ? policy.strength->weight->value
                               : StrengthWeight::None;
-  if (policy.values.empty())
+  bool replaces = policy.action->value == Action::Substitute;
+  if (policy.values.empty() && !replaces)
     return value = selection(policy.on, policy, "on", weight);
-  // Values are no features.
-  Location where = at(policy.valuesRange);
+  // Values are no features, and neither are layers.
+  Location where = at(replaces ? policy.layers->range : policy.valuesRange);
   return value = flow::SelectOp::create(builder, where,
                                         builder.getArrayAttr({}), UnitAttr());
 }
@@ -376,9 +380,44 @@ steer::ActionAttrInterface Emitter::action(const Policy &policy) {
           context, symbol(lookup.policies.find(policy.gate->value)));
     return steer::RecordAttr::get(context, policy.after && policy.after->value);
   case Action::Substitute:
+    return steer::SubstituteAttr::get(context, policy.layers->span.first,
+                                      policy.layers->span.last,
+                                      emitBridge(policy),
+                                      number(policy.quantile));
+  }
+  llvm_unreachable("covered");
+}
+
+FlatSymbolRefAttr Emitter::emitBridge(const Policy &policy) {
+  int64_t first = policy.layers->span.first - 1, last = policy.layers->span.last;
+  const DictionarySet *set = nullptr;
+  FlatSymbolRefAttr matching;
+  switch (policy.form) {
+  case SubstituteForm::Drop:
+    return {};
+  case SubstituteForm::Permutation:
+  case SubstituteForm::Quantile: {
+    const Match *match = lookup.matches.find(policy.match->value);
+    matching = symbol(match);
+    set = lookup.dictionaryOf(*match);
     break;
   }
-  llvm_unreachable("reported as not supported");
+  case SubstituteForm::EncodeDecodeCurrent:
+  case SubstituteForm::EncodeDecodePrevious:
+    set = policy.dictionary ? lookup.dictionaries.find(policy.dictionary->value)
+                            : &spec.dictionaries.front();
+    (policy.form == SubstituteForm::EncodeDecodeCurrent ? first : last) =
+        policy.form == SubstituteForm::EncodeDecodeCurrent ? last : first;
+    break;
+  }
+  auto streamAt = [&](int64_t layer) {
+    return flow::SiteAttr::get(context, fx::SiteKind::Res, layer);
+  };
+  // Names in a spec have no dot.
+  auto name = builder.getStringAttr(symbols.at(&policy) + ".bridge");
+  flow::BridgeOp::create(builder, at(policy.layers->range), name, symbol(set),
+                         streamAt(first), streamAt(last), matching, Value());
+  return FlatSymbolRefAttr::get(name);
 }
 
 steer::LayersAttr Emitter::layers(const Layers &layers) const {
@@ -605,9 +644,11 @@ void Emitter::emitKnob(const Knob &knob) {
 
 void Emitter::emitPolicy(const Policy &policy) {
   SmallVector<Part> parts = {
-      {"on", policy.gate             ? policy.gate->range
-             : policy.values.empty() ? policy.on.range
-                                     : policy.valuesRange},
+      {"on", policy.gate              ? policy.gate->range
+             : !policy.values.empty() ? policy.valuesRange
+             : policy.action->value == Action::Substitute
+                 ? policy.layers->range
+                 : policy.on.range},
       {"do", policy.action->range}};
   if (!policy.to.selectors.empty())
     parts.push_back({"to", policy.to.range});
@@ -645,7 +686,10 @@ void Emitter::emitPolicy(const Policy &policy) {
   steer::PolicyOp::create(
       builder, at(policy.name.range, parts),
       builder.getStringAttr(symbols.at(&policy)), action(policy), on, to,
-      watched, policy.layers ? layers(*policy.layers) : steer::LayersAttr(),
+      watched,
+      policy.layers && policy.action->value == Action::Add
+          ? layers(*policy.layers)
+          : steer::LayersAttr(),
       policy.tokens ? tokens(*policy.tokens) : steer::TokensAttr(),
       when,
       policy.times ? symbol(lookup.knobs.find(policy.times->value))
@@ -663,8 +707,7 @@ void Emitter::emitPlan(const Plan &plan) {
   }
   steer::PlanOp::create(builder, at(plan.name.range, parts),
                         builder.getStringAttr(symbols.at(&plan)),
-                        builder.getArrayAttr(policies),
-                        /*fixed=*/DictionaryAttr());
+                        builder.getArrayAttr(policies));
 }
 
 //===----------------------------------------------------------------------===//
@@ -680,7 +723,6 @@ OwningOpRef<ModuleOp> weir::importSpec(llvm::SourceMgr &sourceMgr,
   SourceFile file(buffer->getBufferIdentifier(), buffer->getBuffer());
   Reporter reporter(file, context);
   Spec spec = parseSpec(file, reporter, options);
-  checkSupported(spec, reporter);
   checkSpec(spec, reporter);
   if (reporter.failed())
     return nullptr;

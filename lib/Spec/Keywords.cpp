@@ -43,7 +43,8 @@ KEYS(graphPartKeys, "a part of a graph", "graph", "sites", "layers", "roots",
 KEYS(knobKeys, "a knob", "default", "range")
 KEYS(policyKeys, "a policy", "on", "do", "strength", "normalize", "layers",
      "value", "factor", "min", "max", "to", "only_active", "times", "norm",
-     "match", "form", "quantile", "after", "gate", "tokens", "when")
+     "match", "form", "quantile", "dictionary", "after", "gate", "tokens",
+     "when")
 KEYS(strengthKeys, "a strength", "value", "dose", "text", "schedule", "times",
      "rate", "last", "center", "width", "weight")
 KEYS(tokensKeys, "a set of tokens", "part", "positions", "from", "to",
@@ -91,7 +92,8 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   static constexpr StringRef ablate[] = {"only_active", "norm"};
   static constexpr StringRef transfer[] = {"to", "norm"};
   static constexpr StringRef projectOut[] = {"norm"};
-  static constexpr StringRef substitute[] = {"match", "form", "quantile"};
+  static constexpr StringRef substitute[] = {"layers", "form", "match",
+                                             "quantile", "dictionary"};
   static constexpr StringRef record[] = {"after", "gate", "value"};
   switch (action) {
   case Action::Add:

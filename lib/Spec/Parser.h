@@ -69,7 +69,9 @@ private:
   void clamp(const MapReader &map, Policy &policy);
   void recording(const MapReader &map, Policy &policy);
   void recordedValues(const YamlEntry &entry, Policy &policy);
+  // Substitutions.cpp
   void substitution(const MapReader &map, Policy &policy);
+  // Policies.cpp
   std::optional<Strength> strength(const YamlEntry &entry, Policy &policy);
   std::optional<Layers> layers(const YamlNode &node);
   std::optional<Tokens> tokens(const YamlNode &node);

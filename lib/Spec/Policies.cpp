@@ -24,11 +24,15 @@ void SpecParser::policy(const YamlEntry &entry) {
   MapReader map(reporter, entry.value, policyKeys());
   if (!map)
     return;
-  // A gate is that of another policy, which has the features; a value has none.
+  // A gate is that of another policy, which has the features; a value has none,
+  // and neither have layers.
   const YamlNode *action = map.get("do");
   bool isRecord = action && action->isScalar() &&
                   action->text == nameOf(Action::Record);
-  bool isAlone = map.get("gate") || (isRecord && map.get("value"));
+  bool isSubstitute = action && action->isScalar() &&
+                      action->text == nameOf(Action::Substitute);
+  bool isAlone = map.get("gate") || (isRecord && map.get("value")) ||
+                 isSubstitute;
   const YamlNode *on =
       isAlone ? map.get("on") : map.require("on", entry.key.range);
   if (on)
@@ -196,41 +200,6 @@ void SpecParser::recording(const MapReader &map, Policy &policy) {
                  "'" + other + "' cannot stand beside 'gate', which records "
                                "where a policy acts and reads no feature")
           .note(gate->key.range, "'gate' is given here");
-}
-
-void SpecParser::substitution(const MapReader &map, Policy &policy) {
-  if (const YamlNode *node = map.get("match"))
-    policy.match = values.reference(*node, "'match'");
-  if (const YamlNode *node = map.get("form"))
-    if (auto form =
-            values.choice<SubstituteForm>(*node, "form", substituteFormNames()))
-      policy.form = form->value;
-  if (const YamlEntry *entry = map.entry("quantile")) {
-    policy.quantile = values.number(entry->value, "'quantile'");
-    if (policy.quantile &&
-        (policy.quantile->value < 0 || policy.quantile->value > 1))
-      reporter.error(policy.quantile->range, "'quantile' must be 0 to 1");
-  }
-  if (!policy.action || policy.action->value != Action::Substitute)
-    return;
-  bool matched = policy.form == SubstituteForm::Permutation ||
-                 policy.form == SubstituteForm::Quantile;
-  StringRef form = substituteFormNames()[static_cast<size_t>(policy.form)];
-  if (matched && !map.get("match"))
-    reporter.error(policy.action->range,
-                   "'substitute' needs the key 'match' in the form '" + form +
-                       "'");
-  if (!matched && map.get("match"))
-    reporter.error(map.entry("match")->key.range,
-                   "'match' does not belong to the form '" + form + "'");
-  bool isQuantile = policy.form == SubstituteForm::Quantile;
-  if (isQuantile && !map.get("quantile"))
-    reporter.error(policy.action->range,
-                   "'substitute' needs the key 'quantile' in the form "
-                   "'quantile'");
-  if (!isQuantile && map.get("quantile"))
-    reporter.error(map.entry("quantile")->key.range,
-                   "'quantile' does not belong to the form '" + form + "'");
 }
 
 std::optional<Strength> SpecParser::strength(const YamlEntry &entry,

@@ -200,11 +200,8 @@ std::optional<Marked<size_t>> ValueReader::word(const YamlNode &node,
   if (found != words.end())
     return Marked<size_t>{static_cast<size_t>(found - words.begin()),
                           node.range};
-  // What is not supported yet is no help to anybody.
-  llvm::SmallVector<StringRef> offered(words);
-  llvm::erase(offered, nameOf(Action::Substitute));
   reporter.error(node.range, "unknown " + what + " " + inQuotes(node.text) +
-                                 suggest(node.text, offered));
+                                 suggest(node.text, words));
   return std::nullopt;
 }
 

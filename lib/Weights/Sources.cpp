@@ -96,6 +96,8 @@ SmallVector<int64_t, 2> shapeOf(const Dictionary &dictionary,
     return {rows, info.width};
   case DictionaryPart::Encoder:
     return {rows, info.inputWidth};
+  case DictionaryPart::DecoderBias:
+    return {info.width};
   default:
     return {rows};
   }
@@ -109,6 +111,10 @@ public:
         dictionary(std::move(dictionary)), part(part), features(features) {}
 
   Error stream(Sink sink) const override {
+    if (part == DictionaryPart::DecoderBias) {
+      Expected<RowVector> bias = dictionary->decoderBias();
+      return bias ? sink(bytesOf(*bias)) : bias.takeError();
+    }
     // A block of a bias costs a block of the encoder that is read for it.
     const DictionaryInfo &info = dictionary->info();
     int64_t width = std::max(info.width, info.inputWidth);

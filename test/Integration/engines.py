@@ -41,6 +41,7 @@ class Built:
         self.spec, self.folder = spec, folder
         # What was measured on a text for a model is found again.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
+             *(["--cache", folder.parent / "cache"] if "matches:" in spec.read_text() else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
              "--cache", Path(model).with_name("cache"), *(["--lower", lower] if lower != "aten" else []), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())

@@ -28,6 +28,7 @@ import graph_oracle
 import numpy
 import torch
 import yaml
+from replaced_layers import Replacement
 
 # Where sites are in the models of transformers: path of the block, then for each site a module below
 # it and the side of it. `mid` is changed in place, because the residual branch holds the same tensor.
@@ -329,17 +330,25 @@ class Spec:
         texts = [] if value is None else value if isinstance(value, list) else [value]
         return [(int(layer), kind) for layer, kind in (text.split("/") for text in texts)]
 
+    def replacements(self, policies) -> dict[str, Replacement]:
+        """Of those of the policies that replace layers, what they put there."""
+        return {name: Replacement(self, name) for name in policies if self.policies[name]["do"] == "substitute"}
+
+    def places(self, name: str) -> set[tuple[int, str]]:
+        """Every (layer, kind) that a policy reads or writes; of one that replaces layers, what its condition reads."""
+        policy = self.policies[name]
+        features = [feature for key in ("on", "to") if key in policy for feature in self.features(name, key)]
+        found = {self.read_at(feature) for feature in features + self.conditions(policy.get("when"))}
+        found |= {at for feature in features for at in self.written_at(feature)} | set(self.values(name))
+        if policy["do"] == "add":
+            found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
+        return found
+
     def sites(self) -> set[tuple[int, str]]:
         """Every (layer, kind) that any policy reads or writes."""
-        found = set()
-        for name, policy in self.policies.items():
-            features = [feature for key in ("on", "to") if key in policy for feature in self.features(name, key)]
-            read = features + self.conditions(policy.get("when"))
-            found |= {self.read_at(feature) for feature in read}
-            found |= {at for feature in features for at in self.written_at(feature)}
-            found |= set(self.values(name))
-            if policy["do"] == "add":
-                found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
+        found = set().union(*(self.places(name) for name in self.policies))
+        for replacement in self.replacements(self.policies).values():
+            found |= {replacement.source, replacement.at}
         return found
 
 
@@ -422,12 +431,25 @@ class _Row:
         self.edited: dict[tuple[str, tuple[int, str]], torch.Tensor] = {}
         self.records: dict[tuple[str, Feature], torch.Tensor] = {}
         self.doubt = torch.zeros(len(ids), dtype=torch.bool)
+        self.replacements = spec.replacements(self.policies)
 
     def __call__(self, layer: int, kind: str, value: torch.Tensor) -> torch.Tensor:
-        x = value[0].to(torch.float64)
+        x = self._replaced(layer, kind, value[0].to(torch.float64))
         assert x.isfinite().all()
         self.seen[layer, kind] = x
         return self._edited(layer, kind, x).to(value.dtype).unsqueeze(0)
+
+    def _replaced(self, layer: int, kind: str, x: torch.Tensor) -> torch.Tensor:
+        """The value of a site, before any edit there: what takes a layer's place is made of the stream before it, after
+        all edits there."""
+        for name, replacement in self.replacements.items():
+            if replacement.at == (layer, kind):
+                gate = self._gate(name)
+                new, uncertain = replacement(self.left[replacement.source])
+                self.doubt |= gate & uncertain
+                x = torch.where(gate.unsqueeze(1), new, x)
+                self._edits(name, layer, kind, gate)
+        return x
 
     def _read(self, feature: Feature, where: torch.Tensor, after: bool = False) -> torch.Tensor:
         """A feature's activation [S]; it matters at the tokens `where`."""

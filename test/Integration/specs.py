@@ -397,6 +397,41 @@ class _Drawing:
                 policy["when"] = condition
         return policy
 
+    def whole(self) -> dict:
+        """A dictionary of the residual stream of every layer, and a permutation through it."""
+        self.collections["whole"] = {"format": "gemma_scope", "path": "whole/{site}.{layer}", "sites": ["res"],
+                                     "layers": f"0..{self.shape.layers - 1}"}
+        self.counts["whole"] = random_dictionaries.FEATURES
+        match = {"dictionary": "whole", "method": "permutation"}
+        if self.one_in(2):
+            match["similarity"] = self.draw(st.sampled_from(["mse", "cosine", "dot"]))
+        if self.one_in(2):
+            match["fold"] = self.draw(st.sampled_from(["threshold", "decoder_norm"]))
+        return match
+
+    def substitute(self, match: str) -> dict:
+        """A policy that replaces one or several layers."""
+        first = self.draw(st.integers(1, self.shape.layers - 1))
+        last = self.draw(st.integers(first, self.shape.layers - 1))
+        policy = {"do": "substitute", "layers": first if first == last else f"{first}..{last}"}
+        form = self.draw(st.sampled_from(["permutation", "permutation", "quantile", "drop", "encode_decode_current",
+                                          "encode_decode_previous"]))
+        if form != "permutation" or self.one_in(2):
+            policy["form"] = form
+        if form in ("permutation", "quantile"):
+            policy["match"] = match
+        if form == "quantile":
+            policy["quantile"] = self.draw(st.sampled_from([0.0, 0.5, 0.9, 1.0]))
+        if form.startswith("encode_decode"):
+            policy["dictionary"] = "whole"
+        if self.one_in(3):
+            policy["tokens"] = _tokens(self.draw)
+        if self.one_in(3):
+            condition = self.condition((first - 1, KINDS.index("res")))
+            if condition:
+                policy["when"] = condition
+        return policy
+
     def batch(self, plans) -> Batch:
         shape = self.shape
         lengths = self.draw(st.lists(st.integers(1, shape.longest), min_size=1, max_size=shape.rows))
@@ -424,7 +459,12 @@ def cases(draw, shape: Shape) -> Case:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
         if drawing.one_in(2):
             drawing.draw_graphs()
+    matches = {}
+    if shape.collections is None and drawing.one_in(3):
+        matches["through"] = drawing.whole()
     policies = {f"p{index}": drawing.policy() for index in range(draw(st.integers(1, 6)))}
+    if matches:
+        policies["layers"] = drawing.substitute("through")
     if drawing.one_in(2):
         policies["value"] = drawing.value()
     if drawing.one_in(2):
@@ -434,7 +474,10 @@ def cases(draw, shape: Shape) -> Case:
     plans[names[0]] = plans[names[0]] or sorted(policies)
     data = {"weir": 1, "model": {"program": f"{shape.family}.pt2"}, "dictionaries": drawing.collections}
     if drawing.graphs:
-        data |= {"matches": drawing.matches, "graphs": drawing.graphs}
+        data["graphs"] = drawing.graphs
+        matches = {**drawing.matches, **matches}
+    if matches:
+        data["matches"] = matches
     if drawing.knobs:
         data["knobs"] = drawing.knobs
     data |= {"policies": policies, "plans": plans}
@@ -443,16 +486,24 @@ def cases(draw, shape: Shape) -> Case:
 
 
 def without_conflicts(spec: hooks.Spec) -> dict[str, list[str]]:
-    """The plans of a spec, less the policies that would write a feature a second time."""
+    """The plans of a spec, less the policies that would write a feature a second time, or that are inside of layers that
+    another one replaces."""
     plans = {}
     for plan, names in spec.plans.items():
-        written, plans[plan] = set(), []
+        written, places, plans[plan] = set(), set(), []
         for name in names:
             policy = spec.policies[name]
             features = set()
             if policy["do"] in ABSOLUTE:
                 features = {*spec.features(name, "on"), *(spec.features(name, "to") if "to" in policy else [])}
-            if not features & written:
+            own = spec.places(name)
+            replacements = [*spec.replacements(plans[plan]).values(), *spec.replacements([name]).values()]
+            # What a policy that replaces layers reads comes before them.
+            inside = any(replacement.covers(place) for replacement in replacements for place in own | places)
+            overlap = len({layer for each in replacements for layer in range(each.first, each.last + 1)}) < sum(
+                each.last - each.first + 1 for each in replacements)
+            if not features & written and not inside and not overlap:
                 written |= features
+                places |= own
                 plans[plan].append(name)
     return plans

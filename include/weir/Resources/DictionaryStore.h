@@ -32,6 +32,8 @@ public:
   /// The dictionary of a `flow.dictionary`.
   llvm::Expected<std::shared_ptr<const Dictionary>>
   open(llvm::StringRef dictionary) override;
+  /// From the cache of the resources.
+  llvm::Expected<matching::Match> match(llvm::StringRef key) override;
 
   /// Opens a dictionary and, if it is not there yet, adds its op after that of
   /// its collection. Errors are reported at `loc`: no such collection, a site

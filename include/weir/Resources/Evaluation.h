@@ -17,6 +17,7 @@
 
 #include "weir/Dialect/Flow/IR/Flow.h"
 #include "weir/Dictionary/Dictionary.h"
+#include "weir/Matching/DictionaryMatch.h"
 
 #include "mlir/IR/DialectRegistry.h"
 
@@ -29,6 +30,9 @@ public:
   virtual ~RowSource() = default;
   virtual llvm::Expected<std::shared_ptr<const Dictionary>>
   open(llvm::StringRef dictionary) = 0;
+  /// The match that was computed under a key (`#flow.result`). Errors: there is
+  /// none, or no cache to look into.
+  virtual llvm::Expected<matching::Match> match(llvm::StringRef key);
 };
 
 } // namespace weir

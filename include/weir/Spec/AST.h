@@ -353,6 +353,7 @@ struct Policy {
   std::optional<Name> match; ///< substitute
   SubstituteForm form = SubstituteForm::Permutation;
   std::optional<Number> quantile;
+  std::optional<Name> dictionary; ///< substitute, in forms without a match
 };
 
 struct Plan {

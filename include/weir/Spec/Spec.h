@@ -48,8 +48,6 @@ Spec parseSpec(const SourceFile &file, Reporter &reporter,
 /// References, coverage, ranges and conflicts: all that can be told from the
 /// spec alone.
 void checkSpec(const Spec &spec, Reporter &reporter);
-/// Reports the parts of the language that the compiler does not support yet.
-void checkSupported(const Spec &spec, Reporter &reporter);
 
 /// The JSON schema of the language, for editors.
 llvm::StringRef schema();

@@ -45,7 +45,8 @@ enum class DictionaryPart {
   EncoderBias,    ///< [k]
   Threshold,      ///< [k], JumpReLU
   MagnitudeScale, ///< [k], gated
-  MagnitudeBias   ///< [k], gated
+  MagnitudeBias,  ///< [k], gated
+  DecoderBias     ///< [width], one of the whole dictionary
 };
 
 /// Rows of a dictionary, for k features or (empty) all of them, f32. They are
@@ -54,6 +55,21 @@ enum class DictionaryPart {
 std::shared_ptr<const TensorSource>
 dictionaryRows(std::shared_ptr<const Dictionary> dictionary, DictionaryPart part,
                llvm::ArrayRef<int64_t> features);
+
+/// What is divided out of a feature before it is compared with one of another
+/// dictionary (Folding.h): nothing, its threshold or the norm of its decoder row.
+/// A feature for which that is not positive has the unit 1.
+enum class FeatureUnit { One, Threshold, DecoderNorm };
+
+/// Decoder rows [F, width] that stand for the features of another dictionary: row
+/// i is row `to[i]` of the target's, times the unit of that feature and divided by
+/// the unit of the source's feature i; zeros where `to[i]` is -1; the source's own
+/// row i where `keepsOwn[i]`. Errors of streaming: those of the dictionaries, a
+/// unit that one of them does not have, numbers beyond f32.
+std::shared_ptr<const TensorSource>
+carriedRows(std::shared_ptr<const Dictionary> source,
+            std::shared_ptr<const Dictionary> target, std::vector<int64_t> to,
+            std::vector<bool> keepsOwn, FeatureUnit unit);
 
 } // namespace weir
 

@@ -88,6 +88,22 @@ Value rowsOf(AtenBuilder &aten, FlatSymbolRefAttr dictionary,
                        shape);
 }
 
+struct LowerDenormalize : OpConversionPattern<DenormalizeOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(DenormalizeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    AtenBuilder aten(rewriter, op.getLoc());
+    Value x = adaptor.getLike();
+    Value y = aten.binary("mul", adaptor.getInput(),
+                          inputScale(aten, x, op.getNormalization()));
+    if (op.getNormalization() == flow::Normalization::LayerNorm)
+      y = aten.binary("add", y, aten.mean(x));
+    rewriter.replaceOp(op, y);
+    return success();
+  }
+};
+
 struct LowerEncode : OpConversionPattern<EncodeOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -165,6 +181,6 @@ struct LowerPick : OpConversionPattern<PickOp> {
 } // namespace
 
 void weir::populateReadToFXPatterns(RewritePatternSet &patterns) {
-  patterns.add<LowerInputScale, LowerNormalize, LowerEncode, LowerActivate,
+  patterns.add<LowerInputScale, LowerNormalize, LowerDenormalize, LowerEncode, LowerActivate,
                LowerPick>(patterns.getContext());
 }

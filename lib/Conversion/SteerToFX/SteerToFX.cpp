@@ -308,5 +308,6 @@ void weir::populateSteerToFXPatterns(RewritePatternSet &patterns) {
   populateGateToFXPatterns(patterns);
   populateScopeToFXPatterns(patterns);
   populateOutputToFXPatterns(patterns);
+  populateSubstitutionToFXPatterns(patterns);
   populateTableToFXPatterns(patterns);
 }

@@ -104,19 +104,3 @@ TEST(Docs, WrongExamplesSayWhatIsShown) {
   EXPECT_GE(count, 1u);
 }
 
-TEST(Docs, LaterPartsAreReadAndRefused) {
-  unsigned count = 0;
-  for (const Block &block : blocks()) {
-    if (block.info != "yaml later")
-      continue;
-    ++count;
-    Imported result = import(framed(block.text));
-    EXPECT_FALSE(result.succeeded) << "docs/spec.md:" << block.line;
-    for (const Said &message : result.messages)
-      if (message.severity == "error")
-        EXPECT_TRUE(
-            llvm::StringRef(message.text).ends_with("is not yet supported"))
-            << "docs/spec.md:" << block.line << ": " << message.str();
-  }
-  EXPECT_GE(count, 1u);
-}

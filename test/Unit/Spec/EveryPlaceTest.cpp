@@ -43,6 +43,7 @@ matches:
   flow: {dictionary: sae, sites: [res, mlp], layers: 10..12, method: top_k, k: 2, similarity: dot, weights: [encoder, decoder], fold: threshold}
   cosines: {dictionary: sae, method: top_k, k: 2}
   heard: {dictionary: sae, method: top_k, similarity: pearson, text: held-out.jsonl}
+  one2one: {dictionary: sae, sites: [res], method: permutation}
 graphs:
   walk: {from: sae:12/res/411, match: cosines, layers: 10..12, direction: both, width: 2, keep: {res: 0.5, mlp: {similarity: 0.1, null: 0.9, effect: 0.2}, null: 0.5}, text: held-out.jsonl}
   again: {from: [sae:12/res/410, {features: one}], match: cosines, keep: 0.5}
@@ -69,8 +70,11 @@ policies:
   watch: {on: sae:16/res/6, do: record, after: true}
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}
+  pruned: {do: substitute, layers: 12..13, form: quantile, match: one2one, quantile: 0.9}
+  coded: {do: substitute, layers: 10, form: encode_decode_current, dictionary: sae}
 plans:
   default: [nodes, ends, push, line, bell, share, pin, flip, bound, off, rise, inside, move, remove, watch, acts, raw]
+  shorter: [pruned, coded]
   plain: []
 )";
 

@@ -116,6 +116,47 @@ TEST(Sources, NamedRowsKeepTheirOrder) {
       ElementsAre(3, 4, 0, 2, 1, 0));
 }
 
+TEST(Sources, FeaturesAreCarriedToAnotherDecoder) {
+  std::shared_ptr<const Dictionary> from =
+      take(unembeddingDictionary(view({3, 2}, {3, 4, 0, 2, 1, 0})));
+  std::shared_ptr<const Dictionary> to =
+      take(unembeddingDictionary(view({2, 2}, {0, 8, 6, 8})));
+  Source plain = carriedRows(from, to, {1, -1, 0}, {false, false, false},
+                             FeatureUnit::One);
+  EXPECT_THAT(plain->shape(), ElementsAre(3, 2));
+  // What has no partner is left out, or keeps its own row.
+  EXPECT_THAT(numbersOf(*plain), ElementsAre(6, 8, 0, 0, 0, 8));
+  Source own = carriedRows(from, to, {1, -1, 0}, {false, true, true},
+                           FeatureUnit::One);
+  EXPECT_THAT(numbersOf(*own), ElementsAre(6, 8, 0, 2, 1, 0));
+  // Norms: a row gets the length of the feature that it stands for.
+  Source norms = carriedRows(from, to, {1, -1, 0}, {false, false, false},
+                             FeatureUnit::DecoderNorm);
+  EXPECT_THAT(numbersOf(*norms), ElementsAre(3, 4, 0, 0, 0, 1));
+  EXPECT_THAT(numbersOf(*dictionaryRows(from, DictionaryPart::DecoderBias, {})),
+              ElementsAre(0, 0));
+}
+
+TEST(Sources, WhatCannotBeCarriedIsAnErrorOfStreaming) {
+  std::shared_ptr<const Dictionary> from =
+      take(unembeddingDictionary(view({2, 2}, {1, 0, 0, 1e-30f})));
+  std::shared_ptr<const Dictionary> to =
+      take(unembeddingDictionary(view({2, 2}, {1e30f, 0, 0, 1})));
+  auto ignore = [](ArrayRef<std::byte>) { return Error::success(); };
+  EXPECT_THAT(toString(carriedRows(from, to, {0, 1}, {false, false},
+                                   FeatureUnit::Threshold)
+                           ->stream(ignore)),
+              HasSubstr("has no thresholds"));
+  EXPECT_THAT(toString(carriedRows(from, to, {0}, {false}, FeatureUnit::One)
+                           ->stream(ignore)),
+              HasSubstr("a match of other dictionaries"));
+  auto full = [](ArrayRef<std::byte>) -> Error { return createStringError("full"); };
+  EXPECT_EQ(toString(carriedRows(from, to, {1, 0}, {false, false},
+                                 FeatureUnit::One)
+                         ->stream(full)),
+            "full");
+}
+
 TEST(Sources, ErrorsComeWhenTheyStream) {
   std::shared_ptr<const Dictionary> dictionary =
       take(unembeddingDictionary(view({2, 2}, {1, 0, 0, 0})));

@@ -33,6 +33,8 @@ void populateGateToFXPatterns(mlir::RewritePatternSet &patterns);
 void populateScopeToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for gates and counts that leave the program.
 void populateOutputToFXPatterns(mlir::RewritePatternSet &patterns);
+/// The part of them for layers that features replace.
+void populateSubstitutionToFXPatterns(mlir::RewritePatternSet &patterns);
 /// The part of them for plans that are tables.
 void populateTableToFXPatterns(mlir::RewritePatternSet &patterns);
 } // namespace weir

@@ -268,6 +268,9 @@ void ProgramOp::addEdited(SiteKind kind, int64_t layer) {
   SmallVector<Attribute> sites;
   if (getEdited())
     sites.assign(getEdited()->begin(), getEdited()->end());
-  sites.push_back(EditedAttr::get(getContext(), kind, layer));
+  Attribute site = EditedAttr::get(getContext(), kind, layer);
+  if (llvm::is_contained(sites, site))
+    return;
+  sites.push_back(site);
   setEditedAttr(ArrayAttr::get(getContext(), sites));
 }

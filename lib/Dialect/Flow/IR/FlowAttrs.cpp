@@ -178,7 +178,8 @@ StringRef ConcatAttr::getConstantName() const { return "rows"; }
 /// Parts that hold one number a feature.
 static bool isVector(RowsPart part) {
   return part == RowsPart::EncoderBias || part == RowsPart::Threshold ||
-         part == RowsPart::MagnitudeScale || part == RowsPart::MagnitudeBias;
+         part == RowsPart::MagnitudeScale || part == RowsPart::MagnitudeBias ||
+         part == RowsPart::DecoderBias;
 }
 
 int64_t RowsAttr::getNumRows() const {
@@ -204,6 +205,29 @@ static LogicalResult verifyRecipeType(RecipeAttrInterface recipe, bool vector,
 LogicalResult RowsAttr::verifyConstantType(RankedTensorType type,
                                            EmitError emitError) const {
   return verifyRecipeType(*this, isVector(getPart()), type, emitError);
+}
+
+LogicalResult CarriedAttr::verify(EmitError emitError, FlatSymbolRefAttr,
+                                  FlatSymbolRefAttr, ResultAttr, Fold fold,
+                                  FloatAttr quantile) {
+  if (fold == Fold::MeanActivation)
+    return emitError() << "mean activations are known on a text only, while "
+                          "matches are computed";
+  if (!quantile)
+    return success();
+  double q = quantile.getValueAsDouble();
+  if (!(q >= 0 && q <= 1))
+    return emitError() << "a quantile is 0 to 1, not " << q;
+  return success();
+}
+
+StringRef CarriedAttr::getConstantName() const { return "carried_decoder"; }
+
+int64_t CarriedAttr::getNumRows() const { return -1; }
+
+LogicalResult CarriedAttr::verifyConstantType(RankedTensorType type,
+                                              EmitError emitError) const {
+  return verifyRecipeType(*this, false, type, emitError);
 }
 
 LogicalResult SumAttr::verify(EmitError emitError, DenseF64ArrayAttr weights,

@@ -81,6 +81,8 @@ struct ExpandMatchings
       else if (isa<PartOp, OpposedOp>(op) ||
                llvm::any_of(op.getResultTypes(), llvm::IsaPred<flow::GraphType>))
         addPlacesOfOperands(&op);
+      else if (auto bridge = dyn_cast<BridgeOp>(op))
+        failedAny |= failed(expandFor(bridge, store));
     }
     if (failedAny)
       signalPassFailure();
@@ -119,6 +121,53 @@ private:
     }
     follow.getMapsMutable().assign(maps.getArrayRef());
     places[follow.getFeatures()] = ends;
+    return success();
+  }
+
+  /// The permutation from one end of a bridge to the other, composed of those of
+  /// the layers between them.
+  LogicalResult expandFor(BridgeOp bridge, DictionaryStore &store) {
+    if (!bridge.getMatchingAttr() || bridge.getMap())
+      return success();
+    Location loc = bridge.getLoc();
+    auto matching =
+        getOperation().lookupSymbol<MatchingOp>(bridge.getMatchingAttr());
+    if (failed(checkCollection(matching, bridge.getCollectionAttr(), loc)))
+      return failure();
+    if (!isa<PermutationAttr>(matching.getMethod())) {
+      InFlightDiagnostic diag = emitError(loc)
+                                << bridge.getMatchingAttr()
+                                << " gives a feature no single one of the next "
+                                   "layer: a permutation does";
+      diag.attachNote(matching.getLoc()) << "the match";
+      return diag;
+    }
+    SmallVector<Value> maps;
+    SmallVector<Link> links = matching.getLinks();
+    fx::SiteKind kind = bridge.getFrom().getKind();
+    for (int64_t layer = bridge.getFrom().getLayer();
+         layer < bridge.getTo().getLayer(); ++layer) {
+      const Link *link = llvm::find_if(links, [&](const Link &each) {
+        return each.sourceKind == kind && each.targetKind == kind &&
+               each.sourceLayer == layer && each.targetLayer == layer + 1;
+      });
+      if (link == links.end())
+        return noLink(matching, SiteAttr::get(&getContext(), kind, layer),
+                      Side::Successors, loc);
+      auto map = expand(matching, *link, store);
+      if (failed(map))
+        return failure();
+      maps.push_back(*map);
+    }
+    Value map = maps.front();
+    if (maps.size() > 1) {
+      OpBuilder builder(bridge);
+      Operation *composed =
+          matching.getMethod().createCompose(builder, matching.getLoc(), maps);
+      map = cast<ComputedOpInterface>(composed).getMapValue();
+      ++numComposed;
+    }
+    bridge.getMapMutable().assign(map);
     return success();
   }
 

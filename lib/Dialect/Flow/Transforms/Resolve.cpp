@@ -58,6 +58,10 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       failedAny |= failed(resolve(select, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
+    for (auto bridge : module.getOps<BridgeOp>())
+      for (SiteAttr site : {bridge.getFrom(), bridge.getTo()})
+        failedAny |= failed(openAt(bridge.getLoc(), bridge.getCollectionAttr(),
+                                   site, store));
     if (failedAny || failed(unify(module, store)) ||
         failed(combine(module, store)))
       signalPassFailure();

@@ -203,6 +203,26 @@ LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
   return success();
 }
 
+LogicalResult SubstituteAttr::verify(EmitError emitError, int64_t first,
+                                     int64_t last, FlatSymbolRefAttr bridge,
+                                     FloatAttr quantile) {
+  if (first < 1 || last < first)
+    return emitError() << "expects layers in ascending order from 1 on, got "
+                       << first << " to " << last;
+  if (quantile && !bridge)
+    return emitError() << "a quantile is one of a match, which a bridge has";
+  return success();
+}
+StringRef SubstituteAttr::getKeyword() const { return "substitute"; }
+std::optional<std::pair<int64_t, int64_t>>
+SubstituteAttr::getReplacedLayers() const {
+  return std::pair(getFirst(), getLast());
+}
+LogicalResult SubstituteAttr::emit(PatchEmitter &) const {
+  // Blocks are no patch's: see getReplacedLayers.
+  return failure();
+}
+
 StringRef RecordAttr::getKeyword() const { return "record"; }
 bool RecordAttr::leavesValue() const { return true; }
 bool RecordAttr::readsAfterEdits() const { return getAfter(); }

@@ -130,6 +130,58 @@ static LogicalResult verifyRecipe(Operation *op, SymbolTableCollection &symbols,
   return failure(walked.wasInterrupted());
 }
 
+/// A decoder for each of some features, and the vector that it begins with.
+static LogicalResult verifyDecoder(Operation *op, SymbolTableCollection &symbols,
+                                   Attribute rows, Attribute bias,
+                                   int64_t features, int64_t width) {
+  if (failed(verifyRecipe(op, symbols, rows, width)) ||
+      failed(verifyRecipe(op, symbols, bias, width)))
+    return failure();
+  FlatSymbolRefAttr of;
+  if (auto carried = dyn_cast<flow::CarriedAttr>(rows)) {
+    flow::DictionaryOp target = lookUp(op, symbols, carried.getTarget());
+    if (!target)
+      return failure();
+    if (width != static_cast<int64_t>(target.getWidth()))
+      return op->emitOpError("has a value of width ")
+             << width << ", but rows of @" << target.getSymName() << " have "
+             << target.getWidth() << " numbers";
+    of = carried.getSource();
+  } else {
+    of = cast<flow::RowsAttr>(rows).getDictionary();
+  }
+  flow::DictionaryOp dictionary = lookUp(op, symbols, of);
+  if (!dictionary)
+    return failure();
+  if (features == static_cast<int64_t>(dictionary.getFeatures()))
+    return success();
+  return op->emitOpError("has ")
+         << features << " activations for the " << dictionary.getFeatures()
+         << " features of @" << dictionary.getSymName();
+}
+
+LogicalResult
+ReconstructOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  flow::DictionaryOp dictionary = lookUp(*this, symbols, getDictionaryAttr());
+  int64_t width = lastSize(getInput());
+  if (!dictionary ||
+      failed(verifySizes(*this, dictionary, getDictionarySize(), width)))
+    return failure();
+  if (getActivationAttr() != dictionary.getActivationAttr() ||
+      getNormalization() != dictionary.getNormalization())
+    return emitOpError("does not encode as @")
+           << dictionary.getSymName() << " does: activation "
+           << dictionary.getActivationAttr() << ", normalization "
+           << flow::stringifyNormalization(dictionary.getNormalization());
+  return verifyDecoder(*this, symbols, getRows(), getBias(),
+                       getDictionarySize(), width);
+}
+
+LogicalResult DecodeOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyDecoder(*this, symbols, getRows(), getBias(),
+                       lastSize(getInput()), lastSize(getResult()));
+}
+
 /// A read, of some features or of those of the row's plan: it says of its
 /// dictionary what the dictionary says.
 template <typename Op>

@@ -62,14 +62,48 @@ struct DecomposeRead : OpRewritePattern<ReadOp> {
   Pass::Statistic &reads;
 };
 
+struct DecomposeReconstruction : OpRewritePattern<ReconstructOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ReconstructOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getType().getElementType().isF32())
+      return rewriter.notifyMatchFailure(op, "the value is not in f32");
+    Location loc = op.getLoc();
+    Value x = op.getInput();
+    bool isNormalised = op.getNormalization() != flow::Normalization::None;
+    if (isNormalised)
+      x = NormalizeOp::create(rewriter, loc, x, op.getNormalizationAttr());
+    auto every = rewriter.getDenseI64ArrayAttr({});
+    UnitAttr unbiased =
+        op.getActivation().getKind() == flow::ActivationKind::Gated
+            ? rewriter.getUnitAttr()
+            : UnitAttr();
+    Value z = EncodeOp::create(rewriter, loc, x, op.getDictionaryAttr(), every,
+                               op.getDictionarySizeAttr(), unbiased);
+    Value f = rewriter.createOrFold<ActivateOp>(loc, z, op.getActivationAttr(),
+                                                op.getDictionaryAttr(), every);
+    Value y = DecodeOp::create(rewriter, loc, op.getType(), f, op.getRows(),
+                               op.getBias());
+    if (isNormalised)
+      y = DenormalizeOp::create(rewriter, loc, y, op.getInput(),
+                                op.getNormalizationAttr());
+    rewriter.replaceOp(op, y);
+    return success();
+  }
+};
+
 struct SteerDecomposeReads
     : steer::impl::SteerDecomposeReadsPassBase<SteerDecomposeReads> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<DecomposeRead>(&getContext(), reads);
+    patterns.add<DecomposeReconstruction>(&getContext());
     walkAndApplyPatterns(getOperation(), std::move(patterns));
-    WalkResult left = getOperation().walk([](ReadOp read) {
-      read.emitOpError("reads a value that is not in f32; steer-widen-patches "
+    WalkResult left = getOperation().walk([](Operation *read) {
+      if (!isa<ReadOp, ReconstructOp>(read))
+        return WalkResult::advance();
+      read->emitOpError("reads a value that is not in f32; steer-widen-patches "
                        "comes first");
       return WalkResult::interrupt();
     });

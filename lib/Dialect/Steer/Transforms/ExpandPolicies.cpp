@@ -9,6 +9,7 @@
 #include "Placement.h"
 #include "ProgramInputs.h"
 #include "RecordGates.h"
+#include "Substitutions.h"
 #include "WatchedFeatures.h"
 
 #include "weir/Dialect/Steer/Transforms/Passes.h"
@@ -52,6 +53,8 @@ struct Expansion {
   llvm::DenseMap<Attribute, Value> conditionReads;
   /// What sites have become after their edits, as far as there are any.
   llvm::DenseMap<flow::SiteAttr, Value> edited;
+  /// What the sites were before their edits, where policies replace layers.
+  ReplacedSites replaced;
   bool count = false; ///< tokens that are edited become outputs
   SmallVector<PlanOp> planOps;
   size_t projectionsOfPlans = 0; ///< written once for each plan
@@ -79,6 +82,7 @@ public:
   SiteBuilder(Expansion &expansion, fx::SiteOp marker, flow::SiteAttr site)
       : expansion(expansion), marker(marker), builder(marker) {
     patch = PatchOp::create(builder, marker.getLoc(), marker.getInput(), site);
+    counted = expansion.replaced.lookup(site);
     builder.setInsertionPointToEnd(&patch.getBody().front());
   }
 
@@ -607,6 +611,13 @@ struct SteerExpandPolicies
       values.push_back(policy);
       return true;
     });
+    SmallVector<PolicyOp> substitutes;
+    llvm::erase_if(policies, [&](PolicyOp policy) {
+      bool replaces = policy.getAction().getReplacedLayers().has_value();
+      if (replaces)
+        substitutes.push_back(policy);
+      return replaces;
+    });
     llvm::erase_if(policies, [&](PolicyOp policy) {
       bool isGate = static_cast<bool>(policy.getAction().getRecordedPolicy());
       if (isGate)
@@ -616,14 +627,16 @@ struct SteerExpandPolicies
     if (failed(nameWatched(module)))
       return failure();
     auto placements = placePolicies(expansion.symbols, policies);
-    if (failed(placements) || failed(checkConflicts(module, *placements)))
+    if (failed(placements) || failed(checkConflicts(module, *placements)) ||
+        failed(checkSubstitutions(module, expansion.plans, substitutes,
+                                  *placements, values)))
       return failure();
     for (auto &[site, atSite] : *placements)
       for (Placement &placement : atSite) {
         ++expansion.placesOfPolicy[placement.policy];
         ++expansion.placesAtSite[{placement.policy, site}];
       }
-    if (failed(build(expansion, programs.front(), *placements)))
+    if (failed(build(expansion, programs.front(), *placements, substitutes)))
       return failure();
     if (failed(recordValues(module, programs.front(), expansion.inputs,
                             expansion.plans, expansion.markers,
@@ -675,7 +688,7 @@ struct SteerExpandPolicies
   }
 
   LogicalResult build(Expansion &expansion, fx::ProgramOp program,
-                      Placements &placements) {
+                      Placements &placements, ArrayRef<PolicyOp> substitutes) {
     SmallVector<fx::SiteOp> markers;
     int64_t lastLayer = -1;
     for (auto marker : program.getEntry().getOps<fx::SiteOp>()) {
@@ -707,8 +720,12 @@ struct SteerExpandPolicies
       else
         error << "; its layers are 0 to " << lastLayer;
     }
-    if (!missing.empty())
+    if (!missing.empty() ||
+        failed(substituteLayers(expansion.module, program, expansion.inputs,
+                                expansion.plans, expansion.markers, substitutes,
+                                expansion.replaced)))
       return failure();
+    edits += substitutes.size();
 
     // In program order, so that records come out in the order of the layers.
     bool failedAny = false;
@@ -716,8 +733,15 @@ struct SteerExpandPolicies
       auto site = flow::SiteAttr::get(
           marker.getContext(), marker.getKind(), marker.getLayer());
       auto atSite = placements.find(site);
-      if (atSite == placements.end())
+      if (atSite == placements.end()) {
+        // Nothing edits the new value, but what made it is an edit.
+        if (count && expansion.replaced.contains(site)) {
+          SiteBuilder patch(expansion, marker, site);
+          if (failed(patch.finish()))
+            return failure();
+        }
         continue;
+      }
       SiteBuilder patch(expansion, marker, site);
       for (Placement &placement : atSite->second) {
         failedAny |= failed(patch.emit(placement));

@@ -71,6 +71,10 @@ struct SteerKeepPlan : steer::impl::SteerKeepPlanPassBase<SteerKeepPlan> {
         policy.erase();
         ++policies;
       }
+    for (auto bridge :
+         llvm::make_early_inc_range(module.getOps<flow::BridgeOp>()))
+      if (SymbolTable::symbolKnownUseEmpty(bridge.getOperation(), module))
+        bridge.erase();
     // Sets of features come before what is made of them.
     for (Operation &op :
          llvm::make_early_inc_range(llvm::reverse(*module.getBody())))

@@ -8,6 +8,8 @@
 
 #include "RecordGates.h"
 
+#include "GateEmitter.h"
+
 #include "weir/Dialect/Steer/IR/PatchEmitter.h"
 
 using namespace mlir;
@@ -25,91 +27,6 @@ Value steer::createRead(OpBuilder &builder, Location loc, Value value,
       dictionary.getNormalizationAttr(), dictionary.getFeaturesAttr(),
       gather ? builder.getUnitAttr() : UnitAttr());
 }
-
-namespace {
-
-/// The gates of policies, outside of all patches.
-class GateEmitter : public ConditionEmitter {
-public:
-  GateEmitter(ModuleOp module, ProgramInputs &inputs,
-              const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers,
-              OpBuilder &builder)
-      : symbols(module), inputs(inputs), markers(markers), opBuilder(builder),
-        where(module.getLoc()) {}
-
-  OpBuilder &builder() override { return opBuilder; }
-  Location loc() override { return where; }
-
-  Value read(Attribute attribute) override {
-    auto feature = cast<flow::FeatureAttr>(attribute);
-    auto [dictionary, marker] = placeOf(feature);
-    // As the condition itself reads it: before the edits of its site.
-    return createRead(opBuilder, where, marker.getInput(), dictionary,
-                      feature.getIndex());
-  }
-
-  /// The dictionary of a feature and the site that it reads; null after an error.
-  std::pair<flow::DictionaryOp, fx::SiteOp> placeOf(flow::FeatureAttr feature) {
-    auto collection =
-        symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-    auto dictionary = collection
-                          ? symbols.lookup<flow::DictionaryOp>(
-                                collection.dictionaryName(feature.getSite()))
-                          : flow::DictionaryOp();
-    if (!dictionary) {
-      current.emitError() << "feature " << feature.str()
-                         << " has no dictionary that was opened";
-      return {};
-    }
-    fx::SiteOp marker = markers.lookup(dictionary.getReads());
-    if (!marker) {
-      current.emitError() << "feature " << feature.str() << " is read at "
-                         << fx::siteName(dictionary.getReads().getKind(),
-                                         dictionary.getReads().getLayer())
-                         << ", which the model does not have";
-      return {};
-    }
-    return {dictionary, marker};
-  }
-
-  /// Plans, tokens and condition of a policy together, made once; null after an
-  /// error.
-  Value gateOf(PolicyOp policy, ArrayRef<int64_t> plans) {
-    Value &known = gates[policy];
-    if (known)
-      return known;
-    current = policy;
-    where = NameLoc::get(policy.getSymNameAttr(), policy.getLoc());
-    Value gate = inputs.gate(where, plans, policy.getTokensAttr(),
-                             /*noPadding=*/true);
-    if (auto attribute = policy.getWhenAttr()) {
-      SmallVector<flow::FeatureAttr> features;
-      attribute.collectFeatures(features);
-      // A condition joins whatever it is given.
-      for (flow::FeatureAttr feature : features)
-        if (!placeOf(feature).second)
-          return {};
-      Value when = attribute.emit(*this);
-      gate = AllOp::create(opBuilder, where,
-                           broadcastGateType({gate.getType(), when.getType()},
-                                             opBuilder.getI1Type()),
-                           ValueRange{gate, when});
-    }
-    return known = gate;
-  }
-
-  SymbolTable symbols;
-
-private:
-  ProgramInputs &inputs;
-  const llvm::DenseMap<flow::SiteAttr, fx::SiteOp> &markers;
-  OpBuilder &opBuilder;
-  Location where;
-  PolicyOp current; ///< whose gate is made
-  llvm::DenseMap<Operation *, Value> gates;
-};
-
-} // namespace
 
 LogicalResult steer::recordGates(
     ModuleOp module, fx::ProgramOp program, ProgramInputs &inputs,

@@ -36,6 +36,8 @@ struct SteerWidenPatches
     for (Operation &op : llvm::make_early_inc_range(entry)) {
       if (auto patch = dyn_cast<PatchOp>(op))
         widenPatch(patch);
+      else if (auto reconstruct = dyn_cast<ReconstructOp>(op))
+        widenReconstruction(reconstruct, wide);
       // What is read here is no site's new value.
       else if (isReader(op))
         widenOperands(op, wide);
@@ -45,7 +47,7 @@ struct SteerWidenPatches
   /// Whether an op of the dialect computes with values and makes none.
   static bool isReader(Operation &op) {
     return isa_and_nonnull<SteerDialect>(op.getDialect()) &&
-           !isa<PatchOp, YieldOp, WidenOp, EditOpInterface>(op);
+           !isa<PatchOp, YieldOp, WidenOp, ChooseOp, EditOpInterface>(op);
   }
 
   /// Each value is widened once in a block, where it is first used.
@@ -61,6 +63,21 @@ struct SteerWidenPatches
       }
       operand.set(widened);
     }
+  }
+
+  /// It works in f32 and is rounded once, as the blocks that it replaces.
+  void widenReconstruction(ReconstructOp op,
+                           llvm::DenseMap<Value, Value> &wide) {
+    RankedTensorType type = op.getType();
+    if (!isNarrow(type))
+      return;
+    widenOperands(*op, wide);
+    op.getResult().setType(op.getInput().getType());
+    OpBuilder builder(op->getContext());
+    builder.setInsertionPointAfter(op);
+    auto rounded = RoundOp::create(builder, op.getLoc(), op.getResult(),
+                                   type.getElementType());
+    op.getResult().replaceAllUsesExcept(rounded.getResult(), rounded);
   }
 
   void widenPatch(PatchOp patch) {

@@ -113,7 +113,7 @@ def FX_ProgramOp : FX_Op<"program", [IsolatedFromAbove, Symbol,
     /// Adds `value` to what the program returns, after its other outputs. `role`
     /// is #fx.logits, an #fx.record or null.
     void addUserOutput(::mlir::Value value, ::mlir::Attribute role = {});
-    /// Notes that a site was edited.
+    /// Notes that a site was edited, once.
     void addEdited(SiteKind kind, int64_t layer);
   }];
 }

@@ -239,7 +239,8 @@ def Flow_RowsAttr : Flow_RecipeAttr<"Rows", "rows"> {
   let summary = "some rows of a dictionary, in effective form";
   let description = [{
     `#flow.rows<decoder of @sae.res.12 [53, 411]>`: shape [2, d] for `encoder`,
-    `decoder` and `unit_decoder` (rows of length one), shape [2] for the others.
+    `decoder` and `unit_decoder` (rows of length one), shape [2] for the others but
+    `decoder_bias`, which is one vector [d] of the whole dictionary and lists none.
     An empty list means all rows; how many that is only the dictionary knows, so
     such a recipe stands for a whole encoder and never for directions that
     something is written along.
@@ -250,6 +251,35 @@ def Flow_RowsAttr : Flow_RecipeAttr<"Rows", "rows"> {
     OptionalArrayRefParameter<"int64_t">:$features);
   let assemblyFormat =
     "`<` $part `of` $dictionary `[` (`]`) : ($features^ `]`)? `>`";
+}
+
+def Flow_CarriedAttr : Flow_RecipeAttr<"Carried", "carried"> {
+  let summary = "what a match makes a decoder of another layer's features";
+  let description = [{
+    `#flow.carried<@sae.res.11 -> @sae.res.12 by <"sha256:9f…">>`, shape [F, d]:
+    row i is the decoder row of the second dictionary that the permutation gives to
+    feature i of the first, or zeros where it gives none (SAE Match, arXiv
+    2410.07656: f^ W_dec with f^ = P f). With `fold`, activations are carried over
+    in the unit that was folded, so that the row is multiplied by the unit of
+    feature P(i) and divided by that of feature i. With `quantile`, features whose
+    match error is above that quantile of all errors, or that have no match, keep
+    their own row. The error of a match is minus its similarity; of a composed
+    one, the largest of its steps.
+
+    The numbers are computed when a program is written; the IR has the hash that
+    the match is found under.
+  }];
+  let parameters = (ins
+    "::mlir::FlatSymbolRefAttr":$source,
+    "::mlir::FlatSymbolRefAttr":$target,
+    "ResultAttr":$result,
+    DefaultValuedParameter<"Fold", "::weir::flow::Fold::None">:$fold,
+    OptionalParameter<"::mlir::FloatAttr">:$quantile);
+  let assemblyFormat = [{
+    `<` $source `->` $target `by` $result (`fold` `=` $fold^)?
+    (`quantile` `=` $quantile^)? `>`
+  }];
+  let genVerifyDecl = 1;
 }
 
 def Flow_SumAttr : Flow_RecipeAttr<"Sum", "sum"> {

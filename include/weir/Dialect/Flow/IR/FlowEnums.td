@@ -49,7 +49,8 @@ def Flow_RowsPart : I32Enum<"RowsPart", "which rows of a dictionary", [
     I32EnumCase<"MagnitudeScale", 3, "magnitude_scale">,
     I32EnumCase<"MagnitudeBias", 4, "magnitude_bias">,
     I32EnumCase<"Decoder", 5, "decoder">,
-    I32EnumCase<"UnitDecoder", 6, "unit_decoder">]> {
+    I32EnumCase<"UnitDecoder", 6, "unit_decoder">,
+    I32EnumCase<"DecoderBias", 7, "decoder_bias">]> {
   let cppNamespace = "::weir::flow";
 }
 

@@ -252,6 +252,37 @@ def Flow_ComposeOp : Flow_Op<"compose",
   let hasCanonicalizeMethod = 1;
 }
 
+def Flow_BridgeOp : Flow_Op<"bridge",
+    [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "two dictionaries that stand for blocks between them";
+  let description = [{
+    The features of a value are read at `from` and written at `to`, along rows that
+    a permutation gives to them. The layers between the two need not be neighbours:
+    permutations are composed. Without a matching, one dictionary encodes and
+    decodes.
+
+    ```mlir
+    flow.bridge @pruned.bridge of @sae from <11/res> to <13/res> by @permutation
+    flow.bridge @pruned.bridge of @sae from <11/res> to <13/res> by @permutation
+        through %2 : !flow.map<1536 -> 1536>
+    ```
+
+    `flow-expand-matchings` adds the map, `flow-resolve` opens the dictionaries.
+  }];
+  let arguments = (ins
+    SymbolNameAttr:$sym_name,
+    FlatSymbolRefAttr:$collection,
+    Flow_SiteAttr:$from,
+    Flow_SiteAttr:$to,
+    OptionalAttr<FlatSymbolRefAttr>:$matching,
+    Optional<Flow_Map>:$map);
+  let assemblyFormat = [{
+    $sym_name `of` $collection `from` $from `to` $to (`by` $matching^)?
+    (`through` $map^ `:` qualified(type($map)))? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Features
 //===----------------------------------------------------------------------===//

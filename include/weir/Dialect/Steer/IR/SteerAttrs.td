@@ -154,6 +154,26 @@ def Steer_ProjectOutAttr
     at the site, whatever dictionaries they are of.
   }];
 }
+def Steer_SubstituteAttr
+    : Steer_Action<"Substitute", "substitute", ["getReplacedLayers"]> {
+  let summary = "blocks replaced by what the features before them make";
+  let description = [{
+    `#steer.substitute<12 to 13 by @pruned.bridge quantile = 0.9>`: the residual
+    stream behind layer 13 becomes what the features of the one behind layer 11
+    make along the rows that the bridge leads to (SAE Match's pruning of layers,
+    arXiv 2410.07656). With a quantile, features that are matched worse than that
+    keep their own rows. Without a bridge the blocks are dropped: the stream behind
+    layer 11 is handed on.
+  }];
+  let parameters = (ins
+    "int64_t":$first, "int64_t":$last,
+    OptionalParameter<"::mlir::FlatSymbolRefAttr">:$bridge,
+    OptionalParameter<"::mlir::FloatAttr">:$quantile);
+  let assemblyFormat = [{
+    `<` $first `to` $last (`by` $bridge^)? (`quantile` `=` $quantile^)? `>`
+  }];
+  let genVerifyDecl = 1;
+}
 def Steer_RecordAttr
     : Steer_Action<"Record", "record", ["leavesValue", "readsAfterEdits"]> {
   let summary = "an extra output: the activations";

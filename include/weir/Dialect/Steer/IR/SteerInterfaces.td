@@ -56,6 +56,13 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
       }],
       "::llvm::ArrayRef<::weir::flow::SiteAttr>", "getRecordedSites", (ins), [{}],
       [{ return {}; }]>,
+    InterfaceMethod<[{
+        The first and the last layer whose blocks the action replaces, for one that
+        replaces any. Such an action has no features of its own, and what it makes
+        is the value of the last layer's residual stream, before any edit there.
+      }],
+      "::std::optional<::std::pair<int64_t, int64_t>>", "getReplacedLayers",
+      (ins), [{}], [{ return ::std::nullopt; }]>,
     InterfaceMethod<"Writes the action into a patch.",
       "::llvm::LogicalResult", "emit", (ins "::weir::steer::PatchEmitter &":$patch)>,
     InterfaceMethod<[{

@@ -152,6 +152,10 @@ def Steer_PlanOp : Steer_Op<"plan", [
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypedArrayAttrBase<FlatSymbolRefAttr, "policies">:$policies,
                        OptionalAttr<DictionaryAttr>:$fixed);
+  let builders = [OpBuilder<(ins "::mlir::StringAttr":$name,
+                                 "::mlir::ArrayAttr":$policies), [{
+      build($_builder, $_state, name, policies, ::mlir::DictionaryAttr());
+    }]>];
   let assemblyFormat = "$sym_name $policies (`fixed` $fixed^)? attr-dict";
   let hasVerifier = 1;
 }
@@ -623,6 +627,7 @@ def Steer_KnobValueOp : Steer_Op<"knob_value", [
   let hasVerifier = 1;
 }
 
+include "weir/Dialect/Steer/IR/SteerSubstitution.td"
 include "weir/Dialect/Steer/IR/SteerTables.td"
 include "weir/Dialect/Steer/IR/SteerScopes.td"
 include "weir/Dialect/Steer/IR/SteerLoweringOps.td"
