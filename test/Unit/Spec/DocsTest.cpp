@@ -10,7 +10,6 @@
 //
 //   ```yaml            a spec, or some sections of one; it must be right
 //   ```yaml wrong      a spec with the error that the next block shows
-//   ```yaml later      parts of the language that are not supported yet
 //
 // Sections that a block leaves out are filled in by the frame below.
 //
