@@ -17,6 +17,7 @@
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Driver/TokenLookup.h"
+#include "weir/Operators/KernelCalls.h"
 #include "weir/Pipelines/Pipelines.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Resources/DictionaryStore.h"
@@ -178,6 +179,9 @@ LogicalResult Compiler::loadModel() {
     return emitError(where) << path
                             << ": the program was steered before; start from "
                                "the exported model";
+  if (llvm::Error calls = refuseKernelCalls(
+          archive->model(), "start from the exported model"))
+    return emitError(where) << about(path, std::move(calls));
   auto runtime = TorchRuntime::load();
   if (!runtime)
     return error() << llvm::toString(runtime.takeError());

@@ -11,6 +11,7 @@
 #include "Support.h"
 
 #include "weir/Kernels/weir_kernels.h"
+#include "weir/Operators/KernelCalls.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Support/Files.h"
@@ -161,6 +162,9 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
   if (hasManifest) {
     if (!options.packageAsked && !(isFolder && options.verify))
       out->description.aot.reset();
+    // Nor is native code loaded that only lies beside what was asked for.
+    if (!isFolder)
+      out->description.kernels.reset();
     Expected<std::shared_ptr<InputFile>> opened =
         out->openFiles(folder, options.verify);
     if (!opened)
@@ -191,6 +195,12 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
       return std::move(error);
   if (Error error = out->readRecord(hasManifest ? manifestPath.str() : ""))
     return std::move(error);
+  if (!out->kernels && options.kernels.empty())
+    if (Error error = refuseKernelCalls(
+            out->pt2->model(),
+            "give the whole folder that weirc build made or, if you trust the "
+            "file, --kernels kernels.so"))
+      return fail("{0}: {1}", archivePath, toString(std::move(error)));
   Expected<ModelInfo> info = checkProgram(
       *out->pt2, out->description, options.engine.operators);
   if (!info)

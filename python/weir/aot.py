@@ -266,7 +266,7 @@ def package(path: str | Path, output: str | Path | None = None, *, kernels: str 
         from .kernels import load
 
         load(kernels)
-    with archives.opening(path, allow_operators=allow_operators) as opened:
+    with archives.opening(path, allow_operators=allow_operators, kernels=kernels is not None) as opened:
         program = opened.program
         _check_sizes(program, path)
         if not {"input_ids", "positions"} <= set(_inputs(program)) or \

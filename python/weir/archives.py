@@ -137,13 +137,14 @@ def load(path: str | os.PathLike, **options) -> Opened:
 
 @contextlib.contextmanager
 def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | None = None, verify: bool = True,
-            allow_operators: Sequence[str] = ()):
+            allow_operators: Sequence[str] = (), kernels: bool = False):
     """Opens an archive, an `Opened`, whose bytes other programs can be given while the block runs. Needs weirc.
 
     sha256  what the file's hash has to be, None for any
     size    how many bytes it has to have, None for any
     verify  compare the archive's records with its own checksums where no `sha256` is given
     allow_operators  operators that are not in the catalogue and that it may call; a warning says which it does
+    kernels  it may call kernels: the caller has loaded those that belong to it
 
     Raises WeirError for a file that is missing, damaged, or not a plain program: one with pickled tensors,
     custom objects, operators outside of ATen, or names and sizes that PyTorch would take for code.
@@ -165,6 +166,9 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
         for diagnostic in vetted["diagnostics"]:
             if diagnostic["severity"] == "warning":
                 warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
+        if not kernels and any(name.startswith("torch.ops.weir.") for name in vetted["operators"]):
+            raise WeirError(f"cannot load {path}: the program needs its kernels, native code that is not in it; load the "
+                            "whole folder that weirc build made")
         from torch._export.serde import schema
         from torch._export.serde.serialize import ExportedProgramDeserializer, _dict_to_dataclass
 

@@ -570,7 +570,8 @@ def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str
         # Native code is loaded with its hash only, whatever else is not compared.
         kernels.load(path / manifest["kernels"]["path"], sha256=str(manifest["kernels"].get("sha256")))
     opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
-                           allow_operators=allow_operators)
+                           allow_operators=allow_operators,
+                           kernels=manifest is not None and manifest.get("kernels") is not None)
     exported, info = opened.program, opened.info
     if info is None:
         raise WeirError(f"{archive} has no extra/weir.json: not the output of python -m weir export or of weirc build")

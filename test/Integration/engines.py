@@ -39,11 +39,11 @@ class Built:
                  lower: str = LOWER):
         """`fixed`: the plan that is compiled in, with these values of knobs."""
         self.spec, self.folder = spec, folder
-        # What was measured on a text for a model is found again.
+        # What was measured on a text for a model is found again; what random dictionaries match is of no use later.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
-             *(["--cache", folder.parent / "cache"] if "matches:" in spec.read_text() else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
-             "--cache", Path(model).with_name("cache"), *(["--lower", lower] if lower != "aten" else []), spec=spec)
+             "--cache", folder.parent / "cache" if "matches:" in spec.read_text() else Path(model).with_name("cache"),
+             *(["--lower", lower] if lower != "aten" else []), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
         self.knobs = {knob["name"]: knob["default"] for knob in self.manifest["knobs"]}

@@ -29,6 +29,7 @@
 #include "Importer.h"
 #include "SymExpr.h"
 
+#include "weir/Operators/KernelCalls.h"
 #include "weir/Support/Files.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -68,9 +69,10 @@ bool isHarmless(StringRef text) {
          });
 }
 
-/// An operator of ATen, torch.ops.aten.add.Tensor, or one of the functions of
-/// numbers that exported graphs compute sizes with. Which operators of ATen a
-/// program may use is for others to say.
+/// An operator of ATen, torch.ops.aten.add.Tensor, a kernel's call (the catalogue
+/// has all of those there are), or one of the functions of numbers that exported
+/// graphs compute sizes with. Which operators a program may use is for others to
+/// say.
 bool isTarget(StringRef text) {
   llvm::SmallVector<StringRef> parts;
   text.split(parts, '.');
@@ -81,12 +83,11 @@ bool isTarget(StringRef text) {
                                "__rshift__"},
                               name);
   };
-  if (parts.size() == 5)
-    return parts[0] == "torch" && parts[1] == "ops" && parts[2] == "aten" &&
-           isOperator(parts[3]) && isIdentifier(parts[4]) &&
+  if (parts.size() == 5 && parts[2] == "aten")
+    return parts[0] == "torch" && parts[1] == "ops" && isOperator(parts[3]) && isIdentifier(parts[4]) &&
            !parts[4].starts_with("_");
   const OperatorInfo *info = findOperator(text);
-  return info && info->isBuiltin();
+  return info && (info->isBuiltin() || isKernelCall(text));
 }
 
 /// Who is spoken of in errors: "node 12", "tensor 'add'".

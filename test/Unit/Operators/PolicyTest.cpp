@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Operators/KernelCalls.h"
 #include "weir/Operators/Operators.h"
 
 #include <gtest/gtest.h>
@@ -130,6 +131,32 @@ TEST(Operators, NamesAreThoseOfOverloads) {
     EXPECT_NE(errorOf(policy.allow(name)).find("is not the name of an"),
               std::string::npos)
         << name;
+}
+
+TEST(Operators, CallsOfKernelsNeedTheirKernels) {
+  for (StringRef target : {"torch.ops.weir.edit.default",
+                           "torch.ops.weir.edit_and_read.default"}) {
+    EXPECT_TRUE(isKernelCall(target));
+    // The name alone is allowed; whether there are kernels is another question.
+    EXPECT_TRUE(OperatorPolicy().allows(target));
+    std::string error = errorOf(refuseKernelCalls(
+        programThatCalls({"torch.ops.aten.add.Tensor", target.str()}),
+        "find them"));
+    StringRef name = target.drop_front(StringRef("torch.ops.").size());
+    EXPECT_TRUE(StringRef(error).starts_with(("node 1 calls " + name).str()))
+        << error;
+    EXPECT_TRUE(StringRef(error).ends_with("; find them")) << error;
+  }
+  for (StringRef target :
+       {"torch.ops.aten.add.Tensor", "torch.ops.weir.load_kernels.default",
+        "torch.ops.weir.edit_.default", "weir.edit.default", "_operator.mul"})
+    EXPECT_FALSE(isKernelCall(target)) << target.str();
+  // Nobody but the user allows a program to load code.
+  EXPECT_FALSE(OperatorPolicy().allows("torch.ops.weir.load_kernels.default"));
+  EXPECT_EQ(errorOf(refuseKernelCalls(
+                programThatCalls({"torch.ops.aten.add.Tensor"}), "")),
+            "");
+  EXPECT_EQ(errorOf(refuseKernelCalls(json::Object{}, "")), "");
 }
 
 } // namespace

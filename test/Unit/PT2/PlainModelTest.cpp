@@ -172,11 +172,25 @@ TEST(PlainModel, OperatorsAreThoseOfATenAndOfNumbers) {
         "torch.ops.aten.__class__.default", "torch.ops.aten.add.__call__",
         "torch.ops.higher_order.cond.x", "torch.ops.prim.Print.default",
         "_operator.call", "_operator.methodcaller", "math.sqrt", "#x:y",
-        "builtins.open", "torch.ops.aten.add.Tensor.x", ""}) {
+        "builtins.open", "torch.ops.aten.add.Tensor.x", "",
+        "torch.ops.weir.load_kernels.default", "torch.ops.weir.edit",
+        "torch.ops.weir.edit_.default", "torch.ops.weir.edit.default.x",
+        "weir.edit.default", "torch.ops.weir.__class__.default"}) {
     json::Value root = plainProgram();
     (*nodesOf(root)[0].getAsObject())["target"] = target.str();
     EXPECT_TRUE(StringRef(refusal(root)).contains("the graph's node 0 has"))
         << target.str() << ": " << refusal(root);
+  }
+}
+
+/// What the catalogue has of kernels is a name like any other: who opens the
+/// program says whether it may call them.
+TEST(PlainModel, CallsOfKernels) {
+  for (StringRef target : {"torch.ops.weir.edit.default",
+                           "torch.ops.weir.edit_and_read.default"}) {
+    json::Value root = plainProgram();
+    (*nodesOf(root)[0].getAsObject())["target"] = target.str();
+    EXPECT_EQ(refusal(root), "");
   }
 }
 

@@ -1,0 +1,41 @@
+//===- KernelCalls.cpp - Calls of native code beside a program ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Operators/KernelCalls.h"
+
+#include "weir/Operators/Operators.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace llvm;
+using namespace weir;
+
+bool weir::isKernelCall(StringRef target) {
+  const OperatorInfo *info = findOperator(target);
+  return info && StringRef(info->name).starts_with("weir.");
+}
+
+Error weir::refuseKernelCalls(const json::Object &model, StringRef remedy) {
+  const json::Object *module = model.getObject("graph_module");
+  const json::Object *graph = module ? module->getObject("graph") : nullptr;
+  const json::Array *nodes = graph ? graph->getArray("nodes") : nullptr;
+  if (!nodes)
+    return Error::success();
+  for (auto [index, value] : enumerate(*nodes)) {
+    const json::Object *node = value.getAsObject();
+    std::optional<StringRef> target =
+        node ? node->getString("target") : std::nullopt;
+    if (target && isKernelCall(*target))
+      return createStringError(
+          formatv("node {0} calls {1}: the program needs kernels, native code "
+                  "that is not in it; {2}",
+                  index, findOperator(*target)->name, remedy));
+  }
+  return Error::success();
+}
