@@ -99,7 +99,7 @@ def test_a_picture_and_a_story(folder):
     (["-o", "text.jsonl.html", "--text", "none.jsonl"], 2, "none.jsonl: No such file"),
     (["deep", "-o", "mine.svg"], 2, "no picture of Weir's"),
     (["--story", "-o", "x.svg"], 1, "excludes"),
-    (["--text", "text.jsonl"], 1, "requires"),
+    (["--text", "text.jsonl"], 1, "require --story"),
 ])
 def test_mistakes(folder, monkeypatch, words, code, reason):
     monkeypatch.chdir(folder)
