@@ -82,7 +82,7 @@ class Case:
             if form:
                 width, size = sizes[form.size_of or collection.get("reads", form.site)]
                 assert width == sizes[form.site][0]
-                if form.features == 1:
+                if form.together:
                     form.write(folder / collection["path"], random, width, size, range(first, last + 1))
                     continue
                 for layer in range(first, last + 1):
@@ -243,6 +243,11 @@ class _Drawing:
         """Whether there is one feature at a site: it has no antagonists, and gives to no other one."""
         return self.counts.get(at[2], 2) == 1
 
+    def can_be_read(self, at) -> bool:
+        """Whether a site has all that decides about the features of a collection there."""
+        form = random_dictionaries.FORMS.get(at[2])
+        return form is None or not form.decodes_only
+
     def feature(self, at, index=None) -> str:
         layer, kind, name = at
         prefix = f"{name}:" if len(self.collections) > 1 or self.one_in(4) else ""
@@ -271,7 +276,7 @@ class _Drawing:
         return selected, sites
 
     def condition(self, latest, depth=0):
-        allowed = [at for at in self.sites() if (at[0], KINDS.index(at[1])) <= latest]
+        allowed = [at for at in self.sites() if (at[0], KINDS.index(at[1])) <= latest and self.can_be_read(at)]
         if not allowed:
             return None
         if depth < 2 and self.one_in(3):
@@ -318,12 +323,15 @@ class _Drawing:
         selected, sites = self.several(1 if action == "transfer" else 2)
         if action == "transfer" and self.is_single(sites[0]):
             action = "ablate"
+        if not all(map(self.can_be_read, sites)):
+            action = self.draw(st.sampled_from(["add", "project_out"]))
         policy = {"on": selected, "do": action}
         changed = [(layer, KINDS.index(kind)) for layer, kind, _ in sites]
         if action == "transfer":
             # From one site to the same or a later one, as many features there.
             count = self.draw(st.integers(1, 3))
-            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0] and not self.is_single(at)]
+            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0]
+                     and not self.is_single(at) and self.can_be_read(at)]
             target = self.draw(st.sampled_from(later))
             sources = self.draw(st.lists(self.index(sites[0]), min_size=count, max_size=count, unique=True))
             targets = self.draw(st.lists(self.index(target).filter(lambda index: index not in sources),
@@ -425,7 +433,7 @@ class _Drawing:
         if form.startswith("encode_decode"):
             policy["dictionary"] = "whole"
         if self.one_in(3):
-            policy["tokens"] = _tokens(self.draw)
+            policy["tokens"] = _tokens(self.draw, self.shape)
         if self.one_in(3):
             condition = self.condition((first - 1, KINDS.index("res")))
             if condition:
