@@ -34,6 +34,7 @@ class Shape:
     rows: int = families.MAX_BATCH
     longest: int = 20
     texts: tuple[list[int], ...] = ()  # token ids to take prompts from; random ids unless given
+    form: str | None = None  # which of random_dictionaries.FORMS is the second collection; drawn unless given
 
     @property
     def frequent(self) -> list[int]:
@@ -461,7 +462,9 @@ def cases(draw, shape: Shape) -> Case:
     drawing = _Drawing(draw, shape)
     if shape.collections is None:
         drawing.collection("sae", "sae_lens")
-        if drawing.one_in(3):
+        if shape.form:
+            drawing.form(shape.form)
+        elif drawing.one_in(3):
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
         else:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
