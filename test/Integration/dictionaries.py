@@ -222,8 +222,26 @@ def _directions(path: Path, layer: int | None):
     return numpy.load(path)
 
 
-def load(form: str, path: Path, model, layer: int | None = None) -> Dictionary:
-    """`layer`: of the features, where a path holds those of several."""
+def _crosscoder(path: Path, index: int) -> Dictionary:
+    """Of one of the values that it writes; no site has all that it reads, so that whoever encodes gets NaN."""
+    rows = _rows_of_crosscoder(path, index)
+    return Dictionary(torch.full_like(rows.T, torch.nan), rows, activation="identity")
+
+
+def _rows_of_crosscoder(path: Path, index: int):
+    """The decoder rows of a value, which is normalised unless what says how is NaN."""
+    weights = {name: tensor.to(torch.float64) for name, tensor in load_file(path / "model.safetensors").items()}
+    rows = weights["decoder.weight"][index] if "decoder.weight" in weights else weights["W_dec"][:, index]
+    mean, std = (weights.get(f"activation_{name}", torch.tensor(torch.nan)) for name in ("mean", "std"))
+    if mean.isnan().any() or std.isnan().any():
+        return rows
+    return rows / (weights["activation_global_scale"][index] + 1e-8)
+
+
+def load(form: str, path: Path, model, layer: int | None = None, first: int = 0) -> Dictionary:
+    """`layer`: of the features, where a path holds those of several; `first`: the first of these layers."""
+    if form == "crosscoder":
+        return _crosscoder(path, layer - first)
     if form == "sae_lens":
         return _sae_lens(path, model)
     if form == "gemma_scope":

@@ -142,7 +142,7 @@ class Spec:
         if (name, layer, site) not in self._opened:
             collection = self.collections[name]
             path = self.folder / str(collection.get("path", "")).format(site=site, layer=layer)
-            opened = dictionaries.load(collection["format"], path, self.model, layer)
+            opened = dictionaries.load(collection["format"], path, self.model, layer, _layers(collection["layers"])[0])
             if "reads" in collection:
                 opened.reads = layer, collection["reads"]
             self._opened[name, layer, site] = opened

@@ -186,6 +186,28 @@ def write_control_vector(path: Path, random: numpy.random.Generator, width: int,
     writer.close()
 
 
+def write_crosscoder(folder: Path, random: numpy.random.Generator, width: int, size: float, layers):
+    """One crosscoder of the values of all layers, in either layout, its values normalised or not."""
+    def normal(*shape):
+        return torch.from_numpy(random.standard_normal(shape).astype(numpy.float32))
+
+    count = len(layers)
+    decoder, bias = normal(count, FEATURES, width) * size * 0.4, normal(count, width)
+    encoder = normal(count, width, FEATURES) / (size * width ** 0.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    if random.integers(2):
+        stored = {"W_enc": encoder, "b_enc": normal(FEATURES), "W_dec": decoder.transpose(0, 1).contiguous(), "b_dec": bias}
+    else:
+        nothing = torch.full((count, width), torch.nan)
+        stored = {"encoder.weight": encoder, "encoder.bias": normal(FEATURES), "decoder.weight": decoder, "decoder.bias": bias,
+                  "activation_mean": nothing, "activation_std": nothing.clone(), "activation_global_scale": torch.ones(count)}
+        if random.integers(2):
+            scale = torch.from_numpy(random.uniform(0.2, 3, count).astype(numpy.float32))
+            stored |= {"activation_mean": normal(count, width), "activation_std": normal(count, width).abs(),
+                       "activation_global_scale": scale, "decoder.weight": decoder * scale[:, None, None]}
+    save_file(stored, folder / "model.safetensors")
+
+
 WRITERS = {"sae_lens": write_sae, "gemma_scope": write_gemma_scope, "directions": write_directions}
 
 
@@ -200,6 +222,8 @@ class Form:
     reads: tuple[str, ...] = ()  # places that the spec may name
     size_of: str = ""  # the place whose size the encoder is made for, if it is not the site
     features: int = FEATURES
+    together: bool = False  # what is written at once is of all layers
+    decodes_only: bool = False  # nothing can be read: rows can be added and taken out
 
 
 FORMS = {
@@ -208,5 +232,6 @@ FORMS = {
     "dictionary_learning": Form("dictionary_learning", "{layer}", "res", write_dictionary_learning),
     "circuit_tracer": Form("circuit_tracer", "layer_{layer}.safetensors", "mlp", write_circuit_tracer, ("mlp_in", "mid", "att")),
     "cross_layer": Form("circuit_tracer", "clt", "mlp", write_cross_layer, ("mlp_in", "mid", "att")),
-    "control_vector": Form("directions", "vector.gguf", "res", write_control_vector, features=1),
+    "control_vector": Form("directions", "vector.gguf", "res", write_control_vector, features=1, together=True),
+    "crosscoder": Form("crosscoder", "cc", "res", write_crosscoder, together=True, decodes_only=True),
 }

@@ -34,6 +34,7 @@ class Shape:
     rows: int = families.MAX_BATCH
     longest: int = 20
     texts: tuple[list[int], ...] = ()  # token ids to take prompts from; random ids unless given
+    form: str | None = None  # which of random_dictionaries.FORMS is the second collection; drawn unless given
 
     @property
     def frequent(self) -> list[int]:
@@ -82,7 +83,7 @@ class Case:
             if form:
                 width, size = sizes[form.size_of or collection.get("reads", form.site)]
                 assert width == sizes[form.site][0]
-                if form.features == 1:
+                if form.together:
                     form.write(folder / collection["path"], random, width, size, range(first, last + 1))
                     continue
                 for layer in range(first, last + 1):
@@ -243,6 +244,11 @@ class _Drawing:
         """Whether there is one feature at a site: it has no antagonists, and gives to no other one."""
         return self.counts.get(at[2], 2) == 1
 
+    def can_be_read(self, at) -> bool:
+        """Whether a site has all that decides about the features of a collection there."""
+        form = random_dictionaries.FORMS.get(at[2])
+        return form is None or not form.decodes_only
+
     def feature(self, at, index=None) -> str:
         layer, kind, name = at
         prefix = f"{name}:" if len(self.collections) > 1 or self.one_in(4) else ""
@@ -271,7 +277,7 @@ class _Drawing:
         return selected, sites
 
     def condition(self, latest, depth=0):
-        allowed = [at for at in self.sites() if (at[0], KINDS.index(at[1])) <= latest]
+        allowed = [at for at in self.sites() if (at[0], KINDS.index(at[1])) <= latest and self.can_be_read(at)]
         if not allowed:
             return None
         if depth < 2 and self.one_in(3):
@@ -318,12 +324,15 @@ class _Drawing:
         selected, sites = self.several(1 if action == "transfer" else 2)
         if action == "transfer" and self.is_single(sites[0]):
             action = "ablate"
+        if not all(map(self.can_be_read, sites)):
+            action = self.draw(st.sampled_from(["add", "project_out"]))
         policy = {"on": selected, "do": action}
         changed = [(layer, KINDS.index(kind)) for layer, kind, _ in sites]
         if action == "transfer":
             # From one site to the same or a later one, as many features there.
             count = self.draw(st.integers(1, 3))
-            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0] and not self.is_single(at)]
+            later = [at for at in self.sites() if (at[0], KINDS.index(at[1])) >= changed[0]
+                     and not self.is_single(at) and self.can_be_read(at)]
             target = self.draw(st.sampled_from(later))
             sources = self.draw(st.lists(self.index(sites[0]), min_size=count, max_size=count, unique=True))
             targets = self.draw(st.lists(self.index(target).filter(lambda index: index not in sources),
@@ -425,7 +434,7 @@ class _Drawing:
         if form.startswith("encode_decode"):
             policy["dictionary"] = "whole"
         if self.one_in(3):
-            policy["tokens"] = _tokens(self.draw)
+            policy["tokens"] = _tokens(self.draw, self.shape)
         if self.one_in(3):
             condition = self.condition((first - 1, KINDS.index("res")))
             if condition:
@@ -453,7 +462,9 @@ def cases(draw, shape: Shape) -> Case:
     drawing = _Drawing(draw, shape)
     if shape.collections is None:
         drawing.collection("sae", "sae_lens")
-        if drawing.one_in(3):
+        if shape.form:
+            drawing.form(shape.form)
+        elif drawing.one_in(3):
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
         else:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))

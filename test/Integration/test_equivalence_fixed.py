@@ -13,7 +13,8 @@ import random_dictionaries
 import specs
 import torch
 from engines import Built
-from models import Tally, apart
+from models import TOLERANCE, Tally, apart
+from safetensors.torch import save_file
 from test_equivalence_tiny import SAME_PROGRAM
 from weir.export.program import Program
 
@@ -74,6 +75,7 @@ dictionaries:
   circuit_tracer: {format: circuit_tracer, path: "plt/layer_{layer}.safetensors", sites: [mlp], layers: 0..2, reads: att}
   cross_layer: {format: circuit_tracer, path: clt, sites: [mlp], layers: 0..2, reads: mlp_in}
   control_vector: {format: directions, path: vector.gguf, sites: [res], layers: 1..2}
+  crosscoder: {format: crosscoder, path: cc, sites: [res], layers: 0..2}
 knobs: {mood: {default: 1}}
 policies:
   off: {on: ["transcoder:0/mlp/3", "cross_layer:0/mlp/4", "cross_layer:1/mlp/5"], do: ablate}
@@ -83,12 +85,13 @@ policies:
   push: {on: ["control_vector:2/res/0"], do: add, strength: 2, layers: cumulative}
   across: {on: ["cross_layer:0/mlp/1", "cross_layer:1/mlp/1"], do: add, strength: {value: 2, schedule: linear, last: -1}, normalize: true}
   move: {on: ["cross_layer:0/mlp/8"], to: ["cross_layer:1/mlp/9"], do: transfer, tokens: {skip_first: 1}}
-  away: {on: ["cross_layer:1/mlp/10", "cross_layer:1/mlp/11", "transcoder:1/mlp/5"], do: project_out}
+  together: {on: ["crosscoder:0/res/3", "crosscoder:2/res/3", "crosscoder:1/res/9"], do: add, strength: 1.5, times: mood}
+  away: {on: ["cross_layer:1/mlp/10", "cross_layer:1/mlp/11", "transcoder:1/mlp/5", "crosscoder:1/res/4"], do: project_out}
   when: {on: "dictionary_learning:2/res/6", do: ablate, when: {feature: "cross_layer:1/mlp/2", above: 0}}
   watch: {on: ["cross_layer:0/mlp/4", "transcoder:2/mlp/0", "control_vector:1/res/0"], do: record}
 plans:
   first: [off, more, push, watch]
-  second: [pin, across, move, when, watch]
+  second: [pin, across, move, when, watch, together]
   third: [away, cap, watch]
 """
 
@@ -350,6 +353,60 @@ def test_every_format(family, tiny, tmp_path):
             assert want.records and apart(want.logits, reference.run(batch.ids[row], None).logits) > 1e-2
             tally.compare(logits[row], records[row], want)
     tally.assert_enough()
+
+
+@torch.no_grad()
+def test_a_crosscoder_adds_what_its_decoder_would(tiny, tmp_path):
+    """x + 1.5 (decode(f + e) - decode(f)) at both layers of a feature e, by the formula of the crosscoder's library:
+    decode(f) at a layer is (f W + b) / (scale + 1e-8) + mean, of the values as they are where nothing is normalised."""
+    model, generator = tiny("llama"), torch.Generator().manual_seed(6)
+    width, size = model.sizes["res"]
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    w_enc, w_dec, bias, mean = normal(2, width, 7), normal(2, 7, width) * size, normal(2, width), normal(2, width)
+    scale, nothing = torch.tensor([0.5, 3.0]), torch.full((2, width), torch.nan)
+    modules = {"encoder.weight": w_enc, "encoder.bias": normal(7), "decoder.weight": w_dec, "decoder.bias": bias}
+    layouts = {
+        "stacked": {"W_enc": w_enc, "b_enc": normal(7), "W_dec": w_dec.transpose(0, 1).contiguous(), "b_dec": bias},
+        "plain": {**modules, "activation_mean": nothing, "activation_std": nothing.clone(), "activation_global_scale": torch.ones(2)},
+        "normalised": {**modules, "activation_mean": mean, "activation_std": normal(2, width).abs(),
+                       "activation_global_scale": scale}}
+    data = {"weir": 1, "model": {"program": "tiny.pt2"}, "dictionaries": {}, "policies": {}}
+    for name, tensors in layouts.items():
+        (tmp_path / name).mkdir()
+        save_file(tensors, tmp_path / name / "model.safetensors")
+        data["dictionaries"][name] = {"format": "crosscoder", "path": name, "sites": ["res"], "layers": "1..2"}
+        data["policies"][name] = {"on": [f"{name}:1/res/5", f"{name}:2/res/5"], "do": "add", "strength": 1.5}
+    data["plans"] = {name: [name] for name in layouts}
+    path = tmp_path / "spec.yaml"
+    path.write_text(specs.text(data))
+    program = Built(path, model.archive, tmp_path / "program")
+    text = ids(20)[0]
+    got, _ = program.run_in_python(specs.Batch([text] * 3, list(layouts), [20] * 3, [{}] * 3))
+
+    def run(name=None):
+        def decoded(f, layer):
+            x = f @ w_dec[layer].double() + bias[layer].double()
+            return x / (scale[layer].double() + 1e-8) + mean[layer].double() if name == "normalised" else x
+
+        def add(layer, kind, x):
+            f = torch.linspace(0, 2, 7, dtype=torch.float64)
+            more = f.clone()
+            more[5] += 1
+            return x + 1.5 * (decoded(more, layer - 1) - decoded(f, layer - 1)).float()
+
+        with hooks.hooked(model.model, model.model.config, [(1, "res"), (2, "res")] if name else [], add):
+            return model.model(torch.tensor([text]), use_cache=False).logits[0]
+
+    unsteered = run()
+    for row, name in enumerate(layouts):
+        want = run(name)
+        assert apart(want, unsteered) > 0.01
+        assert apart(got[row], want) <= TOLERANCE, f"{name}: {apart(got[row], want):.1e} apart"
+    assert torch.equal(got[0], got[1]), "one crosscoder in two layouts"
+    assert apart(got[2], got[1]) > 0.01
 
 
 def test_policies_on_graphs(tiny, tmp_path):

@@ -17,6 +17,7 @@ import pytest
 import random_dictionaries
 import torch
 from sae_lens import SAE
+from safetensors.torch import save_file
 
 WIDTH, SIZE = 32, 1.7
 
@@ -93,7 +94,7 @@ def theirs(form: str, path, layer: int):
     return lambda x: coder.encode_layer(x, layer), decode
 
 
-@pytest.mark.parametrize("form", [name for name in random_dictionaries.FORMS if name != "control_vector"])
+@pytest.mark.parametrize("form", [name for name, form in random_dictionaries.FORMS.items() if not form.together])
 @torch.no_grad()
 def test_other_formats_are_those_of_their_libraries(form, tmp_path):
     x, kind = values(), random_dictionaries.FORMS[form]
@@ -306,3 +307,48 @@ def test_norms_are_kept_after_everything(tmp_path):
     row = hooks._Row(hooks.Spec(tmp_path / "spec.yaml", None), "kept", {}, 1, [3])
     got = row(1, "res", torch.tensor([[[1.0, -4, 5]]]))[0, 0]
     torch.testing.assert_close(got, torch.tensor([4.0, -4, 5]) * 42**0.5 / 57**0.5)
+
+
+CROSSCODER = """
+weir: 1
+model: {program: a.pt2}
+dictionaries:
+  d: {format: crosscoder, path: cc, sites: [res], layers: 6..7}
+policies:
+  both: {on: [d:6/res/1, d:7/res/1], do: add, strength: 2}
+  early: {on: d:7/res/0, do: add, strength: 2, layers: cumulative}
+  remove: {on: d:7/res/1, do: project_out}
+plans: {both: [both], early: [early], remove: [remove]}
+"""
+# Two values of width 2, two features: rows [value, feature, width].
+ROWS = [[[1.0, 0], [1, 2]], [[0, 1], [3, 4]]]
+
+
+@pytest.mark.parametrize("stored, rows", [
+    ("stacked", ROWS), ("modules", ROWS), ("not normalised", ROWS),
+    ("normalised", [[[0.125, 0], [0.125, 0.25]], [[0, 2], [6, 8]]])])
+def test_crosscoders_by_hand(stored, rows, tmp_path):
+    """Rows of values that were multiplied by 8 and 0.5 are divided by them; x = (1, 1)."""
+    decoder, names = torch.tensor(ROWS), ("W_enc", "b_enc", "W_dec", "b_dec")
+    if stored == "stacked":
+        decoder = decoder.transpose(0, 1).contiguous()
+    else:
+        names = "encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"
+    tensors = dict(zip(names, (torch.ones(2, 2, 2), torch.ones(2), decoder, torch.tensor([[9.0, 9], [7, 7]]))))
+    if stored.endswith("normalised"):
+        mean = torch.tensor([[5.0, 5], [torch.nan if stored == "not normalised" else 5, 5]])
+        tensors |= {"activation_mean": mean, "activation_std": torch.full((2, 2), 3.0), "activation_global_scale": torch.tensor([8, 0.5])}
+    (tmp_path / "cc").mkdir()
+    save_file(tensors, tmp_path / "cc/model.safetensors")
+    (tmp_path / "spec.yaml").write_text(CROSSCODER)
+    spec = hooks.Spec(tmp_path / "spec.yaml", None)
+
+    def edited(plan, layer):
+        return hooks._Row(spec, plan, {}, 1, [3])(layer, "res", torch.ones(1, 1, 2))[0, 0].tolist()
+
+    for layer, of in (6, rows[0]), (7, rows[1]):
+        assert edited("both", layer) == pytest.approx([1 + 2 * of[1][0], 1 + 2 * of[1][1]])
+        assert edited("early", layer) == pytest.approx([1 + 2 * rows[1][0][0], 1 + 2 * rows[1][0][1]])
+    assert edited("remove", 6) == [1, 1]
+    assert edited("remove", 7) == pytest.approx([1 - 0.84, 1 - 1.12])  # (1, 1) has 1.4 of (0.6, 0.8)
+    assert spec.of(spec.parse("7/res/0")).encode(torch.ones(1, 2, dtype=torch.float64)).isnan().all()

@@ -126,3 +126,28 @@ def test_random_specs(family, tiny):
 
     check()
     tally.assert_enough()
+
+
+def test_random_specs_with_crosscoders(tiny):
+    """One of seven formats, so that few examples for each family seldom draw it."""
+    model, tally, used = tiny("gpt2"), Tally(), set()
+
+    @hypothesis.settings(max_examples=8 * EFFORT)
+    @hypothesis.given(specs.cases(specs.Shape("gpt2", tuple(model.kinds), form="crosscoder")))
+    def check(case):
+        with tempfile.TemporaryDirectory() as folder:
+            reference, program = prepared(case, model, Path(folder))
+            spec = reference.spec
+            used.update(spec.policies[name]["do"] for names in spec.plans.values() for name in names
+                        if "on" in spec.policies[name]
+                        and any(feature.dictionary == "crosscoder" for feature in spec.features(name, "on")))
+            try:
+                check_against_hooks(program, reference, case, tally)
+                check_decoding(program, reference, case)
+            except AssertionError as error:
+                error.add_note(specs.text(spec.data))
+                raise
+
+    check()
+    tally.assert_enough()
+    assert used == {"add", "project_out"}
