@@ -299,8 +299,8 @@ llvm::Error GraphReport::checkOutput(StringRef path) {
                                              : StringRef();
   if (head.empty())
     return llvm::createStringError("cannot write graphs to '" + path +
-                                   "': the name has to end in .json, .dot or "
-                                   ".graphml");
+                                   "': the name has to end in .json, .dot, "
+                                   ".graphml, .html or .svg");
   // Only older graphs and empty files are replaced. If the file cannot be read, the
   // writer says what is wrong.
   uint64_t size = 0;

@@ -377,6 +377,7 @@ LogicalResult Sweeper::measureLosses() {
   auto losses = program->losses(*windows, settings, loss);
   if (!losses)
     return error() << llvm::toString(losses.takeError());
+  bool isSteered = false;
   for (size_t at = 0; at < numPoints(); ++at) {
     point(at).loss = MeanOverWindows::of(losses->sums[at], losses->predicted);
     std::vector<double> changes;
@@ -384,7 +385,13 @@ LogicalResult Sweeper::measureLosses() {
          llvm::zip_equal(losses->sums[at], losses->sums[0]))
       changes.push_back(after - before);
     point(at).change = MeanOverWindows::of(changes, losses->predicted);
+    isSteered |= at > 0 && losses->sums[at] != losses->sums[0];
   }
+  if (!isSteered)
+    emitWarning(UnknownLoc::get(&context))
+        << "no value of the knob changes anything on '" << options.text
+        << "': the policies are for other tokens, or their features never fire "
+           "(--prompt-tokens says how much of a window is a prompt)";
   return success();
 }
 

@@ -258,7 +258,7 @@ def test_labels_and_forms_of_files(folder):
     mine.write_text('{"other": 1}\n')
     assert "holds no graphs and is not replaced" in weirc(folder, data, "-o", mine, code=1).stderr
     assert mine.read_text() == '{"other": 1}\n'
-    assert "has to end in .json, .dot or .graphml" in weirc(folder, data, "-o", folder / "a.png", code=1).stderr
+    assert "has to end in .json, .dot, .graphml, .html or .svg" in weirc(folder, data, "-o", folder / "a.png", code=1).stderr
     text = weirc(folder, data, "faith").stdout
     assert re.match(r'faith: \d+ nodes, \d+ edges, layers \d to 4, target 4/res/2 \(faith & "doubt"\)\n', text)
 

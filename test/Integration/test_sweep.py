@@ -317,6 +317,15 @@ def test_tables_python_and_plots(folder, got, tmp_path):
     assert f"{got['points'][3]['change']['mean']:+.4f}" in shown and "After 'The '" in shown
 
 
+def test_a_plan_that_changes_nothing_is_told(folder):
+    (folder / "generated.yaml").write_text(SPEC.replace("{skip_first: 1}", "generated"))
+    for more, told in ((), True), (("--prompt-tokens", 2), False):
+        arguments = command(folder, "--plan", "alone", "--text", folder / "text.jsonl", *more)
+        arguments[2] = folder / "generated.yaml"
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        assert done.returncode == 0 and ("no value of the knob changes anything on" in done.stderr) == told, done.stderr
+
+
 def test_wrong_input(folder, tmp_path):
     text = ["--text", folder / "text.jsonl"]
     for knob, message in (("faith=0:1:2", "the spec has no knob 'faith'; it has other, force"),
