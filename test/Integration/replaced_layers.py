@@ -37,7 +37,8 @@ def _similarities(a: torch.Tensor, b: torch.Tensor, kind: str) -> numpy.ndarray:
     if kind == "dot":
         return (a @ b.T).numpy()
     assert kind == "mse"
-    return -(a[:, None] - b[None]).square().mean(dim=2).numpy()
+    # Row by row: all differences at once are gigabytes for a real dictionary.
+    return -torch.stack([(row - b).square().mean(dim=1) for row in a]).numpy()
 
 
 class Replacement:
