@@ -30,14 +30,8 @@ static std::string findCodegen() {
   if (llvm::sys::fs::real_path("/proc/self/exe", path))
     return {};
   llvm::sys::path::remove_filename(path);
-  // Unit tests lie elsewhere in a build folder.
-  for (StringRef folder : {path.str(), StringRef(WEIR_TOOLS_DIR)}) {
-    SmallString<256> tool(folder);
-    llvm::sys::path::append(tool, "weir-codegen");
-    if (llvm::sys::fs::can_execute(tool))
-      return tool.str().str();
-  }
-  return {};
+  llvm::sys::path::append(path, "weir-codegen");
+  return llvm::sys::fs::can_execute(path) ? path.str().str() : std::string();
 }
 
 static LogicalResult runCodegen(MLIRContext *context, StringRef input,

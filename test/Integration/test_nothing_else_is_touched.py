@@ -50,6 +50,16 @@ plans:
   loud: [turn]
 """
 
+VALIDATED = """\
+weir: 1
+model: {program: program.pt2}
+dictionaries:
+  wide: {format: sae_lens, path: "wide/{site}.{layer}", sites: [res], layers: 0..2}
+matches:
+  flow: {method: top_k, k: 2}
+policies: {}
+"""
+
 GRAPH = matches.SPEC.replace("policies: {}", "graphs: {way: {from: 2/res/1, match: flow}}\npolicies: {}")
 
 
@@ -90,6 +100,7 @@ COMMANDS = [
     Command("weirc match match.yaml --export matches.csv", {"dictionaries/res.0/cfg.json": {}}, ("matches.csv",)),
     Command("weirc graph graph.yaml", {"graph.yaml": {}}),
     Command("weirc graph graph.yaml -o way.json", {"dictionaries/res.1/cfg.json": {}}, ("way.json",)),
+    Command("weirc validate validate.yaml --text ids.npy --sample 4", {"wide/res.1/cfg.json": {}}),
     Command("weirc evaluate spec.yaml --text glad.txt", {"glad.txt": {}}),
     Command("weirc sweep spec.yaml --knob loud=0:2:3 --text glad.txt", {"glad.txt": {}}),
     Command("weirc cache ls"),
@@ -154,8 +165,11 @@ def original(tmp_path_factory) -> Path:
     (folder / "spec.yaml").write_text(SPEC)
     (folder / "match.yaml").write_text(matches.SPEC)
     (folder / "graph.yaml").write_text(GRAPH)
+    (folder / "validate.yaml").write_text(VALIDATED)
     random = numpy.random.default_rng(1)
     for layer in range(3):
+        random_dictionaries.write_sae(folder / f"wide/res.{layer}", random, 32, 1.0, architecture="standard", normalize="none",
+                                      features=12)
         for site in ("res", "mlp"):
             random_dictionaries.write_sae(folder / f"dictionaries/{site}.{layer}", random, matches.WIDTH, 1.0,
                                           architecture="jumprelu", normalize="none", features=12)

@@ -35,6 +35,15 @@ for tag, pattern, first in [
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
 
 
+def load_mapping(loader, node):
+    """A key `null` is the word, as JSON has it."""
+    return {"null" if key.value == "null" else loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
+            for key, value in node.value}
+
+
+Loader.add_constructor("tag:yaml.org,2002:map", load_mapping)
+
+
 def load_float(loader, node):
     text = node.value.lower()
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
@@ -115,6 +124,15 @@ BEYOND_SHAPE = [
     r"is greater than 'max'",
     r"is greater than 'to'",
     r"leaves no token",
+    r"the match '.*' (compares|does not reach)",
+    r"'width' is at most",
+    r"says something of 'cosine' and 'pearson' only",
+    r"a weight is that of a node of a graph",
+    r"effects are measured on a text",
+    r"the graph '.*' is made of itself",
+    r"what random directions reach is told in cosines",
+    r"no path joins two features of one site",
+    r"the match '.*' has no site",
     r"leaves nothing: no token is behind",
     r"would open and close a span",
     r"has no strength: .ramp. and .decay.",
