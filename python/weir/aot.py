@@ -132,7 +132,7 @@ class _TooLarge(Exception):
 
 
 def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str],
-               kernels: str | Path | None) -> torch.Tensor:
+               kernels: str | Path | None = None) -> torch.Tensor:
     """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's."""
     command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
                "--no-verify"]  # weirc has read all of these very bytes
