@@ -20,6 +20,7 @@ import yaml
 from random_dictionaries import write_sae
 from weir.__main__ import main
 from weir.meaning import windows
+from weir.meaning.specs import Spec
 
 SITES = [(0, "res"), (1, "res"), (2, "res"), (1, "mlp"), (2, "mlp")]
 TEXTS = [("the ant and the tin hat in the inner inn; then another ant ate the thing that ran at ten. " * 2, "ants"),
@@ -323,6 +324,15 @@ def test_an_error_of_a_spec_is_told_at_its_line(folder, capsys, wrong, reason):
 
 
 #===---- Decoder rows ------------------------------------------------------------------------------===#
+
+def test_files_that_a_spec_names_are_found_from_another_folder(folder, tmp_path):
+    graphs = "graphs: {way: {from: 2/res/1, match: flow, keep: {effect: 0.1}, text: text.jsonl}}"
+    (folder / "graphs.yaml").write_text((folder / "wide.yaml").read_text() + graphs + "\n")
+    Spec(folder / "graphs.yaml").write(tmp_path / "written.yaml", ("model", "dictionaries", "matches", "graphs"), policies={})
+    written = yaml.safe_load((tmp_path / "written.yaml").read_text())
+    assert written["graphs"]["way"]["text"] == str(folder / "text.jsonl")
+    assert written["dictionaries"]["sae"]["path"].startswith(str(folder))
+
 
 def test_decoder_rows_in_a_file(folder):
     from safetensors.numpy import load_file

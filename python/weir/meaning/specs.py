@@ -20,7 +20,7 @@ from ..files import read_text
 
 # Where a spec names files, by section: the keys, and whether they are at any depth.
 _PATHS = {"model": {"program"}, "dictionaries": {"path"}, "matches": {"text"}, "features": {"attribution"},
-          "graphs": {"attribution"}, "policies": {"attribution", "text"}}
+          "graphs": {"attribution", "text"}, "policies": {"attribution", "text"}}
 # Of the actions of policies, what has no features of interest.
 _WITHOUT_FEATURES = {"substitute"}
 _ORDER = ("weir", "model", "dictionaries", "matches", "graphs", "labels", "features", "knobs", "policies", "plans")
