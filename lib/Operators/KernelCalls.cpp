@@ -8,9 +8,10 @@
 
 #include "weir/Operators/KernelCalls.h"
 
+#include "Nodes.h"
+
 #include "weir/Operators/Operators.h"
 
-#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace llvm;
@@ -22,20 +23,13 @@ bool weir::isKernelCall(StringRef target) {
 }
 
 Error weir::refuseKernelCalls(const json::Object &model, StringRef remedy) {
-  const json::Object *module = model.getObject("graph_module");
-  const json::Object *graph = module ? module->getObject("graph") : nullptr;
-  const json::Array *nodes = graph ? graph->getArray("nodes") : nullptr;
-  if (!nodes)
-    return Error::success();
-  for (auto [index, value] : enumerate(*nodes)) {
-    const json::Object *node = value.getAsObject();
-    std::optional<StringRef> target =
-        node ? node->getString("target") : std::nullopt;
-    if (target && isKernelCall(*target))
-      return createStringError(
-          formatv("node {0} calls {1}: the program needs kernels, native code "
-                  "that is not in it; {2}",
-                  index, findOperator(*target)->name, remedy));
-  }
-  return Error::success();
+  return forEachNode(
+      model, [&](size_t index, StringRef, StringRef target) -> Error {
+        if (!isKernelCall(target))
+          return Error::success();
+        return createStringError(
+            formatv("node {0} calls {1}: the program needs kernels, native code "
+                    "that is not in it; {2}",
+                    index, findOperator(target)->name, remedy));
+      });
 }

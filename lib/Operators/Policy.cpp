@@ -8,6 +8,8 @@
 
 #include "weir/Operators/Operators.h"
 
+#include "Nodes.h"
+
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -58,11 +60,9 @@ bool OperatorPolicy::allows(StringRef target) const {
   return isAllowed(target) || added.contains(shortName(target));
 }
 
-/// Calls `visit` with the index, the name and the target of every node until it
-/// gives an error.
-static Error
-forEachNode(const json::Object &model,
-            function_ref<Error(size_t, StringRef, StringRef)> visit) {
+Error weir::forEachNode(
+    const json::Object &model,
+    function_ref<Error(size_t, StringRef, StringRef)> visit) {
   const json::Object *module = model.getObject("graph_module");
   const json::Object *graph = module ? module->getObject("graph") : nullptr;
   const json::Array *nodes = graph ? graph->getArray("nodes") : nullptr;

@@ -25,6 +25,16 @@ namespace weir {
 /// All formats of here align their numbers to this many bytes.
 static constexpr size_t alignment = 64;
 
+NamedTensor NamedTensor::of(StringRef name, DType dtype, ArrayRef<int64_t> shape,
+                            const void *numbers) {
+  NamedTensor result;
+  result.name = name.str();
+  result.tensor.dtype = dtype;
+  result.tensor.shape.assign(shape.begin(), shape.end());
+  result.tensor.data = static_cast<const std::byte *>(numbers);
+  return result;
+}
+
 static ArrayRef<std::byte> bytesOf(const TensorView &tensor) {
   return {tensor.data, tensor.numBytes()};
 }

@@ -252,25 +252,7 @@ std::optional<Condition> SpecParser::watch(const MapReader &map,
 //===----------------------------------------------------------------------===//
 
 void SpecParser::labels(const MapReader &map) {
-  const YamlNode *node = map.get("labels");
-  if (!node)
-    return;
-  if (!node->isMap()) {
-    if (!node->isInvalid())
-      reporter.error(node->range, "'labels' must be a mapping of features to "
-                                  "names, found " +
-                                      node->describe());
-    return;
-  }
-  size_t count = 0;
-  for (const YamlEntry &entry : node->entries) {
-    if (reporter.isFull())
-      return;
-    if (++count > maxEntries) {
-      reporter.error(entry.key.range, "'labels' has more than " +
-                                          Twine(maxEntries) + " entries");
-      return;
-    }
+  entries(map, "labels", "features to names", [&](const YamlEntry &entry) {
     YamlNode key;
     key.kind = YamlNode::Kind::Scalar;
     key.text = entry.key.value;
@@ -279,5 +261,5 @@ void SpecParser::labels(const MapReader &map) {
     auto name = values.text(entry.value, "the name of a feature");
     if (feature && name)
       spec.labels.push_back({*feature, *name});
-  }
+  });
 }

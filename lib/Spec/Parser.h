@@ -33,9 +33,12 @@ private:
   void plan(const YamlEntry &entry);
   void path(const Name &path);
   void pathTemplate(const Name &path, llvm::ArrayRef<llvm::StringRef> known);
-  /// Calls `read` for the entries of a section that have proper names.
-  template <typename Read>
-  void section(const MapReader &map, llvm::StringRef key, Read read);
+  using ReadEntry = llvm::function_ref<void(const YamlEntry &)>;
+  /// Calls `read` for the entries of a section that is a mapping of `what`.
+  void entries(const MapReader &map, llvm::StringRef key, llvm::StringRef what,
+               ReadEntry read);
+  /// The same for a mapping of names, which are checked.
+  void section(const MapReader &map, llvm::StringRef key, ReadEntry read);
 
   // Graphs.cpp
   void graph(const YamlEntry &entry);

@@ -22,17 +22,16 @@ Spec weir::spec::parseSpec(const SourceFile &file, Reporter &reporter,
   return SpecParser(reporter, options).parse(*root);
 }
 
-template <typename Read>
-void SpecParser::section(const MapReader &map, StringRef key, Read read) {
+void SpecParser::entries(const MapReader &map, StringRef key, StringRef what,
+                         ReadEntry read) {
   const YamlNode *node = map.get(key);
   if (!node)
     return;
   if (!node->isMap()) {
     if (!node->isInvalid())
       reporter.error(node->range, "'" + key +
-                                      "' must be a mapping of names, "
-                                      "found " +
-                                      node->describe());
+                                      "' must be a mapping of " + what +
+                                      ", found " + node->describe());
     return;
   }
   size_t count = 0;
@@ -44,9 +43,15 @@ void SpecParser::section(const MapReader &map, StringRef key, Read read) {
                                           Twine(maxEntries) + " entries");
       return;
     }
-    values.isName(entry.key);
     read(entry);
   }
+}
+
+void SpecParser::section(const MapReader &map, StringRef key, ReadEntry read) {
+  entries(map, key, "names", [&](const YamlEntry &entry) {
+    values.isName(entry.key);
+    read(entry);
+  });
 }
 
 Spec SpecParser::parse(const YamlNode &root) {

@@ -200,6 +200,12 @@ static Error syncPath(const std::string &path, int flags) {
   return Error::success();
 }
 
+bool holdsSomething(StringRef path) {
+  uint64_t size = 0;
+  return llvm::sys::fs::is_regular_file(path) &&
+         (llvm::sys::fs::file_size(path, size) || size > 0);
+}
+
 Error writeAtomically(StringRef path, function_ref<Error(StringRef)> write) {
   // Follow links, so that a link is kept and its target is replaced.
   SmallString<256> target(path);

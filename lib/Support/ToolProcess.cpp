@@ -14,6 +14,7 @@
 
 #include "weir/Support/ToolProcess.h"
 
+#include "llvm/Support/Program.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -106,6 +107,24 @@ ChildProcess::ChildProcess(pid_t process, bool withGroup) {
 }
 
 ChildProcess::~ChildProcess() { child = 0; }
+
+std::optional<std::string>
+weir::runProgram(llvm::ArrayRef<llvm::StringRef> command) {
+  std::string message;
+  bool notStarted = false;
+  llvm::sys::ProcessInfo process =
+      llvm::sys::ExecuteNoWait(command.front(), command, std::nullopt, {}, 0,
+                               &message, &notStarted);
+  int code = -1;
+  if (!notStarted) {
+    ChildProcess child(process.Pid);
+    code = llvm::sys::Wait(process, std::nullopt, &message).ReturnCode;
+  }
+  if (code == 0)
+    return std::nullopt;
+  return message.empty() ? " with exit code " + std::to_string(code)
+                         : ": " + message;
+}
 
 static void endChild() {
   pid_t process = child.exchange(0);

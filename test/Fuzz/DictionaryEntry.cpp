@@ -29,6 +29,7 @@
 
 #include "Entries.h"
 
+#include "Require.h"
 #include "Zip.h"
 
 #include "weir/Dictionary/Dictionary.h"
@@ -50,13 +51,6 @@ using namespace llvm;
 
 namespace weir::fuzz {
 namespace {
-
-void require(bool condition, const char *what) {
-  if (condition)
-    return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 //===----------------------------------------------------------------------===//
 // Tensors

@@ -8,6 +8,7 @@
 
 #include "Entries.h"
 
+#include "Require.h"
 #include "Zip.h"
 
 #include "weir/Program/Archive.h"
@@ -24,14 +25,6 @@ using namespace llvm;
 namespace weir::fuzz {
 
 namespace {
-
-/// Ends the run in a way that fuzzers and tests see.
-void require(bool condition, const char *what) {
-  if (condition)
-    return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 /// Reads every byte, so that a sanitizer sees it, and in a way that no
 /// optimizer drops.

@@ -9,6 +9,7 @@
 #include "RunEntry.h"
 
 #include "Reference/Graph.h"
+#include "Require.h"
 #include "Zip.h"
 
 #include "weir/Program/TensorWriter.h"
@@ -30,13 +31,6 @@ using namespace llvm;
 
 namespace weir::fuzz {
 namespace {
-
-void require(bool condition, const char *what) {
-  if (condition)
-    return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
 
 ArrayRef<std::byte> bytesOf(StringRef text) {
   return {reinterpret_cast<const std::byte *>(text.data()), text.size()};

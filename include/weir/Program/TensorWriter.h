@@ -24,6 +24,10 @@ namespace weir {
 struct NamedTensor {
   std::string name;
   TensorView tensor;
+
+  /// Numbers that stay where they are while the tensor is used.
+  static NamedTensor of(llvm::StringRef name, DType dtype,
+                        llvm::ArrayRef<int64_t> shape, const void *numbers);
 };
 
 /// Writes one array. bf16 becomes '<V2', as NumPy does it with ml_dtypes.

@@ -104,6 +104,11 @@ private:
 llvm::Expected<std::string> readText(llvm::StringRef path,
                                      size_t limit = 64u << 20);
 
+/// Whether a regular file of that name is there and has a byte, or cannot be asked:
+/// what a command replaces only if it is its own. Everything else is left to who
+/// writes, who says what is wrong, if anything.
+bool holdsSomething(llvm::StringRef path);
+
 /// Writes a file so that the path holds either its old content or all of the
 /// new: `write` fills a temporary file in the same folder, which is synced and
 /// renamed over `path`. The temporary is removed on any error.

@@ -9,8 +9,11 @@
 #ifndef WEIR_SUPPORT_TOOLPROCESS_H
 #define WEIR_SUPPORT_TOOLPROCESS_H
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
+#include <optional>
+#include <string>
 #include <sys/types.h>
 
 namespace weir {
@@ -60,6 +63,12 @@ public:
   ChildProcess(const ChildProcess &) = delete;
   ChildProcess &operator=(const ChildProcess &) = delete;
 };
+
+/// Runs a program, `command[0]` by its path, with this process's files and
+/// environment, and waits for it. Signals that end this process end it too. What
+/// went wrong, to stand behind "failed": " with exit code 3", ": no such file";
+/// nothing if it ended with 0.
+std::optional<std::string> runProgram(llvm::ArrayRef<llvm::StringRef> command);
 
 } // namespace weir
 

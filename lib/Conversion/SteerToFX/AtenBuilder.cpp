@@ -7,15 +7,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "AtenBuilder.h"
+#include "LoweringUtils.h"
 
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
 using namespace weir;
-
-static RankedTensorType typeOf(Value x) {
-  return cast<RankedTensorType>(x.getType());
-}
 
 Value AtenBuilder::call(RankedTensorType type, StringRef target,
                         ArrayRef<fx::Argument> arguments) {
@@ -123,6 +120,11 @@ Value AtenBuilder::keepWhere(Value gate, Value x) {
   return call(broadcast(gate, x, typeOf(x).getElementType()),
               "aten.where.ScalarOther",
               {{"condition", gate}, {"self", x}, {"other", 0.0}});
+}
+
+Value AtenBuilder::extremum(StringRef which, Value x, Value y) {
+  return call(typeOf(x), ("aten." + which + ".default").str(),
+              {{"self", x}, {"other", y}});
 }
 
 Value AtenBuilder::where(Value gate, Value x, Value y) {

@@ -24,6 +24,10 @@ public:
   AtenBuilder(mlir::OpBuilder &builder, mlir::Location loc)
       : builder(builder), loc(loc) {}
 
+  /// A call of one result.
+  mlir::Value call(mlir::RankedTensorType type, llvm::StringRef target,
+                   llvm::ArrayRef<fx::Argument> arguments);
+
   mlir::Value unsqueeze(mlir::Value x, int64_t dim);
   mlir::Value select(mlir::Value x, int64_t dim, int64_t index);
   /// x.to(dtype); x itself where it has the type.
@@ -49,6 +53,8 @@ public:
   /// x where the gate holds, else 0. A null gate holds everywhere.
   mlir::Value keepWhere(mlir::Value gate, mlir::Value x);
   mlir::Value where(mlir::Value gate, mlir::Value x, mlir::Value y);
+  /// The larger (`maximum`) or smaller (`minimum`) of two, of x's type.
+  mlir::Value extremum(llvm::StringRef which, mlir::Value x, mlir::Value y);
 
   /// x [.., in] W^T [in, out] + b, W [out, in]; b may be null.
   mlir::Value linear(mlir::Value x, mlir::Value weight, mlir::Value bias);
@@ -75,18 +81,17 @@ public:
   /// One number a feature, as a small literal [k].
   mlir::Value numbers(llvm::ArrayRef<double> values);
 
+protected:
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+
 private:
   /// A stored list [n] of i64.
   mlir::Value list(llvm::ArrayRef<int64_t> numbers);
-  mlir::Value call(mlir::RankedTensorType type, llvm::StringRef target,
-                   llvm::ArrayRef<fx::Argument> arguments);
   mlir::Value reduce(llvm::StringRef target, mlir::Value x,
                      llvm::ArrayRef<fx::Argument> arguments);
   static mlir::RankedTensorType broadcast(mlir::Value x, mlir::Value y,
                                           mlir::Type element);
-
-  mlir::OpBuilder &builder;
-  mlir::Location loc;
 };
 
 } // namespace weir

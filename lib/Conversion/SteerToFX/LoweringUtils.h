@@ -14,16 +14,19 @@
 
 namespace weir {
 
+inline mlir::RankedTensorType typeOf(mlir::Value value) {
+  return mlir::cast<mlir::RankedTensorType>(value.getType());
+}
+
 /// The number of features, the last size of a ranked tensor.
 inline int64_t lastSize(mlir::Value value) {
-  return mlir::cast<mlir::RankedTensorType>(value.getType()).getShape().back();
+  return typeOf(value).getShape().back();
 }
 
 /// Fails where a value is not in f32: `steer-widen-patches` comes first.
 inline mlir::LogicalResult requireWide(mlir::Operation *op, mlir::Value value,
                                        mlir::PatternRewriter &rewriter) {
-  auto type = mlir::cast<mlir::RankedTensorType>(value.getType());
-  if (type.getElementType().isF32())
+  if (typeOf(value).getElementType().isF32())
     return mlir::success();
   return rewriter.notifyMatchFailure(op, "the value is not in f32");
 }

@@ -24,17 +24,12 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
 namespace {
 
 /// Calls that only histories need, beside those of AtenBuilder.
 class ScopeBuilder : public AtenBuilder {
 public:
-  ScopeBuilder(OpBuilder &builder, Location loc)
-      : AtenBuilder(builder, loc), builder(builder), loc(loc) {}
+  using AtenBuilder::AtenBuilder;
 
   /// Where a history keeps the token of a position: padding goes to the last
   /// column.
@@ -131,9 +126,6 @@ public:
     return unsqueeze(held, 2);
   }
 
-  Value minimum(Value x, Value y) {
-    return call(typeOf(x), "aten.minimum.default", {{"self", x}, {"other", y}});
-  }
   Value divScalar(Value x, double y) {
     return call(typeOf(x), "aten.div.Tensor", {{"self", x}, {"other", y}});
   }
@@ -149,16 +141,6 @@ public:
   Value both(Value x, Value y) {
     return x && y ? binary("mul", x, y) : x ? x : y;
   }
-
-private:
-  Value call(RankedTensorType type, StringRef target,
-             ArrayRef<fx::Argument> arguments) {
-    return fx::CallOp::create(builder, loc, TypeRange(type), target, arguments)
-        .getResult(0);
-  }
-
-  OpBuilder &builder;
-  Location loc;
 };
 
 struct LowerHistory : OpConversionPattern<HistoryOp> {
@@ -216,7 +198,7 @@ struct LowerRamp : OpConversionPattern<RampOp> {
     // The distance from the latest beginning is the least one.
     Value distance;
     auto begin = [&](Value since) {
-      distance = distance ? aten.minimum(distance, since) : since;
+      distance = distance ? aten.extremum("minimum", distance, since) : since;
     };
     auto beginAt = [&](Value place, int64_t offset) {
       Value since = aten.binary("sub", positions, place);
@@ -263,7 +245,7 @@ struct LowerRowRamp : OpConversionPattern<RowRampOp> {
     auto ofRow = [&](Value number) { return aten.select(number, 2, 0); };
     Value distance = aten.binary("sub", positions, ofRow(adaptor.getFrom()));
     auto begin = [&](Value place) {
-      distance = aten.minimum(distance, aten.binary("sub", positions, place));
+      distance = aten.extremum("minimum", distance, aten.binary("sub", positions, place));
     };
     if (Value first = adaptor.getFirst()) {
       Value length = aten.unsqueeze(adaptor.getPromptLength(), 1);

@@ -17,23 +17,13 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
 namespace {
 
 /// Calls that only tables need, beside those of AtenBuilder.
 class TableBuilder : public AtenBuilder {
 public:
-  TableBuilder(OpBuilder &builder, Location loc)
-      : AtenBuilder(builder, loc), builder(builder), loc(loc) {}
+  using AtenBuilder::AtenBuilder;
 
-  Value call(RankedTensorType type, StringRef target,
-             ArrayRef<fx::Argument> arguments) {
-    return fx::CallOp::create(builder, loc, TypeRange(type), target, arguments)
-        .getResult(0);
-  }
   Value stored(DenseElementsAttr table) {
     return fx::ConstantOp::create(builder, loc, table.getType(), table);
   }
@@ -81,11 +71,6 @@ public:
     return call(fx::withLastSize(typeOf(x), lastSize(y)), "aten.matmul.default",
                 {{"self", x}, {"other", y}});
   }
-  /// The larger (`maximum`) or smaller (`minimum`) of two.
-  Value extremum(StringRef which, Value x, Value y) {
-    return call(typeOf(x), ("aten." + which + ".default").str(),
-                {{"self", x}, {"other", y}});
-  }
   Value anyOfLast(Value x) {
     SmallVector<Attribute> sizes = fx::sizesOf(typeOf(x));
     sizes.pop_back();
@@ -93,9 +78,13 @@ public:
                 {{"self", x}, {"dim", -1}});
   }
 
-private:
-  OpBuilder &builder;
-  Location loc;
+  /// The directions of an edit [U, d] that a row of the batch takes: [batch, K, d].
+  template <typename Op> Value rowsOf(Op op, Value indices) {
+    auto directions = op.getDirections();
+    return gather(
+        constant(directions, {directions.getNumRows(), lastSize(op.getInput())}),
+        indices);
+  }
 };
 
 template <typename Op> struct LowerRow : OpConversionPattern<Op> {
@@ -273,10 +262,7 @@ struct LowerRowWrite : LowerRow<RowWriteOp> {
   Value lower(RowWriteOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &builder) const override {
     Value x = adaptor.getInput();
-    Value directions =
-        aten.constant(op.getDirections(), {op.getDirections().getNumRows(),
-                                           lastSize(op.getInput())});
-    Value own = aten.gather(directions, adaptor.getRows());
+    Value own = aten.rowsOf(op, adaptor.getRows());
     // A single row needs no product: x + c d is the arithmetic of a hook.
     Value edit = lastSize(op.getRows()) == 1
                      ? aten.binary("mul", adaptor.getCoefficients(), own)
@@ -290,10 +276,7 @@ struct LowerRowProject : LowerRow<RowProjectOp> {
   Value lower(RowProjectOp op, OpAdaptor adaptor, TableBuilder &aten,
               OpBuilder &builder) const override {
     Value x = adaptor.getInput();
-    Value directions =
-        aten.constant(op.getDirections(), {op.getDirections().getNumRows(),
-                                           lastSize(op.getInput())});
-    Value basis = aten.gather(directions, adaptor.getRows());
+    Value basis = aten.rowsOf(op, adaptor.getRows());
     Value inside = aten.product(x, aten.transpose(basis));
     inside = aten.keepWhere(adaptor.getColumns(), inside);
     inside = aten.keepWhere(adaptor.getGate(), inside);

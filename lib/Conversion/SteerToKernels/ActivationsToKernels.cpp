@@ -37,7 +37,7 @@ struct EncodeToKernel : KernelPattern<EncodeOp> {
     Value bias;
     if (!op.getUnbiased())
       bias = rowsOf(op, k, flow::RowsPart::EncoderBias, {count});
-    return k.columns(count, k.builder().getF32Type(), [&](Value column) {
+    return k.columns(count, [&](Value column) {
       Value z = k.dot(adaptor.getInput(), k.row(weight, column));
       return bias ? k.add(z, k.element(bias, column)) : z;
     });
@@ -69,7 +69,7 @@ struct ActivateToKernel : KernelPattern<ActivateOp> {
       offset = numbers(RowsPart::MagnitudeBias);
       break;
     }
-    return k.columns(count, k.builder().getF32Type(), [&](Value column) {
+    return k.columns(count, [&](Value column) {
       Value z = k.element(adaptor.getInput(), column);
       if (kind == ActivationKind::ReLU)
         return k.relu(z);
@@ -105,7 +105,7 @@ struct PickToKernel : KernelPattern<PickOp> {
   using KernelPattern::KernelPattern;
   Value lower(PickOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     auto columns = k.integers(op.getColumns());
-    return k.columns(op.getColumns().size(), k.builder().getF32Type(),
+    return k.columns(op.getColumns().size(),
                      [&](Value column) {
                        return k.element(adaptor.getInput(),
                                         k.toIndex(columns(column)));
@@ -125,7 +125,7 @@ template <typename Op> struct ColumnsToKernel : KernelPattern<Op> {
   virtual std::function<Value(Value)> column(Op op, Adaptor adaptor,
                                              KernelBuilder &k) const = 0;
   Value lower(Op op, Adaptor adaptor, KernelBuilder &k) const override {
-    return k.columns(lastSize(op.getResult()), k.builder().getF32Type(),
+    return k.columns(lastSize(op.getResult()),
                      column(op, adaptor, k));
   }
 };

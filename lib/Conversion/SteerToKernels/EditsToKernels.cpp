@@ -79,7 +79,7 @@ struct ProjectToKernel : KernelPattern<ProjectOp> {
     Value basis = k.rows(op.getRows(), {count, KernelBuilder::sizeOf(x)});
     auto project = [&] {
       Value inside =
-          k.columns(count, k.builder().getF32Type(), [&](Value column) {
+          k.columns(count, [&](Value column) {
             return k.dot(x, k.row(basis, column));
           });
       k.copy(x, to);
@@ -88,10 +88,7 @@ struct ProjectToKernel : KernelPattern<ProjectOp> {
         k.addRow(c, k.row(basis, column), to);
       });
     };
-    if (Value gate = adaptor.getGate())
-      k.ifHolds(gate, project, [&] { k.copy(x, to); });
-    else
-      project();
+    k.editWhere(adaptor.getGate(), x, to, project);
     return to;
   }
 };
@@ -110,10 +107,7 @@ struct RescaleToKernel : KernelPattern<RescaleOp> {
         k.store(k.mul(k.load(x, at, mask), factor), to, at, mask);
       });
     };
-    if (Value gate = adaptor.getGate())
-      k.ifHolds(gate, rescale, [&] { k.copy(x, to); });
-    else
-      rescale();
+    k.editWhere(adaptor.getGate(), x, to, rescale);
     return to;
   }
 };

@@ -126,6 +126,11 @@ public:
   /// k numbers, each from its index; one is a scalar.
   mlir::Value columns(int64_t count, mlir::Type element,
                       llvm::function_ref<mlir::Value(mlir::Value)> at);
+  /// The same of f32.
+  mlir::Value columns(int64_t count,
+                      llvm::function_ref<mlir::Value(mlir::Value)> at) {
+    return columns(count, b.getF32Type(), at);
+  }
   void forEach(int64_t count, llvm::function_ref<void(mlir::Value)> body);
   void ifHolds(mlir::Value gate, llvm::function_ref<void()> then,
                llvm::function_ref<void()> otherwise = nullptr);
@@ -168,6 +173,16 @@ public:
   void addRounded(mlir::Value x, mlir::Value c, mlir::Value row, mlir::Value to);
   /// to := x. Of a row in f32 and one in `narrow`, converted.
   void copy(mlir::Value x, mlir::Value to, mlir::Type narrow = {});
+
+  /// `edit`, which fills `to`, where the gate holds; else to := x. A null gate
+  /// holds everywhere.
+  void editWhere(mlir::Value gate, mlir::Value x, mlir::Value to,
+                 llvm::function_ref<void()> edit) {
+    if (gate)
+      ifHolds(gate, edit, [&] { copy(x, to); });
+    else
+      edit();
+  }
 
   mlir::OpBuilder &builder() { return b; }
   static int64_t sizeOf(mlir::Value row);

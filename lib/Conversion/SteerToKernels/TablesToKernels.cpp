@@ -178,7 +178,7 @@ struct RowSetToKernel : KernelPattern<RowSetOp> {
   using KernelPattern::KernelPattern;
   Value lower(RowSetOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     return k.columns(
-        lastSize(op.getResult()), k.builder().getF32Type(), [&](Value column) {
+        lastSize(op.getResult()), [&](Value column) {
           Value v = k.element(adaptor.getValues(), column);
           return adaptor.getTimes() ? k.mul(v, adaptor.getTimes()) : v;
         });
@@ -190,7 +190,7 @@ struct RowScaleToKernel : KernelPattern<RowScaleOp> {
   Value lower(RowScaleOp op, OpAdaptor adaptor,
               KernelBuilder &k) const override {
     return k.columns(
-        lastSize(op.getResult()), k.builder().getF32Type(), [&](Value column) {
+        lastSize(op.getResult()), [&](Value column) {
           Value v = k.mul(k.element(adaptor.getInput(), column),
                           k.element(adaptor.getFactors(), column));
           return adaptor.getTimes() ? k.mul(v, adaptor.getTimes()) : v;
@@ -203,7 +203,7 @@ struct RowClampToKernel : KernelPattern<RowClampOp> {
   Value lower(RowClampOp op, OpAdaptor adaptor,
               KernelBuilder &k) const override {
     return k.columns(
-        lastSize(op.getResult()), k.builder().getF32Type(), [&](Value column) {
+        lastSize(op.getResult()), [&](Value column) {
           Value v = k.element(adaptor.getInput(), column);
           if (adaptor.getMin())
             v = k.maximum(v, k.element(adaptor.getMin(), column));
@@ -217,7 +217,7 @@ struct RowClampToKernel : KernelPattern<RowClampOp> {
 struct RowKeepToKernel : KernelPattern<RowKeepOp> {
   using KernelPattern::KernelPattern;
   Value lower(RowKeepOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
-    return k.columns(lastSize(op.getResult()), k.builder().getF32Type(),
+    return k.columns(lastSize(op.getResult()),
                      [&](Value column) {
                        return k.keepWhere(
                            k.element(adaptor.getColumns(), column),
@@ -283,7 +283,7 @@ struct RowProjectToKernel : KernelPattern<RowProjectOp> {
     };
     auto project = [&] {
       Value inside =
-          k.columns(count, k.builder().getF32Type(), [&](Value column) {
+          k.columns(count, [&](Value column) {
             Value c = k.dot(x, row(column));
             return adaptor.getColumns()
                        ? k.keepWhere(k.element(adaptor.getColumns(), column), c)
@@ -295,10 +295,7 @@ struct RowProjectToKernel : KernelPattern<RowProjectOp> {
         k.ifHolds(k.notZero(c), [&] { k.addRow(c, row(column), to); });
       });
     };
-    if (Value gate = adaptor.getGate())
-      k.ifHolds(gate, project, [&] { k.copy(x, to); });
-    else
-      project();
+    k.editWhere(adaptor.getGate(), x, to, project);
     return to;
   }
 };

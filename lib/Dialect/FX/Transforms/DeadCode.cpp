@@ -7,12 +7,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Dialect/FX/IR/CallCost.h"
+#include "SharedMemory.h"
+
 #include "weir/Dialect/FX/Transforms/Passes.h"
 
 #include "mlir/IR/Remarks.h"
 
 #include "llvm/ADT/DenseSet.h"
-#include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -25,31 +26,13 @@ namespace weir::fx {
 using namespace weir;
 using namespace weir::fx;
 
-static bool isTensor(Value value) {
-  return isa<RankedTensorType>(value.getType());
-}
-
-/// Calls `visit` with every value from outside that an operation or one inside
-/// it takes.
-static void forEachInput(Operation *op, function_ref<void(Value)> visit) {
-  op->walk([&](Operation *inner) {
-    for (Value operand : inner->getOperands())
-      if (operand.getParentBlock() == op->getBlock())
-        visit(operand);
-  });
-}
-
 namespace {
 
 /// Spreads from what has to stay to what that needs.
 class MemoryLiveness {
 public:
-  MemoryLiveness(ProgramOp program, bool unreadState) : program(program) {
-    for (BlockArgument argument : program.getEntry().getArguments())
-      if (isTensor(argument))
-        memory.insert(argument);
-    for (Operation &op : program.getEntry())
-      shareMemory(op);
+  MemoryLiveness(ProgramOp program, bool unreadState)
+      : program(program), memory(program) {
     for (BlockArgument argument : program.getEntry().getArguments()) {
       InputKind kind = program.getInput(argument.getArgNumber()).getKind();
       if (isTensor(argument) && !(unreadState && kind == InputKind::Buffer))
@@ -74,19 +57,7 @@ public:
   bool isAlive(Operation *op) const { return alive.contains(op); }
 
 private:
-  Value classOf(Value value) { return memory.getOrInsertLeaderValue(value); }
-
-  void shareMemory(Operation &op) {
-    auto share = [&](Value value) {
-      for (Value result : op.getResults())
-        if (isTensor(value) && isTensor(result))
-          memory.unionSets(value, result);
-    };
-    if (auto call = dyn_cast<CallOp>(op))
-      call.forEachAliased([&](OpOperand &operand) { share(operand.get()); });
-    else // a site, or a patch that may hand on what it takes
-      forEachInput(&op, share);
-  }
+  Value classOf(Value value) { return memory.classOf(value); }
 
   bool hasToStay(Operation &op) {
     auto call = dyn_cast<CallOp>(op);
@@ -139,8 +110,7 @@ private:
   }
 
   ProgramOp program;
-  /// Values that may look at the same memory.
-  llvm::EquivalenceClasses<Value> memory;
+  SharedMemory memory;
   /// Classes, by their leader: memory that is not the program's own, and memory
   /// that something alive reads.
   llvm::DenseSet<Value> outside, read;

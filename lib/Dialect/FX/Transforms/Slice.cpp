@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Dialect/FX/Transforms/Slice.h"
+#include "SharedMemory.h"
 #include "SlotDims.h"
 
 #include "weir/Dialect/FX/Transforms/Passes.h"
@@ -21,7 +22,6 @@
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/DenseSet.h"
-#include "llvm/ADT/EquivalenceClasses.h"
 
 using namespace mlir;
 
@@ -33,20 +33,6 @@ namespace weir::fx {
 using namespace weir;
 using namespace weir::fx;
 
-static bool isTensor(Value value) {
-  return isa<RankedTensorType>(value.getType());
-}
-
-/// Calls `visit` with every value from outside that an operation or one inside
-/// it takes.
-static void forEachInput(Operation *op, function_ref<void(Value)> visit) {
-  op->walk([&](Operation *inner) {
-    for (Value operand : inner->getOperands())
-      if (operand.getParentBlock() == op->getBlock())
-        visit(operand);
-  });
-}
-
 namespace {
 
 class Slicer {
@@ -54,7 +40,7 @@ public:
   Slicer(ProgramOp program, ArrayRef<SlicePlace> places,
          const SliceOptions &options)
       : program(program), places(places), options(options),
-        builder(program.getReturn()) {
+        builder(program.getReturn()), memory(program) {
     for (const SlicePlace &place : places)
       placeOf[place.result.getDefiningOp()] = &place;
   }
@@ -63,7 +49,7 @@ public:
 
 private:
   LogicalResult findPositions();
-  void findMemory();
+  void findWriters();
   void findDependent();
   LogicalResult need(Value value);
   LogicalResult needNow(Value value);
@@ -76,7 +62,7 @@ private:
   LogicalResult copyCall(CallOp call);
   /// A size of the positions, which the copy has in its own.
   std::optional<int64_t> sizeOfPositions(Value value);
-  Value classOf(Value value) { return memory.getOrInsertLeaderValue(value); }
+  Value classOf(Value value) { return memory.classOf(value); }
   InFlightDiagnostic refuse(Value value) {
     Operation *op = value.getDefiningOp();
     Location where = op ? op->getLoc() : program.getLoc();
@@ -93,7 +79,7 @@ private:
 
   BlockArgument positions; ///< of the program
   SmallVector<Attribute> positionSizes;
-  llvm::EquivalenceClasses<Value> memory;
+  SharedMemory memory;
   /// Calls that write into memory, by its class, in the program's order.
   llvm::DenseMap<Value, SmallVector<Operation *>> writers;
   llvm::DenseSet<Value> dependent, dependentMemory;
@@ -138,18 +124,7 @@ std::optional<int64_t> Slicer::sizeOfPositions(Value value) {
   return std::nullopt;
 }
 
-void Slicer::findMemory() {
-  for (Operation &op : program.getEntry()) {
-    auto share = [&](Value value) {
-      for (Value result : op.getResults())
-        if (isTensor(value) && isTensor(result))
-          memory.unionSets(value, result);
-    };
-    if (auto call = dyn_cast<CallOp>(op))
-      call.forEachAliased([&](OpOperand &operand) { share(operand.get()); });
-    else
-      forEachInput(&op, share);
-  }
+void Slicer::findWriters() {
   for (auto call : program.getEntry().getOps<CallOp>())
     if (!call.getPure())
       call.forEachWritten([&](OpOperand &operand) {
@@ -414,7 +389,7 @@ LogicalResult Slicer::copyOps() {
 FailureOr<Slice> Slicer::run(ArrayRef<Value> targets) {
   if (failed(findPositions()))
     return failure();
-  findMemory();
+  findWriters();
   findDependent();
   for (Value target : targets) {
     if (!dependent.contains(target))

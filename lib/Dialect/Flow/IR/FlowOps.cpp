@@ -100,6 +100,19 @@ std::string CollectionOp::dictionaryName(SiteAttr site) {
 // DictionaryOp
 //===----------------------------------------------------------------------===//
 
+DictionaryOp flow::lookupDictionary(const SymbolTable &symbols,
+                                    FlatSymbolRefAttr collection,
+                                    SiteAttr site) {
+  auto declared = symbols.lookup<CollectionOp>(collection.getAttr());
+  return declared ? symbols.lookup<DictionaryOp>(declared.dictionaryName(site))
+                  : DictionaryOp();
+}
+
+DictionaryOp flow::lookupDictionary(const SymbolTable &symbols,
+                                    FeatureAttr feature) {
+  return lookupDictionary(symbols, feature.getCollection(), feature.getSite());
+}
+
 LogicalResult DictionaryOp::verify() {
   if (static_cast<int64_t>(getFeatures()) < 1 ||
       static_cast<int64_t>(getWidth()) < 1)

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Reads.h"
 #include "Shapes.h"
 
 #include "weir/Dialect/Steer/IR/Conflicts.h"
@@ -296,29 +297,7 @@ LogicalResult PatchOp::verifyRegions() {
 //===----------------------------------------------------------------------===//
 
 LogicalResult ReadOp::verify() {
-  if (getFeatures().empty())
-    return emitOpError("reads no feature");
-  for (int64_t feature : getFeatures())
-    if (feature < 0 ||
-        feature >= static_cast<int64_t>(getDictionarySize()))
-      return emitOpError("reads feature ")
-             << feature << " of a dictionary of " << getDictionarySize();
-  if (ShapedType::isDynamic(lastSize(getInput())))
-    return emitOpError("expects a value of static width");
-  if (getActivation().getTopK() > static_cast<int64_t>(getDictionarySize()))
-    return emitOpError("keeps ") << getActivation().getTopK()
-                                 << " features of " << getDictionarySize();
-  if (!getGather())
-    return success();
-  // The value holds the activations themselves, one a feature.
-  if (getActivation().getKind() != flow::ActivationKind::Identity ||
-      getNormalization() != flow::Normalization::None)
-    return emitOpError("gathers activations, which nothing is done to");
-  if (lastSize(getInput()) != static_cast<int64_t>(getDictionarySize()))
-    return emitOpError("gathers from ")
-           << lastSize(getInput()) << " columns for a dictionary of "
-           << getDictionarySize();
-  return success();
+  return failed(verifyFeaturesRead(*this)) ? failure() : verifyGather(*this);
 }
 
 /// Encoder rows that a read touches: all of them where it takes a top k.

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Reads.h"
 #include "Shapes.h"
 
 #include "weir/Dialect/Steer/IR/Steer.h"
@@ -159,33 +160,15 @@ static LogicalResult verifyIndices(Operation *op, Value rows, int64_t count,
 }
 
 LogicalResult RowReadOp::verify() {
-  if (getFeatures().empty())
-    return emitOpError("reads no feature");
-  for (int64_t feature : getFeatures())
-    if (feature < 0 || feature >= static_cast<int64_t>(getDictionarySize()))
-      return emitOpError("reads feature ")
-             << feature << " of a dictionary of " << getDictionarySize();
-  if (ShapedType::isDynamic(lastSize(getInput())))
-    return emitOpError("expects a value of static width");
-  if (getActivation().getTopK() > static_cast<int64_t>(getDictionarySize()))
-    return emitOpError("keeps ") << getActivation().getTopK()
-                                 << " features of " << getDictionarySize();
+  if (failed(verifyFeaturesRead(*this)))
+    return failure();
   if (lastSize(getRows()) > static_cast<int64_t>(getDictionarySize()))
     return emitOpError("reads ") << lastSize(getRows()) << " features a row of "
                                  << getDictionarySize();
   if (failed(verifyFits(*this, getRows(), "lookup", getInput())) ||
       failed(verifyIndices(*this, getRows(), getFeatures().size(), "feature")))
     return failure();
-  if (!getGather())
-    return success();
-  if (getActivation().getKind() != flow::ActivationKind::Identity ||
-      getNormalization() != flow::Normalization::None)
-    return emitOpError("gathers activations, which nothing is done to");
-  if (lastSize(getInput()) != static_cast<int64_t>(getDictionarySize()))
-    return emitOpError("gathers from ")
-           << lastSize(getInput()) << " columns for a dictionary of "
-           << getDictionarySize();
-  return success();
+  return verifyGather(*this);
 }
 
 /// Numbers of the row's plan, one for each column of the activations.

@@ -63,19 +63,6 @@ struct Expansion {
 /// A megabyte of plans can name a quarter of a million projections.
 constexpr size_t maxProjectionsOfPlans = 4000;
 
-flow::DictionaryOp dictionaryOf(const SymbolTable &symbols,
-                                flow::FeatureAttr feature) {
-  auto collection =
-      symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-  return collection ? symbols.lookup<flow::DictionaryOp>(
-                          collection.dictionaryName(feature.getSite()))
-                    : flow::DictionaryOp();
-}
-
-std::string nameOf(flow::SiteAttr site) {
-  return fx::siteName(site.getKind(), site.getLayer());
-}
-
 /// Builds the patch of one site.
 class SiteBuilder {
 public:
@@ -175,7 +162,7 @@ public:
       std::optional<double> unit = action.getUnit(from);
       if (!unit) {
         fail() << "the dose of policy '" << policy().getSymName() << "' at "
-               << nameOf(from)
+               << from.str()
                << " was not measured: run steer-measure-doses before";
         return;
       }
@@ -240,7 +227,7 @@ public:
   Value read(Attribute attribute) override {
     auto feature = cast<flow::FeatureAttr>(attribute);
     flow::DictionaryOp dictionary =
-        ::dictionaryOf(expansion.symbols, feature);
+        flow::lookupDictionary(expansion.symbols, feature);
     if (!dictionary) {
       fail() << "feature " << flow::describe(feature, policy())
              << " has no dictionary that was opened";
@@ -297,7 +284,7 @@ public:
     policy().collectFeatures(features);
     for (flow::FeatureAttr feature : features) {
       flow::DictionaryOp dictionary =
-          ::dictionaryOf(expansion.symbols, feature);
+          flow::lookupDictionary(expansion.symbols, feature);
       if (dictionary)
         (void)readValue(dictionary,
                         "feature " + flow::describe(feature, policy()) + " is");
@@ -315,7 +302,7 @@ public:
             flow::SiteAttr at) {
     auto type = cast<RankedTensorType>(value.getType());
     if (type.getElementType().isF64()) {
-      fail() << "the value at " << nameOf(at)
+      fail() << "the value at " << at.str()
              << " is of f64, and edits are made in f32";
       return false;
     }
@@ -324,7 +311,7 @@ public:
       return true;
     InFlightDiagnostic diag =
         fail() << "the dictionary's rows do not fit the model: they have "
-               << expected << " numbers, the value at " << nameOf(at) << " has "
+               << expected << " numbers, the value at " << at.str() << " has "
                << width;
     diag.attachNote(dictionary.getLoc()) << "the dictionary is declared here";
     return false;
@@ -354,13 +341,13 @@ private:
   fx::SiteOp findEarlier(flow::SiteAttr at, const Twine &what) {
     fx::SiteOp other = expansion.markers.lookup(at);
     if (!other) {
-      fail() << what << " read at " << nameOf(at)
+      fail() << what << " read at " << at.str()
              << ", which the model does not have";
       return {};
     }
     if (!other->isBeforeInBlock(site.patch)) {
-      fail() << what << " read at " << nameOf(at) << ", which comes after "
-             << nameOf(placement.site)
+      fail() << what << " read at " << at.str() << ", which comes after "
+             << placement.site.str()
              << ": what happens at a site can depend on the same site or on an "
                 "earlier one";
       return {};
@@ -696,7 +683,7 @@ struct SteerExpandPolicies
           marker.getContext(), marker.getKind(), marker.getLayer());
       if (!expansion.markers.try_emplace(site, marker).second)
         return marker.emitError()
-               << "the program has site " << nameOf(site) << " twice";
+               << "the program has site " << site.str() << " twice";
       markers.push_back(marker);
       lastLayer = std::max<int64_t>(lastLayer, marker.getLayer());
     }
@@ -711,7 +698,7 @@ struct SteerExpandPolicies
       InFlightDiagnostic error = policy.emitError() << "the model has no site ";
       llvm::interleave(
           sites.getArrayRef().take_front(3),
-          [&](flow::SiteAttr site) { error << nameOf(site); },
+          [&](flow::SiteAttr site) { error << site.str(); },
           [&] { error << ", "; });
       if (sites.size() > 3)
         error << " and " << sites.size() - 3 << " more";

@@ -22,12 +22,7 @@ Value GateEmitter::read(Attribute attribute) {
 
 std::pair<flow::DictionaryOp, fx::SiteOp>
 GateEmitter::placeOf(flow::FeatureAttr feature) {
-  auto collection =
-      symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-  auto dictionary = collection
-                        ? symbols.lookup<flow::DictionaryOp>(
-                              collection.dictionaryName(feature.getSite()))
-                        : flow::DictionaryOp();
+  flow::DictionaryOp dictionary = flow::lookupDictionary(symbols, feature);
   if (!dictionary) {
     current.emitError() << "feature " << feature.str()
                         << " has no dictionary that was opened";
@@ -36,9 +31,7 @@ GateEmitter::placeOf(flow::FeatureAttr feature) {
   fx::SiteOp marker = markers.lookup(dictionary.getReads());
   if (!marker) {
     current.emitError() << "feature " << feature.str() << " is read at "
-                        << fx::siteName(dictionary.getReads().getKind(),
-                                        dictionary.getReads().getLayer())
-                        << ", which the model does not have";
+                        << dictionary.getReads().str() << ", which the model does not have";
     return {};
   }
   return {dictionary, marker};

@@ -41,10 +41,6 @@ struct Addition {
   llvm::MapVector<flow::SiteAttr, Eigen::RowVectorXd> directions;
 };
 
-std::string nameOf(flow::SiteAttr site) {
-  return fx::siteName(site.getKind(), site.getLayer());
-}
-
 std::string shortly(double number) {
   std::string text;
   llvm::raw_string_ostream(text) << llvm::format("%.3g", number);
@@ -149,7 +145,7 @@ private:
           continue;
         if (entry->second.size() != sum->size())
           return addition.policy.emitError()
-                 << "the dictionaries' rows at " << nameOf(site)
+                 << "the dictionaries' rows at " << site.str()
                  << " do not fit each other: they have " << entry->second.size()
                  << " and " << sum->size() << " numbers";
         entry->second += *sum;
@@ -239,18 +235,18 @@ private:
         if (length == 0)
           return emitError(where)
                  << "the directions of '" << specNameOf(policy) << "' at "
-                 << nameOf(site)
+                 << site.str()
                  << " add up to nothing, so that no strength gives them a dose";
         if (median == 0)
           return emitError(where)
-                 << "the median norm of the values at " << nameOf(site) << " on '"
+                 << "the median norm of the values at " << site.str() << " on '"
                  << addition.text.getValue()
                  << "' is 0, so that a dose there is nothing";
         if (!(std::abs(said) * median / length <=
               std::numeric_limits<float>::max()))
           return emitError(where)
                  << "the direction of '" << specNameOf(policy) << "' at "
-                 << nameOf(site) << " is " << shortly(length)
+                 << site.str() << " is " << shortly(length)
                  << " long: the strength of this dose does not fit a 32-bit "
                     "float";
       } else {
@@ -269,7 +265,7 @@ private:
     }
     if (at)
       emitWarning(where) << "the dose of '" << specNameOf(policy) << "' at "
-                         << nameOf(at) << " is " << shortly(largest)
+                         << at.str() << " is " << shortly(largest)
                          << "; above " << shortly(*collapsingDose(at.getKind()))
                          << " text falls apart";
     llvm::sort(all, [](MeasuredAttr a, MeasuredAttr b) {

@@ -37,7 +37,6 @@ public:
 
 private:
   FailureOr<flow::FeatureList> featuresOf(PolicyOp policy, Value list);
-  flow::DictionaryOp dictionaryOf(flow::FeatureAttr feature);
   LogicalResult placeTransfer(PolicyOp policy,
                               ArrayRef<flow::FeatureAttr> features);
   SmallVector<int64_t> targetLayers(PolicyOp policy,
@@ -99,14 +98,6 @@ FailureOr<flow::FeatureList> Placer::featuresOf(PolicyOp policy, Value list) {
   return result;
 }
 
-flow::DictionaryOp Placer::dictionaryOf(flow::FeatureAttr feature) {
-  auto collection =
-      symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-  return collection ? symbols.lookup<flow::DictionaryOp>(
-                          collection.dictionaryName(feature.getSite()))
-                    : flow::DictionaryOp();
-}
-
 SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
                                           flow::FeatureAttr feature) {
   LayersAttr layers = policy.getLayersAttr();
@@ -165,7 +156,7 @@ LogicalResult Placer::place(PolicyOp policy) {
       groups;
   int64_t first = std::numeric_limits<int64_t>::max(), last = -1;
   for (auto [i, feature] : llvm::enumerate(features->features)) {
-    flow::DictionaryOp dictionary = dictionaryOf(feature);
+    flow::DictionaryOp dictionary = flow::lookupDictionary(symbols, feature);
     if (!dictionary)
       return policy.emitError() << "feature " << flow::describe(feature, policy)
                                 << " has no dictionary that was opened";
@@ -228,7 +219,8 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
       return policy.emitError() << "feature "
                                 << flow::describe(source, policy)
                                 << " is transferred to itself";
-    flow::DictionaryOp a = dictionaryOf(source), b = dictionaryOf(target);
+    flow::DictionaryOp a = flow::lookupDictionary(symbols, source),
+                       b = flow::lookupDictionary(symbols, target);
     if (!a || !b)
       return policy.emitError()
              << "feature " << flow::describe(a ? target : source, policy)

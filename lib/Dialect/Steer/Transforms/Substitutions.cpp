@@ -21,10 +21,6 @@ using namespace weir::steer;
 /// Each adds a dozen operations, and is held against all others.
 static constexpr size_t maxSubstitutions = 256;
 
-static std::string nameOf(flow::SiteAttr site) {
-  return fx::siteName(site.getKind(), site.getLayer());
-}
-
 static std::string layersOf(int64_t first, int64_t last) {
   return first == last
              ? "layer " + std::to_string(first)
@@ -121,7 +117,7 @@ void SubstitutionChecker::check(PolicyOp policy, flow::SiteAttr site,
     failedAny = true;
     InFlightDiagnostic diag =
         policy.emitError()
-        << "'" << policy.getSymName() << "' " << does << " " << nameOf(site)
+        << "'" << policy.getSymName() << "' " << does << " " << site.str()
         << ", which is inside of " << layersOf(first, last) << ": '"
         << other.getSymName() << "' replaces "
         << (first == last ? "it" : "them") << " in plan '"
@@ -136,12 +132,7 @@ void SubstitutionChecker::checkConditions(PolicyOp policy) {
   SmallVector<flow::FeatureAttr> features;
   policy.collectFeatures(features);
   for (flow::FeatureAttr feature : features) {
-    auto collection =
-        symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-    auto dictionary = collection
-                          ? symbols.lookup<flow::DictionaryOp>(
-                                collection.dictionaryName(feature.getSite()))
-                          : flow::DictionaryOp();
+    flow::DictionaryOp dictionary = flow::lookupDictionary(symbols, feature);
     if (dictionary)
       check(policy, dictionary.getReads(), "reads");
   }
@@ -228,7 +219,7 @@ fx::SiteOp Substituter::streamAt(int64_t layer) {
   for (const auto &[known, marker] : markers)
     lastLayer = std::max<int64_t>(lastLayer, known.getLayer());
   InFlightDiagnostic error = policy.emitError()
-                             << "the model has no site " << nameOf(site);
+                             << "the model has no site " << site.str();
   if (lastLayer < 0)
     error << "; it has none at all";
   else
@@ -241,12 +232,7 @@ LogicalResult Substituter::checkCondition(fx::SiteOp source) {
   SmallVector<flow::FeatureAttr> features;
   policy.collectFeatures(features);
   for (flow::FeatureAttr feature : features) {
-    auto collection =
-        symbols.lookup<flow::CollectionOp>(feature.getCollection().getAttr());
-    auto dictionary = collection
-                          ? symbols.lookup<flow::DictionaryOp>(
-                                collection.dictionaryName(feature.getSite()))
-                          : flow::DictionaryOp();
+    flow::DictionaryOp dictionary = flow::lookupDictionary(symbols, feature);
     fx::SiteOp read =
         dictionary ? markers.lookup(dictionary.getReads()) : fx::SiteOp();
     if (read && (read == source || read->isBeforeInBlock(source)))
@@ -263,11 +249,8 @@ LogicalResult Substituter::checkCondition(fx::SiteOp source) {
 flow::DictionaryOp Substituter::dictionaryAt(flow::BridgeOp bridge,
                                              flow::SiteAttr site,
                                              Value stream) {
-  auto collection =
-      symbols.lookup<flow::CollectionOp>(bridge.getCollectionAttr().getAttr());
-  auto dictionary = collection ? symbols.lookup<flow::DictionaryOp>(
-                                     collection.dictionaryName(site))
-                               : flow::DictionaryOp();
+  flow::DictionaryOp dictionary =
+      flow::lookupDictionary(symbols, bridge.getCollectionAttr(), site);
   auto fail = [&](const Twine &what) {
     InFlightDiagnostic diag = policy.emitError() << what;
     if (dictionary)
@@ -275,22 +258,22 @@ flow::DictionaryOp Substituter::dictionaryAt(flow::BridgeOp bridge,
     return flow::DictionaryOp();
   };
   if (!dictionary)
-    return fail("the dictionary at " + nameOf(site) + " was not opened");
+    return fail("the dictionary at " + site.str() + " was not opened");
   if (dictionary.getReads() != dictionary.getSite())
-    return fail("the dictionary at " + nameOf(site) + " reads " +
-                nameOf(dictionary.getReads()) +
+    return fail("the dictionary at " + site.str() + " reads " +
+                dictionary.getReads().str() +
                 ": a layer is replaced by features of the residual stream, "
                 "which are read and written there");
   if (bridge.getMatchingAttr() &&
       dictionary.getNormalization() != flow::Normalization::None)
-    return fail("the dictionary at " + nameOf(site) +
+    return fail("the dictionary at " + site.str() +
                 " normalises what it reads, and how large the value of a layer "
                 "would be that is not computed, nobody knows");
   int64_t width = cast<RankedTensorType>(stream.getType()).getShape().back();
   if (width != static_cast<int64_t>(dictionary.getWidth()))
     return fail("the dictionary's rows do not fit the model: they have " +
                 Twine(dictionary.getWidth()) + " numbers, the value at " +
-                nameOf(site) + " has " + Twine(width));
+                site.str() + " has " + Twine(width));
   return dictionary;
 }
 

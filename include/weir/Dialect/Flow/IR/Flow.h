@@ -78,4 +78,15 @@ labelsOf(mlir::Operation *scope);
 #define GET_OP_CLASSES
 #include "weir/Dialect/Flow/IR/FlowOps.h.inc"
 
+namespace weir::flow {
+
+/// The opened dictionary of a collection at a site, or of a feature; null if there
+/// is none.
+DictionaryOp lookupDictionary(const mlir::SymbolTable &symbols,
+                              mlir::FlatSymbolRefAttr collection, SiteAttr site);
+DictionaryOp lookupDictionary(const mlir::SymbolTable &symbols,
+                              FeatureAttr feature);
+
+} // namespace weir::flow
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOW_H

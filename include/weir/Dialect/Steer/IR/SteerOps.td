@@ -131,6 +131,17 @@ def Steer_PolicyOp : Steer_Op<"policy", [
       build($_builder, $_state, name, action, on, to, ::mlir::ValueRange(),
             layers, tokens, when, times, only_active, preserve_norm);
     }]>,
+    // One that acts everywhere, always and on all tokens, as records do.
+    OpBuilder<(ins "::mlir::StringAttr":$name,
+                   "::weir::steer::ActionAttrInterface":$action,
+                   "::mlir::Value":$on), [{
+      build($_builder, $_state, name, action, on, /*to=*/::mlir::Value(),
+            ::weir::steer::LayersAttr(), ::weir::steer::TokensAttr(),
+            ::weir::steer::ConditionAttrInterface(),
+            /*times=*/::mlir::FlatSymbolRefAttr(),
+            /*only_active=*/::mlir::UnitAttr(),
+            /*preserve_norm=*/::mlir::UnitAttr());
+    }]>,
   ];
   let hasVerifier = 1;
 }
