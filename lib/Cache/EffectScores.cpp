@@ -166,20 +166,11 @@ Error recordEffects(const ResultCache &cache, const EffectKey &key,
     changes.push_back(score.change);
     cases.push_back(score.cases);
   }
-  auto named = [](StringRef title, DType dtype, SmallVector<int64_t, 2> shape,
-                  const void *numbers) {
-    NamedTensor tensor;
-    tensor.name = title.str();
-    tensor.tensor.dtype = dtype;
-    tensor.tensor.shape.assign(shape.begin(), shape.end());
-    tensor.tensor.data = static_cast<const std::byte *>(numbers);
-    return tensor;
-  };
   int64_t count = all.size();
   return cache.store(name,
-                     {named("edges", DType::Int64, {count, 2}, edges.data()),
-                      named("changes", DType::Float64, {count}, changes.data()),
-                      named("cases", DType::Int64, {count}, cases.data())},
+                     {NamedTensor::of("edges", DType::Int64, {count, 2}, edges.data()),
+                      NamedTensor::of("changes", DType::Float64, {count}, changes.data()),
+                      NamedTensor::of("cases", DType::Int64, {count}, cases.data())},
                      {{"about", about.str()},
                       {"target", key.target.place},
                       {"predecessor", key.predecessor.place},

@@ -8,12 +8,12 @@
 
 #include "weir/Driver/ActivationMatching.h"
 
+#include "JobLock.h"
 #include "Recorder.h"
 
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Driver/Compiler.h"
 #include "weir/Resources/DictionaryStore.h"
-#include "weir/Support/FileLock.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
@@ -83,10 +83,7 @@ weir::makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
         builder, loc, builder.getArrayAttr({whole}), UnitAttr());
     steer::PolicyOp::create(builder, loc, builder.getStringAttr(policy),
                             steer::RecordAttr::get(context, /*after=*/false),
-                            features, Value(), steer::LayersAttr(),
-                            steer::TokensAttr(),
-                            steer::ConditionAttrInterface(),
-                            FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
+                            features);
     policies.push_back(FlatSymbolRefAttr::get(context, policy));
   }
   steer::PlanOp::create(builder, spec.getLoc(),
@@ -96,29 +93,6 @@ weir::makeRecordingSpec(ModuleOp spec, ArrayRef<ActivationSite> sites) {
 }
 
 namespace {
-
-/// Keeps other processes from the same job.
-class JobLock {
-public:
-  static llvm::Expected<std::unique_ptr<JobLock>> take(std::string path) {
-    auto lock = FileLock::take(path, /*wait=*/false);
-    if (!lock)
-      return lock.takeError();
-    if (!lock->isHeld())
-      return createStringError("'" + path +
-                               "': another process is collecting these "
-                               "activations; wait for it or end it");
-    return std::unique_ptr<JobLock>(
-        new JobLock(std::move(path), std::move(*lock)));
-  }
-  ~JobLock() { ::unlink(path.c_str()); }
-
-private:
-  JobLock(std::string path, FileLock lock)
-      : path(std::move(path)), lock(std::move(lock)) {}
-  std::string path;
-  FileLock lock; ///< given up after the name is gone
-};
 
 class Collection {
 public:
@@ -402,7 +376,8 @@ llvm::Expected<CollectedActivations> Collection::run() {
     if (std::error_code code = fs::create_directories(options.checkpoints))
       return createStringError(code, "cannot make '" + options.checkpoints +
                                          "': " + code.message());
-    auto taken = JobLock::take(below(options.checkpoints, *key + ".lock"));
+    auto taken = JobLock::take(below(options.checkpoints, *key + ".lock"),
+                               "collecting these activations");
     if (!taken)
       return taken.takeError();
     lock = std::move(*taken);

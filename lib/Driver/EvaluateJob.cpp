@@ -8,14 +8,13 @@
 
 #include "weir/Driver/EvaluateJob.h"
 
+#include "MeasuringJob.h"
 #include "PairContexts.h"
 #include "ScratchProgram.h"
 
 #include "weir/Driver/Judge.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Spec/Spec.h"
-#include "weir/Torch/TensorMath.h"
-#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringMap.h"
@@ -50,6 +49,15 @@ MeanOverWindows MeanOverWindows::of(ArrayRef<double> sums,
   return result;
 }
 
+MeanOverWindows MeanOverWindows::ofChange(ArrayRef<double> after,
+                                          ArrayRef<double> before,
+                                          ArrayRef<int64_t> counts) {
+  std::vector<double> changes;
+  for (auto [x, y] : llvm::zip_equal(after, before))
+    changes.push_back(x - y);
+  return of(changes, counts);
+}
+
 namespace {
 
 /// One dictionary of the spec, and where its numbers come from.
@@ -62,11 +70,12 @@ struct EvaluatedDictionary {
   std::optional<DictionaryStatistics> statistics;
 };
 
-class Evaluator {
+class Evaluator : MeasuringJob {
 public:
   Evaluator(MLIRContext &context, Compiler &compiler,
             const EvaluateOptions &options)
-      : context(context), compiler(compiler), options(options) {}
+      : MeasuringJob(context, compiler, options.threads, options.progress),
+        options(options) {}
 
   FailureOr<Evaluation> run();
 
@@ -79,23 +88,8 @@ private:
   LogicalResult stream(RecordedActivations &source);
   LogicalResult judgePairs();
 
-  InFlightDiagnostic error() { return emitError(UnknownLoc::get(&context)); }
-  void stage(const Twine &text) const {
-    if (options.progress)
-      options.progress(text.str());
-  }
-  CompilerOptions inner() const {
-    CompilerOptions result;
-    result.operators = compiler.settings().operators;
-    result.progress = options.progress;
-    return result;
-  }
-
-  MLIRContext &context;
-  Compiler &compiler;
   const EvaluateOptions &options;
   OwningOpRef<ModuleOp> spec;
-  TorchRuntime *runtime = nullptr;
   TokenWindows windows;
   MatchReport matches;
   std::vector<EvaluatedDictionary> dictionaries;
@@ -111,16 +105,8 @@ private:
 
 LogicalResult Evaluator::readText() {
   stage("reading the text");
-  auto loaded = TorchRuntime::load();
-  if (!loaded)
-    return error() << llvm::toString(loaded.takeError());
-  runtime = &*loaded;
-  if (options.threads > 0) {
-    auto math = TensorMath::load();
-    if (!math)
-      return error() << llvm::toString(math.takeError());
-    math->setThreads(options.threads);
-  }
+  if (failed(loadRuntime()))
+    return failure();
   auto read = runtime->readWindows(options.text, compiler.settings().model,
                                    compiler.settings().operators,
                                    options.windows);
@@ -157,30 +143,11 @@ LogicalResult Evaluator::findMatches() {
   return success();
 }
 
-/// Whether every window has the loss that the plain model has, up to the rounding
-/// of rows of different batches.
-static bool areEqual(ArrayRef<double> a, ArrayRef<double> b) {
-  return llvm::all_of(llvm::zip_equal(a, b), [](auto pair) {
-    auto [x, y] = pair;
-    return std::abs(x - y) <= 1e-7 * std::abs(y);
-  });
-}
-
 LogicalResult Evaluator::measureLosses() {
-  Compiler steered(context, inner(), compiler.opened());
-  if (failed(steered.load(specWithoutProgram(*spec))) || failed(steered.steer()))
+  auto program = openSteered(*spec);
+  if (failed(program))
     return failure();
-  std::unique_ptr<SteeredProgram> program;
-  if (failed(withScratchProgram(steered, [&](StringRef path) -> llvm::Error {
-        auto opened =
-            runtime->openSteered(path, compiler.settings().operators);
-        if (!opened)
-          return opened.takeError();
-        program = std::move(*opened);
-        return llvm::Error::success();
-      })))
-    return failure();
-  const Manifest &manifest = program->manifest();
+  const Manifest &manifest = (*program)->manifest();
   std::vector<float> knobs;
   for (const Manifest::Knob &knob : manifest.knobs)
     knobs.push_back(static_cast<float>(knob.defaultValue));
@@ -191,14 +158,9 @@ LogicalResult Evaluator::measureLosses() {
       plans.push_back(plan);
       settings.push_back({plan, knobs});
     }
-  LossOptions loss;
-  loss.promptTokens = options.promptTokens;
-  loss.progress = [&](int64_t done, int64_t total) {
-    stage("losses, " + Twine(done) + " of " + Twine(total) + " rows");
-  };
-  auto losses = program->losses(windows, settings, loss);
-  if (!losses)
-    return error() << llvm::toString(losses.takeError());
+  auto losses = lossesOf(**program, windows, settings, options.promptTokens);
+  if (failed(losses))
+    return failure();
   for (int64_t count : losses->predicted)
     result.predicted += count;
   result.plain = MeanOverWindows::of(losses->sums[0], losses->predicted);
@@ -207,11 +169,8 @@ LogicalResult Evaluator::measureLosses() {
     Evaluation::PlanLoss entry;
     entry.plan = manifest.plans[plan];
     entry.loss = MeanOverWindows::of(sums, losses->predicted);
-    std::vector<double> changes;
-    for (auto [after, before] : llvm::zip_equal(sums, plain))
-      changes.push_back(after - before);
-    entry.change = MeanOverWindows::of(changes, losses->predicted);
-    entry.hasNoEffect = areEqual(sums, plain);
+    entry.change = MeanOverWindows::ofChange(sums, plain, losses->predicted);
+    entry.hasNoEffect = areEqualLosses(sums, plain);
     if (entry.hasNoEffect)
       emitWarning(UnknownLoc::get(&context))
           << "plan '" << entry.plan
@@ -298,11 +257,8 @@ LogicalResult Evaluator::readActivations() {
     std::string symbol = (name + ".policy").str();
     auto features = flow::SelectOp::create(
         builder, loc, builder.getArrayAttr(selectors), UnitAttr());
-    steer::PolicyOp::create(
-        builder, loc, builder.getStringAttr(symbol),
-        cast<steer::ActionAttrInterface>(action), features, Value(),
-        steer::LayersAttr(), steer::TokensAttr(), steer::ConditionAttrInterface(),
-        FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
+    steer::PolicyOp::create(builder, loc, builder.getStringAttr(symbol),
+                            cast<steer::ActionAttrInterface>(action), features);
     policies.push_back(FlatSymbolRefAttr::get(&context, symbol));
   };
   auto recordAt = [](StringRef policy, flow::SiteAttr site) {
@@ -332,8 +288,7 @@ LogicalResult Evaluator::readActivations() {
             steer::RecordValueAttr::get(&context, all, /*after=*/false), {});
   steer::PlanOp::create(builder, spec->getLoc(),
                         builder.getStringAttr("record.plan"),
-                        builder.getArrayAttr(policies),
-                        /*fixed=*/DictionaryAttr());
+                        builder.getArrayAttr(policies));
 
   Compiler recorder(context, inner(), compiler.opened());
   if (failed(recorder.load(std::move(module))) || failed(recorder.steer()))

@@ -301,11 +301,8 @@ llvm::Error GraphReport::checkOutput(StringRef path) {
     return llvm::createStringError("cannot write graphs to '" + path +
                                    "': the name has to end in .json, .dot, "
                                    ".graphml, .html or .svg");
-  // Only older graphs and empty files are replaced. If the file cannot be read, the
-  // writer says what is wrong.
-  uint64_t size = 0;
-  if (!llvm::sys::fs::is_regular_file(path) ||
-      (!llvm::sys::fs::file_size(path, size) && size == 0))
+  // Only older graphs and empty files are replaced.
+  if (!holdsSomething(path))
     return llvm::Error::success();
   auto file = FileMapping::open(path);
   if (!file)

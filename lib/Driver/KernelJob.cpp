@@ -17,7 +17,6 @@
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Program.h"
 
 using namespace mlir;
 using namespace weir;
@@ -42,23 +41,10 @@ static LogicalResult runCodegen(MLIRContext *context, StringRef input,
     return emitError(where) << "kernels are compiled by weir-codegen, which is not "
                                "beside this program: install Weir whole, or build "
                                "with --lower=aten";
-  SmallVector<StringRef> command = {tool, input, "-o", output};
-  std::string message;
-  bool notStarted = false;
-  llvm::sys::ProcessInfo process = llvm::sys::ExecuteNoWait(
-      tool, command, std::nullopt, {}, 0, &message, &notStarted);
-  int code = -1;
-  if (!notStarted) {
-    ChildProcess child(process.Pid);
-    code = llvm::sys::Wait(process, std::nullopt, &message).ReturnCode;
-  }
-  if (code == 0)
-    return success();
-  return emitError(where) << "weir-codegen failed"
-                          << (message.empty()
-                                  ? " with exit code " + std::to_string(code)
-                                  : ": " + message)
-                          << "; --lower=aten needs no kernels";
+  if (auto failure = runProgram({tool, input, "-o", output}))
+    return emitError(where) << "weir-codegen failed" << *failure
+                            << "; --lower=aten needs no kernels";
+  return success();
 }
 
 static llvm::Error writeBytes(StringRef path, ArrayRef<std::byte> bytes) {

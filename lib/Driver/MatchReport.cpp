@@ -308,12 +308,8 @@ static llvm::Error writeTensors(llvm::ArrayRef<MatchEntry> entries,
     std::string name =
         entry.matching + "/" + entry.source + "/" + entry.target + "/";
     auto add = [&](StringRef part, DType dtype, const void *data) {
-      NamedTensor tensor;
-      tensor.name = name + part.str();
-      tensor.tensor.dtype = dtype;
-      tensor.tensor.shape = {entry.match.rows, entry.match.k};
-      tensor.tensor.data = static_cast<const std::byte *>(data);
-      tensors.push_back(std::move(tensor));
+      tensors.push_back(NamedTensor::of(name + part.str(), dtype,
+                                        {entry.match.rows, entry.match.k}, data));
     };
     add("indices", DType::Int64, entry.match.indices.data());
     add("values", DType::Float64, entry.match.values.data());
@@ -326,10 +322,7 @@ static llvm::Error writeTensors(llvm::ArrayRef<MatchEntry> entries,
 /// Files of matches have no ending of their own, so that a slip of the hand could
 /// name a dictionary: only older exports and empty files are replaced.
 static llvm::Error checkReplaceable(StringRef path) {
-  if (!llvm::sys::fs::is_regular_file(path))
-    return llvm::Error::success(); // the writer says what is wrong, if anything
-  uint64_t size = 0;
-  if (!llvm::sys::fs::file_size(path, size) && size == 0)
+  if (!holdsSomething(path))
     return llvm::Error::success();
   bool isOurs = false;
   if (llvm::sys::path::extension(path) == ".csv") {

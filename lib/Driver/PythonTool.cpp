@@ -73,20 +73,8 @@ LogicalResult weir::runPythonTool(const char *argv0, MLIRContext &context,
   // somebody else's spec.
   SmallVector<StringRef> command = {python, "-P", "-m", "weir"};
   command.append(arguments.begin(), arguments.end());
-  std::string message;
-  bool notStarted = false;
-  llvm::sys::ProcessInfo process = llvm::sys::ExecuteNoWait(
-      python, command, std::nullopt, {}, 0, &message, &notStarted);
-  int code = -1;
-  if (!notStarted) {
-    ChildProcess child(process.Pid);
-    code = llvm::sys::Wait(process, std::nullopt, &message).ReturnCode;
-  }
-  if (code == 0)
-    return success();
-  return emitError(where) << "`python -m weir " << arguments.front()
-                          << "` failed"
-                          << (message.empty() ? " with exit code " +
-                                                    std::to_string(code)
-                                              : ": " + message);
+  if (auto failure = runProgram(command))
+    return emitError(where) << "`python -m weir " << arguments.front()
+                            << "` failed" << *failure;
+  return success();
 }

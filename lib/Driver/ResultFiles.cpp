@@ -31,9 +31,8 @@ static constexpr StringLiteral plotMark = "weir plot";
 
 /// An error if a file is there that does not hold `mark` near its beginning.
 static llvm::Error checkReplaceable(StringRef path, StringRef mark) {
-  uint64_t size = 0;
-  if (!fs::is_regular_file(path) || (!fs::file_size(path, size) && size == 0))
-    return llvm::Error::success(); // the writer says what is wrong, if anything
+  if (!holdsSomething(path))
+    return llvm::Error::success();
   auto file = FileMapping::open(path);
   if (!file)
     return file.takeError();

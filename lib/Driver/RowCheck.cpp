@@ -53,10 +53,7 @@ void RowChecker::collect(ArrayRef<flow::FeatureAttr> from, Features &into) {
     auto [place, isNew] = dictionaries.try_emplace(
         {feature.getCollection(), feature.getSite()}, flow::DictionaryOp());
     if (isNew)
-      if (auto collection = symbols.lookup<flow::CollectionOp>(
-              feature.getCollection().getAttr()))
-        place->second = symbols.lookup<flow::DictionaryOp>(
-            collection.dictionaryName(feature.getSite()));
+      place->second = flow::lookupDictionary(symbols, feature);
     if (place->second)
       into[place->second].push_back(feature.getIndex());
   }

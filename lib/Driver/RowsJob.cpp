@@ -11,8 +11,8 @@
 #include "weir/Dialect/Flow/IR/Flow.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Resources/DictionaryStore.h"
+#include "weir/Support/Files.h"
 
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -24,10 +24,8 @@ static llvm::Error checkOutput(StringRef path) {
   if (llvm::sys::path::extension(path) != ".safetensors")
     return llvm::createStringError(
         "cannot write '" + path + "': the name has to end in .safetensors");
-  uint64_t size = 0;
-  if (!llvm::sys::fs::is_regular_file(path) ||
-      (!llvm::sys::fs::file_size(path, size) && size == 0))
-    return llvm::Error::success(); // the writer says what is wrong, if anything
+  if (!holdsSomething(path))
+    return llvm::Error::success();
   bool isOurs = false;
   if (auto file = TensorFile::open(path)) {
     auto found = (*file)->metadata().find("format");
@@ -134,15 +132,13 @@ FailureOr<llvm::json::Object> RowsJob::run(Compiler &compiler) const {
     const RowMatrix &matrix = matrices.back();
     std::string where = std::to_string(site->layer) + "/" +
                         fx::stringifySiteKind(site->kind).str();
-    NamedTensor tensor;
-    tensor.name = (*collection).getSymName().str() + "/" + where;
+    NamedTensor tensor = NamedTensor::of(
+        (*collection).getSymName().str() + "/" + where, DType::Float32,
+        {matrix.rows(), matrix.cols()}, matrix.data());
     if (llvm::any_of(tensors, [&](const NamedTensor &other) {
           return other.name == tensor.name;
         }))
       return emitError(unknown) << "--site " << text << " is there twice";
-    tensor.tensor.dtype = DType::Float32;
-    tensor.tensor.shape = {matrix.rows(), matrix.cols()};
-    tensor.tensor.data = reinterpret_cast<const std::byte *>(matrix.data());
     rows.push_back(llvm::json::Object{
         {"dictionary", (*collection).getSymName()},
         {"site", where},

@@ -10,6 +10,8 @@
 
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/OutputFolder.h"
+#include "weir/Program/TensorSource.h"
+#include "weir/Support/ToolProcess.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
@@ -22,27 +24,52 @@
 using namespace mlir;
 using namespace weir;
 
-LogicalResult
-weir::withScratchProgram(Compiler &compiler,
-                         llvm::function_ref<llvm::Error(StringRef path)> open) {
-  Location where = UnknownLoc::get(compiler.module().getContext());
-  SmallString<256> folder;
-  if (std::error_code code =
-          llvm::sys::fs::createUniqueDirectory("weir-program", folder))
-    return emitError(where) << "cannot make a temporary folder: "
-                            << code.message();
+static std::string below(StringRef folder, StringRef name) {
   SmallString<256> path(folder);
-  llvm::sys::path::append(path, "program");
+  llvm::sys::path::append(path, name);
+  return path.str().str();
+}
+
+llvm::Error weir::openScratchProgram(
+    Compiler &compiler, std::string folder,
+    llvm::function_ref<llvm::Error(StringRef path)> open) {
+  if (folder.empty()) {
+    SmallString<256> unique;
+    if (std::error_code code =
+            llvm::sys::fs::createUniqueDirectory("weir-program", unique))
+      return llvm::createStringError(code, "cannot make a temporary folder: " +
+                                               code.message());
+    folder = unique.str().str();
+  } else {
+    if (llvm::Error error = removeArtefact(below(folder, "program")))
+      return error;
+    if (std::error_code code = llvm::sys::fs::create_directories(folder))
+      return llvm::createStringError(code, "cannot make '" + folder +
+                                               "': " + code.message());
+  }
+  std::string path = below(folder, "program");
   ScratchFolder outer(folder), inner(path);
   llvm::scope_exit remove([&] {
     llvm::consumeError(removeArtefact(path));
     ::rmdir(folder.c_str());
   });
   if (failed(compiler.lower()) || failed(compiler.write(path)))
+    return llvm::make_error<ReportedError>();
+  return open(path);
+}
+
+LogicalResult
+weir::withScratchProgram(Compiler &compiler,
+                         llvm::function_ref<llvm::Error(StringRef path)> open) {
+  llvm::Error error = openScratchProgram(compiler, "", open);
+  if (!error)
+    return success();
+  if (error.isA<ReportedError>()) {
+    llvm::consumeError(std::move(error));
     return failure();
-  if (llvm::Error error = open(path))
-    return emitError(where) << llvm::toString(std::move(error));
-  return success();
+  }
+  return emitError(UnknownLoc::get(compiler.module().getContext()))
+         << llvm::toString(std::move(error));
 }
 
 OwningOpRef<ModuleOp> weir::specWithoutProgram(ModuleOp module) {

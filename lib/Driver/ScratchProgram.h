@@ -13,10 +13,16 @@
 
 namespace weir {
 
-/// Lowers what a compiler has steered, writes the program into a temporary folder
-/// and calls `open` with it. Then its name goes: what `open` has mapped stays
-/// readable, and nothing is left behind however the process ends. Errors are
-/// reported to the context.
+/// Lowers what a compiler has steered, writes the program into a folder and calls
+/// `open` with it. Then its name goes: what `open` has mapped stays readable, and
+/// nothing is left behind however the process ends. `folder` is a name that nobody
+/// else uses at the time, and what is there is removed; empty: in the system's
+/// temporary folder. A ReportedError where the program cannot be made.
+llvm::Error
+openScratchProgram(Compiler &compiler, std::string folder,
+                   llvm::function_ref<llvm::Error(llvm::StringRef path)> open);
+
+/// The same in the temporary folder, with all errors reported to the context.
 mlir::LogicalResult
 withScratchProgram(Compiler &compiler,
                    llvm::function_ref<llvm::Error(llvm::StringRef path)> open);

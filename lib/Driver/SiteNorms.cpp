@@ -21,7 +21,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 using namespace mlir;
 using namespace weir;
@@ -52,18 +51,11 @@ static OwningOpRef<ModuleOp> makeRecordingSpec(ModuleOp spec,
       flow::SelectOp::create(builder, loc, builder.getArrayAttr({}), UnitAttr());
   steer::PolicyOp::create(
       builder, loc, builder.getStringAttr(policy),
-      steer::RecordValueAttr::get(context, sites, /*after=*/false), none, Value(),
-      steer::LayersAttr(), steer::TokensAttr(), steer::ConditionAttrInterface(),
-      FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
+      steer::RecordValueAttr::get(context, sites, /*after=*/false), none);
   steer::PlanOp::create(
       builder, loc, builder.getStringAttr("norm.plan"),
-      builder.getArrayAttr({FlatSymbolRefAttr::get(context, policy)}),
-      /*fixed=*/DictionaryAttr());
+      builder.getArrayAttr({FlatSymbolRefAttr::get(context, policy)}));
   return result;
-}
-
-static std::string nameOf(flow::SiteAttr site) {
-  return fx::siteName(site.getKind(), site.getLayer());
 }
 
 /// The median of norms, which are put into another order.
@@ -141,7 +133,7 @@ llvm::Error Measurement::makeKeys() {
         {"torch", runtime->torchVersion()},
         {"model", *modelHash},
         {"sitePaths", siteMap},
-        {"site", nameOf(site)},
+        {"site", site.str()},
         {"text", *textHash},
         {"extension", llvm::sys::path::extension(text)},
         {"bos", windows.beginWithBos},
@@ -172,15 +164,9 @@ llvm::Error Measurement::lookUp(const ResultCache &cache) {
 
 llvm::Error Measurement::store(const ResultCache &cache, size_t site,
                                double median, size_t tokens) {
-  auto bytes = std::make_shared<std::vector<std::byte>>(sizeof(double));
-  std::memcpy(bytes->data(), &median, sizeof(double));
-  TensorView view;
-  view.dtype = DType::Float64;
-  view.shape = {1};
-  view.data = bytes->data();
-  view.owner = bytes;
-  return cache.store(keys[site], {NamedTensor{"median", view}},
-                     {{"about", "median norm of " + nameOf(sites[site]) +
+  return cache.store(keys[site],
+                     {NamedTensor::of("median", DType::Float64, {1}, &median)},
+                     {{"about", "median norm of " + sites[site].str() +
                                     " text=" + options.text + ", " +
                                     std::to_string(tokens) + " tokens"}});
 }
@@ -244,7 +230,7 @@ llvm::Error Measurement::measureMissing(const ResultCache &cache) {
   for (auto [site, of] : llvm::zip(wanted, norms)) {
     for (double norm : of)
       if (!std::isfinite(norm))
-        return createStringError("the model's values at " + nameOf(sites[site]) +
+        return createStringError("the model's values at " + sites[site].str() +
                                  " on '" + options.text +
                                  "' are NaN or infinite");
     const size_t tokens = of.size();

@@ -8,6 +8,7 @@
 
 #include "weir/Driver/SweepJob.h"
 
+#include "MeasuringJob.h"
 #include "ModelTokenizer.h"
 #include "ScratchProgram.h"
 #include "SpecEdit.h"
@@ -20,8 +21,6 @@
 #include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
-#include "weir/Torch/TensorMath.h"
-#include "weir/Torch/TorchRuntime.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringExtras.h"
@@ -123,10 +122,11 @@ namespace {
 /// with a letter.
 constexpr StringLiteral readerName = "0-reader";
 
-class Sweeper {
+class Sweeper : MeasuringJob {
 public:
   Sweeper(MLIRContext &context, Compiler &compiler, const SweepOptions &options)
-      : context(context), compiler(compiler), options(options) {}
+      : MeasuringJob(context, compiler, options.threads, options.progress),
+        options(options) {}
 
   FailureOr<Sweep> run();
 
@@ -146,17 +146,6 @@ private:
   void chooseBest();
   LogicalResult writeSpec();
 
-  InFlightDiagnostic error() { return emitError(UnknownLoc::get(&context)); }
-  void stage(const Twine &text) const {
-    if (options.progress)
-      options.progress(text.str());
-  }
-  CompilerOptions inner() const {
-    CompilerOptions result;
-    result.operators = compiler.settings().operators;
-    result.progress = options.progress;
-    return result;
-  }
   const SweptKnob &swept() const {
     return *llvm::find_if(options.knobs,
                           [](const SweptKnob &knob) { return knob.isSwept; });
@@ -169,12 +158,9 @@ private:
   /// Texts of each point.
   size_t textsOfPoint() const { return prompts.size() * options.samples; }
 
-  MLIRContext &context;
-  Compiler &compiler;
   const SweepOptions &options;
   OwningOpRef<ModuleOp> spec;
   steer::KnobOp knobOp;
-  TorchRuntime *runtime = nullptr;
   std::unique_ptr<SteeredProgram> program;
   std::vector<RowSetting> settings; ///< of the points, the plain one first
   std::vector<std::vector<int64_t>> prompts;
@@ -296,38 +282,18 @@ LogicalResult Sweeper::addReader() {
   std::string policy = (readerName + "-policy").str();
   steer::PolicyOp::create(builder, where, builder.getStringAttr(policy),
                           steer::RecordAttr::get(&context, /*after=*/false),
-                          features, Value(), steer::LayersAttr(),
-                          steer::TokensAttr(), steer::ConditionAttrInterface(),
-                          FlatSymbolRefAttr(), UnitAttr(), UnitAttr());
+                          features);
   steer::PlanOp::create(
       builder, where, builder.getStringAttr(readerName),
-      builder.getArrayAttr({FlatSymbolRefAttr::get(&context, policy)}),
-      /*fixed=*/DictionaryAttr());
+      builder.getArrayAttr({FlatSymbolRefAttr::get(&context, policy)}));
   return success();
 }
 
 LogicalResult Sweeper::openProgram() {
-  Compiler steered(context, inner(), compiler.opened());
-  if (failed(steered.load(specWithoutProgram(*spec))) || failed(steered.steer()))
+  auto opened = openSteered(*spec);
+  if (failed(opened))
     return failure();
-  auto loaded = TorchRuntime::load();
-  if (!loaded)
-    return error() << llvm::toString(loaded.takeError());
-  runtime = &*loaded;
-  if (options.threads > 0) {
-    auto math = TensorMath::load();
-    if (!math)
-      return error() << llvm::toString(math.takeError());
-    math->setThreads(options.threads);
-  }
-  if (failed(withScratchProgram(steered, [&](StringRef path) -> llvm::Error {
-        auto opened = runtime->openSteered(path, compiler.settings().operators);
-        if (!opened)
-          return opened.takeError();
-        program = std::move(*opened);
-        return llvm::Error::success();
-      })))
-    return failure();
+  program = std::move(*opened);
 
   const Manifest &manifest = program->manifest();
   RowSetting setting;
@@ -369,23 +335,15 @@ LogicalResult Sweeper::measureLosses() {
                                       options.windows);
   if (!windows)
     return error() << llvm::toString(windows.takeError());
-  LossOptions loss;
-  loss.promptTokens = options.promptTokens;
-  loss.progress = [&](int64_t done, int64_t total) {
-    stage("losses, " + Twine(done) + " of " + Twine(total) + " rows");
-  };
-  auto losses = program->losses(*windows, settings, loss);
-  if (!losses)
-    return error() << llvm::toString(losses.takeError());
+  auto losses = lossesOf(*program, *windows, settings, options.promptTokens);
+  if (failed(losses))
+    return failure();
   bool isSteered = false;
   for (size_t at = 0; at < numPoints(); ++at) {
     point(at).loss = MeanOverWindows::of(losses->sums[at], losses->predicted);
-    std::vector<double> changes;
-    for (auto [after, before] :
-         llvm::zip_equal(losses->sums[at], losses->sums[0]))
-      changes.push_back(after - before);
-    point(at).change = MeanOverWindows::of(changes, losses->predicted);
-    isSteered |= at > 0 && losses->sums[at] != losses->sums[0];
+    point(at).change = MeanOverWindows::ofChange(
+        losses->sums[at], losses->sums[0], losses->predicted);
+    isSteered |= !areEqualLosses(losses->sums[at], losses->sums[0]);
   }
   if (!isSteered)
     emitWarning(UnknownLoc::get(&context))

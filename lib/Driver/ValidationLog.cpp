@@ -65,16 +65,11 @@ ValidationLog::open(StringRef folder, StringRef key, ValidationResult &result) {
                                        "': " + code.message());
   llvm::SmallString<256> path(folder);
   llvm::sys::path::append(path, key + ".validation");
-  std::string lockPath = (path + ".lock").str();
-  auto lock = FileLock::take(lockPath, /*wait=*/false);
+  auto lock = JobLock::take((path + ".lock").str(), "computing the same");
   if (!lock)
     return lock.takeError();
-  if (!lock->isHeld())
-    return createStringError("'" + lockPath +
-                             "': another process is computing the same; wait "
-                             "for it or end it");
-  std::unique_ptr<ValidationLog> log(new ValidationLog(
-      path.str().str(), std::move(lockPath), std::move(*lock)));
+  std::unique_ptr<ValidationLog> log(
+      new ValidationLog(path.str().str(), std::move(*lock)));
   if (llvm::Error problem = log->read(result))
     return std::move(problem);
   return std::move(log);
@@ -83,7 +78,6 @@ ValidationLog::open(StringRef folder, StringRef key, ValidationResult &result) {
 ValidationLog::~ValidationLog() {
   if (file >= 0)
     ::close(file);
-  ::unlink(lockPath.c_str());
 }
 
 llvm::Error ValidationLog::read(ValidationResult &result) {

@@ -17,8 +17,9 @@
 #ifndef WEIR_LIB_DRIVER_VALIDATIONLOG_H
 #define WEIR_LIB_DRIVER_VALIDATIONLOG_H
 
+#include "JobLock.h"
+
 #include "weir/Driver/Validation.h"
-#include "weir/Support/FileLock.h"
 
 namespace weir {
 
@@ -40,13 +41,12 @@ public:
                      bool isFinished);
 
 private:
-  ValidationLog(std::string path, std::string lockPath, FileLock lock)
-      : path(std::move(path)), lockPath(std::move(lockPath)),
-        lock(std::move(lock)) {}
+  ValidationLog(std::string path, std::unique_ptr<JobLock> lock)
+      : path(std::move(path)), lock(std::move(lock)) {}
   llvm::Error read(ValidationResult &result);
 
-  std::string path, lockPath;
-  FileLock lock;
+  std::string path;
+  std::unique_ptr<JobLock> lock;
   int file = -1;
   uint64_t size = 0;
   size_t next = 0, occurrences = 0, cases = 0;

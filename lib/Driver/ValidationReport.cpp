@@ -340,13 +340,6 @@ static constexpr StringRef casesHead =
     "target,document,window,position,method,predecessors,group,before,after,"
     "loss,loss_after\n";
 
-/// Whether a file is there that holds something.
-static bool holdsSomething(StringRef path) {
-  uint64_t size = 0;
-  return llvm::sys::fs::is_regular_file(path) &&
-         (llvm::sys::fs::file_size(path, size) || size > 0);
-}
-
 static llvm::Error refuse(StringRef path, StringRef what) {
   return llvm::createStringError("cannot write '" + path + "': the file that is "
                                  "there " + what + " and is not replaced; remove "

@@ -8,6 +8,8 @@
 
 #include "weir/Matching/DictionaryMatch.h"
 
+#include "StoredMatch.h"
+
 #include "weir/Matching/Folding.h"
 #include "weir/Matching/Maps.h"
 #include "weir/Support/Files.h"
@@ -174,17 +176,6 @@ Expected<Matrix> FeatureRows::matrix(int64_t first, int64_t last) const {
 // Entries of the cache
 //===----------------------------------------------------------------------===//
 
-template <typename T>
-static NamedTensor named(StringRef name, DType dtype, ArrayRef<int64_t> shape,
-                         const std::vector<T> &numbers) {
-  NamedTensor tensor;
-  tensor.name = name.str();
-  tensor.tensor.dtype = dtype;
-  tensor.tensor.shape.assign(shape.begin(), shape.end());
-  tensor.tensor.data = reinterpret_cast<const std::byte *>(numbers.data());
-  return tensor;
-}
-
 /// A double that reads back as the same one.
 static std::string exact(double value) {
   char text[40];
@@ -195,17 +186,17 @@ static std::string exact(double value) {
 Error Match::store(const ResultCache &cache, StringRef key,
                    StringRef about) const {
   std::vector<NamedTensor> tensors = {
-      named("indices", DType::Int64, {rows, k}, indices),
-      named("values", DType::Float64, {rows, k}, values)};
+      NamedTensor::of("indices", DType::Int64, {rows, k}, indices.data()),
+      NamedTensor::of("values", DType::Float64, {rows, k}, values.data())};
   std::map<std::string, std::string> strings = {
       {"about", about.str()},
       {"columns", std::to_string(columns)},
       {"survivors", std::to_string(survivors)}};
   if (!firing.empty())
-    tensors.push_back(named("firing", DType::Float64, {rows, k}, firing));
+    tensors.push_back(NamedTensor::of("firing", DType::Float64, {rows, k}, firing.data()));
   if (certificate) {
-    tensors.push_back(named("u", DType::Float64, {rows}, certificate->u));
-    tensors.push_back(named("v", DType::Float64, {columns}, certificate->v));
+    tensors.push_back(NamedTensor::of("u", DType::Float64, {rows}, certificate->u.data()));
+    tensors.push_back(NamedTensor::of("v", DType::Float64, {columns}, certificate->v.data()));
     strings["cost"] = exact(cost);
     strings["dual_cost"] = exact(certificate->dualCost);
     strings["gap"] = exact(certificate->gap);
@@ -221,45 +212,66 @@ static std::vector<T> numbersOf(const TensorView &view) {
   return numbers;
 }
 
-Expected<Match> Match::load(const CachedResult &entry) {
-  auto broken = [&](const Twine &what) {
-    return createStringError(entry.file().path() + ": " + what);
-  };
+Expected<StoredMatch> StoredMatch::of(const CachedResult &entry) {
   auto indices = entry.tensor("indices", DType::Int64, {-1, -1});
   if (!indices)
     return indices.takeError();
-  Match match;
-  match.rows = indices->shape[0];
-  match.k = indices->shape[1];
-  auto values = entry.tensor("values", DType::Float64, {match.rows, match.k});
+  auto values = entry.tensor("values", DType::Float64,
+                             {indices->shape[0], indices->shape[1]});
   if (!values)
     return values.takeError();
-  match.indices = numbersOf<int64_t>(*indices);
-  match.values = numbersOf<double>(*values);
+  auto columns = wholeNumberOf(entry, "columns");
+  if (!columns)
+    return columns.takeError();
+  return StoredMatch{std::move(*indices), std::move(*values), *columns};
+}
 
-  auto whole = [&](StringRef name, int64_t &into) -> Error {
-    auto text = entry.text(name);
-    if (!text)
-      return text.takeError();
-    if (StringRef(*text).getAsInteger(10, into) || into < 0)
-      return broken("'" + name + "' is no number");
-    return Error::success();
-  };
+Expected<int64_t> wholeNumberOf(const CachedResult &entry, StringRef name) {
+  auto text = entry.text(name);
+  if (!text)
+    return text.takeError();
+  int64_t number = 0;
+  if (StringRef(*text).getAsInteger(10, number) || number < 0)
+    return createStringError(entry.file().path() + ": '" + name +
+                             "' is no number");
+  return number;
+}
+
+Error checkIndices(const CachedResult &entry, ArrayRef<int64_t> indices,
+                   int64_t columns) {
+  for (int64_t index : indices)
+    if (index < -1 || index >= columns)
+      return createStringError(entry.file().path() +
+                               ": an index is out of range");
+  return Error::success();
+}
+
+Expected<Match> Match::load(const CachedResult &entry) {
+  auto stored = StoredMatch::of(entry);
+  if (!stored)
+    return stored.takeError();
+  Match match;
+  match.rows = stored->indices.shape[0];
+  match.k = stored->indices.shape[1];
+  match.indices = numbersOf<int64_t>(stored->indices);
+  match.values = numbersOf<double>(stored->values);
+  match.columns = stored->columns;
+
   auto real = [&](StringRef name, double &into) -> Error {
     auto text = entry.text(name);
     if (!text)
       return text.takeError();
     if (StringRef(*text).getAsDouble(into))
-      return broken("'" + name + "' is no number");
+      return createStringError(entry.file().path() + ": '" + name +
+                               "' is no number");
     return Error::success();
   };
-  if (Error error = whole("columns", match.columns))
+  auto survivors = wholeNumberOf(entry, "survivors");
+  if (!survivors)
+    return survivors.takeError();
+  match.survivors = *survivors;
+  if (Error error = checkIndices(entry, match.indices, match.columns))
     return std::move(error);
-  if (Error error = whole("survivors", match.survivors))
-    return std::move(error);
-  for (int64_t index : match.indices)
-    if (index < -1 || index >= match.columns)
-      return broken("an index is out of range");
 
   if (entry.file().contains("firing")) {
     auto firing = entry.tensor("firing", DType::Float64, {match.rows, match.k});

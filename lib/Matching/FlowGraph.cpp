@@ -8,6 +8,8 @@
 
 #include "weir/Matching/FlowGraph.h"
 
+#include "StoredMatch.h"
+
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
@@ -70,30 +72,19 @@ struct MappedMatch {
 } // namespace
 
 Expected<MatchView> MatchView::of(CachedResult entry) {
-  auto broken = [&](const Twine &what) {
-    return createStringError(entry.file().path() + ": " + what);
-  };
-  auto indices = entry.tensor("indices", DType::Int64, {-1, -1});
-  if (!indices)
-    return indices.takeError();
+  auto stored = StoredMatch::of(entry);
+  if (!stored)
+    return stored.takeError();
   MatchView view;
-  view.rows = indices->shape[0];
-  view.k = indices->shape[1];
-  auto values = entry.tensor("values", DType::Float64, {view.rows, view.k});
-  if (!values)
-    return values.takeError();
-  auto columns = entry.text("columns");
-  if (!columns)
-    return columns.takeError();
-  if (StringRef(*columns).getAsInteger(10, view.columns) || view.columns < 0)
-    return broken("'columns' is no number");
-  auto mapped = std::make_shared<MappedMatch>(std::move(entry), *indices, *values);
+  view.rows = stored->indices.shape[0];
+  view.k = stored->indices.shape[1];
+  view.columns = stored->columns;
+  auto mapped = std::make_shared<MappedMatch>(
+      std::move(entry), std::move(stored->indices), std::move(stored->values));
   view.indices = mapped->indices.all;
   view.values = mapped->values.all;
-  for (int64_t index : view.indices)
-    if (index < -1 || index >= view.columns)
-      return createStringError(mapped->entry.file().path() +
-                               ": an index is out of range");
+  if (Error error = checkIndices(mapped->entry, view.indices, view.columns))
+    return std::move(error);
   view.owner = std::move(mapped);
   return view;
 }
@@ -101,18 +92,6 @@ Expected<MatchView> MatchView::of(CachedResult entry) {
 //===----------------------------------------------------------------------===//
 // Graphs in the cache
 //===----------------------------------------------------------------------===//
-
-template <typename T>
-static NamedTensor named(StringRef name, DType dtype,
-                         std::initializer_list<int64_t> shape,
-                         const std::vector<T> &numbers) {
-  NamedTensor tensor;
-  tensor.name = name.str();
-  tensor.tensor.dtype = dtype;
-  tensor.tensor.shape.assign(shape.begin(), shape.end());
-  tensor.tensor.data = reinterpret_cast<const std::byte *>(numbers.data());
-  return tensor;
-}
 
 Error FlowGraph::store(const ResultCache &cache, StringRef key,
                        StringRef about) const {
@@ -129,12 +108,12 @@ Error FlowGraph::store(const ResultCache &cache, StringRef key,
   int64_t n = nodes.size(), m = edges.size(), t = targets.size();
   return cache.store(
       key,
-      {named("nodes", DType::Int64, {n, 3}, places),
-       named("edges", DType::Int64, {m, 2}, ends),
-       named("similarities", DType::Float64, {m}, similarities),
-       named("effects", DType::Float64, {m}, effects),
-       named("cases", DType::Int64, {m}, cases),
-       named("targets", DType::Int64, {t}, targets)},
+      {NamedTensor::of("nodes", DType::Int64, {n, 3}, places.data()),
+       NamedTensor::of("edges", DType::Int64, {m, 2}, ends.data()),
+       NamedTensor::of("similarities", DType::Float64, {m}, similarities.data()),
+       NamedTensor::of("effects", DType::Float64, {m}, effects.data()),
+       NamedTensor::of("cases", DType::Int64, {m}, cases.data()),
+       NamedTensor::of("targets", DType::Int64, {t}, targets.data())},
       {{"about", about.str()}});
 }
 

@@ -96,13 +96,11 @@ bestOfRandomDirections(const FeatureRows &rows, const ResultCache &cache,
   auto values = bestOfRandomDirections(*matrix, options);
   if (!values)
     return values;
-  NamedTensor tensor;
-  tensor.name = "cosines";
-  tensor.tensor.dtype = DType::Float64;
-  tensor.tensor.shape = {randomDirections};
-  tensor.tensor.data = reinterpret_cast<const std::byte *>(values->data());
   if (Error error = cache.store(
-          key, {tensor}, {{"about", "random directions -> " + rows.name().str()}}))
+          key,
+          {NamedTensor::of("cosines", DType::Float64, {randomDirections},
+                           values->data())},
+          {{"about", "random directions -> " + rows.name().str()}}))
     return std::move(error);
   return values;
 }

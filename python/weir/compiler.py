@@ -93,15 +93,16 @@ def result(status: int, stdout: str, stderr: str) -> dict:
     raise CompileError(message(diagnostics) or stderr.strip() or ended, diagnostics)
 
 
-def weirc(*arguments: str | os.PathLike, pass_fds: tuple[int, ...] = (), **options) -> dict:
+def weirc(*arguments: str | os.PathLike, pass_fds: tuple[int, ...] = (), shows_progress: bool = False, **options) -> dict:
     """Runs `weirc ARGUMENTS --json` with the options as flags and returns what it prints. It inherits the open
-    files `pass_fds`.
+    files `pass_fds`. With `shows_progress` its progress line goes to the terminal, if there is one; messages are in the JSON.
 
     Raises CompileError with all messages when it fails.
     """
     command = [tool("weirc"), *arguments, "--json", *flags(options)]
-    done = subprocess.run(command, capture_output=True, text=True, pass_fds=pass_fds)
-    return result(done.returncode, done.stdout, done.stderr)
+    errors = None if shows_progress and os.isatty(2) else subprocess.PIPE
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, pass_fds=pass_fds)
+    return result(done.returncode, done.stdout, done.stderr or "")
 
 
 def compile(spec: str | os.PathLike, output: str | os.PathLike, **options) -> dict:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -135,13 +134,9 @@ def validate(spec: str | os.PathLike, text: str | os.PathLike, *, sample: int | 
     """
     with tempfile.TemporaryDirectory(prefix="weir-validate-") as folder:
         cases, tokens = Path(folder) / "cases.csv", Path(folder) / "tokens.npy"
-        words = compiler.flags({
-            "text": os.fspath(text), "sample": sample, "seed": seed, "loss": loss, "cases": cases, "tokens": tokens,
-            "match": [match] if isinstance(match, str) else list(match),
-            "method": [method] if isinstance(method, str) else list(method)} | options)
-        # The progress line goes to the terminal, if there is one; messages are in the JSON.
-        done = subprocess.run([compiler.tool("weirc"), "validate", os.fspath(spec), "--json", *words], stdout=subprocess.PIPE,
-                              text=True, stderr=None if os.isatty(2) else subprocess.PIPE)
-        report = compiler.result(done.returncode, done.stdout, done.stderr or "")
+        report = compiler.weirc(
+            "validate", os.fspath(spec), shows_progress=True, text=os.fspath(text), sample=sample, seed=seed, loss=loss,
+            cases=cases, tokens=tokens, match=[match] if isinstance(match, str) else list(match),
+            method=[method] if isinstance(method, str) else list(method), **options)
         return Validation(table=_table(report["table"]), edges=_edges(report["edges"]), cases=_cases(cases),
                           tokens=numpy.load(tokens), report=report)

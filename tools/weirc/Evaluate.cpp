@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Command.h"
-#include "SpecCommand.h"
 #include "TextOptions.h"
 
 #include "../Numbers.h"
@@ -31,22 +30,7 @@ static int runEvaluate(EvaluateCommand &options, const char *argv0) {
     llvm::errs() << "weirc: " << llvm::toString(std::move(error)) << "\n";
     return 1;
   }
-  SpecSession session(options);
-  if (std::optional<int> code = session.begin())
-    return *code;
-  options.job.threads = options.compiler.threads;
-  options.job.progress = showProgress;
-  FailureOr<Evaluation> found =
-      evaluate(session.context(), session.compiler(), options.job);
-  if (failed(found))
-    return session.finish(false);
-  showProgress("");
-  if (failed(options.files.write(session.context(), argv0, "evaluate",
-                                 found->toCSV(), found->toJSON())))
-    return session.finish(false);
-  if (!options.json)
-    found->print(llvm::outs());
-  return session.finish(true, found->toJSON());
+  return runMeasuringJob(options, argv0, "evaluate", evaluate);
 }
 
 Command weir::addEvaluate(CLI::App &app, const char *argv0) {
@@ -54,23 +38,17 @@ Command weir::addEvaluate(CLI::App &app, const char *argv0) {
   CLI::App *command = app.add_subcommand(
       "evaluate", "Measure plans, dictionaries and matches on a text");
   addSpecOptions(command, *options, /*needsModel=*/true);
-  addTextOptions(command, options->job.text, options->job.windows,
-                 options->job.promptTokens)
-      ->required();
+  addTextOptions(command, options->job.text, options->job.windows)->required();
+  addPromptTokens(command, options->job.promptTokens);
   command
       ->add_option("--record-bytes", options->job.recordBytes,
                    "memory for the activations of a batch")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->capture_default_str();
   addResultFiles(command, options->files);
-  command->add_option("--judge", options->job.judge,
-                      "a command that says of matched features whether they "
-                      "are the SAME; see docs/evaluation.md");
-  command
-      ->add_option("--judge-seconds", options->job.judgeSeconds,
-                   "the time that it has")
-      ->transform(numberIn<double>(0.001, 1e6))
-      ->capture_default_str();
+  addJudge(command, options->job.judge, options->job.judgeSeconds,
+           "a command that says of matched features whether they are the SAME; "
+           "see docs/evaluation.md");
   command
       ->add_option("--judge-pairs", options->job.judgedPairs,
                    "pairs that it gets, chosen at random")

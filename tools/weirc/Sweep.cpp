@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Command.h"
-#include "SpecCommand.h"
 #include "TextOptions.h"
 
 #include "../Numbers.h"
@@ -45,22 +44,7 @@ static int runSweep(SweepCommand &options, const char *argv0) {
     llvm::errs() << "weirc: " << llvm::toString(std::move(error)) << "\n";
     return 1;
   }
-  SpecSession session(options);
-  if (std::optional<int> code = session.begin())
-    return *code;
-  options.job.threads = options.compiler.threads;
-  options.job.progress = showProgress;
-  FailureOr<Sweep> found =
-      sweep(session.context(), session.compiler(), options.job);
-  if (failed(found))
-    return session.finish(false);
-  showProgress("");
-  if (failed(options.files.write(session.context(), argv0, "sweep",
-                                 found->toCSV(), found->toJSON())))
-    return session.finish(false);
-  if (!options.json)
-    found->print(llvm::outs());
-  return session.finish(true, found->toJSON());
+  return runMeasuringJob(options, argv0, "sweep", sweep);
 }
 
 static void addTexts(CLI::App *command, SweepOptions &job) {
@@ -105,13 +89,9 @@ static void addTexts(CLI::App *command, SweepOptions &job) {
   command->add_option("--feature", job.feature,
                       "rate texts by how active this feature, such as "
                       "12/res/411, is when the unsteered model reads them");
-  command->add_option("--judge", job.judge,
-                      "rate texts by a command that gets and answers JSON "
-                      "lines; see docs/evaluation.md");
-  command
-      ->add_option("--judge-seconds", job.judgeSeconds, "the time that it has")
-      ->transform(numberIn<double>(0.001, 1e6))
-      ->capture_default_str();
+  addJudge(command, job.judge, job.judgeSeconds,
+           "rate texts by a command that gets and answers JSON lines; see "
+           "docs/evaluation.md");
 }
 
 Command weir::addSweep(CLI::App &app, const char *argv0) {
@@ -131,8 +111,8 @@ Command weir::addSweep(CLI::App &app, const char *argv0) {
                       "compare forms of this policy, an addition, at equal "
                       "budget: its own layer, and cumulative with each "
                       "schedule");
-  addTextOptions(command, options->job.text, options->job.windows,
-                 options->job.promptTokens);
+  addTextOptions(command, options->job.text, options->job.windows);
+  addPromptTokens(command, options->job.promptTokens);
   addTexts(command, options->job);
   command
       ->add_option("--max-loss-increase", options->job.maxLossIncrease,

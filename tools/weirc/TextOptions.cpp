@@ -13,8 +13,7 @@
 using namespace weir;
 
 CLI::Option *weir::addTextOptions(CLI::App *command, std::string &text,
-                                  WindowOptions &windows,
-                                  std::optional<int64_t> &promptTokens) {
+                                  WindowOptions &windows) {
   CLI::Option *option = command->add_option(
       "--text", text,
       "the text: .txt, .jsonl with a key \"text\" in every line, or token ids "
@@ -36,12 +35,24 @@ CLI::Option *weir::addTextOptions(CLI::App *command, std::string &text,
       ->add_option("--max-tokens", windows.maxTokens,
                    "stop after this many tokens that count")
       ->transform(numberIn<int64_t>(1, mostItems));
+  return option;
+}
+
+void weir::addPromptTokens(CLI::App *command,
+                           std::optional<int64_t> &promptTokens) {
   command
       ->add_option("--prompt-tokens", promptTokens,
                    "tokens of a window that are a prompt to policies, for those "
                    "of `tokens: generated`; all of them if not given")
       ->transform(numberIn<int64_t>(0, mostItems));
-  return option;
+}
+
+void weir::addJudge(CLI::App *command, std::string &judge, double &seconds,
+                    const char *what) {
+  command->add_option("--judge", judge, what);
+  command->add_option("--judge-seconds", seconds, "the time that it has")
+      ->transform(numberIn<double>(0.001, 1e6))
+      ->capture_default_str();
 }
 
 void weir::addResultFiles(CLI::App *command, ResultFiles &files) {

@@ -8,6 +8,7 @@
 
 #include "Command.h"
 #include "SpecCommand.h"
+#include "TextOptions.h"
 
 #include "../Numbers.h"
 
@@ -22,7 +23,6 @@ namespace {
 struct ValidateOptions : SpecOptions {
   ValidationOptions validation;
   std::vector<std::string> methods;
-  int64_t sample = 0, context = 0, maxTokens = 0;
   std::string cases, tokens;
 };
 } // namespace
@@ -53,12 +53,6 @@ static int runValidate(const ValidateOptions &options) {
     if (llvm::Error error =
             ValidationResult::checkTokens(options.tokens, validation.text))
       return wrong("--tokens: " + llvm::toString(std::move(error)));
-  if (options.sample)
-    validation.sample = options.sample;
-  if (options.context)
-    validation.windows.context = options.context;
-  if (options.maxTokens)
-    validation.windows.maxTokens = options.maxTokens;
   validation.progress = showProgress;
 
   if (failed(session.compiler().load(/*withModel=*/false)))
@@ -91,12 +85,9 @@ Command weir::addValidate(CLI::App &app) {
       "validate",
       "Take matched features away and see whether their targets go out");
   addSpecOptions(validate, *options, /*needsModel=*/true);
+  addTextOptions(validate, validation.text, validation.windows)->required();
   validate
-      ->add_option("--text", validation.text,
-                   "the text (.txt, .jsonl with \"text\") or token ids (.npy)")
-      ->required();
-  validate
-      ->add_option("--sample", options->sample,
+      ->add_option("--sample", validation.sample,
                    "validate N features of each layer, drawn by --seed")
       ->transform(numberIn<int64_t>(1, mostItems));
   validate->add_option("--seed", validation.seed,
@@ -125,21 +116,6 @@ Command weir::addValidate(CLI::App &app) {
                    "over how many tokens, from the edited one on")
       ->transform(numberIn<int64_t>(1, mostItems))
       ->capture_default_str();
-  validate
-      ->add_option("--context", options->context,
-                   "positions of a window of the text; 128 if not given")
-      ->transform(numberIn<int64_t>(1, mostItems));
-  validate->add_flag("--bos", validation.windows.beginWithBos,
-                     "begin windows with the beginning-of-sequence token");
-  validate
-      ->add_option("--skip-first", validation.windows.skipFirst,
-                   "positions of a window that are not looked at")
-      ->transform(numberIn<int64_t>(0, mostItems))
-      ->capture_default_str();
-  validate
-      ->add_option("--max-tokens", options->maxTokens,
-                   "read the text up to this many tokens")
-      ->transform(numberIn<int64_t>(1, mostItems));
   validate
       ->add_option("--rows", validation.rows, "cases that are computed together")
       ->transform(numberIn<int64_t>(1, 65536))

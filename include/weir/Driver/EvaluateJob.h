@@ -54,6 +54,10 @@ struct MeanOverWindows {
   /// `sums` and `counts` are of windows; windows without a token do not count.
   static MeanOverWindows of(llvm::ArrayRef<double> sums,
                             llvm::ArrayRef<int64_t> counts);
+  /// The change from `before` to `after`, window by window.
+  static MeanOverWindows ofChange(llvm::ArrayRef<double> after,
+                                  llvm::ArrayRef<double> before,
+                                  llvm::ArrayRef<int64_t> counts);
   llvm::json::Object toJSON() const;
 };
 

@@ -71,17 +71,12 @@ def add(commands, say: Callable[[str], None], progress: Callable[[], Callable[[s
     command.set_defaults(run=lambda arguments: _run(arguments, say, progress()), parser=command)
 
 
-def _find_theme(arguments, say, progress) -> int:
-    try:
-        found = theme.theme(
-            arguments.spec, arguments.text, arguments.theme, count=arguments.count, dose=arguments.dose, near=arguments.near,
-            sites=arguments.site, model=arguments.model, cache=arguments.cache, context=arguments.context,
-            begin_with_bos=arguments.bos, skip_first=arguments.skip_first, max_tokens=arguments.max_tokens,
-            output=arguments.output, name=arguments.name, progress=progress)
-    except CompileError as error:
-        return _refused(error, arguments.json, say)
-    say(json.dumps(found.to_json(), indent=1) if arguments.json else theme_table(found))
-    return 0
+def _find_theme(arguments, progress):
+    return theme.theme(
+        arguments.spec, arguments.text, arguments.theme, count=arguments.count, dose=arguments.dose, near=arguments.near,
+        sites=arguments.site, model=arguments.model, cache=arguments.cache, context=arguments.context,
+        begin_with_bos=arguments.bos, skip_first=arguments.skip_first, max_tokens=arguments.max_tokens,
+        output=arguments.output, name=arguments.name, progress=progress)
 
 
 def theme_table(found: theme.Theme) -> str:
@@ -95,22 +90,25 @@ def theme_table(found: theme.Theme) -> str:
         "", "contrast in standard deviations; output: how much adding it raises the words' log probability; * chosen"])
 
 
+def _find_features(arguments, progress):
+    return report.features(
+        arguments.spec, arguments.text, features=arguments.feature, sites=arguments.site, model=arguments.model,
+        cache=arguments.cache, contexts=arguments.contexts, around=arguments.around, promotes=arguments.promotes,
+        neighbours=arguments.neighbours, context=arguments.context, begin_with_bos=arguments.bos,
+        skip_first=arguments.skip_first, max_tokens=arguments.max_tokens, progress=progress)
+
+
 def _run(arguments, say, progress) -> int:
-    if arguments.theme is not None:
-        if arguments.feature:
-            arguments.parser.error("--feature and --theme exclude each other")
-        return _find_theme(arguments, say, progress)
-    if arguments.output is not None:
+    if arguments.theme is not None and arguments.feature:
+        arguments.parser.error("--feature and --theme exclude each other")
+    if arguments.theme is None and arguments.output is not None:
         arguments.parser.error("-o belongs to --theme")
+    find, as_table = (_find_features, table) if arguments.theme is None else (_find_theme, theme_table)
     try:
-        found = report.features(
-            arguments.spec, arguments.text, features=arguments.feature, sites=arguments.site, model=arguments.model,
-            cache=arguments.cache, contexts=arguments.contexts, around=arguments.around, promotes=arguments.promotes,
-            neighbours=arguments.neighbours, context=arguments.context, begin_with_bos=arguments.bos,
-            skip_first=arguments.skip_first, max_tokens=arguments.max_tokens, progress=progress)
+        found = find(arguments, progress)
     except CompileError as error:
         return _refused(error, arguments.json, say)
-    say(json.dumps(found.to_json(), indent=1) if arguments.json else table(found))
+    say(json.dumps(found.to_json(), indent=1) if arguments.json else as_table(found))
     return 0
 
 
