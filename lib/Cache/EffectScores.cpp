@@ -21,7 +21,7 @@ using namespace llvm;
 namespace weir {
 
 /// Counts up when the meaning of a score, or the form of an entry, changes.
-static constexpr StringLiteral keyVersion = "weir effects 1";
+static constexpr StringLiteral keyVersion = "weir effects 2";
 
 std::string EffectKey::str() const {
   Sha256 hash;
@@ -29,7 +29,7 @@ std::string EffectKey::str() const {
   for (StringRef part :
        {StringRef(keyVersion), StringRef(target.place), StringRef(target.content),
         StringRef(predecessor.place), StringRef(predecessor.content),
-        StringRef(model), StringRef(text), StringRef(settings)}) {
+        StringRef(model), StringRef(text)}) {
     hash.update(std::to_string(part.size()) + ":");
     hash.update(part);
   }
@@ -173,8 +173,7 @@ Error recordEffects(const ResultCache &cache, const EffectKey &key,
                       NamedTensor::of("cases", DType::Int64, {count}, cases.data())},
                      {{"about", about.str()},
                       {"target", key.target.place},
-                      {"predecessor", key.predecessor.place},
-                      {"settings", key.settings}});
+                      {"predecessor", key.predecessor.place}});
 }
 
 } // namespace weir

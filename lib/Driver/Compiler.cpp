@@ -11,9 +11,11 @@
 #include "KernelJob.h"
 #include "ProgramSize.h"
 #include "RowCheck.h"
+#include "ScopeCheck.h"
 
 #include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/IR/FX.h"
+#include "weir/Dialect/Steer/Transforms/FixedPlan.h"
 #include "weir/Driver/ActivationMatching.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Driver/TokenLookup.h"
@@ -103,6 +105,23 @@ std::string Compiler::pathBelow(StringRef base, StringRef path) {
 // Stages
 //===----------------------------------------------------------------------===//
 
+/// The plan and the knobs that are to be compiled in are the command line's: what is
+/// wrong with them is told before the model is read.
+static LogicalResult checkFixed(ModuleOp module, const FixedPlan &fixed) {
+  auto error = [&] { return emitError(UnknownLoc::get(module.getContext())); };
+  auto plan = steer::findFixedPlan(
+      module, fixed.plan, [&](steer::KnobOp) { return error() << "--fixed: "; });
+  if (failed(plan))
+    return failure();
+  return steer::readFixedKnobs(
+      module, *plan, fixed.knobs, [&](steer::KnobOp knob) {
+        InFlightDiagnostic diag = error() << "--knob: ";
+        if (knob)
+          diag.attachNote(knob.getLoc()) << "the knob";
+        return diag;
+      });
+}
+
 LogicalResult Compiler::load(bool withModel) {
   progress("reading the spec");
   auto file = InputFile::open(options.spec, spec::maxSpecBytes);
@@ -117,7 +136,7 @@ LogicalResult Compiler::load(bool withModel) {
     return readText(pathBelow(base, path));
   };
   moduleRef = importSpec(sourceMgr, &context, reading);
-  if (!moduleRef)
+  if (!moduleRef || (options.fixed && failed(checkFixed(module(), *options.fixed))))
     return failure();
   if (withModel)
     return loadModel();
@@ -233,6 +252,7 @@ flow::MatchObserver Compiler::matchObserver() {
 
 LogicalResult Compiler::steer() {
   progress("placing the policies");
+  checkScopes(module(), modelInfo.maxLength);
   PassManager passes(&context);
   buildSteeringPipeline(passes, siteMap(), resources, matchObserver(),
                         options.count, options.fixed);

@@ -47,22 +47,25 @@ static llvm::json::Object convert(Diagnostic &diagnostic) {
 }
 
 /// Prints a message about no place of a file, such as a file that is missing, as
-/// programs do. False for any other.
-static bool printWithoutPlace(Diagnostic &diagnostic) {
-  if (!isa<UnknownLoc>(diagnostic.getLocation()) ||
-      !diagnostic.getNotes().empty())
+/// programs do. Its notes may have one. False for any other.
+static bool printWithoutPlace(Diagnostic &diagnostic,
+                              function_ref<void(Diagnostic &)> printNote) {
+  if (!isa<UnknownLoc>(diagnostic.getLocation()))
     return false;
   constexpr llvm::StringLiteral program = "weirc";
   switch (diagnostic.getSeverity()) {
   case DiagnosticSeverity::Error:
     llvm::WithColor::error(llvm::errs(), program) << diagnostic << "\n";
-    return true;
+    break;
   case DiagnosticSeverity::Warning:
     llvm::WithColor::warning(llvm::errs(), program) << diagnostic << "\n";
-    return true;
+    break;
   default:
     return false;
   }
+  for (Diagnostic &note : diagnostic.getNotes())
+    printNote(note);
+  return true;
 }
 
 /// Whether a line that a message shows is too long to be of use: a hundred
@@ -119,7 +122,7 @@ DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
           if (asJSON)
             messages.push_back(convert(last));
           else
-            printWithoutPlace(last);
+            printWithoutPlace(last, [](Diagnostic &) {});
           return success();
         }
         beforePrinting();
@@ -127,7 +130,14 @@ DiagnosticList::DiagnosticList(llvm::SourceMgr &sources, MLIRContext &context,
           messages.push_back(convert(diagnostic));
           return success();
         }
-        if (printWithoutPlace(diagnostic))
+        auto printNote = [&](Diagnostic &note) {
+          if (hasLongLines(sources))
+            printPlain(note);
+          else
+            printer->emitDiagnostic(note.getLocation(), note.str(),
+                                    note.getSeverity());
+        };
+        if (printWithoutPlace(diagnostic, printNote))
           return success();
         if (!hasLongLines(sources))
           return failure(); // the printer is next

@@ -71,7 +71,8 @@ private:
   llvm::Error stream(ValidationLog &log);
   void collectEdges();
   llvm::Error recordEffects();
-  std::string effectSettings() const;
+  llvm::SmallVector<int64_t, 5>
+  predecessorsAskedFor(const ValidationLink &link, int64_t target) const;
   size_t siteOf(flow::SiteAttr site) const;
 
   InFlightDiagnostic error() { return emitError(UnknownLoc::get(&context)); }
@@ -590,24 +591,24 @@ void Validation::collectEdges() {
   }
 }
 
-/// What effects depend on beyond their key; empty for what is done by default.
-std::string Validation::effectSettings() const {
-  std::string settings;
-  llvm::raw_string_ostream os(settings);
-  ValidationOptions usual;
-  if (options.occurrences != usual.occurrences)
-    os << " occurrences=" << options.occurrences;
-  if (options.seed != usual.seed)
-    os << " seed=" << options.seed;
-  if (options.windows.context)
-    os << " context=" << *options.windows.context;
-  if (options.windows.beginWithBos)
-    os << " bos";
-  if (options.windows.skipFirst != usual.windows.skipFirst)
-    os << " skip_first=" << options.windows.skipFirst;
-  if (options.windows.maxTokens)
-    os << " max_tokens=" << *options.windows.maxTokens;
-  return StringRef(settings).ltrim().str();
+/// The predecessors of a target by one link that a method takes away alone wherever
+/// they are active: of one that was not, the text has no case. What is drawn by
+/// chance, and what is taken away together, says nothing of that kind.
+llvm::SmallVector<int64_t, 5>
+Validation::predecessorsAskedFor(const ValidationLink &link,
+                                 int64_t target) const {
+  int64_t ranks = 0;
+  if (link.isPermutation)
+    ranks = wants(ValidationMethod::Permutation);
+  else if (wants(ValidationMethod::Exhaustive))
+    ranks = link.k;
+  else if (wants(ValidationMethod::Top1))
+    ranks = 1;
+  llvm::SmallVector<int64_t, 5> asked;
+  for (int64_t rank = 0; rank < ranks; ++rank)
+    if (int64_t index = link.indices[target * link.k + rank]; index >= 0)
+      asked.push_back(index);
+  return asked;
 }
 
 llvm::Error Validation::recordEffects() {
@@ -620,19 +621,30 @@ llvm::Error Validation::recordEffects() {
     scores[{target.site, edge.predecessor.site}].push_back(
         {target.index, edge.predecessor.index, edge.effect, edge.cases});
   }
-  for (const auto &[sites, found] : scores) {
-    auto side = [&](size_t site) {
-      return EffectKey::Side{
-          fx::siteName(plan.sites[site].kind, plan.sites[site].layer),
-          contents.at(site)};
-    };
-    EffectKey key{side(sites.first), side(sites.second), model, text,
-                  effectSettings()};
+  for (const ValidationLink &link : plan.links)
+    scores.try_emplace({link.target, link.predecessor});
+  auto side = [&](size_t site) {
+    return EffectKey::Side{
+        fx::siteName(plan.sites[site].kind, plan.sites[site].layer),
+        contents.at(site)};
+  };
+  for (auto &[sites, found] : scores) {
+    // What was looked for without a case; where there is a score, that stays.
+    for (const ValidationLink &link : plan.links)
+      for (const ValidationFeature &target : result.targets)
+        if (std::pair(link.target, link.predecessor) == sites &&
+            target.site == link.target)
+          for (int64_t index : predecessorsAskedFor(link, target.index))
+            found.push_back({target.index, index, std::nan(""), 0});
+    if (found.empty())
+      continue;
+    EffectKey key{side(sites.first), side(sites.second), model, text};
     if (llvm::Error problem = weir::recordEffects(
             *cache, key, found,
             key.predecessor.place + " -> " + key.target.place +
                 " effects text=" + options.text))
       return problem;
+    found = {}; // a match with many candidates has millions
   }
   return llvm::Error::success();
 }
@@ -669,13 +681,13 @@ FailureOr<ValidationResult> Validation::run() {
       return told(std::move(problem));
   result.windowsRead = (*log)->nextWindow();
   progress("");
+  collectEdges();
+  if (llvm::Error problem = recordEffects())
+    return told(std::move(problem));
   if (result.occurrences.empty())
     return error() << "'" << options.text << "': none of the " << plan.targets.size()
                    << " targets fires at a token that counts; take a longer text "
                       "or more features (--sample)";
-  collectEdges();
-  if (llvm::Error problem = recordEffects())
-    return told(std::move(problem));
   return std::move(result);
 }
 

@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 #include <tuple>
 
 using namespace llvm;
@@ -113,7 +114,8 @@ Error FlowGraph::store(const ResultCache &cache, StringRef key,
        NamedTensor::of("similarities", DType::Float64, {m}, similarities.data()),
        NamedTensor::of("effects", DType::Float64, {m}, effects.data()),
        NamedTensor::of("cases", DType::Int64, {m}, cases.data()),
-       NamedTensor::of("targets", DType::Int64, {t}, targets.data())},
+       NamedTensor::of("targets", DType::Int64, {t}, targets.data()),
+       NamedTensor::of("without_case", DType::Int64, {1}, &withoutCase)},
       {{"about", about.str()}});
 }
 
@@ -143,8 +145,11 @@ Expected<FlowGraph> FlowGraph::load(const CachedResult &entry) {
   auto targetView = get("targets", DType::Int64, {-1});
   if (!targetView)
     return targetView.takeError();
+  auto leftOutView = get("without_case", DType::Int64, {1});
+  if (!leftOutView)
+    return leftOutView.takeError();
   Numbers<int64_t> places(*nodeView), ends(*edgeView), cases(*caseView),
-      marked(*targetView);
+      marked(*targetView), leftOut(*leftOutView);
   Numbers<double> similarities(*similarityView), effects(*effectView);
 
   FlowGraph graph;
@@ -158,6 +163,7 @@ Expected<FlowGraph> FlowGraph::load(const CachedResult &entry) {
     graph.edges.push_back({ends.all[2 * i], ends.all[2 * i + 1],
                            similarities.all[i], effects.all[i], cases.all[i]});
   graph.targets.assign(marked.all.begin(), marked.all.end());
+  graph.withoutCase = leftOut.all.front();
 
   for (int64_t i = 1; i < n; ++i)
     if (graph.nodes[i] <= graph.nodes[i - 1])
@@ -299,6 +305,7 @@ private:
   const WalkOptions &options;
   std::optional<NearMiss> *missed;
   std::vector<Found> edges;
+  std::set<std::pair<GraphNode, GraphNode>> withoutCase; ///< left out
   size_t numNodes = 0; ///< of the walk that is going on
 };
 
@@ -313,6 +320,8 @@ Error Walker::take(const GraphLink &link, const GraphNode &from,
     if (!effect)
       return make_error<EffectNotMeasured>(from, to, options.nameOf);
     kept = effect->isMeasured() && effect->change >= *link.leastEffect;
+    if (!effect->isMeasured())
+      withoutCase.emplace(from, to);
   }
   if (!kept) {
     if (missed && (!*missed || similarity > (*missed)->similarity))
@@ -402,6 +411,7 @@ Expected<FlowGraph> Walker::finish(ArrayRef<GraphNode> targets) {
     graph.targets.push_back(graph.find(node));
   llvm::sort(graph.targets);
   graph.targets.erase(llvm::unique(graph.targets), graph.targets.end());
+  graph.withoutCase = static_cast<int64_t>(withoutCase.size());
   return graph;
 }
 

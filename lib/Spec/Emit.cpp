@@ -660,6 +660,17 @@ void Emitter::emitPolicy(const Policy &policy) {
     parts.push_back({"layers", policy.layers->range});
   if (policy.tokens) {
     parts.push_back({"tokens", policy.tokens->range});
+    if (policy.tokens->from)
+      parts.push_back({"tokens.from", policy.tokens->from->range});
+    if (policy.tokens->skipFirst)
+      parts.push_back({"tokens.skip_first", policy.tokens->skipFirst->range});
+    if (!policy.tokens->positions.empty())
+      parts.push_back({"tokens.positions",
+                       llvm::max_element(policy.tokens->positions,
+                                         [](const Integer &a, const Integer &b) {
+                                           return a.value < b.value;
+                                         })
+                           ->range});
     // No part of a policy is called like this.
     for (const auto *list : {&policy.tokens->after, &policy.tokens->until,
                              &policy.tokens->opens, &policy.tokens->closes})

@@ -216,7 +216,12 @@ std::shared_ptr<const GraphPart> SpecParser::graphPart(const MapReader &map) {
     const YamlEntry *entry = map.entry(key);
     if (!entry)
       continue;
-    if (!values.boolean(entry->value, "'" + Twine(key) + "'").value_or(false))
+    auto wanted = values.boolean(entry->value, "'" + Twine(key) + "'");
+    if (wanted && !*wanted)
+      reporter.error(entry->value.range,
+                     "'" + Twine(key) + ": false' would select every node, " +
+                         key + " included; leave it out for all of them");
+    if (!wanted.value_or(false))
       continue;
     if (first)
       reporter

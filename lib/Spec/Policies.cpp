@@ -376,6 +376,25 @@ std::optional<Tokens> SpecParser::tokens(const YamlNode &node) {
 
 /// Reports sets of tokens that no token is in.
 void SpecParser::checkTokens(const Tokens &tokens) {
+  // What is never at the beginning of a row.
+  StringRef behind;
+  if (tokens.part == Tokens::Part::Generated)
+    behind = "no token is generated at position 0: a prompt has one token at least";
+  else if (!tokens.after.empty() || !tokens.opens.empty())
+    behind = "no marker stands in front of position 0";
+  if (tokens.to && tokens.to->value == 0 && !behind.empty())
+    reporter.error(tokens.to->range, "'to' leaves no token: " + behind);
+  // Where one is behind every token that opens a span, it is behind one that ends
+  // what is meant.
+  auto ends = [&](const Marker &marker) {
+    return llvm::is_contained(tokens.until, marker);
+  };
+  if (!tokens.opens.empty() && llvm::all_of(tokens.opens, ends))
+    reporter
+        .error(llvm::find(tokens.until, tokens.opens.front())->range,
+               "'until' leaves no token: it ends what is meant at whatever opens "
+               "a span of 'between'")
+        .note(tokens.opens.front().range, "it opens a span here");
   if (tokens.from && tokens.to && tokens.from->value > tokens.to->value)
     reporter.error(tokens.from->range, "'from' is greater than 'to'")
         .note(tokens.to->range, "'to' is given here");
@@ -402,6 +421,8 @@ void SpecParser::checkTokens(const Tokens &tokens) {
       excluded(*tokens.to, "to");
     if (tokens.skipFirst && position.value < tokens.skipFirst->value)
       excluded(*tokens.skipFirst, "skip_first");
+    if (position.value == 0 && !behind.empty())
+      reporter.error(position.range, behind);
   }
 }
 

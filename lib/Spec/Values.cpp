@@ -148,6 +148,14 @@ std::optional<bool> ValueReader::boolean(const YamlNode &node,
 }
 
 std::optional<Name> ValueReader::text(const YamlNode &node, const Twine &what) {
+  if (node.isMap() && node.entries.size() == 1 &&
+      node.entries.front().value.kind == YamlNode::Kind::Null &&
+      llvm::is_contained({"site", "layer"}, node.entries.front().key.value)) {
+    reporter.error(node.range,
+                   what + " must be text, found a mapping; " +
+                       bracesNeedQuotes("{" + node.entries.front().key.value + "}"));
+    return std::nullopt;
+  }
   if (!node.isScalar()) {
     mismatch(node, what, "text");
     return std::nullopt;

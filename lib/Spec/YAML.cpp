@@ -380,6 +380,40 @@ private:
 };
 } // namespace
 
+/// The text around a `{site}` or `{layer}` without quotes at which the reader of YAML
+/// stopped, since it takes braces inside of brackets for a mapping.
+static std::optional<SourceRange> findUnquotedBrace(llvm::StringRef text,
+                                                    uint32_t at) {
+  for (llvm::StringRef name : {"{site}", "{layer}"}) {
+    // It stops at the brace that opens, or behind the one that closes.
+    size_t brace = text.take_front(at + name.size()).rfind(name);
+    if (brace == llvm::StringRef::npos || at > brace + name.size())
+      continue;
+    size_t begin = brace, end = brace;
+    while (begin > 0 && !llvm::StringRef(" \t\n\r,[\"'").contains(text[begin - 1]) &&
+           text[begin - 1] != '{')
+      --begin;
+    for (size_t open = 0; end < text.size(); ++end) {
+      if (llvm::StringRef(" \t\n\r,]\"'").contains(text[end]) ||
+          (text[end] == '}' && open == 0))
+        break;
+      open += text[end] == '{';
+      open -= text[end] == '}';
+    }
+    llvm::StringRef whole = text.slice(begin, end);
+    // Inside of quotes braces are fine, and something else is wrong.
+    if (begin > 0 && llvm::StringRef("\"'").contains(text[begin - 1]))
+      continue;
+    return SourceRange{uint32_t(begin), uint32_t(begin + whole.size())};
+  }
+  return std::nullopt;
+}
+
+std::string weir::spec::bracesNeedQuotes(llvm::StringRef text) {
+  return ("text with braces needs quotes inside of brackets: \"" + text + "\"")
+      .str();
+}
+
 std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
                                               Reporter &reporter) {
   if (!checkBytes(file, reporter))
@@ -395,22 +429,18 @@ std::optional<YamlNode> weir::spec::parseYaml(const SourceFile &file,
   } catch (const StopParsing &) {
   } catch (const YAML::Exception &exception) {
     uint32_t at = builder.offset(exception.mark);
+    if (builder.openBracket())
+      if (auto unquoted = findUnquotedBrace(text, at)) {
+        reporter.error(*unquoted, bracesNeedQuotes(text.slice(
+                                      unquoted->begin, unquoted->end)));
+        return std::nullopt;
+      }
     Reporter::Message message =
         reporter.error({at, at}, "invalid YAML: " + llvm::Twine(exception.msg));
     llvm::StringRef line = file.line(file.lineAndColumn(at).first);
     if (llvm::StringRef(exception.msg).contains("flow not found"))
-      if (auto bracket = builder.openBracket()) {
+      if (auto bracket = builder.openBracket())
         message.note(*bracket, "this bracket is not closed");
-        size_t brace = line.find("{layer}");
-        if (brace == llvm::StringRef::npos)
-          brace = line.find("{site}");
-        if (brace != llvm::StringRef::npos) {
-          uint32_t where = line.begin() - text.begin() + brace;
-          if (where > bracket->begin)
-            message.note({where, where},
-                         "text with braces needs quotes inside of brackets");
-        }
-      }
     if (line.take_while([](char c) { return c == ' ' || c == '\t'; })
             .contains('\t'))
       message.note({at, at},

@@ -133,7 +133,7 @@ def values(model: str | Path, texts: Sequence[str], sites: Sequence[str], tokens
     sites   such as ["13/res"]
     tokens  "last": the value at the last token; "mean": the mean over all, as `positions_of` has them
 
-    Raises WeirError for a text that has no token or more than the program holds.
+    Raises WeirError for a model without a tokenizer, and for a text that has no token or more than the program holds.
     """
     import numpy
     import torch
@@ -143,6 +143,8 @@ def values(model: str | Path, texts: Sequence[str], sites: Sequence[str], tokens
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
         progress(f"compiling a program that records {len(sites)} sites")
         program, names = _recording(Path(model), list(sites), folder)
+    if not program.has_tokenizer:
+        raise WeirError(f"{model}: the model has no tokenizer, and a direction is one of texts: export the model with its tokenizer")
     rows, counted = [], []
     for text in texts:
         encoded = program.tokenizer.encode(text)

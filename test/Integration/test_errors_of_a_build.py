@@ -98,6 +98,13 @@ CASES = {
     "a feature of a condition that the dictionary does not have": (
         spec("  a: {on: 1/res/5, do: ablate, when: {feature: 1/res/99, above: 0}}"), 6, "1/res/99",
         "feature 1/res/99 is out of range: the dictionary has features 0 to 15", []),
+    "a name of a feature that the dictionary does not have": (
+        spec(ABLATE, more="labels:\n  1/res/15: last\n  1/res/16: none"), 9, "1/res/16",
+        "feature 1/res/16 is out of range: the dictionary has features 0 to 15", []),
+    "a condition on nodes of a graph that are computed later": (
+        spec("  a: {on: 0/res/5, do: ablate, when: {graph: way, above: 0}}",
+             more="matches: {flow: {method: top_k, k: 1}}\ngraphs: {way: {from: 2/res/3, match: flow, layers: 1..2}}"), 6,
+        "{graph: way", "which comes after 0/res: what happens at a site can depend on the same site or on an earlier one", []),
     "a dictionary that is not there": (
         spec("  a: {on: 7/res/5, do: ablate}", layers="0..7"), 6, "7/res/5",
         "ok/res.7: no such folder; expected a folder with cfg.json and sae_weights.safetensors", [4]),

@@ -10,6 +10,7 @@ import re
 import subprocess
 
 import dictionaries
+import families
 import hooks
 import letters
 import numpy
@@ -312,6 +313,30 @@ def test_windows_are_within_what_the_program_holds(folder):
     # Tokens put together are the text, whatever they are bytes of.
     for document, (text, _) in zip(documents, TEXTS):
         assert "".join(document.tokens(0, len(document.ids), program)) == text
+
+
+def test_token_ids_for_a_model_without_a_tokenizer(tiny, tmp_path, capsys):
+    """They are their own words."""
+    random = numpy.random.default_rng(4)
+    for layer in range(3):
+        write_sae(tmp_path / f"sae/res.{layer}", random, *tiny("llama").sizes["res"], architecture="standard", normalize="none")
+    spec = SPEC.replace("PROGRAM", str(tiny("llama").archive)).replace("sites: [res, mlp]", "sites: [res]")
+    (tmp_path / "spec.yaml").write_text(spec[:spec.index("matches:")] + "policies: {}\n")
+    ids = random.integers(3, families.VOCABULARY, (4, 20))
+    numpy.save(tmp_path / "text.npy", ids)
+    (tmp_path / "text.txt").write_text("words")
+    arguments = ["features", str(tmp_path / "spec.yaml"), "--text", str(tmp_path / "text.npy")]
+    assert main([*arguments, "--feature", "1/res/3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["features"][0]
+    assert all(one["token"] == f" {one['id']}" for one in told["promotes"]) and len(told["promotes"]) == 10
+    rows = {"".join(f" {token}" for token in row) for row in ids}
+    assert told["contexts"] and all(any("".join(one["tokens"]) in row for row in rows) for one in told["contexts"])
+    for words, reason in ((["--theme", "war"], "a theme needs a model with a tokenizer"),
+                          (["--feature", "1/res/3", "--text", str(tmp_path / "text.txt")],
+                           "text.txt: the program has no tokenizer to read text with: give token ids, in an .npy")):
+        assert main([*arguments, *words]) == 1 and reason in capsys.readouterr().err
+    with pytest.raises(weir.WeirError, match="the model has no tokenizer, and a direction is one of texts"):
+        weir.directions.values(tiny("llama").archive, ["war"], ["1/res"])
 
 
 @pytest.mark.parametrize("wrong, reason", [("1/mlp/2222]", "1/mlp/2222"), ("1/mlp/2]\n  more on: 3", "more on")])

@@ -231,18 +231,23 @@ def test_a_manifest_that_says_otherwise_is_refused(more, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--fixed", "clam"], "there is no plan 'clam'; the spec has calm, plain, more, broken"),
-    (["--fixed", "none"], "there is no plan 'none'"),
-    (["--fixed", "more", "--knob", "much=9"], "spec.yaml:7:3: error: knob 'much' is fixed at 9, outside of its range, 0 to 4"),
-    (["--fixed", "more", "--knob", "other=1"], "spec.yaml:8:3: error: knob 'other' is fixed, but no policy of plan 'more' uses it"),
-    (["--fixed", "more", "--knob", "mch=1"], "there is no knob 'mch'; the spec has much, other"),
-    (["--fixed", "more", "--knob", "much"], "a knob is fixed as NAME=NUMBER, not 'much'"),
-    (["--fixed", "more", "--knob", "much=nan"], "a knob is fixed as NAME=NUMBER, not 'much=nan'"),
-    (["--fixed", "more", "--knob", "much=1", "--knob", "much=2"], "knob 'much' is fixed twice"),
+    (["--fixed", "clam"], "--fixed: there is no plan 'clam'; the spec has calm, plain, more, broken"),
+    (["--fixed", "none"], "--fixed: there is no plan 'none'; the spec has calm, plain, more, broken"),
+    (["--fixed", "more", "--knob", "much=9"], "--knob: knob 'much' is fixed at 9, outside of its range, 0 to 4"),
+    (["--fixed", "more", "--knob", "other=1"], "--knob: knob 'other' is fixed, but no policy of plan 'more' uses it"),
+    (["--fixed", "more", "--knob", "mch=1"], "--knob: there is no knob 'mch'; the spec has much, other"),
+    (["--fixed", "more", "--knob", "much"], "--knob: a knob is fixed as NAME=NUMBER, not 'much'; the spec has much, other"),
+    (["--fixed", "more", "--knob", "much=nan"], "--knob: a knob is fixed as NAME=NUMBER, not 'much=nan'; the spec has much, other"),
+    (["--fixed", "more", "--knob", "much=1", "--knob", "much=2"], "--knob: knob 'much' is fixed twice"),
 ])
 def test_wrong_plans_and_knobs(written, tiny, arguments, message):
+    """They are the command's: no line of the spec is to blame, but for a note where a knob's range is."""
     done = build(written, tiny("llama").archive, *arguments)
-    assert done.returncode == 2 and message in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if ": error: " in line or ": note: " in line]
+    assert said[0] == f"weirc: error: {message}"
+    where = {"much=9": "spec.yaml:7:3: note: the knob", "other=1": "spec.yaml:8:3: note: the knob"}.get(arguments[-1])
+    assert len(said) == (2 if where else 1) and (not where or said[1].endswith(where)), done.stderr
     assert not (written.parent / "wrong").exists()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import subprocess
 import warnings
 import zipfile
@@ -205,6 +206,44 @@ def test_rows_that_are_not_finite_or_zero(folder, tmp_path, command):
     assert "one.yaml:9:13: warning: the decoder row of lines:1/res/2 is zero: nothing is written along it" in \
         errors.replace("of 1/res/2", "of lines:1/res/2")
     assert "zero" not in said('{on: "lines:1/res/0", do: add, strength: 1, times: loud}', 0)
+
+
+def test_tokens_that_the_program_has_no_room_for_are_told(folder, tmp_path):
+    """Of a policy that never acts, and of positions that are not there; a spec for longer programs stays one."""
+    policies = ("start: {on: 'lines:1/res/0', do: add, strength: 4, tokens: {from: 24}}",
+                "skip: {on: 'lines:1/res/0', do: add, strength: 4, tokens: {skip_first: 30, part: generated}}",
+                "list: {on: 'lines:1/res/0', do: add, strength: 4, tokens: {positions: [99, 1, 24]}}",
+                "one: {on: 'lines:1/res/0', do: add, strength: 4, tokens: {positions: [24]}}",
+                "fits: {on: 'lines:1/res/0', do: add, strength: 4, tokens: {from: 23, to: 5000}}")
+    head = SPEC[:SPEC.index("knobs:")].replace("sae/", f"{folder}/sae/").replace("lines.npy", f"{folder}/lines.npy")
+    (tmp_path / "spec.yaml").write_text(head + "policies:\n" + "".join(f"  {policy}\n" for policy in policies))
+    said = json.loads(run("weirc", "check", tmp_path / "spec.yaml", "--model", folder / "tiny.pt2", "--json").stdout)["diagnostics"]
+    told = [entry for entry in said if "positions" in entry["message"]]
+    rest = ", and a row of this program has 24 positions, 0 to 23"
+    assert [entry["message"] for entry in told] == [
+        "policy 'start' never acts: its tokens begin at position 24" + rest,
+        "policy 'skip' never acts: its tokens begin at position 30" + rest,
+        "policy 'list' does not act at all of its positions: 2 of 3 are beyond the end, up to 99" + rest,
+        "policy 'one' never acts: its position is 24" + rest]
+    lines = (tmp_path / "spec.yaml").read_text().splitlines()
+    for entry, (policy, pointed) in zip(told, zip(policies, ("24", "30", "99", "24"))):
+        assert entry["severity"] == "warning" and lines[entry["line"] - 1].strip() == policy
+        assert lines[entry["line"] - 1][entry["column"] - 1:].startswith(pointed)
+    # Not thousands of lines.
+    many = "".join(f"  p{number}: {{on: 'lines:1/res/0', do: record, tokens: {{from: 24}}}}\n" for number in range(30))
+    (tmp_path / "spec.yaml").write_text(head + "policies:\n" + many)
+    said = run("weirc", "check", tmp_path / "spec.yaml", "--model", folder / "tiny.pt2").stderr
+    assert said.count("never acts") == 20 and "10 more policies have tokens beyond the positions of the program" in said
+
+
+def test_names_of_features_need_no_dictionary_of_their_own(folder, tmp_path):
+    """What only has a name is no part of the program; where its file is missing, that is said."""
+    spec = SPEC.replace("layers: 0..2", "layers: 0..3").replace('"sae/', f'"{folder}/sae/').replace("lines.npy", f"{folder}/lines.npy")
+    (tmp_path / "spec.yaml").write_text(spec.replace("model: {program: tiny.pt2}", f"model: {{program: {folder}/tiny.pt2}}")
+                                        + "labels: {'sae:2/res/1': heard, 'sae:3/res/1': lost}\n")
+    said = run("weirc", "build", tmp_path / "spec.yaml", "-o", tmp_path / "out").stderr
+    assert re.search(r"warning: cannot tell whether the dictionary has the feature 3/res/1, which has a name: .*res\.3: no such", said)
+    assert not re.search(r"sae.res.[23]", (tmp_path / "out/manifest.json").read_text())
 
 
 def test_an_error_of_a_dictionary_is_told_once(folder, tmp_path):

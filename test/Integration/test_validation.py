@@ -7,7 +7,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import time
@@ -433,3 +435,80 @@ def test_a_full_disk_loses_nothing(workplace, tmp_path):
     assert resumed.said["windows_resumed"] > 0
     assert resumed.numbers()[0] == whole.numbers()[0]
     numpy.testing.assert_array_equal(resumed.numbers()[1], whole.numbers()[1])
+
+
+# Graphs that ask for effects.
+
+GRAPHS = """
+graphs:
+  some: {from: [2/res/3, 2/res/7], match: flow, width: 2, keep: {effect: -1000}, text: ids.npy}
+  best: {from: 2/res/3, match: flow, keep: {effect: -1000}, text: ids.npy}
+  pairs: {from: 2/res/3, match: paired, keep: {effect: -1000}, text: ids.npy}
+  all: {from: [2/res/3, 2/res/7], match: flow, width: 2, text: ids.npy}
+  whole: {union: [all, best]}
+"""
+
+
+def test_graphs_find_what_was_measured_and_say_how_to(workplace, tmp_path):
+    model, folder, _ = workplace("llama")
+    spec = folder / "effects.yaml"
+    spec.write_text(SPEC.replace("PROGRAM", str(model.archive)).replace("k: 1", "k: 2").replace("policies:", GRAPHS + "policies:"))
+    weighted = folder / "weighted.yaml"
+    weighted.write_text(spec.read_text().replace(
+        "policies:", "policies:\n  w: {on: {graph: whole}, do: add, strength: {value: 2, weight: effect}}")
+        .replace("keep: {effect: -1000}, ", ""))
+
+    def weirc(*arguments, code=0, cache="cache"):
+        done = subprocess.run([engines.TOOLS / "weirc", *map(str, arguments)], capture_output=True, text=True,
+                              env=os.environ | {"WEIR_CACHE": str(tmp_path / cache)})
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def commands(done):
+        return [shlex.split(part) for line in done.stderr.splitlines() if "; measure it with: " in line
+                for part in line.partition("; measure it with: ")[2].split("; ")]
+
+    refused = weirc("graph", spec, code=2)
+    told = commands(refused)
+    assert len(told) == 3 and "was not measured on 'ids.npy'" in refused.stderr
+    assert [command[command.index("--method") + 1] for command in told] == ["exhaustive", "top1", "permutation"]
+    assert [command[command.index("--match") + 1] for command in told] == ["flow", "flow", "paired"]
+    assert all(command[:3] == ["weirc", "validate", str(spec)] and command[command.index("--sample") + 1] == "24" for command in told)
+    # The weights of a union are those of its walks: each command once.
+    assert [command[command.index("--method") + 1] for command in commands(weirc("check", weighted, "--model", model.archive, code=2))] \
+        == ["exhaustive", "top1"]
+
+    # Whatever else is asked for, graphs find it.
+    measured = {}
+    for command in told:
+        said = json.loads(weirc(*command[1:], "--seed", 5, "--occurrences", 3, "--context", 12, "--json").stdout)
+        for edge in said["edges"]:
+            key = edge["from"], edge["to"]
+            measured[key] = max(measured.get(key, (0, 0)), (edge["cases"], -edge["effect"]))
+    shown = weirc("graph", spec, "--json")
+    said = json.loads(shown.stdout)
+    graphs = {name: {(edge["from"], edge["to"]): edge["effect"] for edge in graph["edges"]} for name, graph in said["graphs"].items()}
+    for edges in graphs.values():
+        for key, effect in edges.items():
+            assert (effect is None) == (key not in measured)
+            assert effect is None or effect == -measured[key][1]
+    # What no token has both ends of reaches no threshold, and is counted: the edges that lead to a node that was reached.
+    warned = {}
+    for entry in said["diagnostics"]:
+        if found := re.match(r"(\d+) edges? of the graph '(\w+)' (?:is|are) left out: no case of (?:it|them) was found on 'ids.npy'",
+                             entry["message"]):
+            warned[found[2]] = int(found[1])
+    reached = {"2/res/3", "2/res/7"} | {start for start, _ in graphs["some"]}
+    without = [edge for edge, effect in graphs["all"].items() if effect is None and edge[1] in reached]
+    assert without and warned["some"] == len(without) and not set(without) & set(graphs["some"])
+    # They come again when the graphs are only read.
+    assert weirc("graph", spec).stderr == weirc("graph", spec).stderr and "left out: no case" in weirc("graph", spec).stderr
+    # As a weight it is none.
+    checked = weirc("check", weighted, "--model", model.archive).stderr
+    nothing = sum(effect is None for effect in graphs["all"].values())
+    assert f"{nothing} edges of the graph 'whole' count as no effect: no case of them was found" in checked
+    # Nothing was asked of other edges.
+    other = spec.with_name("other.yaml")
+    other.write_text(spec.read_text().replace("2/res/7", "1/res/5").replace("width: 2", "width: 1"))
+    weirc("validate", other, "--text", folder / "ids.npy", "--sample", 2, "--match", "flow", "--method", "top1", cache="other")
+    assert "was not measured" in weirc("graph", other, code=2, cache="other").stderr

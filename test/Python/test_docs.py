@@ -87,3 +87,17 @@ def test_rows_have_the_keys_that_the_page_names():
     read = set(re.findall(r'key == "(\w+)"', (ROOT / "lib/Runtime/Requests.cpp").read_text()))
     assert len(read) >= 8
     assert {key for key in read if f"`{key}`" not in page} == set()
+
+
+def test_tests_that_the_page_on_testing_names_are_there():
+    """Files, tests (`…` stands for the rest of a name), and the cases of a file that are called by their names."""
+    files = {path.name: path for path in (ROOT / "test").rglob("*") if path.suffix in (".py", ".cpp", ".mlir", ".test", ".yaml", ".txt")}
+    tests = {name for path in files.values() if path.suffix == ".py" for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.M)}
+    rows = [line for line in (ROOT / "docs/testing.md").read_text().splitlines() if line.startswith("|")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    assert len(named) > 150
+    for name in named:
+        if re.fullmatch(r"[\w/.-]+\.(py|cpp|mlir|test|yaml)", name):
+            assert Path(name).name in files and ("/" not in name or (ROOT / name).exists()), name
+        elif re.fullmatch(r"test_[\w…]+|…_[\w…]+", name):
+            assert any(re.fullmatch(name.replace("…", r"\w*"), test) for test in tests), name

@@ -137,6 +137,8 @@ BEYOND_SHAPE = [
     r"would open and close a span",
     r"has no strength: .ramp. and .decay.",
     r"is excluded by",
+    r"no token is generated at position 0",
+    r"no marker stands in front of position 0",
     r"must contain \{layer\}: the dictionary covers",
     r"too small for a 32-bit float",
     r"has too many digits",

@@ -12,9 +12,10 @@
 // effect` of a strength read.
 //
 // All scores between two dictionaries that were measured on one text with one
-// model are one entry of the cache. Every measurement adds to it, and what is there
-// does not depend on the order in which edges were measured: of two scores of an
-// edge the one with more cases stays.
+// model are one entry of the cache, whatever else was asked for (methods, seeds,
+// how many tokens): whoever measured, graphs find it. Every measurement adds to the
+// entry, and what is there does not depend on the order in which edges were
+// measured: of two scores of an edge the one with more cases stays.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,9 +37,6 @@ struct EffectKey {
   Side predecessor; ///< what is taken away; at the same layer or before
   std::string model; ///< weightsHash() of the archive (Program/Fingerprint.h)
   std::string text;  ///< sha256OfFile() of the text (Support/Files.h)
-  /// One line that says whatever else a number depends on, empty for what
-  /// `weirc validate` does unless told otherwise. Graphs read the empty one.
-  std::string settings;
 
   /// The key of the entry.
   std::string str() const;
@@ -49,7 +47,8 @@ struct EffectScore {
   int64_t target = 0, predecessor = 0; ///< indices of features
   /// Mean over the cases of 1 - z_new / z_old, z being the target's activation
   /// with and without the predecessor: 1 where the target goes out, 0 where
-  /// nothing happens, below 0 where it rises. NaN without a case.
+  /// nothing happens, below 0 where it rises. NaN without a case: somebody
+  /// looked, and found no token at which both are active.
   double change = 0;
   /// Tokens at which both were active and the target was looked at.
   int64_t cases = 0;

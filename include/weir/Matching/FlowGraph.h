@@ -56,6 +56,9 @@ struct FlowGraph {
   std::vector<GraphNode> nodes;  ///< ascending, each once
   std::vector<GraphEdge> edges;  ///< ascending by (from, to), each once
   std::vector<int64_t> targets;  ///< positions of nodes, ascending
+  /// How many edges a walk left out since their effect was looked for and has no
+  /// case (EffectScore). Not of graphs that are made of others.
+  int64_t withoutCase = 0;
 
   bool empty() const { return nodes.empty(); }
   /// The position of a node, or -1.

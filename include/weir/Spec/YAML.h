@@ -65,6 +65,9 @@ struct YamlEntry {
 /// optional sign, fraction and exponent.
 bool looksLikeNumber(llvm::StringRef text);
 
+/// What is wrong with a `{site}` or `{layer}` that YAML takes for a mapping.
+std::string bracesNeedQuotes(llvm::StringRef text);
+
 /// Parses the text of a spec. Reports everything that is wrong with it as YAML;
 /// returns nothing where no tree could be made. Never recurses deeper than
 /// maxSpecDepth.

@@ -21,7 +21,9 @@
 namespace weir {
 
 /// Where a part of an operation is written: the keys of a policy ("on", "do",
-/// "to", "strength", "layers", "tokens", "when", "times"), of a collection
+/// "to", "strength", "layers", "tokens", "when", "times"; of its tokens
+/// "tokens.from", "tokens.skip_first" and, for the largest of its positions,
+/// "tokens.positions"), of a collection
 /// ("format", "path", "sites", "layers"), of a model ("program", "sites"), of a knob
 /// ("default", "range"); the policies of a plan, by name; the features of a
 /// policy's condition, as "collection:layer/site/index" with the collection's

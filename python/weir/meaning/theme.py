@@ -289,7 +289,7 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
     name    what these are called in it
 
     The rest as for `features`. Raises CompileError and WeirError as that does, and WeirError for a theme that the text does
-    not have.
+    not have and for a model without a tokenizer.
     """
     if not 1 <= count <= 256:
         raise WeirError(f"{count} features; a theme has 1 to 256")
@@ -310,6 +310,9 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
             place.mkdir()
         layers = sorted({_site(f"{site}/0")[1] for site in searched})
         recorder = record(parsed, places[0], sites=searched, values=[f"{layer}/res" for layer in layers], progress=progress, **options)
+        if not recorder.program.has_tokenizer:
+            raise WeirError("a theme needs a model with a tokenizer: its features are scored by words behind prompts, which are "
+                            "texts. Without --theme, weirc features reads token ids")
         sums, words = _contrasts(recorder, about, text, near, cutting, cache, progress)
         contrast, on, off = sums.contrast()
         best = sorted((number for number in range(len(contrast)) if contrast[number] > 0),

@@ -40,7 +40,9 @@ class Document:
 
 
 def token_text(program: "Program", token: int) -> str:
-    """What a token adds to a text, with the space before it."""
+    """What a token adds to a text, with the space before it. Of a program without a tokenizer, its id."""
+    if not program.has_tokenizer:
+        return f" {token}"
     tokenizer = program.tokenizer
     before = _reference(program)
     behind = tokenizer.decode([*before, token], skip_special_tokens=False)
@@ -99,6 +101,8 @@ class Windows:
 def _encode(program: "Program", text: str, where: str, source: str | None = None) -> Document:
     import numpy
 
+    if not program.has_tokenizer:
+        raise WeirError(f"{where}: the program has no tokenizer to read text with: give token ids, in an .npy")
     encoded = program.tokenizer.encode(text, add_special_tokens=False)
     ids = numpy.array(encoded.ids, dtype=numpy.int64)
     if len(ids) and (ids.min() < 0 or ids.max() >= program.info["vocab_size"]):

@@ -23,7 +23,7 @@ namespace {
 
 EffectKey someKey() {
   return {{"12/res", sha256("a")}, {"11/res", sha256("b")}, sha256("model"),
-          sha256("text"), ""};
+          sha256("text")};
 }
 
 TEST(EffectScores, AreFoundByEdge) {
@@ -47,12 +47,27 @@ TEST(EffectScores, AreFoundByEdge) {
   EXPECT_NE(some.hash(), none.hash());
 }
 
+TEST(EffectScores, WhatWasSeenStaysWhenNothingIsSeenElsewhere) {
+  for (bool first : {true, false}) {
+    TemporaryCache folder;
+    ResultCache cache = folder.open();
+    for (bool seen : {first, !first})
+      llvm::cantFail(recordEffects(
+          cache, someKey(),
+          {{1, 2, seen ? 0.5 : std::nan(""), seen ? 3 : 0}}, "a -> b"));
+    EffectScores scores = llvm::cantFail(EffectScores::load(cache, someKey()));
+    ASSERT_EQ(scores.all().size(), 1u);
+    EXPECT_EQ(scores.all()[0].cases, 3);
+    EXPECT_EQ(scores.all()[0].change, 0.5);
+  }
+}
+
 TEST(EffectScores, EveryPartOfTheKeyCounts) {
   TemporaryCache folder;
   ResultCache cache = folder.open();
   llvm::cantFail(recordEffects(cache, someKey(), {{1, 2, 0.5, 3}}, "a -> b"));
-  std::vector<std::string EffectKey::*> whole = {
-      &EffectKey::model, &EffectKey::text, &EffectKey::settings};
+  std::vector<std::string EffectKey::*> whole = {&EffectKey::model,
+                                                 &EffectKey::text};
   for (auto part : whole) {
     EffectKey other = someKey();
     other.*part += "x";

@@ -81,8 +81,8 @@ struct Matches {
         std::vector<int64_t> best(table.columns);
         for (int64_t i = 0; i < table.columns; ++i)
           best[i] = i;
-        std::stable_sort(best.begin(), best.end(), [&](int64_t a, int64_t b) {
-          return order[a] > order[b];
+        llvm::sort(best, [&](int64_t a, int64_t b) {
+          return order[a] > order[b] || (order[a] == order[b] && a < b);
         });
         for (int64_t i = 0; i < k; ++i) {
           table.indices.push_back(best[i]);
@@ -326,12 +326,11 @@ TEST(FlowGraph, EffectsCutAndWeigh) {
   std::vector<EffectScores> scores(3);
   double changes[] = {0.5, 0.25, -0.125};
   for (int i = 0; i < 3; ++i) {
-    EffectKey key{{"a", std::to_string(i)}, {"b", ""}, "m", "t", ""};
+    EffectKey key{{"a", std::to_string(i)}, {"b", ""}, "m", "t"};
     llvm::cantFail(recordEffects(cache, key, {{0, 0, changes[i], 4}}, "test"));
     scores[i] = llvm::cantFail(EffectScores::load(cache, key));
     links[i].effects = &scores[i];
   }
-  std::filesystem::remove_all(folder);
 
   FlowGraph graph = llvm::cantFail(walk({target}, links, bothWays(1)));
   ASSERT_EQ(graph.edges.size(), 3u);
@@ -352,7 +351,35 @@ TEST(FlowGraph, EffectsCutAndWeigh) {
   ASSERT_TRUE(missed.has_value());
   EXPECT_EQ(missed->similarity, 0.75);
 
+  EXPECT_EQ(graph.withoutCase, 0);
+
+  // Somebody looked, and there was no case: it reaches no threshold, and is counted
+  // once, although both ways come along it.
+  EffectKey empty{{"a", ""}, {"c", ""}, "m", "t"};
+  llvm::cantFail(recordEffects(cache, empty, {{0, 0, std::nan(""), 0}}, "test"));
+  EffectScores unseen = llvm::cantFail(EffectScores::load(cache, empty));
+  std::filesystem::remove_all(folder);
+  const EffectScores *seen = links[0].effects;
+  links[0].effects = &unseen;
+  for (GraphLink &link : links)
+    link.leastEffect = -100;
+  GraphNode both[] = {target, {0, res, 0, 0}};
+  graph = llvm::cantFail(walk(both, links, bothWays(1)));
+  EXPECT_EQ(graph.edges.size(), 2u);
+  EXPECT_EQ(graph.withoutCase, 1);
+  // Where nothing is asked, it is an edge, and its weight is none.
+  for (GraphLink &link : links)
+    link.leastEffect.reset();
+  graph = llvm::cantFail(walk({target}, links, bothWays(1)));
+  EXPECT_EQ(graph.edges[0].cases, 0);
+  EXPECT_EQ(graph.withoutCase, 0);
+  weights = llvm::cantFail(weightsOf(graph, /*byEffect=*/true, nameOf));
+  EXPECT_EQ(weights, (std::vector<double>{0, 0.25, 1, 0}));
+  links[0].effects = seen;
+
   // Nobody measured: nothing can be said.
+  for (GraphLink &link : links)
+    link.leastEffect = 0.25;
   links[0].effects = nullptr;
   auto unmeasured = walk({target}, links, bothWays(1));
   ASSERT_FALSE(static_cast<bool>(unmeasured));
@@ -377,11 +404,13 @@ TEST(FlowGraph, IsReadAsItWasWritten) {
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
   ResultCache cache = llvm::cantFail(ResultCache::open(folder));
   std::string key = sha256(llvm::StringRef("graph"));
+  graph.withoutCase = 7;
   llvm::cantFail(graph.store(cache, key, "test"));
   auto entry = llvm::cantFail(cache.find(key));
   FlowGraph read = llvm::cantFail(FlowGraph::load(*entry));
   EXPECT_EQ(read.nodes, graph.nodes);
   EXPECT_EQ(read.targets, graph.targets);
+  EXPECT_EQ(read.withoutCase, 7);
   ASSERT_EQ(read.edges.size(), graph.edges.size());
   for (size_t i = 0; i < read.edges.size(); ++i) {
     EXPECT_EQ(read.edges[i].from, graph.edges[i].from);

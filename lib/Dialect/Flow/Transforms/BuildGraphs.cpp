@@ -16,6 +16,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/Format.h"
@@ -61,7 +62,7 @@ namespace {
 constexpr size_t maxEdgesTogether = 5'000'000;
 
 /// Part of every key. Counts up when the meaning of a walk changes.
-constexpr StringLiteral keyVersion = "weir graph 1";
+constexpr StringLiteral keyVersion = "weir graph 2";
 
 struct FlowBuildGraphs : flow::impl::FlowBuildGraphsPassBase<FlowBuildGraphs> {
   using Base::Base;
@@ -87,6 +88,9 @@ private:
   FailureOr<FlowGraph> combine(Run &run, Operation *op);
   LogicalResult replace(Run &run, PartOp op);
   FailureOr<FeatureList> featuresOf(Run &run, Value features, Location loc);
+  /// The commands that measure what the walks behind a graph have not measured,
+  /// each once.
+  SmallVector<std::string> measuringCommands(Run &run, Value graph);
 
   using Made = llvm::function_ref<llvm::Expected<FlowGraph>()>;
   FailureOr<FlowGraph> findOrMake(Run &run, WalkOpInterface walk,
@@ -138,6 +142,10 @@ static std::string nameOf(Operation *op) {
   auto named = dyn_cast<NameLoc>(location);
   return named ? ("the graph '" + named.getName().getValue() + "'").str()
                : "the graph";
+}
+
+static std::string countOf(int64_t number, StringRef what) {
+  return (Twine(number) + " " + what + (number == 1 ? "" : "s")).str();
 }
 
 //===----------------------------------------------------------------------===//
@@ -266,7 +274,8 @@ FlowBuildGraphs::findOrMake(Run &run, WalkOpInterface walk,
       return failure();
   }
   numFound += graph.has_value();
-  if (!graph) {
+  bool isNew = !graph;
+  if (isNew) {
     auto made = make();
     if (!made) {
       llvm::Error error = made.takeError();
@@ -276,12 +285,21 @@ FlowBuildGraphs::findOrMake(Run &run, WalkOpInterface walk,
           << llvm::toString(std::move(error));
       if (unmeasured)
         diag << " on '" << walk.getTextRef().getValue()
-             << "': run 'weirc validate' with this text first";
+             << "'; measure it with: " << run.links.measuringCommand(walk);
       return diag;
     }
     graph = std::move(*made);
-    if (graph->edges.empty())
-      return std::move(*graph);
+  }
+  if (graph->withoutCase > 0)
+    emitWarning(locationOf(walk, "keep"))
+        << countOf(graph->withoutCase, "edge") << " of " << ::nameOf(walk)
+        << (graph->withoutCase == 1 ? " is" : " are")
+        << " left out: no case of " << (graph->withoutCase == 1 ? "it" : "them")
+        << " was found on '" << walk.getTextRef().getValue()
+        << "', no token at which both features are active";
+  if (graph->edges.empty())
+    return std::move(*graph);
+  if (isNew) {
     ++numBuilt;
     std::string about = ::nameOf(walk) + ": " +
                         std::to_string(graph->nodes.size()) + " nodes";
@@ -295,6 +313,27 @@ FlowBuildGraphs::findOrMake(Run &run, WalkOpInterface walk,
   for (GraphNode &node : graph->nodes)
     node.set = set;
   return std::move(*graph);
+}
+
+SmallVector<std::string> FlowBuildGraphs::measuringCommands(Run &run,
+                                                            Value graph) {
+  SmallVector<std::string> commands;
+  llvm::SetVector<Value> graphs;
+  graphs.insert(graph);
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    Operation *op = graphs[i].getDefiningOp();
+    if (auto walk = dyn_cast<WalkOpInterface>(op)) {
+      if (llvm::any_of(run.graphs.at(graphs[i])->edges,
+                       [](auto &edge) { return edge.cases < 0; }))
+        if (std::string command = run.links.measuringCommand(walk);
+            !llvm::is_contained(commands, command))
+          commands.push_back(std::move(command));
+      continue;
+    }
+    for (Value operand : op->getOperands())
+      graphs.insert(operand);
+  }
+  return commands;
 }
 
 /// A node in the text that a key is made of.
@@ -446,10 +485,19 @@ LogicalResult FlowBuildGraphs::replace(Run &run, PartOp op) {
     auto found =
         matching::weightsOf(graph, *weight == Weight::Effect, nameOf);
     if (!found)
-      return op.emitError() << llvm::toString(found.takeError())
-                            << ": run 'weirc validate' with the graph's text "
-                               "first";
+      return op.emitError()
+             << llvm::toString(found.takeError()) << "; measure it with: "
+             << llvm::join(measuringCommands(run, op.getGraph()), "; ");
     weights = std::move(*found);
+    int64_t withoutCase = llvm::count_if(
+        graph.edges, [](auto &edge) { return edge.cases == 0; });
+    if (*weight == Weight::Effect && withoutCase > 0)
+      op.emitWarning() << countOf(withoutCase, "edge") << " of " << name
+                       << (withoutCase == 1 ? " counts" : " count")
+                       << " as no effect: no case of "
+                       << (withoutCase == 1 ? "it" : "them")
+                       << " was found on the text, no token at which both "
+                          "features are active";
   }
   FeatureList list;
   constexpr size_t shown = 5;

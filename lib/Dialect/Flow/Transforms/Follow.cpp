@@ -86,7 +86,7 @@ private:
       if (failed(found))
         return failure();
       numFollowed += found->size();
-      lists.push_back({std::move(*found), false});
+      lists.push_back({std::move(*found), false, {}});
     }
     FeatureList all = joined(lists);
     all.hadRepeats |= from.hadRepeats;

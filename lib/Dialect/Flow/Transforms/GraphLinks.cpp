@@ -15,6 +15,7 @@
 #include "weir/Support/Locations.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace weir;
@@ -156,6 +157,64 @@ static KeepAttr keepOf(WalkOpInterface walk, fx::SiteKind kind) {
       if (keep.getKind() == kind)
         return keep;
   return {};
+}
+
+/// A word of a command. Names without a blank stay as they are.
+static std::string shellWord(StringRef text) {
+  auto isPlain = [](char c) {
+    return llvm::isAlnum(c) || StringRef("_-./+,:@%=").contains(c);
+  };
+  if (!text.empty() && llvm::all_of(text, isPlain))
+    return text.str();
+  std::string quoted = "'";
+  for (char c : text)
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+/// The file that an operation stands in, or nothing.
+static StringRef fileOf(Location location) {
+  StringRef file;
+  location->walk([&](Location each) {
+    auto place = dyn_cast<FileLineColLoc>(each);
+    if (!place)
+      return WalkResult::advance();
+    file = place.getFilename();
+    return WalkResult::interrupt();
+  });
+  return file;
+}
+
+std::string LinkReader::measuringCommand(WalkOpInterface walk) {
+  auto matching = module.lookupSymbol<MatchingOp>(walk.getMatchingRef());
+  // Every feature that an edge leads to is validated.
+  int64_t features = 1;
+  for (Value map : walk.getMapValues()) {
+    auto pair = map.getDefiningOp<PairOpInterface>();
+    Side later = sideOf(matching.getMethod().leadsBackward()
+                            ? pair.getSourceRef()
+                            : pair.getTargetRef());
+    features = std::max<int64_t>(features, later.dictionary.getFeatures());
+  }
+  // Only a walk backward to the nearest of each goes along the first of a match.
+  std::optional<int64_t> best = matching.getMethod().getNumBest();
+  auto graph = dyn_cast<GraphOp>(walk.getOperation());
+  bool isFirst = best == 1 || (graph && graph.getWidth() == 1 &&
+                               graph.getDirection() == Direction::Backward);
+  StringRef method = !best ? "permutation" : isFirst ? "top1" : "exhaustive";
+  StringRef spec = fileOf(walk->getLoc());
+  std::string command =
+      "weirc validate " + (spec.empty() ? "SPEC" : shellWord(spec)) +
+      " --text " + shellWord(resources.pathOf(walk.getTextRef())) +
+      " --match " +
+      shellWord(walk.getMatchingRef().getValue().split('.').first) +
+      " --sample " + std::to_string(features) + " --method " + method.str();
+  const ResourceOptions &options = resources.options();
+  if (!options.model.empty())
+    command += " --model " + shellWord(options.model);
+  if (!options.cache.empty())
+    command += " --cache " + shellWord(options.cache);
+  return command;
 }
 
 FailureOr<GraphLinks> LinkReader::read(WalkOpInterface walk) {

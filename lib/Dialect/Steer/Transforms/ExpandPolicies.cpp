@@ -283,6 +283,7 @@ public:
     SmallVector<flow::FeatureAttr> features;
     policy().collectFeatures(features);
     for (flow::FeatureAttr feature : features) {
+      blamed = placeOf(feature);
       flow::DictionaryOp dictionary =
           flow::lookupDictionary(expansion.symbols, feature);
       if (dictionary)
@@ -294,6 +295,7 @@ public:
       if (failedAny)
         return failure();
     }
+    blamed.reset();
     return success();
   }
 
@@ -325,7 +327,15 @@ private:
 
   InFlightDiagnostic fail() {
     failedAny = true;
-    return policy().emitError();
+    return emitError(blamed ? *blamed : policy().getLoc());
+  }
+
+  /// Where the condition names a feature, or a graph that has it.
+  Location placeOf(flow::FeatureAttr feature) {
+    Location place = locationOf(
+        policy(),
+        (feature.getCollection().getValue() + ":" + feature.str()).str());
+    return place == policy().getLoc() ? locationOf(policy(), "when") : place;
   }
 
   flow::RowsAttr rowsOf(flow::RowsPart part) {
@@ -392,6 +402,8 @@ private:
   Placement &placement;
   Location where;
   bool behind;
+  /// The part of the policy that is looked at; the policy itself where there is none.
+  std::optional<Location> blamed;
   Value gateValue, conditionValue;
 };
 

@@ -6,16 +6,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Dialect/Steer/Transforms/FixedPlan.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringMap.h"
-#include "llvm/Support/FormatVariadic.h"
-
-#include <cmath>
 
 namespace weir::steer {
 #define GEN_PASS_DEF_STEERKEEPPLANPASS
@@ -27,16 +23,11 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-/// Names in a spec have no dot; what follows one makes a symbol unique.
-template <typename Op> static std::string nameOf(Op op) {
-  return op.getSymName().split('.').first.str();
-}
-
-template <typename Op> static std::string namesOf(ModuleOp module) {
-  std::string names;
-  for (Op op : module.getOps<Op>())
-    names += (names.empty() ? "" : ", ") + nameOf(op);
-  return names.empty() ? "none" : names;
+/// Errors of a knob that is there are its own, others those of the module.
+static auto errorsOf(ModuleOp module) {
+  return [module](KnobOp knob) mutable {
+    return knob ? knob.emitError() : module.emitError();
+  };
 }
 
 namespace {
@@ -46,15 +37,10 @@ struct SteerKeepPlan : steer::impl::SteerKeepPlanPassBase<SteerKeepPlan> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    PlanOp kept;
-    for (PlanOp each : module.getOps<PlanOp>())
-      if (nameOf(each) == plan)
-        kept = each;
-    if (!kept) {
-      module.emitError() << "there is no plan '" << plan << "'; the spec has "
-                         << namesOf<PlanOp>(module);
+    FailureOr<PlanOp> found = findFixedPlan(module, plan, errorsOf(module));
+    if (failed(found))
       return signalPassFailure();
-    }
+    PlanOp kept = *found;
     llvm::DenseSet<Attribute> needed(kept.getPolicies().begin(),
                                      kept.getPolicies().end());
     for (PolicyOp policy : module.getOps<PolicyOp>())
@@ -102,9 +88,10 @@ private:
              << " and " << programs.size() << "; steer-keep-plan keeps one plan";
     PlanOp plan = plans.front();
     fx::ProgramOp program = programs.front();
-    SmallVector<float> values;
-    SmallVector<NamedAttribute> fixed;
-    if (failed(readKnobs(plan, values, fixed)))
+    FailureOr<FixedKnobs> fixed = readFixedKnobs(
+        module, plan, SmallVector<std::string>(knobs.begin(), knobs.end()),
+        errorsOf(module));
+    if (failed(fixed))
       return failure();
 
     auto fixPlan = [](Operation *user) -> Attribute {
@@ -115,13 +102,13 @@ private:
     };
     auto fixKnob = [&](Operation *user) -> Attribute {
       auto value = dyn_cast<KnobValueOp>(user);
-      return value ? Builder(user).getF32FloatAttr(values[value.getIndex()])
+      return value ? Builder(user).getF32FloatAttr(fixed->values[value.getIndex()])
                    : Attribute();
     };
     if (failed(replaceInput(program, InputRole::Plan, fixPlan)) ||
         failed(replaceInput(program, InputRole::Knobs, fixKnob)))
       return failure();
-    plan.setFixedAttr(DictionaryAttr::get(&getContext(), fixed));
+    plan.setFixedAttr(DictionaryAttr::get(&getContext(), fixed->used));
     return success();
   }
 
@@ -146,65 +133,6 @@ private:
     }
     program.eraseInput(input.getArgNumber());
     return success();
-  }
-
-  /// The value of every knob of the module, in order, and of the plan's by name.
-  LogicalResult readKnobs(PlanOp plan, SmallVectorImpl<float> &values,
-                          SmallVectorImpl<NamedAttribute> &fixed) {
-    ModuleOp module = getOperation();
-    llvm::StringMap<double> given;
-    for (StringRef text : knobs) {
-      auto [name, number] = text.split('=');
-      double value;
-      if (name.empty() || number.getAsDouble(value) ||
-          !std::isfinite(static_cast<float>(value)))
-        return module.emitError() << "a knob is fixed as NAME=NUMBER, not '"
-                                  << text << "'";
-      if (!given.try_emplace(name, value).second)
-        return module.emitError() << "knob '" << name << "' is fixed twice";
-    }
-    llvm::DenseSet<Attribute> used;
-    for (Attribute name : plan.getPolicies())
-      if (auto policy = module.lookupSymbol<PolicyOp>(
-              cast<FlatSymbolRefAttr>(name)))
-        used.insert(policy.getTimesAttr());
-    for (KnobOp knob : module.getOps<KnobOp>()) {
-      std::string name = nameOf(knob);
-      double value = knob.getDefaultValue().convertToDouble();
-      bool isUsed =
-          used.contains(FlatSymbolRefAttr::get(knob.getSymNameAttr()));
-      if (auto found = given.find(name); found != given.end()) {
-        value = found->second;
-        given.erase(found);
-        if (!isUsed)
-          return knob.emitError() << "knob '" << name
-                                  << "' is fixed, but no policy of plan '"
-                                  << nameOf(plan) << "' uses it";
-        if (knob.getMin() && !(value >= knob.getMin()->convertToDouble() &&
-                               value <= knob.getMax()->convertToDouble()))
-          return knob.emitError()
-                 << "knob '" << name << "' is fixed at " << shortest(value)
-                 << ", outside of its range, "
-                 << shortest(knob.getMin()->convertToDouble()) << " to "
-                 << shortest(knob.getMax()->convertToDouble());
-      }
-      values.push_back(static_cast<float>(value));
-      if (isUsed)
-        fixed.emplace_back(StringAttr::get(&getContext(), name),
-                           Builder(&getContext()).getF32FloatAttr(values.back()));
-    }
-    if (!given.empty())
-      return module.emitError()
-             << "there is no knob '" << given.begin()->first()
-             << "'; the spec has " << namesOf<KnobOp>(module);
-    return success();
-  }
-
-  static std::string shortest(double value) {
-    std::string text = llvm::formatv("{0:f6}", value).str();
-    StringRef trimmed = StringRef(text).rtrim('0');
-    trimmed.consume_back(".");
-    return trimmed.str();
   }
 };
 

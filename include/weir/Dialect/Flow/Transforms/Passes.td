@@ -113,7 +113,9 @@ def FlowBuildGraphsPass : Pass<"flow-build-graphs", "::mlir::ModuleOp"> {
     ```
 
     A graph without an edge, a path that is not there, a graph that is empty after a
-    difference, and a part without a node are errors. With `candidates`, what `keep`
+    difference, and a part without a node are errors. An edge whose effect is asked
+    for and was not measured is one as well, and says with which command it is; edges
+    that were looked for and have no case are left out, with a warning. With `candidates`, what `keep`
     says of effects is left out: these are the edges that are to be measured.
   }];
   let options = [
@@ -138,7 +140,8 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     that need rows (`antagonists`), and for collections that both have a
     dictionary at a site: if it is the same, by its content, features of the
     second become the first's, so that an edit of both names is one of one
-    feature.
+    feature. Features of a `flow.label` have to be there too; a dictionary that only
+    they ask for gets no `flow.dictionary`.
 
     Dictionaries made from the model's own weights (`neurons`, `unembedding`)
     need the model's archive and the sites that `fx-find-sites` found.
