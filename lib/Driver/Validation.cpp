@@ -6,16 +6,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Driver/Validation.h"
-
-#include "ValidationCases.h"
-#include "ValidationLog.h"
+#include "ValidationJob.h"
 
 #include "weir/Cache/EffectScores.h"
 #include "weir/Dialect/Steer/IR/Steer.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Resources/DictionaryStore.h"
-#include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
@@ -35,7 +31,7 @@ using namespace mlir;
 using namespace weir;
 
 static constexpr std::array<StringLiteral, numValidationMethods> methodNames = {
-    "top1", "random_of_5", "permutation", "top5", "exhaustive", "joint"};
+    "top1", "random_of_5", "permutation", "top5", "exhaustive", "joint", "edges"};
 
 StringRef weir::nameOf(ValidationMethod method) {
   return methodNames[static_cast<size_t>(method)];
@@ -46,270 +42,6 @@ std::optional<ValidationMethod> weir::parseValidationMethod(StringRef name) {
     if (each == name)
       return static_cast<ValidationMethod>(number);
   return std::nullopt;
-}
-
-namespace {
-
-class Validation {
-public:
-  Validation(Compiler &compiler, const ValidationOptions &options)
-      : spec(compiler), options(options),
-        context(*compiler.module().getContext()) {}
-
-  FailureOr<ValidationResult> run();
-
-private:
-  LogicalResult chooseMatches();
-  LogicalResult chooseMethods();
-  LogicalResult match();
-  LogicalResult chooseTargets();
-  LogicalResult prepareModel();
-  LogicalResult planSlices(ArrayRef<size_t> order);
-  LogicalResult readText();
-  llvm::Expected<std::string> jobKey();
-  llvm::Error openProgram();
-  llvm::Error stream(ValidationLog &log);
-  void collectEdges();
-  llvm::Error recordEffects();
-  llvm::SmallVector<int64_t, 5>
-  predecessorsAskedFor(const ValidationLink &link, int64_t target) const;
-  size_t siteOf(flow::SiteAttr site) const;
-
-  InFlightDiagnostic error() { return emitError(UnknownLoc::get(&context)); }
-  LogicalResult report(llvm::Error problem) {
-    return error() << llvm::toString(std::move(problem));
-  }
-  void progress(const Twine &text) const {
-    if (options.progress)
-      options.progress(text.str());
-  }
-  bool wants(ValidationMethod method) const {
-    return llvm::is_contained(result.methods, method);
-  }
-
-  Compiler &spec;
-  const ValidationOptions &options;
-  MLIRContext &context;
-  flow::MatchingOp topK, permutation;
-  std::optional<Compiler> matcher, recorder;
-  TorchRuntime *runtime = nullptr;
-  std::unique_ptr<RecordedCases> cases;
-  ValidationPlan plan;
-  ValidationResult result;
-  std::string model, text; ///< hashes
-  std::map<size_t, std::string> contents; ///< of dictionaries, by site
-  std::vector<std::string> matchKeys;
-};
-
-} // namespace
-
-//===----------------------------------------------------------------------===//
-// What the spec says
-//===----------------------------------------------------------------------===//
-
-static bool isTopK(flow::MatchingOp matching) {
-  return isa<flow::TopKAttr>(matching.getMethod());
-}
-
-LogicalResult Validation::chooseMatches() {
-  ModuleOp module = spec.module();
-  SmallVector<flow::MatchingOp> given;
-  for (const std::string &name : options.matches) {
-    auto all = module.getOps<flow::MatchingOp>();
-    auto found = llvm::find_if(all, [&](flow::MatchingOp matching) {
-      return specName(matching.getSymName()) == name;
-    });
-    if (found == all.end())
-      return error() << "--match: the spec has no match '" << name << "'";
-    given.push_back(*found);
-  }
-  for (auto matching : module.getOps<flow::MatchingOp>()) {
-    if (!options.matches.empty() && !llvm::is_contained(given, matching))
-      continue;
-    flow::MatchingOp &place = isTopK(matching) ? topK : permutation;
-    if (place)
-      return matching.emitError()
-             << "'" << specName(place.getSymName()) << "' and '"
-             << specName(matching.getSymName()) << "' are both matches by "
-             << (isTopK(matching) ? "top_k" : "permutation")
-             << "; say which one is meant with --match";
-    place = matching;
-  }
-  if (!topK && !permutation)
-    return error() << "the spec has no match to validate; give it a section "
-                      "'matches'";
-  if (topK && permutation && topK.getCollection() != permutation.getCollection())
-    return permutation.emitError()
-           << "the matches are of different dictionaries; choose some with "
-              "--match";
-  return success();
-}
-
-LogicalResult Validation::chooseMethods() {
-  result.methods = options.methods;
-  if (result.methods.empty()) {
-    if (topK)
-      result.methods = {ValidationMethod::Top1, ValidationMethod::RandomOf5,
-                        ValidationMethod::Top5, ValidationMethod::Joint};
-    if (permutation)
-      result.methods.push_back(ValidationMethod::Permutation);
-  }
-  llvm::sort(result.methods);
-  result.methods.erase(llvm::unique(result.methods), result.methods.end());
-  for (ValidationMethod method : result.methods)
-    if (!(method == ValidationMethod::Permutation ? permutation : topK))
-      return error() << "the method '" << nameOf(method) << "' needs a match by "
-                     << (method == ValidationMethod::Permutation ? "permutation"
-                                                                 : "top_k")
-                     << ", and there is none";
-  if (!wants(ValidationMethod::Permutation))
-    permutation = {};
-  // The groups are those of the most similar features, whatever the method.
-  plan.removed = wants(ValidationMethod::Top5) ? 5 : 1;
-  return success();
-}
-
-/// Where sites of a layer stand in most models. What a model has is asked later.
-static int usualPlace(fx::SiteKind kind) {
-  switch (kind) {
-  case fx::SiteKind::Head:
-    return 0;
-  case fx::SiteKind::Att:
-    return 1;
-  case fx::SiteKind::Mid:
-    return 2;
-  case fx::SiteKind::MlpIn:
-    return 3;
-  case fx::SiteKind::Neuron:
-    return 4;
-  case fx::SiteKind::Mlp:
-    return 5;
-  case fx::SiteKind::Res:
-    return 6;
-  }
-  llvm_unreachable("unknown site");
-}
-
-size_t Validation::siteOf(flow::SiteAttr site) const {
-  auto found = llvm::find_if(plan.sites, [&](const ActivationSite &each) {
-    return each.kind == site.getKind() && each.layer == site.getLayer();
-  });
-  return found - plan.sites.begin();
-}
-
-/// Computes the matches, with as many of the best as the methods need.
-LogicalResult Validation::match() {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(spec.module().getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-  for (Operation &op : spec.module().getOps()) {
-    auto matching = dyn_cast<flow::MatchingOp>(op);
-    if (!isa<flow::CollectionOp, steer::ModelOp>(op) &&
-        (!matching || (matching != topK && matching != permutation)))
-      continue;
-    Operation *copy = builder.clone(op);
-    if (!matching || !isTopK(matching))
-      continue;
-    auto method = cast<flow::TopKAttr>(matching.getMethod());
-    bool needsFive = wants(ValidationMethod::Top5) ||
-                     wants(ValidationMethod::RandomOf5);
-    cast<flow::MatchingOp>(copy).setMethodAttr(flow::TopKAttr::get(
-        &context, std::max<int64_t>(method.getK(), needsFive ? 5 : 1),
-        method.getSimilarity()));
-  }
-  matcher.emplace(context, spec.settings(), spec.opened());
-  if (failed(matcher->load(std::move(module), /*withModel=*/false)))
-    return failure();
-  if (matcher->matchingNeedsModel() && failed(matcher->loadModel()))
-    return failure();
-  struct Found {
-    flow::SiteAttr source, target;
-    bool isTopK;
-    matching::Match match;
-  };
-  std::vector<Found> found;
-  auto keep = [&](flow::PairOpInterface pair,
-                  const matching::Matcher::Outcome &outcome) {
-    auto siteOf = [&](FlatSymbolRefAttr name) {
-      return matcher->module()
-          .lookupSymbol<flow::DictionaryOp>(name.getAttr())
-          .getSite();
-    };
-    found.push_back({siteOf(pair.getSourceRef()), siteOf(pair.getTargetRef()),
-                     pair.getNumBest().has_value(), outcome.match});
-    matchKeys.push_back(outcome.key);
-  };
-  if (failed(matcher->matchPairs(keep)))
-    return failure();
-
-  std::string collection = (topK ? topK : permutation).getCollection().str();
-  for (const Found &each : found)
-    for (flow::SiteAttr site : {each.source, each.target}) {
-      ActivationSite place{collection, site.getKind(), site.getLayer()};
-      if (!llvm::is_contained(plan.sites, place))
-        plan.sites.push_back(place);
-    }
-  llvm::sort(plan.sites, [](const ActivationSite &a, const ActivationSite &b) {
-    return std::pair(a.layer, usualPlace(a.kind)) <
-           std::pair(b.layer, usualPlace(b.kind));
-  });
-  for (Found &each : found) {
-    ValidationLink link;
-    matching::Match &match = each.match;
-    if (each.isTopK) {
-      link.target = siteOf(each.source);
-      link.predecessor = siteOf(each.target);
-      link.k = match.k;
-      link.indices = std::move(match.indices);
-      link.values = std::move(match.values);
-    } else {
-      // From each feature to one behind it: the other way round.
-      link.isPermutation = true;
-      link.target = siteOf(each.target);
-      link.predecessor = siteOf(each.source);
-      link.indices.assign(match.columns, -1);
-      link.values.assign(match.columns, 0);
-      for (int64_t i = 0; i < match.rows; ++i)
-        if (int64_t j = match.indices[i]; j >= 0) {
-          link.indices[j] = i;
-          link.values[j] = match.values[i];
-        }
-    }
-    plan.links.push_back(std::move(link));
-  }
-  return success();
-}
-
-/// Features of each site that has predecessors, `sample` of them at most.
-LogicalResult Validation::chooseTargets() {
-  if (!options.sample)
-    return error() << "which features are to be validated? Give --sample N for N "
-                      "features of each layer";
-  std::map<size_t, int64_t> sizes; // by site
-  for (const ValidationLink &link : plan.links)
-    sizes[link.target] =
-        static_cast<int64_t>(link.indices.size()) / link.k;
-  for (auto [site, size] : sizes) {
-    // The first of a shuffled list, however many are asked for.
-    std::vector<int32_t> all(size);
-    std::iota(all.begin(), all.end(), 0);
-    const ActivationSite &place = plan.sites[site];
-    uint64_t state = options.seed + 0x632be59bd9b4e019 *
-                                        (uint64_t(place.layer) * 16 +
-                                         uint64_t(place.kind) + 1);
-    auto next = [&] {
-      state += 0x9e3779b97f4a7c15;
-      uint64_t mixed = state;
-      mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-      mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-      return mixed ^ (mixed >> 31);
-    };
-    int64_t count = std::min<int64_t>(*options.sample, size);
-    for (int64_t i = 0; i < count; ++i) {
-      std::swap(all[i], all[i + static_cast<int64_t>(next() % uint64_t(size - i))]);
-      plan.targets.push_back({static_cast<uint32_t>(site), all[i]});
-    }
-  }
-  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -338,15 +70,35 @@ LogicalResult Validation::planSlices(ArrayRef<size_t> order) {
   for (ValidationFeature &target : plan.targets)
     target.site = rank[target.site];
   llvm::sort(plan.targets);
+  auto edges = std::exchange(plan.edges, {});
+  for (auto &[target, known] : edges) {
+    for (ValidationPredecessor &each : known) {
+      each.feature.site = rank[each.feature.site];
+      if (each.feature.site >= rank[target.site])
+        return error() << fx::siteName(sorted[each.feature.site].kind,
+                                       sorted[each.feature.site].layer)
+                       << " does not come before "
+                       << fx::siteName(sorted[rank[target.site]].kind,
+                                       sorted[rank[target.site]].layer)
+                       << " in this model";
+    }
+    plan.edges[{static_cast<uint32_t>(rank[target.site]), target.index}] =
+        std::move(known);
+  }
   plan.sites = std::move(sorted);
 
   std::map<size_t, std::set<size_t>> modules; // by target
   std::set<std::pair<size_t, size_t>> pairs;
   for (const ValidationLink &link : plan.links) {
     pairs.insert({link.target, link.predecessor});
-    if (!link.isPermutation)
+    if (!link.isPermutation && !plan.followsGraphs)
       modules[link.target].insert(link.predecessor);
   }
+  for (const auto &[target, known] : plan.edges)
+    for (const ValidationPredecessor &each : known) {
+      pairs.insert({target.site, each.feature.site});
+      modules[target.site].insert(each.feature.site);
+    }
   auto add = [&](WantedSlice wanted) {
     plan.slices.push_back(std::move(wanted));
     return plan.slices.size() - 1;
@@ -400,7 +152,10 @@ LogicalResult Validation::planSlices(ArrayRef<size_t> order) {
 }
 
 LogicalResult Validation::prepareModel() {
-  recorder.emplace(context, spec.settings(), matcher->opened());
+  recorder.emplace(context, spec.settings(),
+                   matcher   ? matcher->opened()
+                   : grapher ? grapher->opened()
+                             : spec.opened());
   auto module = makeRecordingSpec(spec.module(), plan.sites);
   if (!module)
     return report(module.takeError());
@@ -512,12 +267,18 @@ llvm::Expected<std::string> Validation::jobKey() {
     methods.push_back(nameOf(method));
   for (const std::string &key : matchKeys)
     matches.push_back(key);
+  llvm::json::Array edges;
+  for (const auto &[target, known] : plan.edges)
+    for (const ValidationPredecessor &each : known)
+      edges.push_back(llvm::json::Array{int64_t(target.site), target.index,
+                                        int64_t(each.feature.site),
+                                        each.feature.index, each.similarity});
   std::string siteMap;
   for (auto op : recorder->module().getOps<steer::ModelOp>())
     if (op.getSites())
       llvm::raw_string_ostream(siteMap) << *op.getSites();
   return sha256(StringRef(printJSON(llvm::json::Object{
-      {"what", "weir validation 1"},
+      {"what", "weir validation 2"},
       {"torch", runtime->torchVersion()},
       {"model", model},
       {"graph", *graph},
@@ -526,6 +287,8 @@ llvm::Expected<std::string> Validation::jobKey() {
       {"targets", std::move(targets)},
       {"methods", std::move(methods)},
       {"matches", std::move(matches)},
+      {"graphs", plan.followsGraphs},
+      {"edges", std::move(edges)},
       {"text", text},
       {"extension", llvm::sys::path::extension(options.text)},
       {"context", result.windows.context()},
@@ -567,6 +330,11 @@ llvm::Error Validation::stream(ValidationLog &log) {
 void Validation::collectEdges() {
   std::map<std::pair<uint32_t, ValidationFeature>, std::map<uint32_t, double>>
       changes;
+  // What a graph asks about is told even where the text has no case of it.
+  for (auto [number, target] : llvm::enumerate(result.targets))
+    if (auto known = plan.edges.find(target); known != plan.edges.end())
+      for (const ValidationPredecessor &each : known->second)
+        changes[{static_cast<uint32_t>(number), each.feature}];
   for (const ValidationCase &made : result.cases)
     if (made.predecessors.size() == 1)
       changes[{result.occurrences[made.occurrence].target,
@@ -583,10 +351,17 @@ void Validation::collectEdges() {
         for (int64_t rank = 0; rank < link.k; ++rank)
           if (link.indices[target.index * link.k + rank] == edge.second.index)
             entry.similarity = link.values[target.index * link.k + rank];
+    if (auto known = plan.edges.find(target); known != plan.edges.end())
+      for (const ValidationPredecessor &each : known->second)
+        if (each.feature == edge.second) {
+          entry.similarity = each.similarity;
+          entry.isInGraph = true;
+        }
     for (const auto &[occurrence, change] : found)
       entry.effect += change;
     entry.cases = static_cast<int64_t>(found.size());
-    entry.effect /= static_cast<double>(found.size());
+    entry.effect = found.empty() ? std::nan("")
+                                 : entry.effect / static_cast<double>(found.size());
     result.edges.push_back(entry);
   }
 }
@@ -617,6 +392,9 @@ llvm::Error Validation::recordEffects() {
     return cache.takeError();
   std::map<std::pair<size_t, size_t>, std::vector<EffectScore>> scores;
   for (const ValidationEdge &edge : result.edges) {
+    // Of a graph's edge that no method took away alone nothing is known.
+    if (edge.cases == 0 && !wants(ValidationMethod::Edges))
+      continue;
     const ValidationFeature &target = result.targets[edge.target];
     scores[{target.site, edge.predecessor.site}].push_back(
         {target.index, edge.predecessor.index, edge.effect, edge.cases});
@@ -650,7 +428,8 @@ llvm::Error Validation::recordEffects() {
 }
 
 FailureOr<ValidationResult> Validation::run() {
-  if (failed(chooseMatches()) || failed(chooseMethods()) || failed(match()) ||
+  if (failed(chooseMatches()) || failed(chooseMethods()) ||
+      failed(readGraphs()) || failed(match()) ||
       failed(chooseTargets()) || failed(prepareModel()) || failed(readText()))
     return failure();
   result.sites = plan.sites;

@@ -69,6 +69,21 @@ float CaseStudy::activation(const ValidationFeature &feature,
 // Choosing
 //===----------------------------------------------------------------------===//
 
+/// The most similar predecessor of each module that graphs know.
+static std::vector<ValidationFeature> bestInGraphs(const ValidationPlan &plan,
+                                                   uint32_t target) {
+  std::vector<ValidationFeature> best;
+  auto found = plan.edges.find(plan.targets[target]);
+  if (found == plan.edges.end())
+    return best;
+  for (const ValidationPredecessor &each : found->second)
+    if (llvm::none_of(best, [&](const ValidationFeature &known) {
+          return known.site == each.feature.site;
+        }))
+      best.push_back(each.feature);
+  return best;
+}
+
 /// In each window one token where a target fires.
 void CaseStudy::choose() {
   llvm::DenseMap<std::pair<uint32_t, int32_t>, uint32_t> targetOf;
@@ -102,8 +117,12 @@ void CaseStudy::choose() {
       occurrence.window = window;
       occurrence.position = tokens[draw(0, target, window) % tokens.size()];
       size_t token = tokenOf(window, occurrence.position);
+      for (const ValidationFeature &best : bestInGraphs(plan, target))
+        if (activation(best, token) > 0)
+          occurrence.group |= groupBit(plan.sites[best.site].kind);
       for (const ValidationLink &link : plan.links) {
-        if (link.isPermutation || link.target != plan.targets[target].site)
+        if (plan.followsGraphs || link.isPermutation ||
+            link.target != plan.targets[target].site)
           continue;
         int64_t best = link.indices[plan.targets[target].index * link.k];
         if (best >= 0 &&
@@ -153,6 +172,44 @@ void CaseStudy::addCase(uint32_t number, ValidationMethod method,
   planned.push_back({std::move(made), place->second});
 }
 
+/// All combinations of several of these.
+void CaseStudy::addJointCases(uint32_t number,
+                              llvm::ArrayRef<ValidationFeature> best) {
+  for (uint32_t subset = 1; subset < (1u << best.size()); ++subset) {
+    std::vector<ValidationFeature> chosen;
+    for (size_t i = 0; i < best.size(); ++i)
+      if (subset >> i & 1)
+        chosen.push_back(best[i]);
+    if (chosen.size() > 1)
+      addCase(number, ValidationMethod::Joint, std::move(chosen));
+  }
+}
+
+/// Cases of the edges that graphs have.
+void CaseStudy::addGraphCases(uint32_t number) {
+  const ValidationOccurrence occurrence = result.occurrences[number];
+  const size_t token = tokenOf(occurrence.window, occurrence.position);
+  std::vector<ValidationFeature> best, active;
+  for (const ValidationFeature &each : bestInGraphs(plan, occurrence.target))
+    if (activation(each, token) > 0)
+      best.push_back(each);
+  llvm::sort(best);
+  auto found = plan.edges.find(plan.targets[occurrence.target]);
+  if (found != plan.edges.end())
+    for (const ValidationPredecessor &each : found->second)
+      if (activation(each.feature, token) > 0)
+        active.push_back(each.feature);
+  if (wants(ValidationMethod::Edges))
+    for (const ValidationFeature &each : active)
+      addCase(number, ValidationMethod::Edges, {each});
+  if (!wants(ValidationMethod::Joint))
+    return;
+  addJointCases(number, best);
+  // Everything that the graph knows, where it is wider than one.
+  if (active.size() > 1 && active.size() > best.size())
+    addCase(number, ValidationMethod::Joint, std::move(active));
+}
+
 void CaseStudy::addCases(uint32_t number) {
   const ValidationOccurrence occurrence = result.occurrences[number];
   const ValidationFeature target = plan.targets[occurrence.target];
@@ -162,6 +219,8 @@ void CaseStudy::addCases(uint32_t number) {
     return feature.index >= 0 && activation(feature, token) > 0;
   };
   std::vector<ValidationFeature> best;
+  if (plan.followsGraphs)
+    addGraphCases(number);
   for (auto [linkNumber, link] : llvm::enumerate(plan.links)) {
     if (link.target != target.site)
       continue;
@@ -202,16 +261,8 @@ void CaseStudy::addCases(uint32_t number) {
                   {{site, record.features[i]}});
     }
   }
-  if (!wants(ValidationMethod::Joint))
-    return;
-  for (uint32_t subset = 1; subset < (1u << best.size()); ++subset) {
-    std::vector<ValidationFeature> chosen;
-    for (size_t i = 0; i < best.size(); ++i)
-      if (subset >> i & 1)
-        chosen.push_back(best[i]);
-    if (chosen.size() > 1)
-      addCase(number, ValidationMethod::Joint, std::move(chosen));
-  }
+  if (wants(ValidationMethod::Joint) && !plan.followsGraphs)
+    addJointCases(number, best);
 }
 
 //===----------------------------------------------------------------------===//

@@ -30,10 +30,19 @@ struct ValidationLink {
   bool isPermutation = false;
 };
 
+/// What leads to a feature in a graph.
+struct ValidationPredecessor {
+  ValidationFeature feature;
+  double similarity = 0;
+};
+
 /// What is known before a text is read.
 struct ValidationPlan {
   std::vector<ActivationSite> sites; ///< in the program's order
   std::vector<ValidationLink> links;
+  /// Of the spec's graphs, for each target the most similar ones first.
+  bool followsGraphs = false;
+  std::map<ValidationFeature, std::vector<ValidationPredecessor>> edges;
   std::vector<ValidationFeature> targets; ///< ascending
   std::vector<WantedSlice> slices;
   /// The slice for each target site and set of predecessor sites, ascending.
@@ -63,6 +72,9 @@ private:
   struct Run;
   void choose();
   void addCases(uint32_t occurrence);
+  void addGraphCases(uint32_t occurrence);
+  void addJointCases(uint32_t occurrence,
+                     llvm::ArrayRef<ValidationFeature> best);
   void addCase(uint32_t occurrence, ValidationMethod method,
                std::vector<ValidationFeature> predecessors);
   bool wants(ValidationMethod method) const;

@@ -80,7 +80,7 @@ weir::orderOfSites(Compiler &compiler, ArrayRef<ActivationSite> sites) {
     places.push_back(recorded.mark);
   }
   llvm::sort(order, [&](size_t a, size_t b) {
-    return places[a] != places[b] && places[a]->isBeforeInBlock(places[b]);
+    return places[a] == places[b] ? a < b : places[a]->isBeforeInBlock(places[b]);
   });
   return order;
 }

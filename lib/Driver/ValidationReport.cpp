@@ -15,8 +15,10 @@
 #include "ValidationCases.h"
 
 #include "weir/Program/TensorWriter.h"
+#include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
@@ -150,17 +152,18 @@ Tables::Tables(const ValidationResult &result) {
            {std::optional<uint32_t>(), {occurrence.group}})
         table[key].occurrences.add(out.contains(number));
   }
-  if (rows.contains(ValidationMethod::Joint) &&
-      rows.contains(ValidationMethod::Top1)) {
+  const ValidationMethod single = rows.contains(ValidationMethod::Edges)
+                                      ? ValidationMethod::Edges
+                                      : ValidationMethod::Top1;
+  if (rows.contains(ValidationMethod::Joint) && rows.contains(single)) {
     jointOnly.emplace();
     for (uint32_t occurrence : joint)
-      jointOnly->add(
-          putOut[ValidationMethod::Joint].contains(occurrence) &&
-          !putOut[ValidationMethod::Top1].contains(occurrence));
+      jointOnly->add(putOut[ValidationMethod::Joint].contains(occurrence) &&
+                     !putOut[single].contains(occurrence));
   }
   for (const ValidationEdge &edge : result.edges)
     for (Band &band : bands)
-      if (edge.similarity >= band.from && edge.similarity < band.to) {
+      if (edge.cases > 0 && edge.similarity >= band.from && edge.similarity < band.to) {
         ++band.edges;
         band.strong.add(edge.effect > strongEffect);
         band.effect.add(edge.effect);
@@ -173,7 +176,13 @@ Tables::Tables(const ValidationResult &result) {
 
 std::string ValidationResult::nameOf(const ValidationFeature &feature) const {
   const ActivationSite &site = sites[feature.site];
-  return fx::siteName(site.kind, site.layer) + "/" +
+  std::string name;
+  // As a spec has to write it, where there are several dictionaries.
+  if (llvm::any_of(sites, [&](const ActivationSite &each) {
+        return each.collection != site.collection;
+      }))
+    name = specName(site.collection).str() + ":";
+  return name + fx::siteName(site.kind, site.layer) + "/" +
          std::to_string(feature.index);
 }
 
@@ -245,6 +254,20 @@ void ValidationResult::print(llvm::raw_ostream &os) const {
        << tables.jointOnly->count
        << " occurrences with several active predecessors go out when these are "
           "taken away together, and by none of them alone\n";
+  if (!graphs.empty()) {
+    int64_t all = 0, measured = 0, strong = 0;
+    for (const ValidationEdge &edge : edges)
+      if (edge.isInGraph) {
+        ++all;
+        measured += edge.cases > 0;
+        strong += edge.effect > strongEffect;
+      }
+    os << "\n"
+       << (graphs.size() == 1 ? "graph '" : "graphs '")
+       << llvm::join(graphs, "', '") << "': " << all << " edges, " << measured
+       << " of them with a case in the text, " << strong
+       << " with an effect above 0.1\n";
+  }
   if (!edges.empty()) {
     os << "\nsimilarity of an edge   edges  effect above 0.1        mean effect\n";
     for (const Band &band : tables.bands) {
@@ -312,11 +335,13 @@ llvm::json::Object ValidationResult::toJSON() const {
         llvm::json::Object{{"from", nameOf(edge.predecessor)},
                            {"to", nameOf(targets[edge.target])},
                            {"similarity", jsonOf(edge.similarity)},
+                           {"in_graph", edge.isInGraph},
                            {"effect", jsonOf(edge.effect)},
                            {"cases", edge.cases}});
   for (const ValidationFeature &target : targets)
     targetList.push_back(nameOf(target));
   llvm::json::Object result{{"targets", std::move(targetList)},
+                            {"graphs", llvm::json::Array(graphs)},
                             {"occurrences", int64_t(occurrences.size())},
                             {"cases", int64_t(cases.size())},
                             {"windows", int64_t(windows.size())},

@@ -15,7 +15,7 @@ import numpy
 
 from . import compiler
 
-METHODS = ("top1", "random_of_5", "permutation", "top5", "exhaustive", "joint")
+METHODS = ("top1", "random_of_5", "permutation", "top5", "exhaustive", "joint", "edges")
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,14 @@ class Cases:
 
 @dataclass(frozen=True)
 class Edges:
-    """One entry an edge, n in all: a predecessor that was taken away alone."""
+    """One entry an edge, n in all: a predecessor that was taken away alone, or an edge of a graph."""
 
     source: numpy.ndarray  # [n] str
     target: numpy.ndarray  # [n] str
     similarity: numpy.ndarray  # [n] float64, NaN where it is none of the target's best
-    effect: numpy.ndarray  # [n] float64, mean of 1 - after / before
+    effect: numpy.ndarray  # [n] float64, mean of 1 - after / before, NaN without a case
     cases: numpy.ndarray  # [n] int64
+    in_graph: numpy.ndarray  # [n] bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _edges(rows: list[dict]) -> Edges:
         source=_array([row["from"] for row in rows], str), target=_array([row["to"] for row in rows], str),
         similarity=_array([_number(row["similarity"]) for row in rows], numpy.float64),
         effect=_array([_number(row["effect"]) for row in rows], numpy.float64),
-        cases=_array([row["cases"] for row in rows], numpy.int64))
+        cases=_array([row["cases"] for row in rows], numpy.int64),
+        in_graph=_array([row["in_graph"] for row in rows], bool))
 
 
 def _cases(path: Path) -> Cases:
@@ -119,11 +121,14 @@ def _cases(path: Path) -> Cases:
 
 
 def validate(spec: str | os.PathLike, text: str | os.PathLike, *, sample: int | None = None, seed: int | None = None,
-             match: str | Iterable[str] = (), method: str | Iterable[str] = (), loss: bool = False, **options) -> Validation:
-    """Takes matched features away from a text's tokens and sees whether their targets go out (arXiv 2502.03032).
+             graph: str | Iterable[str] = (), match: str | Iterable[str] = (), method: str | Iterable[str] = (),
+             loss: bool = False, **options) -> Validation:
+    """Takes predecessors of features away from a text's tokens and sees whether the features go out (arXiv 2502.03032):
+    of all features of the spec's graphs, or of a sample.
 
     text     a .txt, .jsonl or .npy file
-    sample   validate so many features of each layer, drawn by `seed`
+    graph    names of graphs, instead of all that the spec has
+    sample   validate so many features of each layer, drawn by `seed`, instead of those of graphs
     match    names of matches, where the spec has several of a kind
     method   some of METHODS; all but "exhaustive" if there is none
     loss     also the change of the loss behind the token
@@ -136,7 +141,8 @@ def validate(spec: str | os.PathLike, text: str | os.PathLike, *, sample: int | 
         cases, tokens = Path(folder) / "cases.csv", Path(folder) / "tokens.npy"
         report = compiler.weirc(
             "validate", os.fspath(spec), shows_progress=True, text=os.fspath(text), sample=sample, seed=seed, loss=loss,
-            cases=cases, tokens=tokens, match=[match] if isinstance(match, str) else list(match),
-            method=[method] if isinstance(method, str) else list(method), **options)
+            cases=cases, tokens=tokens, **options,
+            **{name: [given] if isinstance(given, str) else list(given)
+               for name, given in (("graph", graph), ("match", match), ("method", method))})
         return Validation(table=_table(report["table"]), edges=_edges(report["edges"]), cases=_cases(cases),
                           tokens=numpy.load(tokens), report=report)

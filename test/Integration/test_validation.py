@@ -17,6 +17,7 @@ import time
 import dictionaries
 import engines
 import families
+import graph_oracle
 import hooks
 import numpy
 import pytest
@@ -266,6 +267,138 @@ def test_predecessors_are_those_of_the_matches(workplace, tmp_path):
     assert len(drawn) > 5
 
 
+def with_graphs(folder, path, **changes):
+    """The spec of a workplace with graphs, as a file, and what is in it."""
+    data = hooks.read((folder / "spec.yaml").read_text())
+    data["dictionaries"]["sae"]["path"] = str(folder / "{site}.{layer}")
+    data["matches"]["wide"] = {"method": "top_k", "k": 3, "similarity": "cosine"}
+    data["graphs"] = {
+        "near": {"from": [f"2/res/{i}" for i in range(10)], "match": "wide", "width": 2, "keep": 0.02},
+        "chain": {"from": "1/res/3", "match": "paired", "direction": "both", "keep": 0}}
+    data.update(changes)
+    path.write_text(json.dumps(data))
+    return data
+
+
+def graphs_of(oracle: Oracle, data: dict) -> graph_oracle.Oracle:
+    return graph_oracle.Oracle(data, data["dictionaries"]["sae"], lambda layer, site: oracle.loaded[layer, site].rows.numpy())
+
+
+def check_graph_cases(oracle: Oracle, validated: Validated, edges: dict):
+    """`edges` and `joint` take away what leads to a target in the graphs; groups are theirs. Returns how many cases of
+    `edges` were looked at."""
+    by_occurrence, looked = {}, 0
+    for case in validated.cases:
+        by_occurrence.setdefault((case["window"], case["position"], case["target"]), []).append(case)
+    for (window, position, name), cases in by_occurrence.items():
+        tokens = validated.tokens[int(window)]
+        found = activity(oracle, torch.from_numpy(tokens[tokens >= 0]))
+        leading = sorted(((similarity, source) for (source, to), similarity in edges.items() if str(to) == name), reverse=True)
+        active, best, unsure = [], {}, False
+        for _, source in leading:
+            values, doubt = (each[int(position)].numpy() for each in found[source.place])
+            unsure |= bool(doubt[source.index])
+            best.setdefault(source.place, (source, values[source.index] > 0))
+            if values[source.index] > 0:
+                active.append(source)
+        if unsure:
+            continue
+        # In the order of the model: the stream before, attention, MLP.
+        best = [str(source) for source, fires in sorted(best.values(), key=lambda one: (
+            one[0].layer, graph_oracle.ORDER[one[0].site])) if fires]
+        joint = {"+".join(one for i, one in enumerate(best) if subset >> i & 1) for subset in range(1 << len(best))
+                 if subset.bit_count() > 1}
+        if len(active) > len(best) and len(active) > 1:
+            order = sorted(active, key=lambda node: (node.layer, graph_oracle.ORDER[node.site], node.index))
+            joint.add("+".join(map(str, order)))
+        group = "+".join(kind.upper() for kind in SITES if any(f"/{kind}/" in one for one in best)) or "nowhere"
+        assert {case["group"] for case in cases} == {group}
+        assert {case["predecessors"] for case in cases if case["method"] == "edges"} == set(map(str, active))
+        assert {case["predecessors"] for case in cases if case["method"] == "joint"} == joint
+        looked += len(active)
+    return looked
+
+
+def test_features_of_graphs(workplace, tmp_path):
+    """Targets, edges, groups and every number, from graphs that are walked in NumPy and hooks one by one."""
+    model, folder, _ = workplace("llama")
+    spec = tmp_path / "spec.yaml"
+    data = with_graphs(folder, spec)
+    methods = [word for name in (*ALL, "edges") for word in ("--method", name)]
+    validated = Validated(spec, folder / "ids.npy", tmp_path, "--match", "flow", "--match", "paired", "--occurrences", 3, *methods)
+    oracle = Oracle(model.model, folder)
+    assert compare(oracle, validated, 0) > 0.6
+    walked = graphs_of(oracle, data)
+    graphs = [walked.graph(name) for name in data["graphs"]]
+    edges = {}
+    for graph in graphs:
+        for edge, similarity in graph.edges.items():
+            edges[edge] = max(similarity, edges.get(edge, -1))
+    assert check_graph_cases(oracle, validated, edges) > 30
+    assert {case["method"] for case in validated.cases} == {*ALL, "edges"}
+    # Features that the match leads to are targets even where the graph ends; those of MLPs and attention have nothing
+    # before them.
+    nodes = {node for graph in graphs for node in graph.nodes if node.site == "res"}
+    assert set(validated.said["targets"]) == set(map(str, nodes)) and validated.said["graphs"] == list(data["graphs"])
+    said = {(edge["from"], edge["to"]): edge for edge in validated.said["edges"]}
+    assert {key for key, edge in said.items() if edge["in_graph"]} == {(str(a), str(b)) for a, b in edges}
+    for (a, b), similarity in edges.items():
+        edge = said[str(a), str(b)]
+        assert abs(edge["similarity"] - similarity) < 1e-5
+        assert (edge["effect"] is None) == (edge["cases"] == 0)
+    assert any(not edge["in_graph"] for edge in said.values())
+
+    # Without a match by top_k that is the only one, what graphs have is left, and the permutation.
+    few = Validated(spec, folder / "ids.npy", tmp_path / "few", "--occurrences", 2, "--loss", "--loss-tokens", 3)
+    assert {case["method"] for case in few.cases} == {"edges", "joint", "permutation"}
+    assert compare(oracle, few, 3) > 0.6
+    one = Validated(spec, folder / "ids.npy", tmp_path / "one", "--graph", "near", "--method", "edges")
+    near = walked.graph("near")
+    assert set(one.said["targets"]) == {str(to) for _, to in near.edges}
+    assert {case["predecessors"] for case in one.cases} <= {str(source) for source, _ in near.edges}
+
+
+def test_graphs_that_ask_for_effects_get_them(workplace, tmp_path, monkeypatch):
+    """`keep: {effect: e}` asks for scores of edges that only its own candidates name."""
+    _, folder, _ = workplace("llama")
+    spec = tmp_path / "spec.yaml"
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
+    near = {"from": [f"2/res/{i}" for i in range(10)], "match": "flow", "text": str(folder / "ids.npy")}
+    with_graphs(folder, spec, graphs={"causal": near | {"keep": {"similarity": 0, "effect": 0.02}}})
+    with pytest.raises(weir.CompileError, match="measure it with: weirc validate .* --graph causal --method edges"):
+        weir.graph(spec)
+    result = weir.validate(spec, folder / "ids.npy", match="flow")
+    assert result.report["graphs"] == ["causal"] and result.edges.in_graph.any()
+    effects = {(a, b): effect for a, b, effect, held in zip(
+        result.edges.source, result.edges.target, result.edges.effect, result.edges.in_graph) if held}
+    assert numpy.isnan(list(effects.values())).any(), "an edge without a case is told of, too"
+    graph = weir.graph(spec)["causal"]
+    kept = {(graph.features[a], graph.features[b]): effect for a, b, effect in zip(graph.sources, graph.ends, graph.effects)}
+    assert kept and all(effects[edge] == effect >= 0.02 for edge, effect in kept.items())
+    # What leads to the target itself is there if it reaches that.
+    assert {edge for edge, effect in effects.items() if edge[1] in near["from"] and effect >= 0.02} == {
+        edge for edge in kept if edge[1] in near["from"]}
+
+
+def test_graphs_of_several_dictionaries(workplace, tmp_path):
+    """Their features are called as a spec writes them."""
+    model, folder, _ = workplace("llama")
+    spec = tmp_path / "spec.yaml"
+    data = with_graphs(folder, spec)
+    data["dictionaries"]["other"] = data["dictionaries"]["sae"] | {"path": str(folder / "{site}.{layer}")}
+    data["matches"] = {name: {"dictionary": name, "method": "top_k", "k": 1} for name in ("sae", "other")}
+    data["graphs"] = {name: {"from": f"{name}:2/res/{index}", "match": name, "keep": 0}
+                      for name, index in (("sae", 1), ("other", 4))}
+    data["policies"]["unused"]["on"] = {"site": "sae:0/res"}
+    spec.write_text(json.dumps(data))
+    validated = Validated(spec, folder / "ids.npy", tmp_path, "--method", "edges", "--method", "joint")
+    assert {"sae:2/res/1", "other:2/res/4"} <= set(validated.said["targets"])
+    for case in validated.cases:
+        features = [case["target"], *case["predecessors"].split("+")]
+        assert len({feature.split(":")[0] for feature in features}) == 1
+        case["target"], case["predecessors"] = features[0].split(":")[1], "+".join(one.split(":")[1] for one in features[1:])
+    assert compare(Oracle(model.model, folder), validated, 0) > 0.6
+
 def test_tables_are_made_of_the_cases(workplace, tmp_path):
     model, folder, _ = workplace("llama")
     validated = Validated(folder / "spec.yaml", folder / "ids.npy", tmp_path, "--sample", 8, "--occurrences", 3, "--loss")
@@ -361,7 +494,12 @@ def test_wrong_input(workplace, tmp_path):
     assert "there is no token that counts" in refused("--sample", 3, text=tmp_path / "one.npy")
     numpy.save(tmp_path / "two.npy", numpy.array([5, 6]))
     assert "none of the 9 targets fires at a token that counts" in refused("--sample", 3, "--loss", text=tmp_path / "two.npy")
-    assert "Give --sample" in refused()
+    assert "no section 'graphs'" in refused() and "Give --sample" in refused()
+    assert "is of the features of graphs" in refused("--sample", 3, "--method", "edges")
+    with_graphs(folder, tmp_path / "graphs.yaml")
+    assert "there is no graph 'nea'; did you mean 'near'?" in refused("--graph", "nea", spec=tmp_path / "graphs.yaml")
+    assert "or several: say which with --match" in refused("--method", "top1", spec=tmp_path / "graphs.yaml")
+    assert "excludes" in refused("--graph", "near", "--sample", 3, spec=tmp_path / "graphs.yaml", code=1)
     assert "has no match 'flown'" in refused("--sample", 3, "--match", "flown")
     assert "needs a match by permutation" in refused("--sample", 3, "--match", "flow", "--method", "permutation")
     assert "there is no method 'top3', only top1" in refused("--sample", 3, "--method", "top3", code=1)
@@ -471,18 +609,19 @@ def test_graphs_find_what_was_measured_and_say_how_to(workplace, tmp_path):
     refused = weirc("graph", spec, code=2)
     told = commands(refused)
     assert len(told) == 3 and "was not measured on 'ids.npy'" in refused.stderr
-    assert [command[command.index("--method") + 1] for command in told] == ["exhaustive", "top1", "permutation"]
-    assert [command[command.index("--match") + 1] for command in told] == ["flow", "flow", "paired"]
-    assert all(command[:3] == ["weirc", "validate", str(spec)] and command[command.index("--sample") + 1] == "24" for command in told)
+    assert [command[command.index("--graph") + 1] for command in told] == ["some", "best", "pairs"]
+    assert all(command[:3] == ["weirc", "validate", str(spec)] and command[command.index("--method") + 1] == "edges" for command in told)
     # The weights of a union are those of its walks: each command once.
-    assert [command[command.index("--method") + 1] for command in commands(weirc("check", weighted, "--model", model.archive, code=2))] \
-        == ["exhaustive", "top1"]
+    assert [command[command.index("--graph") + 1] for command in commands(weirc("check", weighted, "--model", model.archive, code=2))] \
+        == ["all", "best"]
 
     # Whatever else is asked for, graphs find it.
     measured = {}
     for command in told:
         said = json.loads(weirc(*command[1:], "--seed", 5, "--occurrences", 3, "--context", 12, "--json").stdout)
         for edge in said["edges"]:
+            if not edge["cases"]:
+                continue
             key = edge["from"], edge["to"]
             measured[key] = max(measured.get(key, (0, 0)), (edge["cases"], -edge["effect"]))
     shown = weirc("graph", spec, "--json")

@@ -87,9 +87,16 @@ Command weir::addValidate(CLI::App &app) {
   addSpecOptions(validate, *options, /*needsModel=*/true);
   addTextOptions(validate, validation.text, validation.windows)->required();
   validate
+      ->add_option("--graph", validation.graphs,
+                   "validate the features of this graph, instead of those of all "
+                   "graphs that the spec has; repeatable")
+      ->allow_extra_args(false);
+  validate
       ->add_option("--sample", validation.sample,
-                   "validate N features of each layer, drawn by --seed")
-      ->transform(numberIn<int64_t>(1, mostItems));
+                   "validate N features of each layer, drawn by --seed, instead "
+                   "of those of graphs")
+      ->transform(numberIn<int64_t>(1, mostItems))
+      ->excludes("--graph");
   validate->add_option("--seed", validation.seed,
                        "what chance goes by: features, tokens, random_of_5")
       ->transform(numberIn<int64_t>(0, mostItems))
@@ -101,7 +108,7 @@ Command weir::addValidate(CLI::App &app) {
       ->allow_extra_args(false);
   validate
       ->add_option("--method", options->methods,
-                   "top1, random_of_5, permutation, top5, exhaustive or joint; "
+                   "edges, top1, random_of_5, permutation, top5, exhaustive or joint; "
                    "repeatable. All but exhaustive if not given")
       ->allow_extra_args(false);
   validate

@@ -37,8 +37,9 @@ enum class ValidationMethod : uint8_t {
   Top5,        ///< the five most similar of each module together
   Exhaustive,  ///< all features of each module, one by one
   Joint,       ///< two and more of the most similar ones of all modules
+  Edges,       ///< those that a graph has, one by one
 };
-constexpr size_t numValidationMethods = 6;
+constexpr size_t numValidationMethods = 7;
 /// As the command line and the tables have it: "random_of_5".
 llvm::StringRef nameOf(ValidationMethod method);
 std::optional<ValidationMethod> parseValidationMethod(llvm::StringRef name);
@@ -52,8 +53,11 @@ struct ValidationOptions {
   std::vector<std::string> matches;
   /// Empty: all but the exhaustive one, as far as the matches allow.
   std::vector<ValidationMethod> methods;
-  /// Features of each layer, drawn by `seed`.
+  /// Features of each layer, drawn by `seed`. Without it those of the spec's graphs,
+  /// whose edges are then what `Edges` and `Joint` take away.
   std::optional<int64_t> sample;
+  /// Names of graphs; all that the spec has if empty.
+  std::vector<std::string> graphs;
   uint64_t seed = 0;
   /// Tokens at which a target is looked at, at most, one a window.
   int64_t occurrences = 10;
@@ -94,13 +98,14 @@ struct ValidationOccurrence {
   uint32_t group = 0;
 };
 
-/// A direct edge: a predecessor that was taken away alone.
+/// A direct edge: a predecessor that was taken away alone, or one of a graph.
 struct ValidationEdge {
   uint32_t target = 0;
   ValidationFeature predecessor;
-  /// Of the match; NaN where it is none of the target's best.
+  /// Of the graph or the match; NaN where it is none of the target's best.
   double similarity = 0;
-  /// Mean change over the occurrences at which it was taken away.
+  bool isInGraph = false;
+  /// Mean change over the occurrences at which it was taken away; NaN without one.
   double effect = 0;
   int64_t cases = 0;
 };
@@ -108,6 +113,8 @@ struct ValidationEdge {
 struct ValidationResult {
   std::vector<ActivationSite> sites;
   std::vector<ValidationFeature> targets;
+  /// Whose features the targets are; empty for a sample.
+  std::vector<std::string> graphs;
   std::vector<ValidationMethod> methods;
   std::vector<ValidationOccurrence> occurrences;
   std::vector<ValidationCase> cases;
@@ -135,7 +142,7 @@ struct ValidationResult {
   static llvm::Error checkTokens(llvm::StringRef path, llvm::StringRef text);
 };
 
-/// Validates the matches of a spec that `compiler` has loaded, with the options
+/// Validates the graphs or the matches of a spec that `compiler` has loaded, with the options
 /// that it has. Effects of edges are added to the cache (Cache/EffectScores.h). A
 /// run that was killed goes on where it was, and a finished one is not run again.
 /// Errors are reported: what the matches lack, a text that cannot be read or where

@@ -133,15 +133,20 @@ struct FlowBuildGraphs::Run {
 
 } // namespace
 
-/// What a spec calls a value, as "the graph 'faith'".
-static std::string nameOf(Operation *op) {
+/// What a spec calls a value, "faith"; empty for what it gives no name.
+static StringRef specNameOf(Operation *op) {
   Location location = op->getLoc();
   if (auto fused = dyn_cast<FusedLoc>(location))
     if (!fused.getLocations().empty())
       location = fused.getLocations().front();
   auto named = dyn_cast<NameLoc>(location);
-  return named ? ("the graph '" + named.getName().getValue() + "'").str()
-               : "the graph";
+  return named ? named.getName().getValue() : StringRef();
+}
+
+/// "the graph 'faith'".
+static std::string nameOf(Operation *op) {
+  StringRef name = specNameOf(op);
+  return name.empty() ? "the graph" : ("the graph '" + name + "'").str();
 }
 
 static std::string countOf(int64_t number, StringRef what) {
@@ -285,7 +290,7 @@ FlowBuildGraphs::findOrMake(Run &run, WalkOpInterface walk,
           << llvm::toString(std::move(error));
       if (unmeasured)
         diag << " on '" << walk.getTextRef().getValue()
-             << "'; measure it with: " << run.links.measuringCommand(walk);
+             << "'; measure it with: " << run.links.measuringCommand(walk, specNameOf(walk));
       return diag;
     }
     graph = std::move(*made);
@@ -325,7 +330,7 @@ SmallVector<std::string> FlowBuildGraphs::measuringCommands(Run &run,
     if (auto walk = dyn_cast<WalkOpInterface>(op)) {
       if (llvm::any_of(run.graphs.at(graphs[i])->edges,
                        [](auto &edge) { return edge.cases < 0; }))
-        if (std::string command = run.links.measuringCommand(walk);
+        if (std::string command = run.links.measuringCommand(walk, specNameOf(walk));
             !llvm::is_contained(commands, command))
           commands.push_back(std::move(command));
       continue;

@@ -185,30 +185,14 @@ static StringRef fileOf(Location location) {
   return file;
 }
 
-std::string LinkReader::measuringCommand(WalkOpInterface walk) {
-  auto matching = module.lookupSymbol<MatchingOp>(walk.getMatchingRef());
-  // Every feature that an edge leads to is validated.
-  int64_t features = 1;
-  for (Value map : walk.getMapValues()) {
-    auto pair = map.getDefiningOp<PairOpInterface>();
-    Side later = sideOf(matching.getMethod().leadsBackward()
-                            ? pair.getSourceRef()
-                            : pair.getTargetRef());
-    features = std::max<int64_t>(features, later.dictionary.getFeatures());
-  }
-  // Only a walk backward to the nearest of each goes along the first of a match.
-  std::optional<int64_t> best = matching.getMethod().getNumBest();
-  auto graph = dyn_cast<GraphOp>(walk.getOperation());
-  bool isFirst = best == 1 || (graph && graph.getWidth() == 1 &&
-                               graph.getDirection() == Direction::Backward);
-  StringRef method = !best ? "permutation" : isFirst ? "top1" : "exhaustive";
+std::string LinkReader::measuringCommand(WalkOpInterface walk, StringRef name) {
   StringRef spec = fileOf(walk->getLoc());
   std::string command =
       "weirc validate " + (spec.empty() ? "SPEC" : shellWord(spec)) +
-      " --text " + shellWord(resources.pathOf(walk.getTextRef())) +
-      " --match " +
-      shellWord(walk.getMatchingRef().getValue().split('.').first) +
-      " --sample " + std::to_string(features) + " --method " + method.str();
+      " --text " + shellWord(resources.pathOf(walk.getTextRef()));
+  if (!name.empty())
+    command += " --graph " + shellWord(name);
+  command += " --method edges";
   const ResourceOptions &options = resources.options();
   if (!options.model.empty())
     command += " --model " + shellWord(options.model);

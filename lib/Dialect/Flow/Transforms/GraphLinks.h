@@ -35,8 +35,9 @@ public:
   /// Emits an error at the part of the walk that cannot be had.
   mlir::FailureOr<GraphLinks> read(WalkOpInterface walk);
   /// The `weirc validate` that measures the effect of every edge that a walk may
-  /// ask for, as a shell takes it. After `read` of a walk with a text.
-  std::string measuringCommand(WalkOpInterface walk);
+  /// ask for, as a shell takes it. `name`: the graph's in the spec. After `read`
+  /// of a walk with a text.
+  std::string measuringCommand(WalkOpInterface walk, llvm::StringRef name);
 
 private:
   struct Side {
