@@ -52,6 +52,10 @@ public:
   /// hold: an attribute and a type of a tensor each.
   llvm::SmallVector<std::pair<mlir::Attribute, mlir::RankedTensorType>> finish();
 
+  /// Of reads of TopK dictionaries that a block of tokens was searched for: the
+  /// bound of the token (TopKSearch.h).
+  llvm::DenseMap<mlir::Operation *, mlir::Value> bounds;
+
 private:
   mlir::func::FuncOp kernel;
   mlir::BlockArgument numbersArgument, integersArgument;
@@ -137,6 +141,8 @@ public:
 
   // Rows of d numbers.
   mlir::Value scratch(int64_t size, mlir::Type element);
+  /// A matrix, for `row`.
+  mlir::Value scratchRows(int64_t rows, int64_t size, mlir::Type element);
   /// Row `index` of a matrix.
   mlir::Value row(mlir::Value matrix, mlir::Value index);
   mlir::Value load(mlir::Value row, mlir::Value at, mlir::Value mask);
@@ -161,9 +167,6 @@ public:
   /// what the dictionary's output is multiplied by.
   mlir::Value normalize(mlir::Value x, flow::Normalization normalization);
   mlir::Value inputScale(mlir::Value x, flow::Normalization normalization);
-  /// relu of the `count` largest of many numbers, 0 elsewhere; of equal ones at
-  /// the boundary the first are kept.
-  mlir::Value keepTopK(mlir::Value numbers, int64_t count);
   /// Where an operation's row goes: at once to where it is delivered, if it is
   /// and nobody else looks at it.
   mlir::Value destinationOf(mlir::Operation *op);
@@ -204,6 +207,9 @@ void populateActivationToKernelPatterns(mlir::RewritePatternSet &patterns,
 void populateTableToKernelPatterns(mlir::RewritePatternSet &patterns,
                                    const mlir::TypeConverter &types,
                                    KernelConstants &constants);
+void populateTopKToKernelPatterns(mlir::RewritePatternSet &patterns,
+                                  const mlir::TypeConverter &types,
+                                  KernelConstants &constants);
 void populateEditToKernelPatterns(mlir::RewritePatternSet &patterns,
                                   const mlir::TypeConverter &types,
                                   KernelConstants &constants);

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "KernelBuilder.h"
+#include "TopKSearch.h"
 
 #include "weir/Dialect/Steer/Transforms/KernelForm.h"
 
@@ -18,6 +18,8 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
+
+#include <deque>
 
 namespace weir {
 #define GEN_PASS_DEF_CONVERTSTEERTOKERNELSPASS
@@ -66,6 +68,15 @@ SmallVector<int64_t> bufferSizes(RankedTensorType type) {
   return sizes;
 }
 
+/// What a kernel gives for a result of a site: gates are numbers, 1 where they
+/// hold, so that all that is read is of one type.
+RankedTensorType givenType(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (!tensor.getElementType().isInteger(1))
+    return tensor;
+  return fx::withElementType(tensor, Float32Type::get(type.getContext()));
+}
+
 /// One outlined function on its way to a kernel.
 class KernelMaker {
 public:
@@ -83,17 +94,15 @@ public:
       addBuffer(cast<RankedTensorType>(type),
                 entry->getNumArguments() ? "input" : "value");
     for (auto [i, type] : llvm::enumerate(site.getResultTypes()))
-      addBuffer(cast<RankedTensorType>(type), i ? "read" : "result");
+      addBuffer(givenType(type), i ? "read" : "result");
     Value begin = entry->addArgument(builder.getIndexType(), loc);
     Value end = entry->addArgument(builder.getIndexType(), loc);
     KernelConstants collected(kernel);
 
     builder.setInsertionPointToStart(entry);
-    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-    auto loop = scf::ForOp::create(builder, loc, begin, end, one);
-    func::ReturnOp::create(builder, loc);
-    builder.setInsertionPointToStart(loop.getBody());
-    fillLoop(loop.getInductionVar());
+    auto done = func::ReturnOp::create(builder, loc);
+    builder.setInsertionPoint(done);
+    fillLoops(begin, end, collected);
 
     if (failed(lower(collected)))
       return failure();
@@ -170,29 +179,116 @@ private:
         .getResult(0);
   }
 
-  void fillLoop(Value token) {
+  /// What an operation of the site is searched for a block of tokens for: reads of
+  /// the site's value that see all features of a TopK dictionary.
+  std::optional<TopKRead> searchedFor(Operation &op) {
+    auto of = [&](auto read) -> std::optional<TopKRead> {
+      Value x = read.getInput();
+      if (auto widen = x.getDefiningOp<WidenOp>())
+        x = widen.getInput();
+      if (read.getActivation().getKind() != flow::ActivationKind::TopK ||
+          read.getGather() || x != site.getArgument(0))
+        return std::nullopt;
+      return TopKRead::of(read);
+    };
+    if (auto read = dyn_cast<ReadOp>(op))
+      return of(read);
+    if (auto read = dyn_cast<RowReadOp>(op))
+      return of(read);
+    return std::nullopt;
+  }
+
+  /// The loop over tokens. Where a whole encoder is read, a block of tokens shares
+  /// the reading.
+  void fillLoops(Value begin, Value end, KernelConstants &constants) {
+    auto index = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(builder, loc, value);
+    };
+    auto forEach = [&](Value from, Value to, int64_t step,
+                       function_ref<void(Value)> body) {
+      auto loop = scf::ForOp::create(builder, loc, from, to, index(step));
+      OpBuilder::InsertionGuard guard(builder);
+      builder.setInsertionPointToStart(loop.getBody());
+      body(loop.getInductionVar());
+    };
+    KernelBuilder k(builder, entry->getTerminator(), constants);
+    bounds = &constants.bounds;
+    int64_t size = 1;
+    for (Operation &op : site.front())
+      if (std::optional<TopKRead> read = searchedFor(op)) {
+        searches.emplace_back(&op, BlockSearch(k, *read, loc));
+        int64_t own = BlockSearch::tokensOf(*read);
+        size = searches.size() == 1 ? own : std::min(size, own);
+      }
+    if (searches.empty())
+      return forEach(begin, end, 1, [&](Value token) { fillLoop(token); });
+
+    auto type = cast<RankedTensorType>(site.getArgumentTypes().front());
+    Type narrow = type.getElementType().isF32() ? Type() : type.getElementType();
+    forEach(begin, end, size, [&](Value first) {
+      Value next = arith::AddIOp::create(builder, loc, first, index(size));
+      Value last = arith::MinSIOp::create(builder, loc, next, end);
+      Value count = arith::SubIOp::create(builder, loc, last, first);
+      auto forTokens = [&](function_ref<void(Value)> body) {
+        forEach(index(0), count, 1, [&](Value at) {
+          slot = at;
+          body(arith::AddIOp::create(builder, loc, first, at));
+        });
+      };
+      forTokens([&](Value token) {
+        IRMapping map;
+        llvm::DenseSet<Operation *> done;
+        mapArguments(token, map, done);
+        Value gate = gateOf(map);
+        for (auto &[read, search] : searches)
+          search.prepare(slot, viewOf(entry->getArgument(0), type), narrow, gate);
+      });
+      for (auto &[read, search] : searches)
+        search.run(count);
+      forTokens([&](Value token) { fillLoop(token); });
+    });
+  }
+
+  /// What the site sees of a token, and what can be computed without its value.
+  void mapArguments(Value token, IRMapping &map,
+                    llvm::DenseSet<Operation *> &done) {
     splitToken(token);
-    IRMapping map;
     for (auto [i, argument] : llvm::enumerate(site.getArguments())) {
       auto type = cast<RankedTensorType>(argument.getType());
       map.map(argument, asType(viewOf(entry->getArgument(i), type), type));
     }
-    SmallVector<Value> results;
-    for (auto [i, type] : llvm::enumerate(site.getResultTypes())) {
-      auto tensor = cast<RankedTensorType>(type);
-      Value buffer = entry->getArgument(site.getNumArguments() + i);
-      results.push_back(resultRow(buffer, tensor));
-    }
-
-    Block &body = site.front();
-    llvm::DenseSet<Operation *> done;
-    for (Operation &op : body)
+    for (Operation &op : site.front())
       if (isOfRows(&op) && llvm::all_of(op.getOperands(), [&](Value operand) {
             return map.contains(operand);
           })) {
         clone(op, map);
         done.insert(&op);
       }
+  }
+
+  /// Whether anything is done for a token; null if that is not known before its
+  /// value is read, or something is looked at.
+  Value gateOf(IRMapping &map) {
+    SmallVector<Value> gates;
+    if (site.getNumResults() != 1 || !collectGates(site.front(), map, gates))
+      return {};
+    Value any = gates.size() == 1
+                    ? gates.front()
+                    : Value(AnyOp::create(builder, loc, gates));
+    return asType(any, builder.getI1Type());
+  }
+
+  void fillLoop(Value token) {
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    mapArguments(token, map, done);
+    SmallVector<Value> results;
+    for (auto [i, type] : llvm::enumerate(site.getResultTypes())) {
+      Value buffer = entry->getArgument(site.getNumArguments() + i);
+      results.push_back(resultRow(buffer, givenType(type)));
+    }
+
+    Block &body = site.front();
     auto rest = [&] {
       for (Operation &op : body.without_terminator())
         if (!done.contains(&op))
@@ -202,15 +298,11 @@ private:
         DeliverOp::create(builder, loc, map.lookup(value), to);
     };
     // A token that no edit is meant for keeps its row.
-    SmallVector<Value> gates;
-    if (results.size() != 1 || !collectGates(body, map, gates))
+    Value gate = gateOf(map);
+    if (!gate)
       return rest();
-    Value any = gates.size() == 1
-                    ? gates.front()
-                    : Value(AnyOp::create(builder, loc, gates));
-    auto branch = scf::IfOp::create(builder, loc,
-                                    asType(any, builder.getI1Type()),
-                                    /*withElseRegion=*/true);
+    auto branch =
+        scf::IfOp::create(builder, loc, gate, /*withElseRegion=*/true);
     builder.setInsertionPointToStart(branch.elseBlock());
     DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
                       results.front());
@@ -234,8 +326,14 @@ private:
   }
 
   void clone(Operation &op, IRMapping &map) {
+    Value bound;
+    for (auto &[read, search] : searches)
+      if (read == &op)
+        bound = search.boundAt(slot);
     Operation *copy = builder.clone(op, map);
     copy->setLoc(loc);
+    if (bound)
+      bounds->insert({copy, bound});
   }
 
   /// Gates of which one holds wherever something is edited; false if an edit has
@@ -311,6 +409,7 @@ private:
     populateActivationToKernelPatterns(patterns, types, collected);
     populateEditToKernelPatterns(patterns, types, collected);
     populateTableToKernelPatterns(patterns, types, collected);
+    populateTopKToKernelPatterns(patterns, types, collected);
     if (failed(applyPartialConversion(kernel, target, std::move(patterns))))
       return failure();
     SmallVector<UnrealizedConversionCastOp> casts;
@@ -352,7 +451,10 @@ private:
   Location loc; ///< none: equal sites are equal text
   func::FuncOp kernel;
   Block *entry = nullptr;
-  Value row, place;
+  Value row, place, slot;
+  /// One for each read that a block of tokens is searched for.
+  std::deque<std::pair<Operation *, BlockSearch>> searches;
+  llvm::DenseMap<Operation *, Value> *bounds = nullptr;
   SmallVector<DictionaryAttr> descriptions;
   SmallVector<std::pair<Attribute, RankedTensorType>> constants;
 };
@@ -377,8 +479,10 @@ void replaceCall(func::CallOp call, func::FuncOp kernel,
     arguments.push_back({"columns", ArrayRef<int64_t>(columns)});
   }
   arguments.push_back({"kernel", kernel.getSymName()});
+  auto given = llvm::map_to_vector(
+      call.getResultTypes(), [](Type type) -> Type { return givenType(type); });
   auto edit = fx::CallOp::create(
-      builder, call.getLoc(), call.getResultTypes(),
+      builder, call.getLoc(), given,
       reads ? "weir.edit_and_read.default" : "weir.edit.default", arguments);
   if (reads) {
     Attribute slot = fx::SlotAttr::get(builder.getContext());
@@ -386,7 +490,16 @@ void replaceCall(func::CallOp call, func::FuncOp kernel,
     edit.setOutputsAttr(builder.getArrayAttr(
         fx::ListAttr::get(builder.getContext(), fx::ListKind::Tensors, slots)));
   }
-  call.replaceAllUsesWith(edit.getResults());
+  for (auto [asked, made] : llvm::zip_equal(call.getResults(), edit.getResults())) {
+    Value value = made;
+    if (asked.getType() != value.getType())
+      value = fx::CallOp::create(builder, call.getLoc(),
+                                 TypeRange(asked.getType()), "aten.ne.Scalar",
+                                 ArrayRef<fx::Argument>{{"self", value},
+                                                        {"other", 0.0}})
+                  .getResult(0);
+    asked.replaceAllUsesWith(value);
+  }
   call.erase();
 }
 
