@@ -340,6 +340,7 @@ def ties():
         indices = torch.topk(z, k=4, dim=-1, sorted=False).indices
     expected = torch.zeros_like(z).scatter_(-1, indices, z.gather(-1, indices).relu())
     # Sums of another order are other numbers; who stays is the same.
+    assert torch.equal(got, expected) or onKernels()
     assert torch.equal(got != 0, expected != 0) and (got - expected).abs().max() < 1e-5
     full = (z > 0).sum(-1) >= 4
     assert full.any() and ((got != 0).sum(-1)[full] == 4).all()
