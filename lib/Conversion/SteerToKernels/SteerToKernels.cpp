@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelBuilder.h"
+#include "TokenBlocks.h"
 
 #include "weir/Dialect/Steer/Transforms/KernelForm.h"
 
@@ -89,11 +90,17 @@ public:
     KernelConstants collected(kernel);
 
     builder.setInsertionPointToStart(entry);
-    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-    auto loop = scf::ForOp::create(builder, loc, begin, end, one);
+    BlockedReads reads(site);
+    Value step = arith::ConstantIndexOp::create(
+        builder, loc, reads.empty() ? 1 : reads.blockSize());
+    auto loop = scf::ForOp::create(builder, loc, begin, end, step);
     func::ReturnOp::create(builder, loc);
     builder.setInsertionPointToStart(loop.getBody());
-    fillLoop(loop.getInductionVar());
+    KernelBuilder k(builder, loop, collected);
+    if (reads.empty())
+      fillLoop(loop.getInductionVar());
+    else
+      fillBlock(k, loop.getInductionVar(), end, reads);
 
     if (failed(lower(collected)))
       return failure();
@@ -170,9 +177,11 @@ private:
         .getResult(0);
   }
 
-  void fillLoop(Value token) {
+  /// What the site's arguments are for the token, and copies of what sees no
+  /// value of the model. Gives the rows of its results.
+  SmallVector<Value> startToken(Value token, IRMapping &map,
+                                llvm::DenseSet<Operation *> &done) {
     splitToken(token);
-    IRMapping map;
     for (auto [i, argument] : llvm::enumerate(site.getArguments())) {
       auto type = cast<RankedTensorType>(argument.getType());
       map.map(argument, asType(viewOf(entry->getArgument(i), type), type));
@@ -183,39 +192,125 @@ private:
       Value buffer = entry->getArgument(site.getNumArguments() + i);
       results.push_back(resultRow(buffer, tensor));
     }
-
-    Block &body = site.front();
-    llvm::DenseSet<Operation *> done;
-    for (Operation &op : body)
+    for (Operation &op : site.front())
       if (isOfRows(&op) && llvm::all_of(op.getOperands(), [&](Value operand) {
             return map.contains(operand);
           })) {
         clone(op, map);
         done.insert(&op);
       }
-    auto rest = [&] {
-      for (Operation &op : body.without_terminator())
-        if (!done.contains(&op))
-          clone(op, map);
-      for (auto [value, to] :
-           llvm::zip_equal(body.getTerminator()->getOperands(), results))
-        DeliverOp::create(builder, loc, map.lookup(value), to);
-    };
-    // A token that no edit is meant for keeps its row.
+    return results;
+  }
+
+  /// Everything else that the site does for the token.
+  void finishToken(IRMapping &map, function_ref<bool(Operation *)> isDone,
+                   ArrayRef<Value> results) {
+    Block &body = site.front();
+    for (Operation &op : body.without_terminator())
+      if (!isDone(&op))
+        clone(op, map);
+    for (auto [value, to] :
+         llvm::zip_equal(body.getTerminator()->getOperands(), results))
+      DeliverOp::create(builder, loc, map.lookup(value), to);
+  }
+
+  /// Whether any edit is meant for the token, or nothing if that depends on more
+  /// than plans and tokens. What else leaves the kernel is always computed.
+  Value isEdited(IRMapping &map, ArrayRef<Value> results) {
     SmallVector<Value> gates;
-    if (results.size() != 1 || !collectGates(body, map, gates))
-      return rest();
+    if (results.size() != 1 || !collectGates(site.front(), map, gates))
+      return {};
     Value any = gates.size() == 1
                     ? gates.front()
                     : Value(AnyOp::create(builder, loc, gates));
-    auto branch = scf::IfOp::create(builder, loc,
-                                    asType(any, builder.getI1Type()),
-                                    /*withElseRegion=*/true);
+    return asType(any, builder.getI1Type());
+  }
+
+  void fillLoop(Value token) {
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    SmallVector<Value> results = startToken(token, map, done);
+    auto isDone = [&](Operation *op) { return done.contains(op); };
+    // A token that no edit is meant for keeps its row.
+    Value edited = isEdited(map, results);
+    if (!edited)
+      return finishToken(map, isDone, results);
+    auto branch =
+        scf::IfOp::create(builder, loc, edited, /*withElseRegion=*/true);
     builder.setInsertionPointToStart(branch.elseBlock());
     DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
                       results.front());
     builder.setInsertionPointToStart(branch.thenBlock());
-    rest();
+    finishToken(map, isDone, results);
+  }
+
+  /// A block of tokens that begins with `first`: what is read, then the rest.
+  void fillBlock(KernelBuilder &k, Value first, Value end, BlockedReads &reads) {
+    Value last = arith::AddIOp::create(builder, loc, first,
+                                       k.index(reads.blockSize()));
+    last = arith::MinSIOp::create(builder, loc, last, end);
+    Value count = arith::SubIOp::create(builder, loc, last, first), list;
+    auto [edited, listed] = listEdited(k, first, count, reads.blockSize());
+    if (listed) {
+      count = edited;
+      list = listed;
+    }
+    auto tokenAt = [&](Value at) -> Value {
+      if (list)
+        return memref::LoadOp::create(builder, loc, list, at);
+      return arith::AddIOp::create(builder, loc, first, at);
+    };
+    auto rowOf = [&](Value at) {
+      splitToken(tokenAt(at));
+      return viewOf(entry->getArgument(0),
+                    cast<RankedTensorType>(site.getArgumentTypes().front()));
+    };
+    reads.build(k, count, rowOf,
+                [&](Operation &op, IRMapping &map) { clone(op, map); });
+    k.forRange(count, [&](Value at) {
+      IRMapping map;
+      llvm::DenseSet<Operation *> done;
+      SmallVector<Value> results = startToken(tokenAt(at), map, done);
+      reads.mapResults(k, at, map);
+      finishToken(
+          map,
+          [&](Operation *op) { return done.contains(op) || reads.isDone(op); },
+          results);
+    });
+  }
+
+  /// The number and the list of a block's tokens that an edit is meant for; the
+  /// others keep their rows. Nothing if that is not known beforehand.
+  std::pair<Value, Value> listEdited(KernelBuilder &k, Value first, Value count,
+                                     int64_t size) {
+    OpBuilder::InsertionGuard guard(builder);
+    Value none = k.index(0), one = k.index(1);
+    auto loop = scf::ForOp::create(builder, loc, none, count, one, none);
+    builder.setInsertionPointToStart(loop.getBody());
+    Value token =
+        arith::AddIOp::create(builder, loc, first, loop.getInductionVar());
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    SmallVector<Value> results = startToken(token, map, done);
+    Value edited = isEdited(map, results);
+    if (!edited) {
+      loop.erase();
+      return {};
+    }
+    Value list = k.scratch(size, builder.getIndexType());
+    Value known = loop.getRegionIterArgs().front();
+    auto branch = scf::IfOp::create(builder, loc, builder.getIndexType(), edited,
+                                    /*withElseRegion=*/true);
+    scf::YieldOp::create(builder, loc, branch.getResults());
+    builder.setInsertionPointToStart(branch.elseBlock());
+    DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
+                      results.front());
+    scf::YieldOp::create(builder, loc, known);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    memref::StoreOp::create(builder, loc, token, list, known);
+    Value next = arith::AddIOp::create(builder, loc, known, one);
+    scf::YieldOp::create(builder, loc, next);
+    return {loop.getResult(0), list};
   }
 
   /// A result's row of the token, as a buffer even where it is one number.
