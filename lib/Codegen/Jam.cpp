@@ -8,7 +8,8 @@
 //
 // Products of T tokens with R rows load T + R vectors for T R multiplications, so
 // a code generator takes as many side by side as its processor has registers for
-// their sums. Each sum keeps its order: only which of them are made together
+// their sums. Rows are the outer loop, so that a block of tokens reads each of them
+// once from memory. Each sum keeps its order: only which of them are made together
 // depends on the processor. Upstream's unroll-and-jam of scf.for takes no trip
 // counts that are known while running only.
 //
@@ -128,15 +129,70 @@ static SmallVector<scf::ForOp> loopsMarked(Operation *within, StringRef what) {
   return found;
 }
 
-void codegen::jamLoops(ModuleOp module, const Variant &variant) {
-  for (scf::ForOp tokens : loopsMarked(module, "tokens")) {
-    if (variant.jammedTokens < 2)
-      continue;
-    scf::ForOp several = jam(tokens, variant.jammedTokens);
-    // A single token reads its rows one after the other, at the speed of memory.
-    if (variant.jammedRows > 1)
-      for (scf::ForOp rows : loopsMarked(several, "rows"))
-        jam(rows, variant.jammedRows);
+/// The loop over rows within one over tokens, if there is nothing else there but
+/// what finds the token's row.
+static scf::ForOp rowsWithin(scf::ForOp tokens) {
+  SmallVector<scf::ForOp> rows = loopsMarked(tokens, "rows");
+  if (rows.size() != 1 || rows.front()->getParentOp() != tokens)
+    return {};
+  for (Operation &op : tokens.getBody()->without_terminator())
+    if (&op != rows.front() && (op.getNumRegions() || isWritten(op)))
+      return {};
+  for (Value bound : {rows.front().getLowerBound(), rows.front().getUpperBound(),
+                      rows.front().getStep()}) {
+    Operation *made = bound.getDefiningOp();
+    if (made && made->getBlock() == tokens.getBody()) {
+      if (!made->hasTrait<OpTrait::ConstantLike>())
+        return {};
+      made->moveBefore(tokens);
+    }
   }
+  return rows.front();
+}
+
+/// Groups of tokens become the inner loop of rows, several of both at a time. What
+/// is left are single tokens, which read their rows one after the other, at the
+/// speed of memory.
+static void jamProducts(scf::ForOp tokens, const Variant &variant) {
+  scf::ForOp rows = rowsWithin(tokens);
+  if (!rows)
+    return;
+  OpBuilder b(tokens);
+  Location loc = tokens.getLoc();
+  Value first = tokens.getLowerBound(), step = tokens.getStep();
+  Value group = arith::MulIOp::create(
+      b, loc, step,
+      arith::ConstantIndexOp::create(b, loc, variant.jammedTokens));
+  Value span = arith::SubIOp::create(b, loc, tokens.getUpperBound(), first);
+  Value rest = arith::RemSIOp::create(b, loc, span, group);
+  Value end = arith::SubIOp::create(b, loc, tokens.getUpperBound(), rest);
+  Value some = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, end, first);
+  auto branch = scf::IfOp::create(b, loc, some, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(branch.thenBlock());
+  auto outer = scf::ForOp::create(b, loc, rows.getLowerBound(),
+                                  rows.getUpperBound(), rows.getStep());
+  b.setInsertionPointToStart(outer.getBody());
+  auto inner = scf::ForOp::create(b, loc, first, end, step);
+  b.setInsertionPointToStart(inner.getBody());
+  IRMapping map;
+  map.map(tokens.getInductionVar(), inner.getInductionVar());
+  map.map(rows.getInductionVar(), outer.getInductionVar());
+  for (Operation &op : tokens.getBody()->without_terminator())
+    if (&op != rows)
+      b.clone(op, map);
+  for (Operation &op : rows.getBody()->without_terminator())
+    b.clone(op, map);
+  tokens.setLowerBound(end);
+
+  jam(inner, variant.jammedTokens);
+  inner.erase();
+  if (variant.jammedRows > 1)
+    jam(outer, variant.jammedRows);
+}
+
+void codegen::jamLoops(ModuleOp module, const Variant &variant) {
+  if (variant.jammedTokens > 1)
+    for (scf::ForOp tokens : loopsMarked(module, "tokens"))
+      jamProducts(tokens, variant);
   module.walk([](scf::ForOp loop) { loop->removeAttr(jamName); });
 }

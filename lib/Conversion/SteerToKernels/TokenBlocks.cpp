@@ -21,7 +21,7 @@ static constexpr int64_t fewFeatures = 4;
 static constexpr int64_t jammed = 3;
 static constexpr int64_t largestBlock = 8 * jammed;
 /// Numbers of a block that are kept on the stack, at most.
-static constexpr int64_t keptNumbers = 128 * 1024;
+static constexpr int64_t keptNumbers = 256 * 1024;
 
 /// Operations between the site's value and a read's input; nothing if something
 /// else is among them.
