@@ -287,14 +287,19 @@ Value KernelBuilder::columns(int64_t count, Type element,
 }
 
 void KernelBuilder::forEach(int64_t count, function_ref<void(Value)> body) {
-  scf::ForOp::create(b, loc, index(0), index(count), index(1), ValueRange(),
-                     [&](OpBuilder &nested, Location, Value at, ValueRange) {
-                       OpBuilder::InsertionGuard guard(b);
-                       b.setInsertionPoint(nested.getInsertionBlock(),
-                                           nested.getInsertionPoint());
-                       body(at);
-                       scf::YieldOp::create(b, loc);
-                     });
+  forRange(index(count), body);
+}
+
+scf::ForOp KernelBuilder::forRange(Value count, function_ref<void(Value)> body) {
+  return scf::ForOp::create(
+      b, loc, index(0), count, index(1), ValueRange(),
+      [&](OpBuilder &nested, Location, Value at, ValueRange) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPoint(nested.getInsertionBlock(),
+                            nested.getInsertionPoint());
+        body(at);
+        scf::YieldOp::create(b, loc);
+      });
 }
 
 void KernelBuilder::ifHolds(Value gate, function_ref<void()> then,
@@ -328,12 +333,25 @@ Value KernelBuilder::scratch(int64_t size, Type element) {
   return memref::CastOp::create(b, loc, type, buffer);
 }
 
-Value KernelBuilder::scratchRows(int64_t rows, int64_t size, Type element) {
+Value KernelBuilder::scratchMatrix(int64_t rows, int64_t columns, Type element) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&kernel.front());
   return memref::AllocaOp::create(
-      b, loc, MemRefType::get({rows, size}, storedType(element)),
+      b, loc,
+      MemRefType::get({rows, columns}, element ? element : b.getF32Type()),
       b.getI64IntegerAttr(64));
+}
+
+void KernelBuilder::storeAt(Value scalar, Value matrix, ArrayRef<Value> at) {
+  memref::StoreOp::create(b, loc, scalar, matrix, at);
+}
+
+Value KernelBuilder::asType(Value value, Type type) {
+  return UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
+}
+
+void KernelBuilder::deliver(Value value, Value to) {
+  steer::DeliverOp::create(b, loc, value, to);
 }
 
 Value KernelBuilder::row(Value matrix, Value index) {

@@ -6,7 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TopKSearch.h"
+#include "KernelBuilder.h"
+#include "TokenBlocks.h"
 
 #include "weir/Dialect/Steer/Transforms/KernelForm.h"
 
@@ -18,8 +19,6 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
-
-#include <deque>
 
 namespace weir {
 #define GEN_PASS_DEF_CONVERTSTEERTOKERNELSPASS
@@ -100,9 +99,19 @@ public:
     KernelConstants collected(kernel);
 
     builder.setInsertionPointToStart(entry);
-    auto done = func::ReturnOp::create(builder, loc);
-    builder.setInsertionPoint(done);
-    fillLoops(begin, end, collected);
+    BlockedReads reads(site);
+    Value step = arith::ConstantIndexOp::create(
+        builder, loc, reads.empty() ? 1 : reads.blockSize());
+    auto loop = scf::ForOp::create(builder, loc, begin, end, step);
+    func::ReturnOp::create(builder, loc);
+    builder.setInsertionPointToStart(loop.getBody());
+    KernelBuilder k(builder, loop, collected);
+    boundOf = [&](Operation *op) { return reads.boundOf(k, op, slot); };
+    bounds = &collected.bounds;
+    if (reads.empty())
+      fillLoop(loop.getInductionVar());
+    else
+      fillBlock(k, loop.getInductionVar(), end, reads);
 
     if (failed(lower(collected)))
       return failure();
@@ -179,83 +188,19 @@ private:
         .getResult(0);
   }
 
-  /// What an operation of the site is searched for a block of tokens for: reads of
-  /// the site's value that see all features of a TopK dictionary.
-  std::optional<TopKRead> searchedFor(Operation &op) {
-    auto of = [&](auto read) -> std::optional<TopKRead> {
-      Value x = read.getInput();
-      if (auto widen = x.getDefiningOp<WidenOp>())
-        x = widen.getInput();
-      if (read.getActivation().getKind() != flow::ActivationKind::TopK ||
-          read.getGather() || x != site.getArgument(0))
-        return std::nullopt;
-      return TopKRead::of(read);
-    };
-    if (auto read = dyn_cast<ReadOp>(op))
-      return of(read);
-    if (auto read = dyn_cast<RowReadOp>(op))
-      return of(read);
-    return std::nullopt;
-  }
-
-  /// The loop over tokens. Where a whole encoder is read, a block of tokens shares
-  /// the reading.
-  void fillLoops(Value begin, Value end, KernelConstants &constants) {
-    auto index = [&](int64_t value) -> Value {
-      return arith::ConstantIndexOp::create(builder, loc, value);
-    };
-    auto forEach = [&](Value from, Value to, int64_t step,
-                       function_ref<void(Value)> body) {
-      auto loop = scf::ForOp::create(builder, loc, from, to, index(step));
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPointToStart(loop.getBody());
-      body(loop.getInductionVar());
-    };
-    KernelBuilder k(builder, entry->getTerminator(), constants);
-    bounds = &constants.bounds;
-    int64_t size = 1;
-    for (Operation &op : site.front())
-      if (std::optional<TopKRead> read = searchedFor(op)) {
-        searches.emplace_back(&op, BlockSearch(k, *read, loc));
-        int64_t own = BlockSearch::tokensOf(*read);
-        size = searches.size() == 1 ? own : std::min(size, own);
-      }
-    if (searches.empty())
-      return forEach(begin, end, 1, [&](Value token) { fillLoop(token); });
-
-    auto type = cast<RankedTensorType>(site.getArgumentTypes().front());
-    Type narrow = type.getElementType().isF32() ? Type() : type.getElementType();
-    forEach(begin, end, size, [&](Value first) {
-      Value next = arith::AddIOp::create(builder, loc, first, index(size));
-      Value last = arith::MinSIOp::create(builder, loc, next, end);
-      Value count = arith::SubIOp::create(builder, loc, last, first);
-      auto forTokens = [&](function_ref<void(Value)> body) {
-        forEach(index(0), count, 1, [&](Value at) {
-          slot = at;
-          body(arith::AddIOp::create(builder, loc, first, at));
-        });
-      };
-      forTokens([&](Value token) {
-        IRMapping map;
-        llvm::DenseSet<Operation *> done;
-        mapArguments(token, map, done);
-        Value gate = gateOf(map);
-        for (auto &[read, search] : searches)
-          search.prepare(slot, viewOf(entry->getArgument(0), type), narrow, gate);
-      });
-      for (auto &[read, search] : searches)
-        search.run(count);
-      forTokens([&](Value token) { fillLoop(token); });
-    });
-  }
-
-  /// What the site sees of a token, and what can be computed without its value.
-  void mapArguments(Value token, IRMapping &map,
-                    llvm::DenseSet<Operation *> &done) {
+  /// What the site's arguments are for the token, and copies of what sees no
+  /// value of the model. Gives the rows of its results.
+  SmallVector<Value> startToken(Value token, IRMapping &map,
+                                llvm::DenseSet<Operation *> &done) {
     splitToken(token);
     for (auto [i, argument] : llvm::enumerate(site.getArguments())) {
       auto type = cast<RankedTensorType>(argument.getType());
       map.map(argument, asType(viewOf(entry->getArgument(i), type), type));
+    }
+    SmallVector<Value> results;
+    for (auto [i, type] : llvm::enumerate(site.getResultTypes())) {
+      Value buffer = entry->getArgument(site.getNumArguments() + i);
+      results.push_back(resultRow(buffer, givenType(type)));
     }
     for (Operation &op : site.front())
       if (isOfRows(&op) && llvm::all_of(op.getOperands(), [&](Value operand) {
@@ -264,13 +209,26 @@ private:
         clone(op, map);
         done.insert(&op);
       }
+    return results;
   }
 
-  /// Whether anything is done for a token; null if that is not known before its
-  /// value is read, or something is looked at.
-  Value gateOf(IRMapping &map) {
+  /// Everything else that the site does for the token.
+  void finishToken(IRMapping &map, function_ref<bool(Operation *)> isDone,
+                   ArrayRef<Value> results) {
+    Block &body = site.front();
+    for (Operation &op : body.without_terminator())
+      if (!isDone(&op))
+        clone(op, map);
+    for (auto [value, to] :
+         llvm::zip_equal(body.getTerminator()->getOperands(), results))
+      DeliverOp::create(builder, loc, map.lookup(value), to);
+  }
+
+  /// Whether any edit is meant for the token, or nothing if that depends on more
+  /// than plans and tokens. What else leaves the kernel is always computed.
+  Value isEdited(IRMapping &map, ArrayRef<Value> results) {
     SmallVector<Value> gates;
-    if (site.getNumResults() != 1 || !collectGates(site.front(), map, gates))
+    if (results.size() != 1 || !collectGates(site.front(), map, gates))
       return {};
     Value any = gates.size() == 1
                     ? gates.front()
@@ -281,33 +239,90 @@ private:
   void fillLoop(Value token) {
     IRMapping map;
     llvm::DenseSet<Operation *> done;
-    mapArguments(token, map, done);
-    SmallVector<Value> results;
-    for (auto [i, type] : llvm::enumerate(site.getResultTypes())) {
-      Value buffer = entry->getArgument(site.getNumArguments() + i);
-      results.push_back(resultRow(buffer, givenType(type)));
-    }
-
-    Block &body = site.front();
-    auto rest = [&] {
-      for (Operation &op : body.without_terminator())
-        if (!done.contains(&op))
-          clone(op, map);
-      for (auto [value, to] :
-           llvm::zip_equal(body.getTerminator()->getOperands(), results))
-        DeliverOp::create(builder, loc, map.lookup(value), to);
-    };
+    SmallVector<Value> results = startToken(token, map, done);
+    auto isDone = [&](Operation *op) { return done.contains(op); };
     // A token that no edit is meant for keeps its row.
-    Value gate = gateOf(map);
-    if (!gate)
-      return rest();
+    Value edited = isEdited(map, results);
+    if (!edited)
+      return finishToken(map, isDone, results);
     auto branch =
-        scf::IfOp::create(builder, loc, gate, /*withElseRegion=*/true);
+        scf::IfOp::create(builder, loc, edited, /*withElseRegion=*/true);
     builder.setInsertionPointToStart(branch.elseBlock());
     DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
                       results.front());
     builder.setInsertionPointToStart(branch.thenBlock());
-    rest();
+    finishToken(map, isDone, results);
+  }
+
+  /// A block of tokens that begins with `first`: what is read, then the rest.
+  void fillBlock(KernelBuilder &k, Value first, Value end, BlockedReads &reads) {
+    Value last = arith::AddIOp::create(builder, loc, first,
+                                       k.index(reads.blockSize()));
+    last = arith::MinSIOp::create(builder, loc, last, end);
+    Value count = arith::SubIOp::create(builder, loc, last, first), list;
+    auto [edited, listed] = listEdited(k, first, count, reads.blockSize());
+    if (listed) {
+      count = edited;
+      list = listed;
+    }
+    auto tokenAt = [&](Value at) -> Value {
+      if (list)
+        return memref::LoadOp::create(builder, loc, list, at);
+      return arith::AddIOp::create(builder, loc, first, at);
+    };
+    auto rowOf = [&](Value at) {
+      splitToken(tokenAt(at));
+      return viewOf(entry->getArgument(0),
+                    cast<RankedTensorType>(site.getArgumentTypes().front()));
+    };
+    reads.build(k, count, rowOf,
+                [&](Operation &op, IRMapping &map) { clone(op, map); });
+    reads.search(k, count, rowOf);
+    k.forRange(count, [&](Value at) {
+      slot = at;
+      IRMapping map;
+      llvm::DenseSet<Operation *> done;
+      SmallVector<Value> results = startToken(tokenAt(at), map, done);
+      reads.mapResults(k, at, map);
+      finishToken(
+          map,
+          [&](Operation *op) { return done.contains(op) || reads.isDone(op); },
+          results);
+    });
+  }
+
+  /// The number and the list of a block's tokens that an edit is meant for; the
+  /// others keep their rows. Nothing if that is not known beforehand.
+  std::pair<Value, Value> listEdited(KernelBuilder &k, Value first, Value count,
+                                     int64_t size) {
+    OpBuilder::InsertionGuard guard(builder);
+    Value none = k.index(0), one = k.index(1);
+    auto loop = scf::ForOp::create(builder, loc, none, count, one, none);
+    builder.setInsertionPointToStart(loop.getBody());
+    Value token =
+        arith::AddIOp::create(builder, loc, first, loop.getInductionVar());
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    SmallVector<Value> results = startToken(token, map, done);
+    Value edited = isEdited(map, results);
+    if (!edited) {
+      loop.erase();
+      return {};
+    }
+    Value list = k.scratch(size, builder.getIndexType());
+    Value known = loop.getRegionIterArgs().front();
+    auto branch = scf::IfOp::create(builder, loc, builder.getIndexType(), edited,
+                                    /*withElseRegion=*/true);
+    scf::YieldOp::create(builder, loc, branch.getResults());
+    builder.setInsertionPointToStart(branch.elseBlock());
+    DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
+                      results.front());
+    scf::YieldOp::create(builder, loc, known);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    memref::StoreOp::create(builder, loc, token, list, known);
+    Value next = arith::AddIOp::create(builder, loc, known, one);
+    scf::YieldOp::create(builder, loc, next);
+    return {loop.getResult(0), list};
   }
 
   /// A result's row of the token, as a buffer even where it is one number.
@@ -326,10 +341,7 @@ private:
   }
 
   void clone(Operation &op, IRMapping &map) {
-    Value bound;
-    for (auto &[read, search] : searches)
-      if (read == &op)
-        bound = search.boundAt(slot);
+    Value bound = boundOf(&op);
     Operation *copy = builder.clone(op, map);
     copy->setLoc(loc);
     if (bound)
@@ -451,9 +463,10 @@ private:
   Location loc; ///< none: equal sites are equal text
   func::FuncOp kernel;
   Block *entry = nullptr;
-  Value row, place, slot;
-  /// One for each read that a block of tokens is searched for.
-  std::deque<std::pair<Operation *, BlockSearch>> searches;
+  Value row, place;
+  Value slot; ///< of the token in its block
+  /// What was found for a read of a token's block.
+  std::function<Value(Operation *)> boundOf;
   llvm::DenseMap<Operation *, Value> *bounds = nullptr;
   SmallVector<DictionaryAttr> descriptions;
   SmallVector<std::pair<Attribute, RankedTensorType>> constants;

@@ -67,16 +67,15 @@ private:
 /// once from memory.
 class BlockSearch {
 public:
-  BlockSearch(KernelBuilder &k, const TopKRead &read, mlir::Location loc);
+  BlockSearch(KernelBuilder &k, const TopKRead &read, int64_t tokens,
+              mlir::Location loc);
 
-  /// The size of a block: what is kept for it stays in the nearest caches.
-  static int64_t tokensOf(const TopKRead &read);
-  /// Takes in a token's value, of f32 or `narrow`, at a slot of the block, unless
-  /// the gate does not hold. A null gate holds.
-  void prepare(mlir::Value slot, mlir::Value x, mlir::Type narrow,
-               mlir::Value gate);
-  /// Searches for the first `count` slots.
-  void run(mlir::Value count);
+  /// Numbers of four bytes that are kept for each token of a block.
+  static int64_t numbersOf(const TopKRead &read);
+  /// Searches for the first `count` tokens of a block, whose values, of f32 or
+  /// `narrow`, `rowOf` gives.
+  void run(mlir::Value count, llvm::function_ref<mlir::Value(mlir::Value)> rowOf,
+           mlir::Type narrow);
   /// The bound of a slot.
   mlir::Value boundAt(mlir::Value slot);
 
@@ -85,7 +84,7 @@ private:
   mlir::Location loc;
   TopKRead read;
   TopKSearch search;
-  mlir::Value values, held, bounds, sizes, wanted;
+  mlir::Value values, products, held, bounds, sizes;
 };
 
 /// Activations of `wanted` features of a token's value x, each one that `featureOf`

@@ -186,84 +186,73 @@ struct WholeEncoder {
 
 /// Features whose rows are at hand for all tokens of a block: some hundreds of
 /// kilobytes.
-static int64_t featuresAtOnce(int64_t width) {
-  return std::max<int64_t>(8, (1 << 17) / std::max<int64_t>(width, 1));
+static int64_t featuresAtOnce(const TopKRead &read) {
+  int64_t most = (1 << 17) / std::max<int64_t>(read.width, 1);
+  return std::clamp<int64_t>(most, 8, 256);
 }
 
-BlockSearch::BlockSearch(KernelBuilder &k, const TopKRead &read, Location loc)
+int64_t BlockSearch::numbersOf(const TopKRead &read) {
+  return read.width + featuresAtOnce(read) +
+         4 * llvm::alignTo(read.activation.getTopK(), KernelBuilder::lanes);
+}
+
+BlockSearch::BlockSearch(KernelBuilder &k, const TopKRead &read, int64_t tokens,
+                         Location loc)
     : k(k), loc(loc), read(read), search(k, read.activation, loc) {
   OpBuilder &b = k.builder();
-  int64_t tokens = tokensOf(read);
-  values = k.scratchRows(tokens, read.width, b.getF32Type());
-  held = k.scratchRows(tokens, search.getRoom(), b.getI64Type());
+  values = k.scratchMatrix(tokens, read.width);
+  products = k.scratchMatrix(tokens, featuresAtOnce(read));
+  held = k.scratchMatrix(tokens, search.getRoom(), b.getI64Type());
   bounds = k.scratch(tokens, b.getI64Type());
   sizes = k.scratch(tokens, b.getIndexType());
-  wanted = k.scratch(tokens, b.getI1Type());
 }
 
-int64_t BlockSearch::tokensOf(const TopKRead &read) {
-  return std::clamp<int64_t>((1 << 11) / read.activation.getTopK(), 1, 8);
-}
-
-void BlockSearch::prepare(Value slot, Value x, Type narrow, Value gate) {
+void BlockSearch::run(Value count, function_ref<Value(Value)> rowOf,
+                      Type narrow) {
   OpBuilder &b = k.builder();
-  Type byte = b.getI8Type();
-  Value flag =
-      gate ? Value(arith::ExtUIOp::create(b, loc, byte, gate))
-           : Value(arith::ConstantOp::create(b, loc, b.getI8IntegerAttr(1)));
-  auto put = [&](Value value, Value column) {
-    memref::StoreOp::create(b, loc, value, column, slot);
-  };
-  put(flag, wanted);
-  SmallVector<Value> state = search.begin();
-  put(state[0], sizes);
-  put(state[1], bounds);
-  auto fill = [&] {
-    search.clear(k.row(held, slot));
-    Value to = k.row(values, slot);
-    k.copy(x, to, narrow);
-    if (read.normalization != flow::Normalization::None)
-      k.copy(k.normalize(to, read.normalization), to);
-  };
-  if (gate)
-    k.ifHolds(gate, fill);
-  else
-    fill();
-}
-
-void BlockSearch::run(Value count) {
-  OpBuilder &b = k.builder();
-  Value one = k.index(1), all = k.index(read.features);
   auto put = [&](Value value, Value column, Value slot) {
     memref::StoreOp::create(b, loc, value, column, slot);
   };
-  // The tokens of the block, those that an edit is meant for.
-  auto forTokens = [&](function_ref<void(Value)> body) {
-    scf::ForOp::create(
-        b, loc, k.index(0), count, one, ValueRange(),
-        [&](OpBuilder &, Location, Value slot, ValueRange) {
-          k.ifHolds(k.element(wanted, slot), [&] { body(slot); });
-          scf::YieldOp::create(b, loc);
-        });
-  };
-  Value step = k.index(featuresAtOnce(read.width));
+  k.forRange(count, [&](Value slot) {
+    SmallVector<Value> state = search.begin();
+    put(state[0], sizes, slot);
+    put(state[1], bounds, slot);
+    search.clear(k.row(held, slot));
+    Value to = k.row(values, slot);
+    k.copy(rowOf(slot), to, narrow);
+    if (read.normalization != flow::Normalization::None)
+      k.copy(k.normalize(to, read.normalization), to);
+  });
+  Value all = k.index(read.features), step = k.index(featuresAtOnce(read));
   WholeEncoder encoder(k, read);
-  scf::ForOp::create(
-      b, loc, k.index(0), all, step, ValueRange(),
-      [&](OpBuilder &, Location, Value from, ValueRange) {
-        Value to = arith::MinSIOp::create(
-            b, loc, arith::AddIOp::create(b, loc, from, step), all);
-        forTokens([&](Value slot) {
-          Value x = k.row(values, slot), list = k.row(held, slot);
-          SmallVector<Value> state = search.offerAll(
-              list, from, to, ValueRange{k.element(sizes, slot), k.element(bounds, slot)},
-              [&](Value feature) { return encoder.product(x, feature); });
-          put(state[0], sizes, slot);
-          put(state[1], bounds, slot);
+  auto some = scf::ForOp::create(b, loc, k.index(0), all, step);
+  b.setInsertionPointToStart(some.getBody());
+  Value from = some.getInductionVar();
+  Value to = arith::MinSIOp::create(
+      b, loc, arith::AddIOp::create(b, loc, from, step), all);
+  Value width = arith::SubIOp::create(b, loc, to, from);
+  auto tokens = k.forRange(count, [&](Value slot) {
+    Value x = k.row(values, slot);
+    auto rows = k.forRange(width, [&](Value at) {
+      Value feature = arith::AddIOp::create(b, loc, from, at);
+      k.storeAt(encoder.product(x, feature), products, {slot, at});
+    });
+    rows->setAttr(kernelJamName, b.getStringAttr("rows"));
+  });
+  tokens->setAttr(kernelJamName, b.getStringAttr("tokens"));
+  k.forRange(count, [&](Value slot) {
+    Value mine = k.row(products, slot);
+    SmallVector<Value> state = search.offerAll(
+        k.row(held, slot), from, to,
+        ValueRange{k.element(sizes, slot), k.element(bounds, slot)},
+        [&](Value feature) {
+          return k.element(mine, arith::SubIOp::create(b, loc, feature, from));
         });
-        scf::YieldOp::create(b, loc);
-      });
-  forTokens([&](Value slot) {
+    put(state[0], sizes, slot);
+    put(state[1], bounds, slot);
+  });
+  b.setInsertionPointAfter(some);
+  k.forRange(count, [&](Value slot) {
     put(search.bound(k.row(held, slot)), bounds, slot);
   });
 }
