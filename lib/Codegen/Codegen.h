@@ -33,6 +33,9 @@ struct Variant {
   std::string cpu;      ///< as LLVM names it
   std::string features; ///< beyond those of the processor
   int64_t needs = 0;    ///< weir_kernels.h, of the processor that runs it
+  /// Products of how many tokens with how many rows are made side by side: two
+  /// vectors of 16 sums for each, and as many registers as are left to load to.
+  int64_t jammedTokens = 1, jammedRows = 1;
 };
 
 /// The variants of a target ("x86_64", "aarch64"), the better later. Empty for
@@ -56,6 +59,10 @@ void registerDialects(mlir::DialectRegistry &registry);
 
 /// Reads the attributes of the kernels of a module. Errors are reported.
 mlir::FailureOr<std::vector<Kernel>> readKernels(mlir::ModuleOp module);
+
+/// Takes several iterations of the loops that are marked with `weir.jam` side by
+/// side, as many as a variant has registers for.
+void jamLoops(mlir::ModuleOp module, const Variant &variant);
 
 /// LLVM IR of the kernels of one variant: functions `NAME.VARIANT` that take
 /// words and bounds, see weir_kernels.h. Nothing else is visible outside.

@@ -24,10 +24,12 @@ using namespace weir::codegen;
 
 std::vector<Variant> codegen::variantsOf(StringRef architecture) {
   if (architecture == "x86_64")
-    return {{"v3", "x86-64-v3", "", WEIR_X86_64_V3},
-            {"v4", "x86-64-v4", "", WEIR_X86_64_V4}};
+    // 16 registers of 8 numbers, 32 of 16.
+    return {{"v3", "x86-64-v3", "", WEIR_X86_64_V3, 3, 1},
+            {"v4", "x86-64-v4", "", WEIR_X86_64_V4, 3, 4}};
+  // 32 of 4.
   if (architecture == "aarch64")
-    return {{"neon", "generic", "+neon", 0}};
+    return {{"neon", "generic", "+neon", 0, 3, 1}};
   return {};
 }
 
@@ -51,7 +53,10 @@ Error codegen::emit(Module &module, StringRef triple, const Variant &variant,
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager graphs;
   ModuleAnalysisManager modules;
-  PassBuilder builder(machine.get());
+  PipelineTuningOptions tuning;
+  // A row as one block of code holds another row in registers and spills them.
+  tuning.LoopUnrolling = false;
+  PassBuilder builder(machine.get(), tuning);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(graphs);
   builder.registerFunctionAnalyses(functions);

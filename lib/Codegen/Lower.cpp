@@ -173,6 +173,7 @@ std::unique_ptr<llvm::Module> codegen::translate(ModuleOp module,
                                                  const Variant &variant,
                                                  llvm::LLVMContext &context) {
   OwningOpRef<ModuleOp> copy = module.clone();
+  jamLoops(*copy, variant);
   if (failed(lowerToLLVM(*copy)))
     return nullptr;
   std::unique_ptr<llvm::Module> translated =

@@ -20,23 +20,14 @@ namespace {
 // The steps of a read
 //===----------------------------------------------------------------------===//
 
-/// Rows of a dictionary: a matrix [k, d], or one number a feature [k].
-template <typename Op>
-Value rowsOf(Op op, KernelBuilder &k, flow::RowsPart part,
-             ArrayRef<int64_t> shape) {
-  return k.rows(flow::RowsAttr::get(op.getContext(), part,
-                                    op.getDictionaryAttr(), op.getFeatures()),
-                shape);
-}
-
 struct EncodeToKernel : KernelPattern<EncodeOp> {
   using KernelPattern::KernelPattern;
   Value lower(EncodeOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     int64_t count = lastSize(op.getResult()), width = lastSize(op.getInput());
-    Value weight = rowsOf(op, k, flow::RowsPart::Encoder, {count, width});
+    Value weight = k.rowsOf(op, flow::RowsPart::Encoder, {count, width});
     Value bias;
     if (!op.getUnbiased())
-      bias = rowsOf(op, k, flow::RowsPart::EncoderBias, {count});
+      bias = k.rowsOf(op, flow::RowsPart::EncoderBias, {count});
     return k.columns(count, [&](Value column) {
       Value z = k.dot(adaptor.getInput(), k.row(weight, column));
       return bias ? k.add(z, k.element(bias, column)) : z;
@@ -50,14 +41,15 @@ struct ActivateToKernel : KernelPattern<ActivateOp> {
               KernelBuilder &k) const override {
     using flow::ActivationKind, flow::RowsPart;
     int64_t count = lastSize(op.getInput());
-    auto numbers = [&](RowsPart part) { return rowsOf(op, k, part, {count}); };
+    auto numbers = [&](RowsPart part) { return k.rowsOf(op, part, {count}); };
     Value threshold, bias, scale, offset;
     ActivationKind kind = op.getActivation().getKind();
     switch (kind) {
     case ActivationKind::Identity:
       return adaptor.getInput();
     case ActivationKind::TopK:
-      return k.keepTopK(adaptor.getInput(), op.getActivation().getTopK());
+      // Reads of such dictionaries stay whole.
+      return {};
     case ActivationKind::ReLU:
       break;
     case ActivationKind::JumpReLU:

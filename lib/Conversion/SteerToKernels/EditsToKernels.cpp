@@ -121,6 +121,9 @@ struct DeliverToKernel : OpConversionPattern<DeliverOp> {
                   ConversionPatternRewriter &rewriter) const override {
     KernelBuilder k(rewriter, op, constants);
     Value value = adaptor.getValue(), to = adaptor.getTo();
+    if (value.getType().isInteger(1))
+      value = arith::UIToFPOp::create(rewriter, op.getLoc(),
+                                      rewriter.getF32Type(), value);
     if (!isa<MemRefType>(value.getType()))
       memref::StoreOp::create(rewriter, op.getLoc(), value, to, k.index(0));
     else if (value != to)

@@ -24,6 +24,15 @@ struct InPlansToKernel : KernelPattern<InPlansOp> {
   }
 };
 
+struct ConstantToKernel : KernelPattern<ConstantOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(ConstantOp op, OpAdaptor, KernelBuilder &k) const override {
+    if (auto held = dyn_cast<BoolAttr>(op.getValue()))
+      return k.flag(held.getValue());
+    return k.number(cast<FloatAttr>(op.getValue()).getValueAsDouble());
+  }
+};
+
 struct TokensToKernel : KernelPattern<TokensOp> {
   using KernelPattern::KernelPattern;
   Value lower(TokensOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
@@ -47,8 +56,10 @@ struct TokensToKernel : KernelPattern<TokensOp> {
       held = k.both(held, k.compare(CmpIPredicate::eq,
                                     k.addInteger(position, 1), length));
       break;
-    default:
-      return {};
+    case TokenSet::Sampled:
+      held = k.both(held, k.compare(CmpIPredicate::sge,
+                                    k.addInteger(position, 1), length));
+      break;
     }
     if (scope.getPositions())
       held = k.both(held,
@@ -103,12 +114,19 @@ struct KnobValueToKernel : KernelPattern<KnobValueOp> {
   }
 };
 
+struct ProductToKernel : KernelPattern<ProductOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(ProductOp, OpAdaptor adaptor, KernelBuilder &k) const override {
+    return k.mul(adaptor.getLhs(), adaptor.getRhs());
+  }
+};
+
 } // namespace
 
 void weir::populateGateToKernelPatterns(RewritePatternSet &patterns,
                                         const TypeConverter &types,
                                         KernelConstants &constants) {
-  patterns.add<InPlansToKernel, TokensToKernel, CompareToKernel, AllToKernel,
-               AnyToKernel, KnobValueToKernel>(types, patterns.getContext(),
-                                               constants);
+  patterns.add<InPlansToKernel, ConstantToKernel, TokensToKernel,
+               CompareToKernel, AllToKernel, AnyToKernel, KnobValueToKernel,
+               ProductToKernel>(types, patterns.getContext(), constants);
 }

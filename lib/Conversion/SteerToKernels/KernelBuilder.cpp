@@ -287,14 +287,19 @@ Value KernelBuilder::columns(int64_t count, Type element,
 }
 
 void KernelBuilder::forEach(int64_t count, function_ref<void(Value)> body) {
-  scf::ForOp::create(b, loc, index(0), index(count), index(1), ValueRange(),
-                     [&](OpBuilder &nested, Location, Value at, ValueRange) {
-                       OpBuilder::InsertionGuard guard(b);
-                       b.setInsertionPoint(nested.getInsertionBlock(),
-                                           nested.getInsertionPoint());
-                       body(at);
-                       scf::YieldOp::create(b, loc);
-                     });
+  forRange(index(count), body);
+}
+
+scf::ForOp KernelBuilder::forRange(Value count, function_ref<void(Value)> body) {
+  return scf::ForOp::create(
+      b, loc, index(0), count, index(1), ValueRange(),
+      [&](OpBuilder &nested, Location, Value at, ValueRange) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPoint(nested.getInsertionBlock(),
+                            nested.getInsertionPoint());
+        body(at);
+        scf::YieldOp::create(b, loc);
+      });
 }
 
 void KernelBuilder::ifHolds(Value gate, function_ref<void()> then,
@@ -326,6 +331,27 @@ Value KernelBuilder::scratch(int64_t size, Type element) {
       b, loc, MemRefType::get({size}, type.getElementType()),
       b.getI64IntegerAttr(64));
   return memref::CastOp::create(b, loc, type, buffer);
+}
+
+Value KernelBuilder::scratchMatrix(int64_t rows, int64_t columns, Type element) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&kernel.front());
+  return memref::AllocaOp::create(
+      b, loc,
+      MemRefType::get({rows, columns}, element ? element : b.getF32Type()),
+      b.getI64IntegerAttr(64));
+}
+
+void KernelBuilder::storeAt(Value scalar, Value matrix, ArrayRef<Value> at) {
+  memref::StoreOp::create(b, loc, scalar, matrix, at);
+}
+
+Value KernelBuilder::asType(Value value, Type type) {
+  return UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
+}
+
+void KernelBuilder::deliver(Value value, Value to) {
+  steer::DeliverOp::create(b, loc, value, to);
 }
 
 Value KernelBuilder::row(Value matrix, Value index) {
@@ -490,90 +516,6 @@ Value KernelBuilder::normalize(Value x, flow::Normalization normalization) {
     store(div(part, divisor), to, at, mask);
   });
   return to;
-}
-
-/// How many of a row of integers compare so with one of them. Lanes behind the end
-/// count as 0, which has to compare otherwise.
-static Value countWhere(KernelBuilder &k, Location loc, Value row, Value bound,
-                        arith::CmpIPredicate which) {
-  OpBuilder &b = k.builder();
-  VectorType type = vectorOf(b.getI32Type());
-  Value splat = vector::BroadcastOp::create(b, loc, type, bound);
-  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
-  auto add = [&](Value at, Value mask, Value sum) -> Value {
-    Value held = arith::CmpIOp::create(b, loc, which, k.load(row, at, mask), splat);
-    return arith::AddIOp::create(b, loc, sum,
-                                 arith::ExtUIOp::create(b, loc, type, held));
-  };
-  int64_t size = KernelBuilder::sizeOf(row);
-  int64_t whole = size / KernelBuilder::lanes * KernelBuilder::lanes;
-  Value sum = zero;
-  if (whole)
-    sum = scf::ForOp::create(b, loc, k.index(0), k.index(whole),
-                             k.index(KernelBuilder::lanes), zero,
-                             [&](OpBuilder &, Location, Value at, ValueRange sums) {
-                               Value next = add(at, Value(), sums.front());
-                               scf::YieldOp::create(b, loc, next);
-                             })
-              .getResult(0);
-  if (whole < size)
-    sum = add(k.index(whole), firstLanes(b, loc, size - whole), sum);
-  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sum);
-}
-
-Value KernelBuilder::keepTopK(Value numbers, int64_t count) {
-  int64_t size = sizeOf(numbers);
-  Type i32 = b.getI32Type();
-  auto word = [&](int64_t value) -> Value {
-    return arith::ConstantOp::create(
-        b, loc, b.getIntegerAttr(i32, static_cast<int32_t>(value)));
-  };
-  // As unsigned integers in the order of the numbers, NaN the largest.
-  Value ordered = scratch(size, i32);
-  forEach(size, [&](Value at) {
-    Value number = element(numbers, at);
-    Value bits = arith::BitcastOp::create(b, loc, i32, number);
-    Value sign = arith::ShRSIOp::create(b, loc, bits, word(31));
-    Value flip = arith::OrIOp::create(b, loc, sign, word(INT32_MIN));
-    Value order = arith::XOrIOp::create(b, loc, bits, flip);
-    Value isNaN = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, number,
-                                        number);
-    memref::StoreOp::create(b, loc, where(isNaN, word(-1), order), ordered, at);
-  });
-  // The last of those that stay, bit by bit.
-  Value wanted = word(count);
-  Value last =
-      scf::ForOp::create(
-          b, loc, index(0), index(32), index(1), word(0),
-          [&](OpBuilder &, Location, Value step, ValueRange found) {
-            Value shift = arith::SubIOp::create(
-                b, loc, word(31), arith::IndexCastOp::create(b, loc, i32, step));
-            Value bit = arith::ShLIOp::create(b, loc, word(1), shift);
-            Value guess = arith::OrIOp::create(b, loc, found.front(), bit);
-            Value held = countWhere(*this, loc, ordered, guess,
-                                    arith::CmpIPredicate::uge);
-            Value enough = compare(arith::CmpIPredicate::sge, held, wanted);
-            scf::YieldOp::create(b, loc, where(enough, guess, found.front()));
-          })
-          .getResult(0);
-  Value larger =
-      countWhere(*this, loc, ordered, last, arith::CmpIPredicate::ugt);
-  Value ties = arith::SubIOp::create(b, loc, wanted, larger);
-  Value kept = scratch(size, b.getF32Type());
-  scf::ForOp::create(
-      b, loc, index(0), index(size), index(1), ties,
-      [&](OpBuilder &, Location, Value at, ValueRange left) {
-        Value order = memref::LoadOp::create(b, loc, ordered, at);
-        Value isTie = both(compare(arith::CmpIPredicate::eq, order, last),
-                           compare(arith::CmpIPredicate::sgt, left.front(), word(0)));
-        Value stays =
-            either(compare(arith::CmpIPredicate::ugt, order, last), isTie);
-        Value number = keepWhere(stays, relu(element(numbers, at)));
-        memref::StoreOp::create(b, loc, number, kept, at);
-        Value fewer = arith::SubIOp::create(b, loc, left.front(), word(1));
-        scf::YieldOp::create(b, loc, where(isTie, fewer, left.front()));
-      });
-  return kept;
 }
 
 Value KernelBuilder::destinationOf(Operation *op) {

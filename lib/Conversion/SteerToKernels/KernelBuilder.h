@@ -19,6 +19,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/DialectConversion.h"
@@ -51,6 +52,10 @@ public:
   /// Gives the lists their sizes or drops them, and returns what the arguments
   /// hold: an attribute and a type of a tensor each.
   llvm::SmallVector<std::pair<mlir::Attribute, mlir::RankedTensorType>> finish();
+
+  /// Of reads of TopK dictionaries that a block of tokens was searched for: the
+  /// bound of the token (TopKSearch.h).
+  llvm::DenseMap<mlir::Operation *, mlir::Value> bounds;
 
 private:
   mlir::func::FuncOp kernel;
@@ -132,11 +137,18 @@ public:
     return columns(count, b.getF32Type(), at);
   }
   void forEach(int64_t count, llvm::function_ref<void(mlir::Value)> body);
+  mlir::scf::ForOp forRange(mlir::Value count,
+                            llvm::function_ref<void(mlir::Value)> body);
   void ifHolds(mlir::Value gate, llvm::function_ref<void()> then,
                llvm::function_ref<void()> otherwise = nullptr);
 
   // Rows of d numbers.
   mlir::Value scratch(int64_t size, mlir::Type element);
+  /// [rows, columns], of f32 if nothing else is said.
+  mlir::Value scratchMatrix(int64_t rows, int64_t columns,
+                            mlir::Type element = {});
+  void storeAt(mlir::Value scalar, mlir::Value matrix,
+               llvm::ArrayRef<mlir::Value> at);
   /// Row `index` of a matrix.
   mlir::Value row(mlir::Value matrix, mlir::Value index);
   mlir::Value load(mlir::Value row, mlir::Value at, mlir::Value mask);
@@ -161,9 +173,6 @@ public:
   /// what the dictionary's output is multiplied by.
   mlir::Value normalize(mlir::Value x, flow::Normalization normalization);
   mlir::Value inputScale(mlir::Value x, flow::Normalization normalization);
-  /// relu of the `count` largest of many numbers, 0 elsewhere; of equal ones at
-  /// the boundary the first are kept.
-  mlir::Value keepTopK(mlir::Value numbers, int64_t count);
   /// Where an operation's row goes: at once to where it is delivered, if it is
   /// and nobody else looks at it.
   mlir::Value destinationOf(mlir::Operation *op);
@@ -183,6 +192,18 @@ public:
     else
       edit();
   }
+
+  /// Rows of an operation's dictionary: a matrix [k, d], or one number a feature.
+  template <typename Op>
+  mlir::Value rowsOf(Op op, flow::RowsPart part, llvm::ArrayRef<int64_t> shape) {
+    return rows(flow::RowsAttr::get(op.getContext(), part,
+                                    op.getDictionaryAttr(), op.getFeatures()),
+                shape);
+  }
+
+  /// What a conversion to come takes for a value of this type.
+  mlir::Value asType(mlir::Value value, mlir::Type type);
+  void deliver(mlir::Value value, mlir::Value to);
 
   mlir::OpBuilder &builder() { return b; }
   static int64_t sizeOf(mlir::Value row);
@@ -204,6 +225,9 @@ void populateActivationToKernelPatterns(mlir::RewritePatternSet &patterns,
 void populateTableToKernelPatterns(mlir::RewritePatternSet &patterns,
                                    const mlir::TypeConverter &types,
                                    KernelConstants &constants);
+void populateTopKToKernelPatterns(mlir::RewritePatternSet &patterns,
+                                  const mlir::TypeConverter &types,
+                                  KernelConstants &constants);
 void populateEditToKernelPatterns(mlir::RewritePatternSet &patterns,
                                   const mlir::TypeConverter &types,
                                   KernelConstants &constants);

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelBuilder.h"
+#include "TokenBlocks.h"
 
 #include "weir/Dialect/Steer/Transforms/KernelForm.h"
 
@@ -66,6 +67,15 @@ SmallVector<int64_t> bufferSizes(RankedTensorType type) {
   return sizes;
 }
 
+/// What a kernel gives for a result of a site: gates are numbers, 1 where they
+/// hold, so that all that is read is of one type.
+RankedTensorType givenType(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (!tensor.getElementType().isInteger(1))
+    return tensor;
+  return fx::withElementType(tensor, Float32Type::get(type.getContext()));
+}
+
 /// One outlined function on its way to a kernel.
 class KernelMaker {
 public:
@@ -83,17 +93,25 @@ public:
       addBuffer(cast<RankedTensorType>(type),
                 entry->getNumArguments() ? "input" : "value");
     for (auto [i, type] : llvm::enumerate(site.getResultTypes()))
-      addBuffer(cast<RankedTensorType>(type), i ? "read" : "result");
+      addBuffer(givenType(type), i ? "read" : "result");
     Value begin = entry->addArgument(builder.getIndexType(), loc);
     Value end = entry->addArgument(builder.getIndexType(), loc);
     KernelConstants collected(kernel);
 
     builder.setInsertionPointToStart(entry);
-    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-    auto loop = scf::ForOp::create(builder, loc, begin, end, one);
+    BlockedReads reads(site);
+    Value step = arith::ConstantIndexOp::create(
+        builder, loc, reads.empty() ? 1 : reads.blockSize());
+    auto loop = scf::ForOp::create(builder, loc, begin, end, step);
     func::ReturnOp::create(builder, loc);
     builder.setInsertionPointToStart(loop.getBody());
-    fillLoop(loop.getInductionVar());
+    KernelBuilder k(builder, loop, collected);
+    boundOf = [&](Operation *op) { return reads.boundOf(k, op, slot); };
+    bounds = &collected.bounds;
+    if (reads.empty())
+      fillLoop(loop.getInductionVar());
+    else
+      fillBlock(k, loop.getInductionVar(), end, reads);
 
     if (failed(lower(collected)))
       return failure();
@@ -170,52 +188,141 @@ private:
         .getResult(0);
   }
 
-  void fillLoop(Value token) {
+  /// What the site's arguments are for the token, and copies of what sees no
+  /// value of the model. Gives the rows of its results.
+  SmallVector<Value> startToken(Value token, IRMapping &map,
+                                llvm::DenseSet<Operation *> &done) {
     splitToken(token);
-    IRMapping map;
     for (auto [i, argument] : llvm::enumerate(site.getArguments())) {
       auto type = cast<RankedTensorType>(argument.getType());
       map.map(argument, asType(viewOf(entry->getArgument(i), type), type));
     }
     SmallVector<Value> results;
     for (auto [i, type] : llvm::enumerate(site.getResultTypes())) {
-      auto tensor = cast<RankedTensorType>(type);
       Value buffer = entry->getArgument(site.getNumArguments() + i);
-      results.push_back(resultRow(buffer, tensor));
+      results.push_back(resultRow(buffer, givenType(type)));
     }
-
-    Block &body = site.front();
-    llvm::DenseSet<Operation *> done;
-    for (Operation &op : body)
+    for (Operation &op : site.front())
       if (isOfRows(&op) && llvm::all_of(op.getOperands(), [&](Value operand) {
             return map.contains(operand);
           })) {
         clone(op, map);
         done.insert(&op);
       }
-    auto rest = [&] {
-      for (Operation &op : body.without_terminator())
-        if (!done.contains(&op))
-          clone(op, map);
-      for (auto [value, to] :
-           llvm::zip_equal(body.getTerminator()->getOperands(), results))
-        DeliverOp::create(builder, loc, map.lookup(value), to);
-    };
-    // A token that no edit is meant for keeps its row.
+    return results;
+  }
+
+  /// Everything else that the site does for the token.
+  void finishToken(IRMapping &map, function_ref<bool(Operation *)> isDone,
+                   ArrayRef<Value> results) {
+    Block &body = site.front();
+    for (Operation &op : body.without_terminator())
+      if (!isDone(&op))
+        clone(op, map);
+    for (auto [value, to] :
+         llvm::zip_equal(body.getTerminator()->getOperands(), results))
+      DeliverOp::create(builder, loc, map.lookup(value), to);
+  }
+
+  /// Whether any edit is meant for the token, or nothing if that depends on more
+  /// than plans and tokens. What else leaves the kernel is always computed.
+  Value isEdited(IRMapping &map, ArrayRef<Value> results) {
     SmallVector<Value> gates;
-    if (results.size() != 1 || !collectGates(body, map, gates))
-      return rest();
+    if (results.size() != 1 || !collectGates(site.front(), map, gates))
+      return {};
     Value any = gates.size() == 1
                     ? gates.front()
                     : Value(AnyOp::create(builder, loc, gates));
-    auto branch = scf::IfOp::create(builder, loc,
-                                    asType(any, builder.getI1Type()),
-                                    /*withElseRegion=*/true);
+    return asType(any, builder.getI1Type());
+  }
+
+  void fillLoop(Value token) {
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    SmallVector<Value> results = startToken(token, map, done);
+    auto isDone = [&](Operation *op) { return done.contains(op); };
+    // A token that no edit is meant for keeps its row.
+    Value edited = isEdited(map, results);
+    if (!edited)
+      return finishToken(map, isDone, results);
+    auto branch =
+        scf::IfOp::create(builder, loc, edited, /*withElseRegion=*/true);
     builder.setInsertionPointToStart(branch.elseBlock());
     DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
                       results.front());
     builder.setInsertionPointToStart(branch.thenBlock());
-    rest();
+    finishToken(map, isDone, results);
+  }
+
+  /// A block of tokens that begins with `first`: what is read, then the rest.
+  void fillBlock(KernelBuilder &k, Value first, Value end, BlockedReads &reads) {
+    Value last = arith::AddIOp::create(builder, loc, first,
+                                       k.index(reads.blockSize()));
+    last = arith::MinSIOp::create(builder, loc, last, end);
+    Value count = arith::SubIOp::create(builder, loc, last, first), list;
+    auto [edited, listed] = listEdited(k, first, count, reads.blockSize());
+    if (listed) {
+      count = edited;
+      list = listed;
+    }
+    auto tokenAt = [&](Value at) -> Value {
+      if (list)
+        return memref::LoadOp::create(builder, loc, list, at);
+      return arith::AddIOp::create(builder, loc, first, at);
+    };
+    auto rowOf = [&](Value at) {
+      splitToken(tokenAt(at));
+      return viewOf(entry->getArgument(0),
+                    cast<RankedTensorType>(site.getArgumentTypes().front()));
+    };
+    reads.build(k, count, rowOf,
+                [&](Operation &op, IRMapping &map) { clone(op, map); });
+    reads.search(k, count, rowOf);
+    k.forRange(count, [&](Value at) {
+      slot = at;
+      IRMapping map;
+      llvm::DenseSet<Operation *> done;
+      SmallVector<Value> results = startToken(tokenAt(at), map, done);
+      reads.mapResults(k, at, map);
+      finishToken(
+          map,
+          [&](Operation *op) { return done.contains(op) || reads.isDone(op); },
+          results);
+    });
+  }
+
+  /// The number and the list of a block's tokens that an edit is meant for; the
+  /// others keep their rows. Nothing if that is not known beforehand.
+  std::pair<Value, Value> listEdited(KernelBuilder &k, Value first, Value count,
+                                     int64_t size) {
+    OpBuilder::InsertionGuard guard(builder);
+    Value none = k.index(0), one = k.index(1);
+    auto loop = scf::ForOp::create(builder, loc, none, count, one, none);
+    builder.setInsertionPointToStart(loop.getBody());
+    Value token =
+        arith::AddIOp::create(builder, loc, first, loop.getInductionVar());
+    IRMapping map;
+    llvm::DenseSet<Operation *> done;
+    SmallVector<Value> results = startToken(token, map, done);
+    Value edited = isEdited(map, results);
+    if (!edited) {
+      loop.erase();
+      return {};
+    }
+    Value list = k.scratch(size, builder.getIndexType());
+    Value known = loop.getRegionIterArgs().front();
+    auto branch = scf::IfOp::create(builder, loc, builder.getIndexType(), edited,
+                                    /*withElseRegion=*/true);
+    scf::YieldOp::create(builder, loc, branch.getResults());
+    builder.setInsertionPointToStart(branch.elseBlock());
+    DeliverOp::create(builder, loc, map.lookup(site.getArgument(0)),
+                      results.front());
+    scf::YieldOp::create(builder, loc, known);
+    builder.setInsertionPointToStart(branch.thenBlock());
+    memref::StoreOp::create(builder, loc, token, list, known);
+    Value next = arith::AddIOp::create(builder, loc, known, one);
+    scf::YieldOp::create(builder, loc, next);
+    return {loop.getResult(0), list};
   }
 
   /// A result's row of the token, as a buffer even where it is one number.
@@ -234,8 +341,11 @@ private:
   }
 
   void clone(Operation &op, IRMapping &map) {
+    Value bound = boundOf(&op);
     Operation *copy = builder.clone(op, map);
     copy->setLoc(loc);
+    if (bound)
+      bounds->insert({copy, bound});
   }
 
   /// Gates of which one holds wherever something is edited; false if an edit has
@@ -311,6 +421,7 @@ private:
     populateActivationToKernelPatterns(patterns, types, collected);
     populateEditToKernelPatterns(patterns, types, collected);
     populateTableToKernelPatterns(patterns, types, collected);
+    populateTopKToKernelPatterns(patterns, types, collected);
     if (failed(applyPartialConversion(kernel, target, std::move(patterns))))
       return failure();
     SmallVector<UnrealizedConversionCastOp> casts;
@@ -353,6 +464,10 @@ private:
   func::FuncOp kernel;
   Block *entry = nullptr;
   Value row, place;
+  Value slot; ///< of the token in its block
+  /// What was found for a read of a token's block.
+  std::function<Value(Operation *)> boundOf;
+  llvm::DenseMap<Operation *, Value> *bounds = nullptr;
   SmallVector<DictionaryAttr> descriptions;
   SmallVector<std::pair<Attribute, RankedTensorType>> constants;
 };
@@ -377,8 +492,10 @@ void replaceCall(func::CallOp call, func::FuncOp kernel,
     arguments.push_back({"columns", ArrayRef<int64_t>(columns)});
   }
   arguments.push_back({"kernel", kernel.getSymName()});
+  auto given = llvm::map_to_vector(
+      call.getResultTypes(), [](Type type) -> Type { return givenType(type); });
   auto edit = fx::CallOp::create(
-      builder, call.getLoc(), call.getResultTypes(),
+      builder, call.getLoc(), given,
       reads ? "weir.edit_and_read.default" : "weir.edit.default", arguments);
   if (reads) {
     Attribute slot = fx::SlotAttr::get(builder.getContext());
@@ -386,7 +503,16 @@ void replaceCall(func::CallOp call, func::FuncOp kernel,
     edit.setOutputsAttr(builder.getArrayAttr(
         fx::ListAttr::get(builder.getContext(), fx::ListKind::Tensors, slots)));
   }
-  call.replaceAllUsesWith(edit.getResults());
+  for (auto [asked, made] : llvm::zip_equal(call.getResults(), edit.getResults())) {
+    Value value = made;
+    if (asked.getType() != value.getType())
+      value = fx::CallOp::create(builder, call.getLoc(),
+                                 TypeRange(asked.getType()), "aten.ne.Scalar",
+                                 ArrayRef<fx::Argument>{{"self", value},
+                                                        {"other", 0.0}})
+                  .getResult(0);
+    asked.replaceAllUsesWith(value);
+  }
   call.erase();
 }
 

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "KernelBuilder.h"
+#include "TopKSearch.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -120,32 +120,22 @@ struct RowReadToKernel : KernelPattern<RowReadOp> {
       });
     }
     ActivationKind kind = op.getActivation().getKind();
+    if (kind == ActivationKind::TopK) {
+      auto columns = k.integers(features);
+      return readTopK(
+          k, TopKRead::of(op), x, wanted,
+          [&](Value column) { return k.toIndex(columns(place(column))); },
+          constants.bounds.lookup(op), op.getLoc());
+    }
     if (op.getNormalization() != flow::Normalization::None)
       x = k.normalize(x, op.getNormalization());
-    // Who is among the largest depends on every feature.
-    ArrayRef<int64_t> listed = features;
-    if (kind == ActivationKind::TopK) {
-      listed = {};
-      count = op.getDictionarySize();
-    }
     auto stored = [&](RowsPart part, ArrayRef<int64_t> shape) {
       return k.rows(flow::RowsAttr::get(op.getContext(), part,
-                                        op.getDictionaryAttr(), listed),
+                                        op.getDictionaryAttr(), features),
                     shape);
     };
     Value encoder = stored(RowsPart::Encoder, {count, width});
     Value bias = stored(RowsPart::EncoderBias, {count});
-    if (kind == ActivationKind::TopK) {
-      Value z = k.columns(count, f32, [&](Value feature) {
-        return k.add(k.dot(x, k.row(encoder, feature)),
-                     k.element(bias, feature));
-      });
-      Value kept = k.keepTopK(z, op.getActivation().getTopK());
-      auto columns = k.integers(features);
-      return k.columns(wanted, f32, [&](Value column) {
-        return k.element(kept, k.toIndex(columns(place(column))));
-      });
-    }
     Value threshold, scale, offset;
     if (kind == ActivationKind::JumpReLU)
       threshold = stored(RowsPart::Threshold, {count});

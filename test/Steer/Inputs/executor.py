@@ -9,7 +9,7 @@ import torch
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16,
           "i64": torch.int64, "i1": torch.bool}
-
+HEXADECIMAL = {"f32": numpy.float32, "i64": numpy.int64}
 
 # What stands in dense elements beside numbers. Infinities are written as bits.
 LITERALS = {"true": True, "false": False, "inf": float("inf")}
@@ -27,8 +27,8 @@ def orthonormal(rows):
 class Recipe:
     """Evaluates the attribute of an fx.constant on given dictionaries."""
 
-    def __init__(self, text, dictionaries):
-        self.text, self.at, self.dictionaries = text, 0, dictionaries
+    def __init__(self, text, dictionaries, element):
+        self.text, self.at, self.dictionaries, self.element = text, 0, dictionaries, element
 
     def eat(self, pattern):
         match = re.compile(r"\s*" + pattern).match(self.text, self.at)
@@ -46,6 +46,8 @@ class Recipe:
     def value(self):
         if self.peek("dense<"):
             body = self.eat(r"dense<(.*)>$").group(1)
+            if body.startswith('"0x'):  # many numbers
+                return numpy.frombuffer(bytes.fromhex(body[3:-1]), HEXADECIMAL[self.element])
             body = re.sub(r"0x([0-9A-F]{8})\b", lambda bits: repr(float(
                 numpy.uint32(int(bits.group(1), 16)).view(numpy.float32))), body)
             return numpy.atleast_1d(numpy.array(eval(body, LITERALS)))
@@ -124,7 +126,7 @@ class Executor:
                             line)
             if constant:
                 shape = [int(n) for n in constant.group(3).split("x")]
-                value = Recipe(constant.group(2), self.dictionaries).value()
+                value = Recipe(constant.group(2), self.dictionaries, constant.group(4)).value()
                 value = torch.tensor(value, dtype=DTYPES[constant.group(4)])
                 # One number stands for elements that are all the same.
                 self.values[constant.group(1)] = value.expand(shape) \

@@ -99,8 +99,10 @@ OpFoldResult ActivateOp::fold(FoldAdaptor) {
 LogicalResult DeliverOp::verify() {
   auto value = cast<RankedTensorType>(getValue().getType());
   auto to = cast<MemRefType>(getTo().getType());
-  // Narrow numbers are integers in memory.
+  // Narrow numbers are integers in memory, and gates numbers.
   Type element = value.getElementType();
+  if (element.isInteger(1))
+    element = Float32Type::get(getContext());
   if (element.isF16() || element.isBF16())
     element = IntegerType::get(getContext(), 16);
   if (value.getRank() == 0 || value.getShape().back() != to.getDimSize(0) ||

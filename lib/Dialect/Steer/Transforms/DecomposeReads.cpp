@@ -22,6 +22,16 @@ using namespace weir::steer;
 
 namespace {
 
+/// A kernel searches a TopK dictionary for the features that stay, and stores none
+/// of its activations.
+bool isSearched(Operation *op) {
+  auto read = dyn_cast<ReadOp>(op);
+  auto patch = op->getParentOfType<PatchOp>();
+  return read && patch && patch.getLowering() == Lowering::Kernel &&
+         read.getActivation().getKind() == flow::ActivationKind::TopK &&
+         !read.getGather() && read.getInput().getType().getElementType().isF32();
+}
+
 struct DecomposeRead : OpRewritePattern<ReadOp> {
   DecomposeRead(MLIRContext *context, Pass::Statistic &reads)
       : OpRewritePattern(context), reads(reads) {}
@@ -32,6 +42,8 @@ struct DecomposeRead : OpRewritePattern<ReadOp> {
     Value x = read.getInput();
     if (!read.getInput().getType().getElementType().isF32())
       return rewriter.notifyMatchFailure(read, "the value is not in f32");
+    if (isSearched(read))
+      return rewriter.notifyMatchFailure(read, "a kernel takes it whole");
     ++reads;
     if (read.getGather()) {
       rewriter.replaceOpWithNewOp<PickOp>(read, x, read.getFeatures());
@@ -101,7 +113,7 @@ struct SteerDecomposeReads
     patterns.add<DecomposeReconstruction>(&getContext());
     walkAndApplyPatterns(getOperation(), std::move(patterns));
     WalkResult left = getOperation().walk([](Operation *read) {
-      if (!isa<ReadOp, ReconstructOp>(read))
+      if (!isa<ReadOp, ReconstructOp>(read) || isSearched(read))
         return WalkResult::advance();
       read->emitOpError("reads a value that is not in f32; steer-widen-patches "
                        "comes first");

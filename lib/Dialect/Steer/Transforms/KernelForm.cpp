@@ -18,24 +18,22 @@ using namespace weir::steer;
 bool steer::isOfRows(Operation *op) {
   return isa<InPlansOp, TokensOp, CompareOp, AllOp, AnyOp, KnobValueOp, SlotOp,
              LookupOp, RowTokensOp, RowCompareOp, RowKnobOp, StrengthOp,
-             RowStrengthOp>(op);
+             RowStrengthOp, ConstantOp, ProductOp>(op);
 }
 
 bool steer::isObserver(Operation *op) {
   return isa<RecordOp, RecordGateOp, RecordValueOp, CountOp>(op);
 }
 
-/// Features of a TopK dictionary, of which each has three numbers on a thread's
-/// stack.
-static constexpr int64_t mostFeatures = 65536;
+/// What a search holds of a TopK dictionary is on a thread's stack: 16 bytes each.
+static constexpr int64_t mostKept = 16384;
 
-static std::optional<std::string> whyNoActivation(flow::ActivationAttr kind,
-                                                  int64_t features) {
-  if (kind.getKind() == flow::ActivationKind::TopK &&
-      (features > mostFeatures || features < 2))
-    return "a TopK dictionary is read whole, and this one has " +
-           std::to_string(features) + " features (2 to " +
-           std::to_string(mostFeatures) + " have a kernel)";
+template <typename Op> static std::optional<std::string> whyNoRead(Op read) {
+  flow::ActivationAttr kind = read.getActivation();
+  if (kind.getKind() == flow::ActivationKind::TopK && kind.getTopK() > mostKept)
+    return "its TopK dictionary keeps " + std::to_string(kind.getTopK()) +
+           " features of a token (up to " + std::to_string(mostKept) +
+           " have a kernel)";
   return std::nullopt;
 }
 
@@ -46,30 +44,21 @@ std::optional<std::string> steer::whyNoKernel(Operation *op) {
     return "'" + op->getName().getStringRef().str() + "' has no kernel form";
   };
   return TypeSwitch<Operation *, Reason>(op)
-      .Case<ReadOp, RowReadOp>([](auto read) {
-        return whyNoActivation(read.getActivation(), read.getDictionarySize());
-      })
-      .Case([](ActivateOp activate) {
-        return whyNoActivation(activate.getActivation(),
-                               activate.getType().getShape().back());
-      })
-      .Case([&](TokensOp tokens) -> Reason {
-        switch (tokens.getScope().getSet()) {
-        case TokenSet::All:
-        case TokenSet::Prompt:
-        case TokenSet::Generated:
-        case TokenSet::Last:
-          return none;
-        }
-        return other(tokens);
+      .Case<ReadOp, RowReadOp>([](auto read) { return whyNoRead(read); })
+      .Case([&](ActivateOp activate) {
+        // Such reads stay whole: they are searched, and store no activations.
+        bool isTopK = activate.getActivation().getKind() ==
+                      flow::ActivationKind::TopK;
+        return isTopK ? other(activate) : none;
       })
       .Case<EncodeOp, NormalizeOp, InputScaleOp, PickOp, WidenOp, RoundOp>(
           [&](auto) { return none; })
       .Case<SetToOp, ScaleByOp, ClampToOp, SumOp, DeltaOp, StrengthOp>(
           [&](auto) { return none; })
       .Case<WriteOp, ProjectOp, RescaleOp, YieldOp>([&](auto) { return none; })
-      .Case<InPlansOp, CompareOp, AllOp, AnyOp, KnobValueOp>(
+      .Case<InPlansOp, TokensOp, CompareOp, AllOp, AnyOp>(
           [&](auto) { return none; })
+      .Case<KnobValueOp, ConstantOp, ProductOp>([&](auto) { return none; })
       .Case<SlotOp, LookupOp, RowTokensOp, RowCompareOp, RowKnobOp>(
           [&](auto) { return none; })
       .Case<RowSetOp, RowScaleOp, RowClampOp, RowKeepOp, RowStrengthOp>(
@@ -99,7 +88,8 @@ static std::optional<std::string> whyNotObserved(PatchOp patch, Operation *op) {
     auto type = cast<RankedTensorType>(operand.getType());
     bool isWhole = llvm::equal(type.getShape().drop_back(),
                                patch.getType().getShape().drop_back());
-    if (!type.getElementType().isF32() || !isWhole)
+    Type element = type.getElementType();
+    if (!isWhole || !(isa<FloatType>(element) || element.isInteger(1)))
       return "'" + op->getName().getStringRef().str() +
              "' looks at what a kernel keeps to itself";
   }
@@ -109,8 +99,6 @@ static std::optional<std::string> whyNotObserved(PatchOp patch, Operation *op) {
 std::optional<std::string> steer::whyNoKernel(PatchOp patch) {
   if (patch.getType().isDynamicDim(patch.getType().getRank() - 1))
     return "its width is not known";
-  if (!patch.getType().getElementType().isF32())
-    return "only values in f32 have kernels so far";
   for (Operation &op : patch.getBody().front())
     if (std::optional<std::string> why = isObserver(&op)
                                              ? whyNotObserved(patch, &op)

@@ -94,6 +94,9 @@ private:
   /// Whether a value of the patch can be had outside of it as well.
   bool canHoist(Value value) {
     Operation *op = value.getDefiningOp();
+    // The site's value is there outside, too.
+    if (isa_and_nonnull<WidenOp>(op) && op->getOperand(0) == patch.getValue())
+      return true;
     return op && canMoveAcross(op) &&
            llvm::none_of(op->getOperands(),
                          [&](Value operand) { return isInside(operand); });

@@ -124,7 +124,7 @@ def Steer_DeliverOp : Steer_Op<"deliver", [MemoryEffects<[MemWrite]>]> {
   let description = [{
     `to` is the token's row of a tensor that the kernel gives. What computes the
     value may write there at once (`convert-steer-to-kernels`); a value that is
-    already there is not copied.
+    already there is not copied. A gate is delivered as 1.0 or 0.0, in f32.
 
     ```mlir
     steer.deliver %y to %row : tensor<?x?x576xf32>, memref<576xf32, strided<[1], offset: ?>>

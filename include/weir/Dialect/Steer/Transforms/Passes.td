@@ -221,7 +221,7 @@ def SteerDecomposeReadsPass
   let summary = "Reads become normalize, encode and activate";
   let description = [{
     A read of a TopK dictionary encodes all features and picks its own from what
-    is left of them; a read of neurons picks columns of the value. The value is in
+    is left of them, but stays whole in a patch that becomes a kernel; a read of neurons picks columns of the value. The value is in
     f32, so this comes after `steer-widen-patches`.
 
     ```mlir

@@ -1,0 +1,309 @@
+//===- TopKToKernels.cpp - Which features of a TopK dictionary stay ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// All features of a dictionary compete, whatever a patch reads of it. One pass
+// over the encoder offers each of them to a list of a few times k, which holds
+// what may be among the k largest: whenever it is full, the k-th largest of it is
+// the bound that later ones have to pass. Nothing of the dictionary's size is
+// stored, and of what the patch reads the products are made again.
+//
+// The order is total, since the feature is the last part of it; so the bound says
+// all, and of equal numbers the first stay.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TopKSearch.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace weir;
+using namespace weir::steer;
+using arith::CmpIPredicate;
+
+TopKSearch::TopKSearch(KernelBuilder &k, flow::ActivationAttr activation,
+                       Location loc)
+    : k(k), b(k.builder()), loc(loc), count(activation.getTopK()),
+      room(llvm::alignTo(2 * count, KernelBuilder::lanes)) {}
+
+Value TopKSearch::word(int64_t value) {
+  return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value));
+}
+
+Value TopKSearch::orderOf(Value number, Value feature) {
+  Type i32 = b.getI32Type(), i64 = b.getI64Type();
+  auto half = [&](int32_t value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
+  };
+  // Bits of floats are in their order as unsigned integers once the sign is
+  // turned and, of negative ones, the rest.
+  Value bits = arith::BitcastOp::create(b, loc, i32, number);
+  Value sign = arith::ShRSIOp::create(b, loc, bits, half(31));
+  Value flip = arith::OrIOp::create(b, loc, sign, half(INT32_MIN));
+  Value order = arith::XOrIOp::create(b, loc, bits, flip);
+  // NaN is the largest, as torch.topk has it.
+  Value isNaN =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, number, number);
+  order = k.where(isNaN, half(-1), order);
+  Value high = arith::ShLIOp::create(
+      b, loc, arith::ExtUIOp::create(b, loc, i64, order), word(32));
+  Value place = arith::IndexCastOp::create(b, loc, i64, feature);
+  Value low = arith::SubIOp::create(b, loc, word(UINT32_MAX), place);
+  return arith::OrIOp::create(b, loc, high, low);
+}
+
+void TopKSearch::clear(Value held) {
+  Value none = k.splat(word(0));
+  k.forEachVector(room, [&](Value at, Value mask) {
+    k.store(none, held, at, mask);
+  });
+}
+
+Value TopKSearch::countFrom(Value held, Value bound) {
+  auto type = VectorType::get({KernelBuilder::lanes}, b.getI64Type());
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+  Value splat = k.splat(bound);
+  auto loop = scf::ForOp::create(
+      b, loc, k.index(0), k.index(room), k.index(KernelBuilder::lanes), zero,
+      [&](OpBuilder &, Location, Value at, ValueRange sums) {
+        Value isFrom = arith::CmpIOp::create(
+            b, loc, CmpIPredicate::uge, k.load(held, at, Value()), splat);
+        Value one = arith::ExtUIOp::create(b, loc, type, isFrom);
+        scf::YieldOp::create(
+            b, loc, Value(arith::AddIOp::create(b, loc, sums.front(), one)));
+      });
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
+                                     loop.getResult(0));
+}
+
+Value TopKSearch::bound(Value held) {
+  // Bit by bit. Of fewer than k nothing has to go: then no bit is set.
+  return scf::ForOp::create(
+             b, loc, k.index(0), k.index(64), k.index(1), word(0),
+             [&](OpBuilder &, Location, Value step, ValueRange found) {
+               Value place = arith::IndexCastOp::create(b, loc, b.getI64Type(), step);
+               Value shift = arith::SubIOp::create(b, loc, word(63), place);
+               Value bit = arith::ShLIOp::create(b, loc, word(1), shift);
+               Value guess = arith::OrIOp::create(b, loc, found.front(), bit);
+               Value enough = k.compare(CmpIPredicate::sge,
+                                        countFrom(held, guess), word(count));
+               scf::YieldOp::create(b, loc, k.where(enough, guess, found.front()));
+             })
+      .getResult(0);
+}
+
+SmallVector<Value> TopKSearch::begin() { return {k.index(0), word(0)}; }
+
+SmallVector<Value> TopKSearch::offer(Value held, Value order,
+                                     ValueRange state) {
+  Value size = state[0], bound = state[1];
+  Type index = b.getIndexType(), i64 = b.getI64Type();
+  auto take = scf::IfOp::create(
+      b, loc, TypeRange{index, i64},
+      k.compare(CmpIPredicate::ugt, order, bound), /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(take.elseBlock());
+  scf::YieldOp::create(b, loc, ValueRange{size, bound});
+  b.setInsertionPointToStart(take.thenBlock());
+  memref::StoreOp::create(b, loc, order, held, size);
+  Value more = arith::AddIOp::create(b, loc, size, k.index(1));
+  auto drop = scf::IfOp::create(
+      b, loc, TypeRange{index, i64},
+      k.compare(CmpIPredicate::eq, more, k.index(room)), /*withElseRegion=*/true);
+  scf::YieldOp::create(b, loc, drop.getResults());
+  b.setInsertionPointToStart(drop.elseBlock());
+  scf::YieldOp::create(b, loc, ValueRange{more, bound});
+  b.setInsertionPointToStart(drop.thenBlock());
+  Value raised = this->bound(held);
+  scf::ForOp::create(
+      b, loc, k.index(0), k.index(room), k.index(1), k.index(0),
+      [&](OpBuilder &, Location, Value at, ValueRange kept) {
+        Value each = memref::LoadOp::create(b, loc, held, at);
+        memref::StoreOp::create(b, loc, each, held, kept.front());
+        Value next = arith::AddIOp::create(b, loc, kept.front(), k.index(1));
+        Value stays = k.compare(CmpIPredicate::uge, each, raised);
+        scf::YieldOp::create(b, loc, k.where(stays, next, kept.front()));
+      });
+  k.forEach(room - count, [&](Value at) {
+    Value place = arith::AddIOp::create(b, loc, at, k.index(count));
+    memref::StoreOp::create(b, loc, word(0), held, place);
+  });
+  scf::YieldOp::create(b, loc, ValueRange{k.index(count), raised});
+  return take.getResults();
+}
+
+SmallVector<Value> TopKSearch::offerAll(Value held, Value from, Value to,
+                                        ValueRange state,
+                                        function_ref<Value(Value)> numberOf) {
+  auto loop = scf::ForOp::create(
+      b, loc, from, to, k.index(1), state,
+      [&](OpBuilder &, Location, Value feature, ValueRange carried) {
+        Value order = orderOf(numberOf(feature), feature);
+        scf::YieldOp::create(b, loc, offer(held, order, carried));
+      });
+  return loop.getResults();
+}
+
+Value TopKSearch::keep(Value number, Value feature, Value bound) {
+  Value stays = k.compare(CmpIPredicate::uge, orderOf(number, feature), bound);
+  return k.keepWhere(stays, k.relu(number));
+}
+
+//===----------------------------------------------------------------------===//
+// A block of tokens
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// The encoder rows and biases of all features, as they are stored.
+struct WholeEncoder {
+  WholeEncoder(KernelBuilder &k, const TopKRead &read) : k(k) {
+    auto stored = [&](flow::RowsPart part, ArrayRef<int64_t> shape) {
+      return k.rows(flow::RowsAttr::get(k.builder().getContext(), part,
+                                        read.dictionary, ArrayRef<int64_t>()),
+                    shape);
+    };
+    weight = stored(flow::RowsPart::Encoder, {read.features, read.width});
+    bias = stored(flow::RowsPart::EncoderBias, {read.features});
+  }
+  Value product(Value x, Value feature) {
+    return k.add(k.dot(x, k.row(weight, feature)), k.element(bias, feature));
+  }
+
+  KernelBuilder &k;
+  Value weight, bias;
+};
+
+} // namespace
+
+/// Features whose rows are at hand for all tokens of a block: some hundreds of
+/// kilobytes.
+static int64_t featuresAtOnce(const TopKRead &read) {
+  int64_t most = (1 << 17) / std::max<int64_t>(read.width, 1);
+  return std::clamp<int64_t>(most, 8, 256);
+}
+
+int64_t BlockSearch::numbersOf(const TopKRead &read) {
+  return read.width + featuresAtOnce(read) +
+         4 * llvm::alignTo(read.activation.getTopK(), KernelBuilder::lanes);
+}
+
+BlockSearch::BlockSearch(KernelBuilder &k, const TopKRead &read, int64_t tokens,
+                         Location loc)
+    : k(k), loc(loc), read(read), search(k, read.activation, loc) {
+  OpBuilder &b = k.builder();
+  values = k.scratchMatrix(tokens, read.width);
+  products = k.scratchMatrix(tokens, featuresAtOnce(read));
+  held = k.scratchMatrix(tokens, search.getRoom(), b.getI64Type());
+  bounds = k.scratch(tokens, b.getI64Type());
+  sizes = k.scratch(tokens, b.getIndexType());
+}
+
+void BlockSearch::run(Value count, function_ref<Value(Value)> rowOf,
+                      Type narrow) {
+  OpBuilder &b = k.builder();
+  auto put = [&](Value value, Value column, Value slot) {
+    memref::StoreOp::create(b, loc, value, column, slot);
+  };
+  k.forRange(count, [&](Value slot) {
+    SmallVector<Value> state = search.begin();
+    put(state[0], sizes, slot);
+    put(state[1], bounds, slot);
+    search.clear(k.row(held, slot));
+    Value to = k.row(values, slot);
+    k.copy(rowOf(slot), to, narrow);
+    if (read.normalization != flow::Normalization::None)
+      k.copy(k.normalize(to, read.normalization), to);
+  });
+  Value all = k.index(read.features), step = k.index(featuresAtOnce(read));
+  WholeEncoder encoder(k, read);
+  auto some = scf::ForOp::create(b, loc, k.index(0), all, step);
+  b.setInsertionPointToStart(some.getBody());
+  Value from = some.getInductionVar();
+  Value to = arith::MinSIOp::create(
+      b, loc, arith::AddIOp::create(b, loc, from, step), all);
+  Value width = arith::SubIOp::create(b, loc, to, from);
+  auto tokens = k.forRange(count, [&](Value slot) {
+    Value x = k.row(values, slot);
+    auto rows = k.forRange(width, [&](Value at) {
+      Value feature = arith::AddIOp::create(b, loc, from, at);
+      k.storeAt(encoder.product(x, feature), products, {slot, at});
+    });
+    rows->setAttr(kernelJamName, b.getStringAttr("rows"));
+  });
+  tokens->setAttr(kernelJamName, b.getStringAttr("tokens"));
+  k.forRange(count, [&](Value slot) {
+    Value mine = k.row(products, slot);
+    SmallVector<Value> state = search.offerAll(
+        k.row(held, slot), from, to,
+        ValueRange{k.element(sizes, slot), k.element(bounds, slot)},
+        [&](Value feature) {
+          return k.element(mine, arith::SubIOp::create(b, loc, feature, from));
+        });
+    put(state[0], sizes, slot);
+    put(state[1], bounds, slot);
+  });
+  b.setInsertionPointAfter(some);
+  k.forRange(count, [&](Value slot) {
+    put(search.bound(k.row(held, slot)), bounds, slot);
+  });
+}
+
+Value BlockSearch::boundAt(Value slot) { return k.element(bounds, slot); }
+
+//===----------------------------------------------------------------------===//
+// A token
+//===----------------------------------------------------------------------===//
+
+Value weir::readTopK(KernelBuilder &k, const TopKRead &read, Value x,
+                     int64_t wanted, function_ref<Value(Value)> featureOf,
+                     Value bound, Location loc) {
+  if (read.normalization != flow::Normalization::None)
+    x = k.normalize(x, read.normalization);
+  WholeEncoder encoder(k, read);
+  TopKSearch search(k, read.activation, loc);
+  if (!bound) {
+    Value held = k.scratch(search.getRoom(), k.builder().getI64Type());
+    search.clear(held);
+    search.offerAll(held, k.index(0), k.index(read.features), search.begin(),
+                    [&](Value feature) { return encoder.product(x, feature); });
+    bound = search.bound(held);
+  }
+  return k.columns(wanted, [&](Value column) {
+    Value feature = featureOf(column);
+    return search.keep(encoder.product(x, feature), feature, bound);
+  });
+}
+
+namespace {
+
+/// Other reads are decomposed: of a TopK dictionary a kernel stores no
+/// activations.
+struct ReadToKernel : KernelPattern<ReadOp> {
+  using KernelPattern::KernelPattern;
+  Value lower(ReadOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
+    if (op.getActivation().getKind() != flow::ActivationKind::TopK)
+      return {};
+    auto columns = k.integers(op.getFeatures());
+    return readTopK(
+        k, TopKRead::of(op), adaptor.getInput(), op.getFeatures().size(),
+        [&](Value column) { return k.toIndex(columns(column)); },
+        constants.bounds.lookup(op), op.getLoc());
+  }
+};
+
+} // namespace
+
+void weir::populateTopKToKernelPatterns(RewritePatternSet &patterns,
+                                        const TypeConverter &types,
+                                        KernelConstants &constants) {
+  patterns.add<ReadToKernel>(types, patterns.getContext(), constants);
+}
