@@ -11,6 +11,7 @@
 #include "KernelJob.h"
 #include "ProgramSize.h"
 #include "RowCheck.h"
+#include "SiteTable.h"
 
 #include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/IR/FX.h"
@@ -58,6 +59,8 @@ void weir::registerCompilerDialects(DialectRegistry &registry) {
   registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
   registerEvaluation(registry);
 }
+
+Compiler::~Compiler() = default;
 
 Compiler::Compiler(MLIRContext &context, CompilerOptions options)
     : context(context), options(std::move(options)) {
@@ -241,6 +244,7 @@ LogicalResult Compiler::steer() {
   if (failed(checkRows(module(), *resources)))
     return failure();
   steeringReport = collectReport(module());
+  siteTable = std::make_unique<SiteTable>(SiteTable::collect(module()));
   return success();
 }
 
@@ -295,6 +299,9 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
     if (failed(hash(*manifest.kernels)))
       return failure();
   }
+  manifest.table = Manifest::File{SiteTable::fileName.str(), "", {}};
+  if (failed(hash(*manifest.table)))
+    return failure();
   if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
     return success();
   manifest.aot = Manifest::File{packageFile.str(), "", {}};
@@ -476,6 +483,10 @@ Compiler::write(StringRef folder,
                               options.cache)))
       return failure();
   }
+  progress("writing the site table");
+  if (failed(siteTable->write(pathBelow(scratch, SiteTable::fileName), module(),
+                              *resources, *archive, *manifest)))
+    return failure();
   if (makePackage && failed(makePackage(scratch)))
     return failure();
 
