@@ -96,6 +96,7 @@ def test_random_tables_on_a_live_model(tiny):
 
 SPEC = """\
 weir: 1
+model: {program: tiny.pt2}
 dictionaries:
   sae: {format: sae_lens, path: "sae/{site}.{layer}", sites: [res], layers: 0..2}
 knobs:
