@@ -12,6 +12,7 @@
 #include "ProgramSize.h"
 #include "RowCheck.h"
 #include "ScopeCheck.h"
+#include "SiteTable.h"
 
 #include "weir/Conversion/SteerToKernels/SteerToKernels.h"
 #include "weir/Dialect/FX/IR/FX.h"
@@ -60,6 +61,8 @@ void weir::registerCompilerDialects(DialectRegistry &registry) {
   registry.insert<fx::FXDialect, flow::FlowDialect, steer::SteerDialect>();
   registerEvaluation(registry);
 }
+
+Compiler::~Compiler() = default;
 
 Compiler::Compiler(MLIRContext &context, CompilerOptions options)
     : context(context), options(std::move(options)) {
@@ -261,6 +264,7 @@ LogicalResult Compiler::steer() {
   if (failed(checkRows(module(), *resources)))
     return failure();
   steeringReport = collectReport(module());
+  siteTable = std::make_unique<SiteTable>(SiteTable::collect(module()));
   return success();
 }
 
@@ -315,6 +319,9 @@ LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
     if (failed(hash(*manifest.kernels)))
       return failure();
   }
+  manifest.table = Manifest::File{SiteTable::fileName.str(), "", {}};
+  if (failed(hash(*manifest.table)))
+    return failure();
   if (!llvm::sys::fs::exists(pathBelow(folder, packageFile)))
     return success();
   manifest.aot = Manifest::File{packageFile.str(), "", {}};
@@ -496,6 +503,10 @@ Compiler::write(StringRef folder,
                               options.cache)))
       return failure();
   }
+  progress("writing the site table");
+  if (failed(siteTable->write(pathBelow(scratch, SiteTable::fileName), module(),
+                              *resources, *archive, *manifest)))
+    return failure();
   if (makePackage && failed(makePackage(scratch)))
     return failure();
 

@@ -77,7 +77,8 @@ static StringRef kindUnlessFile(const std::string &path) {
 static std::vector<std::string> filesNamedBy(const Manifest &manifest) {
   std::vector<std::string> names = {Manifest::fileName.str(), "report.md",
                                     "spec.yaml", manifest.program.path};
-  for (const auto &file : {manifest.aot, manifest.kernels, manifest.spec})
+  for (const auto &file :
+       {manifest.aot, manifest.kernels, manifest.table, manifest.spec})
     if (file)
       names.push_back(file->path);
   if (manifest.report)
@@ -168,7 +169,8 @@ scratchFiles(const std::string &folder) {
   }
   std::vector<std::string> known = {Manifest::fileName.str(), "report.md",
                                     "spec.yaml", "program.pt2",
-                                    "program.aot.pt2", "kernels.so"};
+                                    "program.aot.pt2", "kernels.so",
+                                    "sites.safetensors"};
   // An older artefact that was about to be removed.
   if (auto older = Manifest::read(below(folder, Manifest::fileName)))
     llvm::append_range(known, filesNamedBy(*older));

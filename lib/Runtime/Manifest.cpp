@@ -241,6 +241,9 @@ Error Manifest::check() const {
   if (kernels)
     if (Error error = checkFile(*kernels, "kernels"))
       return error;
+  if (table)
+    if (Error error = checkFile(*table, "table"))
+      return error;
   if (report)
     if (Error error = checkPath(*report, "report"))
       return error;
@@ -402,6 +405,7 @@ Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
     programFile = reader.file("program");
     out.aot = reader.file("aot");
     out.kernels = reader.file("kernels");
+    out.table = reader.file("table");
     reader.object("report",
                   [&](Reader &entry) { out.report = entry.string("path"); });
   }
@@ -480,6 +484,8 @@ json::Value Manifest::toJSON() const {
     out["aot"] = fileJSON(*aot);
   if (kernels)
     out["kernels"] = fileJSON(*kernels);
+  if (table)
+    out["table"] = fileJSON(*table);
   if (report)
     out["report"] = json::Object{{"path", *report}};
   return out;
@@ -551,7 +557,7 @@ json::Object Manifest::recordJSON() const {
 
 std::vector<std::string> Manifest::files() const {
   std::vector<std::string> out = {fileName.str(), program.path};
-  for (const std::optional<File> &file : {aot, kernels, spec})
+  for (const std::optional<File> &file : {aot, kernels, table, spec})
     if (file)
       out.push_back(file->path);
   if (report)

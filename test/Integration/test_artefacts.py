@@ -79,7 +79,7 @@ def test_the_manifest_names_every_file_and_the_program_says_the_same(built, mode
     named = {entry["path"] for entry in manifest.values() if isinstance(entry, dict) and "path" in entry}
     assert named | {"manifest.json"} == {path.name for path in built.iterdir()}
     record = json.loads(read(built / "program.pt2")["extra/weir.steering.json"])
-    assert record == {key: value for key, value in manifest.items() if key not in ("program", "report")}
+    assert record == {key: value for key, value in manifest.items() if key not in ("program", "report", "table")}
     assert record["plans"] == ["default"] and record["outputs"] == ["logits", "watch.res.1"]
     assert manifest["spec"]["sha256"] == hashlib.sha256(SPEC.encode()).hexdigest()
 

@@ -50,6 +50,8 @@ struct CompilerOptions {
   std::function<void(llvm::StringRef)> progress;
 };
 
+class SiteTable;
+
 /// A part of the matches of a spec, see Compiler::matchParts.
 struct MatchPart {
   std::string name; ///< "flow/sae.res.12/sae.res.11/0..1535"
@@ -65,6 +67,7 @@ public:
   /// The same with what another compilation has opened.
   Compiler(mlir::MLIRContext &context, CompilerOptions options,
            std::shared_ptr<Resources> resources);
+  ~Compiler();
 
   /// The source manager that holds the spec, for a diagnostic handler.
   llvm::SourceMgr &sources() { return sourceMgr; }
@@ -103,8 +106,8 @@ public:
   /// Of a program that nobody keeps, it may be allowed that any number of calls is
   /// added.
   mlir::LogicalResult lower(bool isLimited = true);
-  /// Writes program.pt2, manifest.json, report.md, a copy of the spec and, if the
-  /// program calls kernels, kernels.so into a
+  /// Writes program.pt2, manifest.json, report.md, sites.safetensors, a copy of the
+  /// spec and, if the program calls kernels, kernels.so into a
   /// new folder that then takes the place of `folder`, whole or not at all.
   /// With `makePackage`, an AOTInductor package is made in it first.
   mlir::LogicalResult
@@ -160,6 +163,8 @@ private:
   std::shared_ptr<const Archive> archive;
   ModelInfo modelInfo;
   SteeringReport steeringReport;
+  /// What the patches are, before they are lowered.
+  std::unique_ptr<SiteTable> siteTable;
 };
 
 /// Registers everything a compilation needs in a context.

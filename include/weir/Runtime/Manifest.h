@@ -14,6 +14,7 @@
 //    "program": {"path": "program.pt2", "sha256": "…"},
 //    "aot": {"path": "program.aot.pt2", "sha256": "…"},            optional
 //    "kernels": {"path": "kernels.so", "sha256": "…"},             optional
+//    "table": {"path": "sites.safetensors", "sha256": "…"},        optional
 //    "spec": {"path": "spec.yaml", "sha256": "…"},                 optional
 //    "report": {"path": "report.md"},                              optional
 //    "model": {"name": "smollm2", "family": "llama", "dtype": "f32",
@@ -31,7 +32,7 @@
 // raise "weir". The report has no hash: it tells times, which differ from build
 // to build.
 //
-// Everything but "program", "aot", "kernels" and "report" stands in the program's archive
+// Everything but "program", "aot", "kernels", "table" and "report" stands in the program's archive
 // as well, in the record extra/weir.steering.json. A manifest that says
 // something else is refused: it belongs to another program, or was edited.
 // Torch-free.
@@ -119,6 +120,7 @@ struct Manifest {
   File program;
   std::optional<File> aot;
   std::optional<File> kernels; ///< native code that the program calls
+  std::optional<File> table; ///< what is done at each site, for other runtimes
   std::optional<File> spec;
   std::optional<std::string> report; ///< path of the report
   std::optional<Model> model;
