@@ -262,7 +262,8 @@ def _run(arguments) -> int:
     except _OutputFailed as error:
         return _output_failed(error)
     except WeirError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A tool's own message begins like this.
+        print(f"error: {str(error).removeprefix('error: ')}", file=sys.stderr)
     except BrokenPipeError:
         pass  # whoever read the output has seen enough
     except OSError as error:

@@ -119,6 +119,8 @@ def _create(path: Path) -> tuple[int, bytes]:
             handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             continue
+        except OSError as error:  # nobody asked for the copy by its name
+            raise OSError(error.errno, error.strerror, str(path)) from None
         # Until it is locked another process may take it for abandoned.
         if (_locked(handle) is not False and _is_named(handle, name)) or attempt >= 3:
             return handle, name

@@ -143,6 +143,12 @@ def _tokens(draw, shape: Shape, shares: bool = False):
             scope["ramp"] = {"over": draw(st.integers(1, 8))}
         if "ramp" not in scope or draw(st.booleans()):
             scope["decay"] = {"half": draw(st.sampled_from([0.5, 1, 3, 64]))}
+    # At position 0 no token is generated, and none is behind a marker: that is an error as well.
+    if scope.get("part") == "generated" or scope.keys() & {"after", "between"}:
+        if "positions" in scope:
+            scope["positions"] = list(dict.fromkeys(max(1, position) for position in scope["positions"]))
+        if scope.get("to") == 0:
+            scope["to"] = 1
     return scope
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from weir.__main__ import main
@@ -100,6 +101,19 @@ def test_links_stay_and_what_is_no_file_is_refused(tmp_path):
         with pytest.raises(OSError, match="not a regular file"):
             write(tmp_path / name)
     assert names(tmp_path) == {"real", "link", "nowhere", "folder", "device"}
+
+
+def test_an_error_names_what_was_asked_for(tmp_path, capsys):
+    with pytest.raises(OSError) as caught:
+        write(Path("/proc/weir.pt2"))
+    assert caught.value.filename == "/proc/weir.pt2"
+    # What a tool says is not told as an error of an error.
+    model, texts = tmp_path / "none.pt2", tmp_path / "texts.txt"
+    model.write_text("no archive")
+    texts.write_text("a text\n")
+    assert main(["direction", str(model), "--positive", str(texts), "--negative", str(texts), "--site", "1/res", "-o",
+                 str(tmp_path / "out.safetensors")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {model}: ") and not (tmp_path / "out.safetensors").exists()
 
 
 def test_an_output_that_is_the_input_is_refused(tmp_path, capsys):

@@ -1,7 +1,7 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
+// RUN: %fixtures | weir-opt --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
 // Conditions at the same site and at earlier ones.
 
 // At the same site: read inside the patch, before the edit.
@@ -15,28 +15,11 @@
 // CHECK-DAG: %[[W:.*]] = steer.compare %[[C]] above 5.000000e-01
 // CHECK-DAG: %[[G:.*]] = steer.all %[[PLANS]], %[[W]] : tensor<?x1x1xi1>, tensor<?x?x1xi1>
 // CHECK: steer.delta %[[F]] to %{{.*}} where %[[G]]
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 steer.policy @p #steer.ablate on %f when #steer.when<feature = <@sae:1/res/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -61,20 +44,7 @@ flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 
 steer.policy @z #steer.ablate on %zs
 steer.policy @p #steer.ablate on %f when #steer.when<feature = <@sae:0/res/3>, below = 0.25 : f64>
 steer.plan @a [@z, @p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -91,28 +61,11 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[ANY:.*]] = steer.any %[[A]], %[[ALL]]
 // CHECK: %[[G:.*]] = steer.all %[[ROW]], %[[ANY]]
 // CHECK: steer.delta {{.*}} where %[[G]]
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 steer.policy @p #steer.ablate on %f tokens <set = generated> when #steer.any_of<[#steer.when<feature = <@sae:1/res/3>, above = 0.5 : f64, below = 1.0 : f64>, #steer.all_of<[#steer.when<feature = <@sae:0/res/4>, below = -1.0 : f64>, #steer.when<feature = <@sae:1/mlp/3>, above = 2.0 : f64>]>]>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -128,100 +81,36 @@ flow.dictionary @neurons.mlp.1 of @neurons at <1/mlp> reads <1/neuron> features 
 %f = flow.select [#flow.feature<@sae:1/mlp/5>]
 steer.policy @p #steer.ablate on %f when #steer.when<feature = <@neurons:1/mlp/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // A later site is not known yet.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 // expected-error @below {{feature 1/res/3 is read at 1/res, which comes after 0/res: what happens at a site can depend on the same site or on an earlier one}}
 steer.policy @p #steer.ablate on %f when #steer.when<feature = <@sae:1/res/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // An addition that is also written before the condition is read.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:2/res/5>]
 // expected-error @below {{feature 1/res/3 is read at 1/res, which comes after 0/res}}
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f layers <cumulative> when #steer.when<feature = <@sae:1/res/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-error @below {{feature 2/mlp/3 has no dictionary that was opened}}
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f when #steer.when<feature = <@sae:2/mlp/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -232,17 +121,4 @@ flow.dictionary @sae.mlp.0 of @sae at <0/mlp> reads <0/mlp> features 16 width 8 
 // expected-error @below {{feature 0/mlp/3 is read at 0/mlp, which the model does not have}}
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f when #steer.when<feature = <@sae:0/mlp/3>, above = 0.5 : f64>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model

@@ -1,14 +1,10 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
+// RUN: %fixtures | weir-opt --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
 // Two absolute edits of one feature in one plan.
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
@@ -17,28 +13,11 @@ steer.policy @p #steer.set<1.0> on %f
 steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
@@ -47,28 +26,11 @@ steer.policy @p #steer.scale<2.0> on %f
 steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
@@ -77,28 +39,11 @@ steer.policy @p #steer.clamp<min = 1.0 : f64> on %f
 steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>, #flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
@@ -107,29 +52,12 @@ steer.policy @p #steer.ablate on %f
 steer.policy @q #steer.ablate on %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // Both ends of a transfer are edited.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>]
 // expected-note @below {{the other one is here}}
@@ -138,28 +66,11 @@ steer.policy @p #steer.ablate on %f
 steer.policy @q #steer.transfer on %f to %g
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/4>]
 // expected-note @below {{the other one is here}}
@@ -168,29 +79,12 @@ steer.policy @p #steer.ablate on %f
 steer.policy @q #steer.transfer on %g to %f
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // Reported once a policy, however many features and plans it is about.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
 // expected-note @below {{the other one is here}}
 steer.policy @p #steer.ablate on %f
@@ -199,47 +93,17 @@ steer.policy @q #steer.ablate on %f
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
 steer.plan @b [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // A set with a feature twice.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/5>]
 // expected-error @below {{'p' says twice what feature 1/res/5 becomes}}
 steer.policy @p #steer.ablate on %f
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -269,29 +133,12 @@ steer.policy @o #steer.ablate on %g
 steer.policy @s #steer.add<#steer.constant<2.0>> on %f
 steer.plan @a [@p, @o, @s]
 steer.plan @b [@q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // Tokens and conditions do not separate two edits.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-note @below {{the other one is here}}
 steer.policy @p #steer.ablate on %f tokens <set = prompt>
@@ -299,17 +146,4 @@ steer.policy @p #steer.ablate on %f tokens <set = prompt>
 steer.policy @q #steer.ablate on %f tokens <set = generated>
 // expected-note @below {{the plan is here}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model

@@ -1,7 +1,7 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
+// RUN: %fixtures | weir-opt --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
 // The run-time inputs of a steered program, and what all sites share.
 
 // Gates and knobs are made once, at the top, whoever uses them.
@@ -26,11 +26,7 @@
 // CHECK-NOT: steer.tokens
 // CHECK-NOT: steer.knob_value
 // CHECK: fx.return
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 steer.knob @k default 1.0
 steer.knob @l default 1.0
 %f = flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:1/res/5>]
@@ -39,20 +35,7 @@ steer.policy @p #steer.add<#steer.constant<2.0>> on %f tokens <set = last> times
 steer.policy @q #steer.set<3.0> on %g tokens <set = last> times @l
 steer.plan @a [@p]
 steer.plan @b [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -63,28 +46,11 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[G:.*]] = steer.in_plans %plan [0]
 // CHECK-NOT: steer.tokens
 // CHECK: steer.strength 2.000000e+00 where %[[G]] : tensor<?x1x1xi1>
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f tokens <from = 0>
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -97,11 +63,7 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: steer.all %[[G]], %[[W]] : tensor<2x6x1xi1>, tensor<2x6x1xi1>
 // CHECK: %[[V:.*]] = steer.all %[[A]], %{{.*}} : tensor<2x1x1xi1>, tensor<2x6x1xi1>
 // CHECK: steer.strength 2.000000e+00 times %{{.*}} : tensor<2x1x1xf32> where %[[V]] : tensor<2x6x1xi1>
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 steer.knob @k default 1.0
 steer.knob @l default 1.0
 %f = flow.select [#flow.feature<@sae:0/res/5>]
@@ -130,104 +92,36 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %plan: tensor<?xi64>
 // CHECK-NOT: steer.
 // CHECK: fx.return
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE dictionaries
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f
 // expected-error @below {{there is no policy @q}}
 steer.plan @a [@p, @q]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 // expected-error @below {{there is no knob @k}}
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f times @k
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // Also where no plan names it.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 // expected-error @below {{there is no knob @k}}
 steer.policy @p #steer.add<#steer.constant<2.0>> on %f times @k
 steer.plan @a []
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -238,11 +132,7 @@ module {
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program cannot be steered: it needs the inputs `input_ids` and `positions`, both [batch, sequence] of int64, as `python -m weir export` makes them}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -250,11 +140,7 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>) {
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program cannot be steered}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -262,11 +148,7 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program cannot be steered}}
 fx.program @main(%input_ids: tensor<?x?xi32> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -274,11 +156,7 @@ fx.program @main(%input_ids: tensor<?x?xi32> = #fx.input<user_input>, %positions
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program has an input 'plan' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -286,11 +164,7 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program has an input 'prompt_length' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %prompt_length: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []
@@ -298,11 +172,7 @@ fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-error @below {{the program has an input 'knobs' already: it was steered before; start from the exported model}}
 fx.program @main(%input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>, %knobs: tensor<?xi64> = #fx.input<user_input>) {
   fx.return []

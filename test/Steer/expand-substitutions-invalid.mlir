@@ -1,14 +1,10 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --verify-diagnostics --steer-expand-policies
+// RUN: %fixtures | weir-opt --split-input-file --verify-diagnostics --steer-expand-policies
 
 // An edit inside of a block that is not computed.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
@@ -20,42 +16,12 @@ steer.policy @quiet #steer.ablate on %f tokens <set = prompt>
 // expected-note @below {{the plan is here}}
 steer.plan @a [@dropped, @quiet]
 steer.plan @b [@dropped]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
 // Nor can anything be read there; behind the last block it can.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
@@ -66,41 +32,11 @@ steer.policy @dropped #steer.substitute<1 to 2> on %none
 steer.policy @watch #steer.record on %f
 // expected-note @below {{the plan is here}}
 steer.plan @a [@dropped, @watch]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
@@ -111,41 +47,11 @@ steer.policy @dropped #steer.substitute<1 to 1> on %none
 steer.policy @calm #steer.ablate on %f when #steer.when<feature = <@sae:1/mlp/1>, above = 0.5>
 // expected-note @below {{the plan is here}}
 steer.plan @a [@dropped, @calm]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
@@ -155,41 +61,11 @@ steer.policy @dropped #steer.substitute<1 to 1> on %none
 steer.policy @raw #steer.record_value<[<1/mlp>]> on %none
 // expected-note @below {{the plan is here}}
 steer.plan @a [@dropped, @raw]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
@@ -200,123 +76,33 @@ steer.policy @two #steer.substitute<2 to 2> on %none
 // expected-note @below {{the plan is here}}
 steer.plan @a [@one, @two]
 steer.plan @b [@two]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
 // expected-error @below {{the model has no site 3/res; its layers are 0 to 2}}
 steer.policy @beyond #steer.substitute<3 to 3> on %none
 steer.plan @a [@beyond]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
 // expected-error @below {{feature 1/res/1 is not computed before layer 1: whether a layer is replaced can depend on what comes before it only}}
 steer.policy @late #steer.substitute<1 to 1> on %none when #steer.when<feature = <@sae:1/res/1>, above = 0.5>
 steer.plan @a [@late]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p : !flow.map<6 -> 6>
 flow.bridge @b of @sae from <0/res> to <1/res> by @p through %0 : !flow.map<6 -> 6>
@@ -324,33 +110,7 @@ flow.bridge @b of @sae from <0/res> to <1/res> by @p through %0 : !flow.map<6 ->
 // expected-error @below {{@p was not computed: run flow-match before}}
 steer.policy @pruned #steer.substitute<1 to 1 by @b> on %none
 steer.plan @a [@pruned]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
@@ -367,33 +127,7 @@ flow.bridge @b of @sae from <0/res> to <1/res> by @p through %0 : !flow.map<6 ->
 // expected-error @below {{the dictionary at 1/res normalises what it reads, and how large the value of a layer would be that is not computed, nobody knows}}
 steer.policy @pruned #steer.substitute<1 to 1 by @b> on %none
 steer.plan @a [@pruned]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
@@ -410,30 +144,4 @@ flow.bridge @b of @sae from <1/res> to <1/res>
 // expected-error @below {{the dictionary's rows do not fit the model: they have 9 numbers, the value at 1/res has 4}}
 steer.policy @coded #steer.substitute<1 to 1 by @b> on %none
 steer.plan @a [@coded]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model

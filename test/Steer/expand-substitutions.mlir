@@ -1,8 +1,8 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --steer-expand-policies | FileCheck %s
-// RUN: weir-opt %s --split-input-file --steer-expand-policies=count --canonicalize | FileCheck %s --check-prefix=COUNT
+// RUN: %fixtures | weir-opt --split-input-file --steer-expand-policies | FileCheck %s
+// RUN: %fixtures | weir-opt --split-input-file --steer-expand-policies=count --canonicalize | FileCheck %s --check-prefix=COUNT
 // What replaces a layer stands before the mark of the stream behind it, so that
 // whoever reads or edits there has the new value; it is made of the stream before
 // the layer, after the edits there.
@@ -16,11 +16,7 @@
 // CHECK: steer.patch %[[VALUE]] at <1/res>
 // CHECK: steer.read
 // COUNT: steer.count %{{.*}}, %{{.*}} as ["pruned", "quiet"] at <1/res>
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 flow.bridge @pruned.bridge of @sae from <0/res> to <1/res> by @p through %0 : !flow.map<6 -> 6>
@@ -31,33 +27,7 @@ steer.policy @pruned #steer.substitute<1 to 1 by @pruned.bridge quantile = 0.9> 
 steer.policy @quiet #steer.ablate on %f
 steer.policy @before #steer.add<#steer.constant<2.0>> on %b
 steer.plan @a [@pruned, @quiet, @before]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
@@ -69,43 +39,13 @@ fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
 // CHECK: %[[Y:.*]] = steer.choose %[[R0]] where %[[ALL]] : tensor<?x?x1xi1> else %y2 at <2/res>
 // CHECK: fx.site 2/res of %[[Y]]
 // COUNT: steer.count %{{.*}} as ["dropped"] at <2/res>
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 %none = flow.select []
 steer.policy @dropped #steer.substitute<1 to 2> on %none tokens <set = generated> when #steer.when<feature = <@sae:0/res/1>, above = 0.5>
 steer.plan @a [@dropped]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
 
 // -----
 
@@ -117,11 +57,7 @@ fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
 // CHECK: steer.reconstruct %[[X]] of @sae.res.0 activation <relu> size 6 along [#flow.rows<decoder of @sae.res.0[]>]
 // CHECK: steer.choose %{{.*}} where %{{.*}} else %[[ONE]] at <1/res>
 // COUNT: steer.count %{{.*}}, %{{.*}} as ["current", "previous"] at <1/res>
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 flow.bridge @current.bridge of @sae from <1/res> to <1/res>
@@ -131,30 +67,4 @@ steer.policy @current #steer.substitute<1 to 1 by @current.bridge> on %none
 steer.policy @previous #steer.substitute<1 to 1 by @previous.bridge> on %none
 steer.plan @a [@current]
 steer.plan @b [@previous]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model

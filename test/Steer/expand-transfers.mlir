@@ -1,7 +1,7 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
+// RUN: %fixtures | weir-opt --split-input-file --verify-diagnostics --steer-expand-policies | FileCheck %s
 // v_b := f_b + f_a, v_a := 0.
 
 // At one site: both activations before the edit.
@@ -16,29 +16,12 @@
 // CHECK: %[[SUM:.*]] = steer.sum %[[B]], %[[A2]]
 // CHECK: %[[ON:.*]] = steer.delta %[[B]] to %[[SUM]] where
 // CHECK: steer.write %[[H]], %[[OFF]], %[[ON]] along [#flow.rows<decoder of @sae.res.1[5, 6]>, #flow.rows<decoder of @sae.res.1[1, 2]>]
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
 %g = flow.select [#flow.feature<@sae:1/res/1>, #flow.feature<@sae:1/res/2>]
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -51,29 +34,12 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[B:.*]] = steer.read %[[H]] of @sae.res.1 [1]
 // CHECK: %[[A:.*]] = steer.read %e of @sae.res.0 [5]
 // CHECK: steer.sum %[[B]], %[[A]]
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/1>]
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
@@ -93,248 +59,95 @@ fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
 // CHECK: %[[B3:.*]] = steer.read %{{.*}} of @sae.res.1 [2]
 // CHECK: %[[A3:.*]] = steer.read %{{.*}} of @sae.res.1 [6]
 // CHECK: steer.sum %[[B3]], %[[A3]]
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:0/res/5>, #flow.feature<@sae:0/res/9>, #flow.feature<@sae:1/res/6>]
 %g = flow.select [#flow.feature<@sae:1/res/1>, #flow.feature<@sae:1/mlp/7>, #flow.feature<@sae:1/res/2>]
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
 %g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a transfer pairs its features in order, but there are 2 to take from and 1 to give to}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-error @below {{feature 1/res/5 is transferred to itself}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // A set that named a feature twice is no list of partners any more.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 // expected-note @below {{this one}}
 %f = flow.select [#flow.feature<@sae:1/res/5>] had_repeats
 %g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a transfer pairs its features in order, but one of its sets names a feature twice}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 // expected-note @below {{this one}}
 %g = flow.select [#flow.feature<@sae:1/res/6>] had_repeats
 // expected-error @below {{a transfer pairs its features in order, but one of its sets names a feature twice}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // A feature that gives and takes, or takes twice.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:1/res/6>]
 %g = flow.select [#flow.feature<@sae:1/res/6>, #flow.feature<@sae:1/res/7>]
 // expected-error @below {{'p' says twice what feature 1/res/6 becomes}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>, #flow.feature<@sae:0/res/6>]
 %g = flow.select [#flow.feature<@sae:1/res/7>, #flow.feature<@sae:1/res/7>]
 // expected-error @below {{'p' says twice what feature 1/res/7 becomes}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
 // Not from a later site.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:2/res/5>]
 %g = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a feature of policy 'p' is read at 2/res, which comes after 1/res}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 
 // -----
 
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 16 width 8 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 16 width 8 activation <relu>
+// FIXTURE dictionaries
 %f = flow.select [#flow.feature<@sae:1/res/5>]
 %g = flow.select [#flow.feature<@sae:2/mlp/1>]
 // expected-error @below {{feature 2/mlp/1 has no dictionary that was opened}}
 steer.policy @p #steer.transfer on %f to %g
 steer.plan @a [@p]
-fx.program @main(%w: tensor<8x8xf32> = #fx.input<parameter "model"::"w">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>, %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %w, indices = %input_ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
-  %r0 = fx.site 0/res of %e : tensor<?x?x8xf32>
-  %u = fx.call @aten.linear.default(input = %r0, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %n1 = fx.site 1/neuron of %u : tensor<?x?x8xf32>
-  %d = fx.call @aten.linear.default(input = %n1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %m1 = fx.site 1/mlp of %d : tensor<?x?x8xf32>
-  %a = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  %r1 = fx.site 1/res of %a : tensor<?x?x8xf32>
-  %l = fx.call @aten.linear.default(input = %r1, weight = %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
-  %r2 = fx.site 2/res of %l : tensor<?x?x8xf32>
-  fx.return %r2 : tensor<?x?x8xf32> as [#fx.output<user_output>]
-}
+// FIXTURE model
 

@@ -1,9 +1,9 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s '--steer-keep-plan=plan=short' --steer-expand-policies --steer-fix-inputs --canonicalize '--weir-lower-to-aten=fixed' | FileCheck %s --implicit-check-not='= steer.' --implicit-check-not='= fx.site'
-// RUN: weir-opt %s '--steer-keep-plan=plan=some' --steer-expand-policies --steer-fix-inputs --canonicalize '--weir-lower-to-aten=fixed' | FileCheck %s --check-prefix=SOME
-// RUN: weir-opt %s --steer-expand-policies --canonicalize --weir-lower-to-aten | FileCheck %s --check-prefix=BOTH
+// RUN: %fixtures | weir-opt '--steer-keep-plan=plan=short' --steer-expand-policies --steer-fix-inputs --canonicalize '--weir-lower-to-aten=fixed' | FileCheck %s --implicit-check-not='= steer.' --implicit-check-not='= fx.site'
+// RUN: %fixtures | weir-opt '--steer-keep-plan=plan=some' --steer-expand-policies --steer-fix-inputs --canonicalize '--weir-lower-to-aten=fixed' | FileCheck %s --check-prefix=SOME
+// RUN: %fixtures | weir-opt --steer-expand-policies --canonicalize --weir-lower-to-aten | FileCheck %s --check-prefix=BOTH
 // In a fixed program the block that a plan replaces is gone: no operation, no
 // weight and no buffer of it is left.
 
@@ -42,11 +42,7 @@
 // BOTH: %plan: tensor<?xi64>
 // BOTH: fx.call @aten.linear.default(input = %y0, weight = %k1)
 // BOTH: fx.call pure @aten.where.self(condition: %{{.*}}, self: %{{.*}}, other: %y1)
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>, #fx.site_kind<mlp>] layers 0 to 2
-flow.dictionary @sae.res.0 of @sae at <0/res> reads <0/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.1 of @sae at <1/res> reads <1/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.res.2 of @sae at <2/res> reads <2/res> features 6 width 4 activation <relu>
-flow.dictionary @sae.mlp.1 of @sae at <1/mlp> reads <1/mlp> features 6 width 4 activation <relu>
+// FIXTURE cached-dictionaries
 flow.matching @p of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.assignment<mse> over <decoder> fold <decoder_norm>
 %0 = flow.permutation @sae.res.0 -> @sae.res.1 by <mse> over <decoder> fold <decoder_norm> for @p result <"sha256:1111111111111111111111111111111111111111111111111111111111111111"> : !flow.map<6 -> 6>
 flow.bridge @pruned.bridge of @sae from <0/res> to <1/res> by @p through %0 : !flow.map<6 -> 6>
@@ -55,30 +51,4 @@ steer.policy @pruned #steer.substitute<1 to 1 by @pruned.bridge> on %none
 steer.policy @late #steer.substitute<1 to 1> on %none tokens <set = generated>
 steer.plan @some [@late]
 steer.plan @short [@pruned]
-fx.program @main(%emb: tensor<4x4xf32> = #fx.input<parameter "model"::"emb">,
-    %w0: tensor<4x4xf32> = #fx.input<parameter "model"::"w0">,
-    %w1: tensor<4x4xf32> = #fx.input<parameter "model"::"w1">,
-    %w2: tensor<4x4xf32> = #fx.input<parameter "model"::"w2">,
-    %k0: tensor<4x4xf32> = #fx.input<buffer "model"::"k0">,
-    %k1: tensor<4x4xf32> = #fx.input<buffer "model"::"k1">,
-    %k2: tensor<4x4xf32> = #fx.input<buffer "model"::"k2">,
-    %input_ids: tensor<?x?xi64> = #fx.input<user_input>,
-    %positions: tensor<?x?xi64> = #fx.input<user_input>) {
-  %e = fx.call @aten.embedding.default(weight = %emb, indices = %input_ids) : (tensor<4x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
-  %c0 = fx.call @aten.copy_.default(self = %k0, src = %w0) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a0 = fx.call @aten.linear.default(input = %e, weight = %k0) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m0 = fx.site 0/mlp of %a0 : tensor<?x?x4xf32>
-  %y0 = fx.call @aten.add.Tensor(self = %e, other = %m0) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r0 = fx.site 0/res of %y0 : tensor<?x?x4xf32>
-  %c1 = fx.call @aten.copy_.default(self = %k1, src = %w1) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a1 = fx.call @aten.linear.default(input = %r0, weight = %k1) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m1 = fx.site 1/mlp of %a1 : tensor<?x?x4xf32>
-  %y1 = fx.call @aten.add.Tensor(self = %r0, other = %m1) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r1 = fx.site 1/res of %y1 : tensor<?x?x4xf32>
-  %c2 = fx.call @aten.copy_.default(self = %k2, src = %w2) : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
-  %a2 = fx.call @aten.linear.default(input = %r1, weight = %k2) : (tensor<?x?x4xf32>, tensor<4x4xf32>) -> tensor<?x?x4xf32>
-  %m2 = fx.site 2/mlp of %a2 : tensor<?x?x4xf32>
-  %y2 = fx.call @aten.add.Tensor(self = %r1, other = %m2) : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
-  %r2 = fx.site 2/res of %y2 : tensor<?x?x4xf32>
-  fx.return %r2 : tensor<?x?x4xf32> as [#fx.output<user_output>]
-}
+// FIXTURE cached-model
