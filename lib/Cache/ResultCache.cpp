@@ -36,6 +36,8 @@ static constexpr StringLiteral activations = "activations";
 static constexpr StringLiteral statistics = ".coactivations";
 /// Cases that weirc validate has computed, in the same folder.
 static constexpr StringLiteral validations = ".validation";
+/// Logs of weirc evaluate and weirc sweep.
+static constexpr StringLiteral measures = ".measures";
 /// The string of an entry that holds the hash of the rest.
 static constexpr StringLiteral contentKey = "content";
 
@@ -268,7 +270,8 @@ static bool isTemporaryOfEntry(StringRef name) {
   return isTemporaryName(name) && name.consume_front(".") &&
          isKey(name.take_front(64)) &&
          (name.substr(64).starts_with(extension) ||
-          name.substr(64).starts_with(statistics));
+          name.substr(64).starts_with(statistics) ||
+          name.substr(64).starts_with(measures));
 }
 
 /// Removes the lock files that nobody holds: files that have a lock's name and,
@@ -360,7 +363,8 @@ ResultCache::collect(const CollectOptions &options) const {
   Error error = walk(root, activations,
                [&](StringRef path, const fs::file_status &status) {
                  StringRef kind = sys::path::extension(path);
-                 if ((kind == statistics || kind == validations) &&
+                 if ((kind == statistics || kind == validations ||
+                      kind == measures) &&
                      isKey(sys::path::stem(path)))
                    entries->push_back({sys::path::stem(path).str(), path.str(),
                                        status.getSize(),

@@ -295,7 +295,8 @@ LogicalResult Compiler::writeParts(StringRef path) {
   auto source = withoutTensors(*archive);
   if (!source)
     return error() << llvm::toString(source.takeError());
-  return writeProgram(path, **source, {});
+  flow::RecipeConstants sourceOf(module(), *resources);
+  return exportPT2(program(), **source, path, sourceOf, ExportForm::Scratch, {});
 }
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {

@@ -104,6 +104,29 @@ Error DictionaryStatistics::addError(const SparseRecord &activations,
   return Error::success();
 }
 
+DictionaryStatistics::State DictionaryStatistics::state() const {
+  State state{counts, {error, squares}};
+  state.counts.insert(state.counts.end(), {numTokens, numActive});
+  state.sums.insert(state.sums.end(), first.begin(), first.end());
+  state.sums.insert(state.sums.end(), sum.begin(), sum.end());
+  return state;
+}
+
+bool DictionaryStatistics::resume(const State &state) {
+  if (state.counts.size() != counts.size() + 2 || state.sums.size() < 2 ||
+      state.sums.size() % 2 != 0)
+    return false;
+  counts.assign(state.counts.begin(), state.counts.end() - 2);
+  numTokens = state.counts[counts.size()];
+  numActive = state.counts[counts.size() + 1];
+  error = state.sums[0];
+  squares = state.sums[1];
+  const auto width = static_cast<Eigen::Index>(state.sums.size() / 2 - 1);
+  first = Eigen::Map<const Eigen::RowVectorXd>(state.sums.data() + 2, width);
+  sum = Eigen::Map<const Eigen::RowVectorXd>(state.sums.data() + 2 + width, width);
+  return true;
+}
+
 double DictionaryStatistics::l0() const {
   return numTokens ? static_cast<double>(numActive) /
                          static_cast<double>(numTokens)
@@ -129,6 +152,13 @@ void MatchStatistics::add(ArrayRef<int32_t> sourceFeatures,
   for (int32_t feature : sourceFeatures)
     if (best[feature] >= 0 && isActive[best[feature]])
       ++both[feature];
+}
+
+bool MatchStatistics::resume(ArrayRef<int64_t> counts) {
+  if (counts.size() != both.size())
+    return false;
+  both.assign(counts.begin(), counts.end());
+  return true;
 }
 
 MatchStatistics::Scores

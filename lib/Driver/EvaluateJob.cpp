@@ -15,10 +15,13 @@
 #include "weir/Driver/Judge.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Spec/Spec.h"
+#include "weir/Support/Hashing.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Path.h"
 
+#include <chrono>
 #include <cmath>
 
 using namespace mlir;
@@ -85,7 +88,11 @@ private:
   LogicalResult measureLosses();
   LogicalResult prepareDictionaries();
   LogicalResult readActivations();
-  LogicalResult stream(RecordedActivations &source);
+  LogicalResult stream(RecordedActivations &source, JobLog &log);
+  LogicalResult count(const ActivationBatch &batch);
+  FailureOr<std::unique_ptr<JobLog>> openCounts(StringRef program,
+                                                uint64_t &window);
+  PartWriter counts(uint64_t window) const;
   LogicalResult judgePairs();
 
   const EvaluateOptions &options;
@@ -98,6 +105,7 @@ private:
   std::vector<MatchStatistics> together;
   std::vector<size_t> matchOf; ///< of `together`: the entry of `matches`
   std::optional<PairContexts> contexts;
+  std::vector<std::vector<uint8_t>> active; ///< flags of features, all 0 between tokens
   Evaluation result;
 };
 
@@ -158,7 +166,8 @@ LogicalResult Evaluator::measureLosses() {
       plans.push_back(plan);
       settings.push_back({plan, knobs});
     }
-  auto losses = lossesOf(**program, windows, settings, options.promptTokens);
+  auto losses = lossesOf(**program, windows, settings, options.promptTokens,
+                         result.resumedRows);
   if (failed(losses))
     return failure();
   for (int64_t count : losses->predicted)
@@ -311,6 +320,7 @@ LogicalResult Evaluator::readActivations() {
     contexts->choose(together, dictionaries.size());
 
   std::unique_ptr<RecordedActivations> source;
+  std::string program; // its hash
   ActivationStreamOptions streaming;
   streaming.records = records;
   streaming.recordBytes = options.recordBytes;
@@ -320,65 +330,106 @@ LogicalResult Evaluator::readActivations() {
         if (!opened)
           return opened.takeError();
         source = std::move(*opened);
+        SmallString<256> file(path);
+        llvm::sys::path::append(file, Manifest::fileName);
+        auto manifest = Manifest::read(file);
+        if (!manifest)
+          return manifest.takeError();
+        program = manifest->program.sha256;
         return llvm::Error::success();
       })))
     return failure();
-  return stream(*source);
+  uint64_t window = 0;
+  auto log = openCounts(program, window);
+  if (failed(log))
+    return failure();
+  result.resumedWindows = static_cast<int64_t>(window);
+  if (llvm::Error problem = source->seek(window))
+    return error() << llvm::toString(std::move(problem));
+  return stream(*source, **log);
 }
 
-LogicalResult Evaluator::stream(RecordedActivations &source) {
-  std::vector<std::vector<uint8_t>> active(dictionaries.size());
-  for (auto [entry, flags] : llvm::zip_equal(dictionaries, active))
-    flags.assign(entry.statistics->active().size(), 0);
+/// What was counted of all windows before `window`.
+PartWriter Evaluator::counts(uint64_t window) const {
+  PartWriter part;
+  part.put(window);
+  for (const EvaluatedDictionary &entry : dictionaries) {
+    const DictionaryStatistics::State state = entry.statistics->state();
+    part.putAll(ArrayRef(state.counts));
+    part.putAll(ArrayRef(state.sums));
+  }
+  for (const MatchStatistics &match : together)
+    part.putAll(match.counts());
+  if (contexts)
+    contexts->save(part);
+  return part;
+}
+
+FailureOr<std::unique_ptr<JobLog>> Evaluator::openCounts(StringRef program,
+                                                         uint64_t &window) {
+  llvm::json::Array matched;
+  for (const MatchStatistics &match : together)
+    matched.push_back(sha256(
+        StringRef(reinterpret_cast<const char *>(match.matches().data()),
+                  match.matches().size() * sizeof(int64_t))));
+  llvm::json::Object description{
+      {"what", "activations"},
+      {"program", program},
+      {"windows", hashOf(windows)},
+      {"matches", std::move(matched)},
+      {"recordBytes", options.recordBytes},
+      {"judgedPairs", contexts ? options.judgedPairs : -1},
+      {"seed", contexts ? int64_t(options.seed) : -1}};
+  return openLog(std::move(description), [&](PartReader part) {
+    window = part.get<uint64_t>();
+    bool fits = true;
+    for (EvaluatedDictionary &entry : dictionaries) {
+      DictionaryStatistics::State state;
+      state.counts = part.getAll<int64_t>();
+      state.sums = part.getAll<double>();
+      fits &= entry.statistics->resume(state);
+    }
+    for (MatchStatistics &match : together)
+      fits &= match.resume(part.getAll<int64_t>());
+    if (contexts)
+      contexts->resume(part);
+    assert(fits && "the key says how many numbers there are");
+    (void)fits;
+  });
+}
+
+/// Keeps what was counted now and then, so that little is lost with a process, and
+/// little time with keeping.
+LogicalResult Evaluator::stream(RecordedActivations &source, JobLog &log) {
+  using Clock = std::chrono::steady_clock;
+  const auto interval = std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double>(options.checkpointSeconds));
+  Clock::duration writing{};
+  Clock::time_point last = Clock::now();
+  auto keep = [&]() -> LogicalResult {
+    const Clock::time_point begin = Clock::now();
+    if (llvm::Error problem = log.replace(counts(source.position())))
+      return error() << llvm::toString(std::move(problem));
+    last = Clock::now();
+    writing = last - begin;
+    return success();
+  };
+  const bool isThere = source.atEnd();
   while (!source.atEnd()) {
     auto read = source.read();
     if (!read)
       return error() << llvm::toString(read.takeError());
-    const ActivationBatch &batch = **read;
-    for (const SparseRecord &record : batch.records)
-      for (float value : record.values)
-        if (!std::isfinite(value))
-          return error() << "windows " << batch.firstWindow << " to "
-                         << batch.firstWindow + batch.windows - 1
-                         << ": an activation is not finite";
-    for (EvaluatedDictionary &entry : dictionaries)
-      if (llvm::Error failed = entry.statistics->add(
-              batch.records[entry.record],
-              entry.values ? &batch.records[*entry.values] : nullptr))
-        return emitError(entry.collection.getLoc())
-               << llvm::toString(std::move(failed));
-    auto features = [&](size_t dictionary, int64_t token) {
-      const SparseRecord &record = batch.records[dictionaries[dictionary].record];
-      return ArrayRef(record.features)
-          .slice(record.starts[token],
-                 record.starts[token + 1] - record.starts[token]);
-    };
-    for (int64_t token = 0; token < batch.tokens; ++token) {
-      auto mark = [&](uint8_t flag) {
-        for (auto [place, flags] : llvm::enumerate(active)) {
-          const SparseRecord &record = batch.records[dictionaries[place].record];
-          for (int64_t at = record.starts[token]; at < record.starts[token + 1];
-               ++at)
-            if (record.values[at] > 0)
-              flags[record.features[at]] = flag;
-        }
-      };
-      mark(1);
-      for (MatchStatistics &match : together) {
-        SmallVector<int32_t> firing;
-        for (int32_t feature : features(match.source, token))
-          if (active[match.source][feature])
-            firing.push_back(feature);
-        match.add(firing, active[match.target]);
-      }
-      mark(0);
-    }
-    if (contexts)
-      for (auto [place, entry] : llvm::enumerate(dictionaries))
-        contexts->add(place, batch, batch.records[entry.record]);
+    if (failed(count(**read)))
+      return failure();
     stage("activations, " + Twine(source.position()) + " of " +
           Twine(windows.size()) + " windows");
+    if (Clock::now() - last >
+            std::max(interval, 10 * writing) &&
+        failed(keep()))
+      return failure();
   }
+  if (!isThere && failed(keep()))
+    return failure();
   for (EvaluatedDictionary &entry : dictionaries) {
     const DictionaryStatistics &statistics = *entry.statistics;
     result.dictionaries.push_back(
@@ -391,6 +442,54 @@ LogicalResult Evaluator::stream(RecordedActivations &source) {
     result.matches[place].active =
         match.scores(dictionaries[match.source].statistics->active(),
                      dictionaries[match.target].statistics->active());
+  return success();
+}
+
+LogicalResult Evaluator::count(const ActivationBatch &batch) {
+  active.resize(dictionaries.size());
+  for (auto [entry, flags] : llvm::zip_equal(dictionaries, active))
+    flags.resize(entry.statistics->active().size(), 0);
+  for (const SparseRecord &record : batch.records)
+    for (float value : record.values)
+      if (!std::isfinite(value))
+        return error() << "windows " << batch.firstWindow << " to "
+                       << batch.firstWindow + batch.windows - 1
+                       << ": an activation is not finite";
+  for (EvaluatedDictionary &entry : dictionaries)
+    if (llvm::Error failed = entry.statistics->add(
+            batch.records[entry.record],
+            entry.values ? &batch.records[*entry.values] : nullptr))
+      return emitError(entry.collection.getLoc())
+             << llvm::toString(std::move(failed));
+  auto features = [&](size_t dictionary, int64_t token) {
+    const SparseRecord &record = batch.records[dictionaries[dictionary].record];
+    return ArrayRef(record.features)
+        .slice(record.starts[token],
+               record.starts[token + 1] - record.starts[token]);
+  };
+  for (int64_t token = 0; token < batch.tokens; ++token) {
+    auto mark = [&](uint8_t flag) {
+      for (auto [place, flags] : llvm::enumerate(active)) {
+        const SparseRecord &record = batch.records[dictionaries[place].record];
+        for (int64_t at = record.starts[token]; at < record.starts[token + 1];
+             ++at)
+          if (record.values[at] > 0)
+            flags[record.features[at]] = flag;
+      }
+    };
+    mark(1);
+    for (MatchStatistics &match : together) {
+      SmallVector<int32_t> firing;
+      for (int32_t feature : features(match.source, token))
+        if (active[match.source][feature])
+          firing.push_back(feature);
+      match.add(firing, active[match.target]);
+    }
+    mark(0);
+  }
+  if (contexts)
+    for (auto [place, entry] : llvm::enumerate(dictionaries))
+      contexts->add(place, batch, batch.records[entry.record]);
   return success();
 }
 

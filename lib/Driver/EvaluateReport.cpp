@@ -182,6 +182,8 @@ json::Object Evaluation::toJSON() const {
                                             {"context", context},
                                             {"tokens", tokens},
                                             {"predicted", predicted}}},
+                      {"resumed", json::Object{{"rows", resumedRows},
+                                               {"windows", resumedWindows}}},
                       {"plain", plain.toJSON()},
                       {"plans", std::move(plansOut)},
                       {"dictionaries", std::move(dictionariesOut)},

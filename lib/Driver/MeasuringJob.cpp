@@ -10,6 +10,8 @@
 
 #include "ScratchProgram.h"
 
+#include "weir/Support/Hashing.h"
+#include "weir/Support/Json.h"
 #include "weir/Torch/TensorMath.h"
 
 #include <cmath>
@@ -61,8 +63,27 @@ MeasuringJob::openSteered(ModuleOp spec) {
 FailureOr<WindowLosses>
 MeasuringJob::lossesOf(SteeredProgram &program, const TokenWindows &windows,
                        ArrayRef<RowSetting> settings,
-                       std::optional<int64_t> promptTokens) {
+                       std::optional<int64_t> promptTokens,
+                       int64_t &resumedRows) {
+  std::vector<double> known;
+  auto log = openLog(
+      llvm::json::Object{{"what", "losses"},
+                         {"program", program.manifest().program.sha256},
+                         {"settings", describe(settings)},
+                         {"windows", hashOf(windows)},
+                         {"promptTokens", promptTokens.value_or(-1)}},
+      [&](PartReader part) { llvm::append_range(known, part.getAll<double>()); });
+  if (failed(log))
+    return failure();
+  resumedRows = static_cast<int64_t>(known.size());
   LossOptions options;
+  options.firstRow = resumedRows;
+  options.finished = [&](int64_t, const std::vector<double> &sums) {
+    PartWriter part;
+    part.putAll(ArrayRef(sums));
+    llvm::Error problem = (*log)->append(part);
+    return problem ? llvm::toString(std::move(problem)) : std::string();
+  };
   options.promptTokens = promptTokens;
   options.progress = [&](int64_t done, int64_t total) {
     stage("losses, " + Twine(done) + " of " + Twine(total) + " rows");
@@ -70,7 +91,46 @@ MeasuringJob::lossesOf(SteeredProgram &program, const TokenWindows &windows,
   auto losses = program.losses(windows, settings, options);
   if (!losses)
     return error() << llvm::toString(losses.takeError());
+  for (auto [row, sum] : llvm::enumerate(known))
+    losses->sums[row % settings.size()][row / settings.size()] = sum;
   return std::move(*losses);
+}
+
+std::string MeasuringJob::hashOf(const TokenWindows &windows) {
+  std::vector<int64_t> numbers{windows.skipFirst(), windows.context()};
+  for (size_t window = 0; window < windows.size(); ++window) {
+    numbers.push_back(-1 - windows.length(window));
+    windows.append(window, numbers);
+  }
+  return sha256(StringRef(reinterpret_cast<const char *>(numbers.data()),
+                          numbers.size() * sizeof(int64_t)));
+}
+
+llvm::json::Array MeasuringJob::describe(ArrayRef<RowSetting> settings) {
+  llvm::json::Array rows;
+  for (const RowSetting &setting : settings) {
+    llvm::json::Array row{setting.plan};
+    for (float knob : setting.knobs)
+      row.push_back(static_cast<double>(knob));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+FailureOr<std::unique_ptr<JobLog>>
+MeasuringJob::openLog(llvm::json::Object description,
+                      llvm::function_ref<void(PartReader)> part) {
+  description["torch"] = runtime->torchVersion();
+  description["version"] = 1;
+  auto cache = compiler.opened()->cache();
+  if (!cache)
+    return error() << llvm::toString(cache.takeError());
+  auto log = JobLog::open(cache->activationFolder(),
+                          sha256(StringRef(printJSON(std::move(description)))),
+                          "measures", part);
+  if (!log)
+    return error() << llvm::toString(log.takeError());
+  return std::move(*log);
 }
 
 bool weir::areEqualLosses(ArrayRef<double> losses, ArrayRef<double> plain) {

@@ -9,6 +9,8 @@
 #ifndef WEIR_LIB_DRIVER_MEASURINGJOB_H
 #define WEIR_LIB_DRIVER_MEASURINGJOB_H
 
+#include "JobLog.h"
+
 #include "weir/Driver/Compiler.h"
 #include "weir/Torch/TorchRuntime.h"
 
@@ -40,11 +42,21 @@ protected:
   /// Compiles a spec with its plans, to be run in this process.
   mlir::FailureOr<std::unique_ptr<SteeredProgram>>
   openSteered(mlir::ModuleOp spec);
-  /// Losses of all windows under all settings; see SteeredRunner.h.
+  /// What a job of this description has finished, in the cache's folder of
+  /// activations: `part` is called with it. A description names all that a number
+  /// depends on but for the library, which is added.
+  mlir::FailureOr<std::unique_ptr<JobLog>>
+  openLog(llvm::json::Object description,
+          llvm::function_ref<void(PartReader part)> part);
+  /// The ids of windows and which of them count, as a hash.
+  static std::string hashOf(const TokenWindows &windows);
+  static llvm::json::Array describe(llvm::ArrayRef<RowSetting> settings);
+  /// Losses of all windows under all settings; see SteeredRunner.h. A run that was
+  /// killed goes on where it was: `resumedRows` says how many rows were there.
   mlir::FailureOr<WindowLosses>
   lossesOf(SteeredProgram &program, const TokenWindows &windows,
            llvm::ArrayRef<RowSetting> settings,
-           std::optional<int64_t> promptTokens);
+           std::optional<int64_t> promptTokens, int64_t &resumedRows);
 
   mlir::MLIRContext &context;
   Compiler &compiler;

@@ -82,6 +82,24 @@ void PairContexts::add(size_t dictionary, const ActivationBatch &batch,
       }
 }
 
+void PairContexts::save(PartWriter &part) const {
+  for (const auto &features : kept) {
+    std::vector<int32_t> order;
+    for (const auto &[feature, contexts] : features)
+      order.push_back(feature);
+    llvm::sort(order);
+    part.putAll(ArrayRef(order));
+    for (int32_t feature : order)
+      part.putAll(ArrayRef(features.find(feature)->second));
+  }
+}
+
+void PairContexts::resume(PartReader &part) {
+  for (auto &features : kept)
+    for (int32_t feature : part.getAll<int32_t>())
+      features[feature] = part.getAll<Context>();
+}
+
 std::vector<PairContexts::Pair> PairContexts::pairs() const {
   std::vector<Pair> result;
   auto fires = [&](size_t dictionary, int64_t feature) {

@@ -9,6 +9,8 @@
 #ifndef WEIR_LIB_DRIVER_PAIRCONTEXTS_H
 #define WEIR_LIB_DRIVER_PAIRCONTEXTS_H
 
+#include "JobLog.h"
+
 #include "weir/Driver/DictionaryStatistics.h"
 #include "weir/Program/Archive.h"
 #include "weir/Runtime/TokenWindows.h"
@@ -42,6 +44,10 @@ public:
   void choose(llvm::ArrayRef<MatchStatistics> matches, size_t dictionaries);
   void add(size_t dictionary, const ActivationBatch &batch,
            const SparseRecord &record);
+
+  /// What was found so far, to go on from after `choose`.
+  void save(PartWriter &part) const;
+  void resume(PartReader &part);
 
   /// At most as many as are wanted, of which both features were active.
   std::vector<Pair> pairs() const;

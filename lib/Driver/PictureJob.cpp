@@ -62,6 +62,8 @@ LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
     add("--spec", spec);
     add("--model", model);
     add("--cache", cache);
+    if (maxTokens)
+      add("--max-tokens", std::to_string(*maxTokens));
   }
   return runPythonTool(argv0, context, arguments);
 }

@@ -138,6 +138,8 @@ private:
   LogicalResult readPrompts();
   LogicalResult measureLosses();
   LogicalResult generate();
+  FailureOr<std::vector<std::vector<int64_t>>>
+  tokensOf(ArrayRef<PromptRow> rows, ContinueOptions how);
   LogicalResult rate(ArrayRef<std::vector<int64_t>> tokens);
   LogicalResult rateAlone(const TextScore &score);
   LogicalResult rateByFeature(ArrayRef<std::vector<int64_t>> tokens);
@@ -335,7 +337,8 @@ LogicalResult Sweeper::measureLosses() {
                                       options.windows);
   if (!windows)
     return error() << llvm::toString(windows.takeError());
-  auto losses = lossesOf(*program, *windows, settings, options.promptTokens);
+  auto losses = lossesOf(*program, *windows, settings, options.promptTokens,
+                         result.resumedRows);
   if (failed(losses))
     return failure();
   bool isSteered = false;
@@ -418,6 +421,60 @@ LogicalResult Sweeper::readPrompts() {
   return success();
 }
 
+/// The texts of the rows, as many of them at a time as the program takes. A run that
+/// was killed goes on behind those that it had finished.
+FailureOr<std::vector<std::vector<int64_t>>>
+Sweeper::tokensOf(ArrayRef<PromptRow> rows, ContinueOptions how) {
+  llvm::json::Array asked;
+  for (const PromptRow &row : rows)
+    asked.push_back(llvm::json::Array{llvm::json::Array(row.prompt),
+                                      describe(row.setting),
+                                      std::to_string(row.seed)});
+  std::vector<std::vector<int64_t>> tokens;
+  auto log = openLog(
+      llvm::json::Object{{"what", "texts"},
+                         {"program", program->manifest().program.sha256},
+                         {"rows", std::move(asked)},
+                         {"newTokens", how.maxNewTokens},
+                         {"temperature", how.temperature},
+                         {"topP", how.topP},
+                         {"topK", how.topK}},
+      [&](PartReader part) {
+        for (auto left = part.get<uint64_t>(); left > 0; --left)
+          tokens.push_back(part.getAll<int64_t>());
+      });
+  if (failed(log))
+    return failure();
+  result.resumedTexts = static_cast<int64_t>(tokens.size() / settings.size());
+  // Whole texts, so that all settings of one are of one batch where that is possible.
+  const size_t together =
+      std::max<size_t>(1, program->model().maxBatch / settings.size()) *
+      settings.size();
+  const int64_t most = static_cast<int64_t>(rows.size()) * how.maxNewTokens;
+  while (tokens.size() < rows.size()) {
+    const int64_t before = static_cast<int64_t>(tokens.size()) * how.maxNewTokens;
+    how.progress = [&](int64_t count) {
+      if (count % 16 == 0)
+        stage("texts, " + Twine(before + count) + " of at most " + Twine(most) +
+              " tokens");
+    };
+    auto some = program->generate(
+        rows.slice(tokens.size(), std::min(together, rows.size() - tokens.size())),
+        how);
+    if (!some)
+      return error() << llvm::toString(some.takeError());
+    PartWriter part;
+    part.put<uint64_t>(some->size());
+    for (std::vector<int64_t> &text : *some) {
+      part.putAll(ArrayRef(text));
+      tokens.push_back(std::move(text));
+    }
+    if (llvm::Error problem = (*log)->append(part))
+      return error() << llvm::toString(std::move(problem));
+  }
+  return tokens;
+}
+
 LogicalResult Sweeper::generate() {
   if (prompts.empty())
     return success();
@@ -432,15 +489,9 @@ LogicalResult Sweeper::generate() {
   how.temperature = options.temperature;
   how.topP = options.topP;
   how.topK = options.topK;
-  const int64_t most = static_cast<int64_t>(rows.size()) * how.maxNewTokens;
-  how.progress = [&](int64_t tokens) {
-    if (tokens % 16 == 0)
-      stage("texts, " + Twine(tokens) + " of at most " + Twine(most) +
-            " tokens");
-  };
-  auto tokens = program->generate(rows, how);
-  if (!tokens)
-    return error() << llvm::toString(tokens.takeError());
+  auto tokens = tokensOf(rows, how);
+  if (failed(tokens))
+    return failure();
   for (size_t at = 0; at < numPoints(); ++at) {
     double repeated = 0;
     std::array<double, 3> sums = {}, counts = {};

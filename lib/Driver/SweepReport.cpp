@@ -122,6 +122,8 @@ json::Object Sweep::toJSON() const {
                       {"prompts", json::Array(prompts)},
                       {"plain", ::toJSON(plain)},
                       {"points", std::move(pointsOut)},
+                      {"resumed", json::Object{{"rows", resumedRows},
+                                               {"texts", resumedTexts}}},
                       {"best", index(best)},
                       {"best_of_all", index(bestOfAll)}};
 }

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Program/Archive.h"
+#include "weir/Program/ScratchArchive.h"
 
 #include "ArchiveLayout.h"
 #include "Readers.h"
@@ -269,21 +269,30 @@ Error ArchiveWriter::write() {
 
 } // namespace
 
+Error writeScratchArchive(const Archive &source, StringRef path,
+                          const json::Object &model,
+                          ArrayRef<AddedTensor> tensors,
+                          ArrayRef<AddedRecord> records,
+                          const StringSet<> &dropped) {
+  if (Error error = checkAdded(source, tensors, records))
+    return error;
+  Expected<std::unique_ptr<OutputFile>> file = OutputFile::open(path);
+  if (!file)
+    return file.takeError();
+  if (Error error =
+          ArchiveWriter(source, model, tensors, records, dropped, **file)
+              .write())
+    return error;
+  return (*file)->close();
+}
+
 Error rewriteArchive(const Archive &source, StringRef path,
                      const json::Object &model, ArrayRef<AddedTensor> tensors,
                      ArrayRef<AddedRecord> records,
                      const StringSet<> &dropped) {
-  if (Error error = checkAdded(source, tensors, records))
-    return error;
   return writeAtomically(path, [&](StringRef temporary) -> Error {
-    Expected<std::unique_ptr<OutputFile>> file = OutputFile::open(temporary);
-    if (!file)
-      return file.takeError();
-    if (Error error =
-            ArchiveWriter(source, model, tensors, records, dropped, **file)
-                .write())
-      return error;
-    return (*file)->close();
+    return writeScratchArchive(source, temporary, model, tensors, records,
+                               dropped);
   });
 }
 

@@ -117,7 +117,7 @@ SteeredRunner::losses(const TokenWindows &windows,
   const size_t total = windows.size() * settings.size();
   c10::InferenceMode guard;
   try {
-    for (size_t first = 0; first < total; first += batch) {
+    for (size_t first = options.firstRow; first < total; first += batch) {
       const size_t last = std::min(first + batch, total);
       std::vector<std::vector<int64_t>> rows(last - first);
       std::vector<RowSettings> steering;
@@ -141,6 +141,7 @@ SteeredRunner::losses(const TokenWindows &windows,
           logits.size(1) != padded.ids.size(1))
         return fail("the program's first output is no [{0}, {1}, V] f32 tensor",
                     padded.ids.size(0), padded.ids.size(1));
+      std::vector<double> found(last - first, 0);
       for (size_t at = first; at < last; ++at) {
         const size_t window = at / settings.size();
         if (out.predicted[window] == 0)
@@ -150,8 +151,11 @@ SteeredRunner::losses(const TokenWindows &windows,
         if (!std::isfinite(sum))
           return fail("window {0}: the loss under setting {1} is not finite",
                       window, at % settings.size());
-        out.sums[at % settings.size()][window] = sum;
+        out.sums[at % settings.size()][window] = found[at - first] = sum;
       }
+      if (options.finished)
+        if (std::string why = options.finished(first, found); !why.empty())
+          return fail("{0}", why);
       if (options.progress)
         options.progress(static_cast<int64_t>(last),
                          static_cast<int64_t>(total));

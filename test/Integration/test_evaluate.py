@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
 import dictionaries
 import families
 import hooks
+import killed
 import letters
 import numpy
 import pytest
@@ -71,10 +73,10 @@ def case(tiny, tmp_path_factory):
     return folder, model, [window for window in windows if len(window) > SKIP]
 
 
-def command(case, *arguments, spec=None, text=None):
+def command(case, *arguments, spec=None, text=None, cache=None):
     folder, model, _ = case
     return [TOOLS / "weirc", "evaluate", spec or folder / "spec.yaml", "--model", model.archive, "--text",
-            text or folder / "ids.npy", "--context", str(CONTEXT), "--cache", folder / "cache", "--threads", "1",
+            text or folder / "ids.npy", "--context", str(CONTEXT), "--cache", cache or folder / "cache", "--threads", "1",
             *map(str, arguments)]
 
 
@@ -267,6 +269,34 @@ def test_plots(case, tmp_path):
     other.write_text("<svg/>")
     assert "is not replaced" in refused(case, "--plot", other, code=1) and other.read_text() == "<svg/>"
     assert "ends in .svg or .png" in refused(case, "--plot", tmp_path / "plot.pdf", code=1)
+
+
+def test_a_run_that_was_killed_goes_on(case, tmp_path):
+    """While losses are computed, and while activations are counted; a finished one is there at once."""
+    folder, model, _ = case
+    numpy.save(tmp_path / "long.npy", numpy.concatenate([numpy.load(folder / "ids.npy")] * 100))
+
+    def words(cache):
+        return command(case, "--json", "--record-bytes", 200_000, "--checkpoint-seconds", 0, text=tmp_path / "long.npy", cache=cache)
+
+    def finished(cache):
+        done = subprocess.run(words(cache), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        return said.pop("resumed"), said
+
+    whole_resumed, whole = finished(tmp_path / "whole")
+    assert whole_resumed == {"rows": 0, "windows": 0}
+    rows = whole["text"]["windows"] * (1 + len(PLANS))
+    cache = tmp_path / "killed"
+    logs = killed.kill(words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 3)
+    assert len(logs) == 1
+    os.truncate(logs[0], logs[0].stat().st_size - 7)  # as if the disk had taken half of what was written last
+    killed.kill(words(cache), cache, "measures", lambda changes: len(changes) == 2)
+    resumed, said = finished(cache)
+    assert resumed["rows"] == rows and 0 < resumed["windows"] < whole["text"]["windows"]
+    assert said == whole
+    assert finished(cache) == ({"rows": rows, "windows": whole["text"]["windows"]}, whole)
 
 
 def test_wrong_input(case, tmp_path):

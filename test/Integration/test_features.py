@@ -309,6 +309,8 @@ def test_windows_are_within_what_the_program_holds(folder):
         with pytest.raises(weir.WeirError, match=re.escape(reason)):
             windows.cut(documents, program, **options)
     some = windows.cut(documents, program, context=16, begin_with_bos=True, max_tokens=30)
+    every = windows.cut(documents, program, context=16, begin_with_bos=True)
+    assert some.whole == every.whole == every.counted > 30 and every.windows[0] == some.windows[0]
     assert some.counted == 30 and some.ids(some.windows[0]) == [1, *documents[0].ids[:15].tolist()]
     # Tokens put together are the text, whatever they are bytes of.
     for document, (text, _) in zip(documents, TEXTS):
@@ -337,6 +339,23 @@ def test_token_ids_for_a_model_without_a_tokenizer(tiny, tmp_path, capsys):
         assert main([*arguments, *words]) == 1 and reason in capsys.readouterr().err
     with pytest.raises(weir.WeirError, match="the model has no tokenizer, and a direction is one of texts"):
         weir.directions.values(tiny("llama").archive, ["war"], ["1/res"])
+
+
+def test_what_is_left_out_is_told(folder, monkeypatch, found):
+    """Only the beginning of a long text is read unless all of it is asked for."""
+    words = [folder / "spec.yaml", "--text", folder / "text.jsonl", "--feature", "1/mlp/2", "--contexts", 1, "--promotes", 0,
+             "--neighbours", 0, "--context", 16]
+    assert run(*words).splitlines()[0] == f"on {found[1]} tokens"
+    first = run(*words, "--max-tokens", 40).splitlines()[0]
+    assert first == f"on the first 40 of {found[1]} tokens (--max-tokens 40; 0 for all)"
+    row = json.loads(run(*words, "--max-tokens", 0, "--cache", folder / "another-cache", "--json"))
+    assert row["tokens"] == row["text_tokens"] == found[1]
+    report = weir.features(folder / "spec.yaml", folder / "text.jsonl", features=["1/mlp/2"], max_tokens=40, promotes=0, neighbours=0,
+                           context=16)
+    assert (report.tokens, report.text_tokens) == (40, found[1]) and windows.MAX_TOKENS == 16384
+    # `--promotes` and `--neighbours` read rows of dictionaries, wherever the cache is.
+    again = run(*words[:5], "--max-tokens", 40, "--cache", folder / "another-cache", "--contexts", 0)
+    assert "promotes" in again and "near" in again
 
 
 @pytest.mark.parametrize("wrong, reason", [("1/mlp/2222]", "1/mlp/2222"), ("1/mlp/2]\n  more on: 3", "more on")])

@@ -16,6 +16,7 @@ import unicodedata
 import zlib
 
 import hooks
+import killed
 import letters
 import numpy
 import psutil
@@ -296,6 +297,32 @@ def test_a_signal_ends_the_judge_too(folder, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert [path.name for path in tmp_path.iterdir()] == ["child"]
+
+
+def test_a_run_that_was_killed_goes_on(folder, tmp_path):
+    (tmp_path / "long.jsonl").write_text((folder / "text.jsonl").read_text() * 60)
+    (tmp_path / "many.txt").write_text("".join(f"{prompt}{letter}\n" for prompt in PROMPTS for letter in "abcdefghijklmnopqrst"))
+
+    def words(cache):
+        return [*command(folder, "--json", "--text", tmp_path / "long.jsonl", "--prompts", tmp_path / "many.txt", "-n", 12, "--context",
+                         CONTEXT, "--words", "the,an"), "--cache", cache]
+
+    def finished(cache):
+        done = subprocess.run(words(cache), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        return said.pop("resumed"), said
+
+    nothing, whole = finished(tmp_path / "whole")
+    assert nothing == {"rows": 0, "texts": 0} and len(whole["points"][0]["texts"]) == 40
+    cache = tmp_path / "killed"
+    logs = killed.kill(words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 3)
+    os.truncate(logs[0], logs[0].stat().st_size - 7)
+    killed.kill(words(cache), cache, "measures", lambda changes: len(changes) == 2 and changes[1] > 2)
+    resumed, said = finished(cache)
+    assert said == whole and resumed["rows"] > 0 and 0 < resumed["texts"] < 40
+    again, said = finished(cache)
+    assert said == whole and again == {"rows": resumed["rows"], "texts": 40}
 
 
 def test_tables_python_and_plots(folder, got, tmp_path):

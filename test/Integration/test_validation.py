@@ -10,15 +10,14 @@ import os
 import re
 import resource
 import shlex
-import signal
 import subprocess
-import time
 
 import dictionaries
 import engines
 import families
 import graph_oracle
 import hooks
+import killed
 import numpy
 import pytest
 import random_dictionaries
@@ -455,30 +454,17 @@ def test_a_run_that_was_killed_goes_on(workplace, tmp_path):
     whole = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "whole", *options)
     assert whole.said["windows_resumed"] == 0
 
-    killed = tmp_path / "killed"
-    killed.mkdir()
-    command = [engines.TOOLS / "weirc", "validate", folder / "spec.yaml", "--text", tmp_path / "long.npy", *options]
-    process = subprocess.Popen(list(map(str, command)), env=os.environ | {"WEIR_CACHE": str(killed / "cache")},
-                               stdout=subprocess.DEVNULL)
-    logs = killed / "cache" / "activations"
-    deadline = time.monotonic() + 60
-    sizes = set()  # of the log after each part
-    while len(sizes) < 4:
-        if logs.is_dir():
-            sizes |= {path.stat().st_size for path in logs.iterdir() if path.suffix == ".validation"}
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    cache = tmp_path / "killed" / "cache"
+    command = [engines.TOOLS / "weirc", "validate", folder / "spec.yaml", "--text", tmp_path / "long.npy", *options, "--cache", cache]
+    log, = killed.kill(command, cache, "validation", lambda changes: bool(changes) and changes[0] > 3)
     # As if the disk had taken half of what was written last.
-    log = next(path for path in logs.iterdir() if path.suffix == ".validation")
     os.truncate(log, log.stat().st_size - 7)
-    resumed = Validated(folder / "spec.yaml", tmp_path / "long.npy", killed, *options)
+    resumed = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "killed", *options)
     assert 0 < resumed.said["windows_resumed"] < resumed.said["windows"]
     assert resumed.numbers()[0] == whole.numbers()[0]
     numpy.testing.assert_array_equal(resumed.numbers()[1], whole.numbers()[1])
     # What is finished is not done again.
-    again = Validated(folder / "spec.yaml", tmp_path / "long.npy", killed, *options)
+    again = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "killed", *options)
     assert again.said["windows_resumed"] == again.said["windows_read"]
     numpy.testing.assert_array_equal(again.numbers()[1], whole.numbers()[1])
 

@@ -57,6 +57,12 @@ Command weir::addEvaluate(CLI::App &app, const char *argv0) {
   command->add_option("--seed", options->job.seed, "of what is chosen at random")
       ->transform(numberIn<uint64_t>(0))
       ->capture_default_str();
+  command
+      ->add_option("--checkpoint-seconds", options->job.checkpointSeconds,
+                   "how often what was counted of activations is kept, for a run "
+                   "that goes on after a kill")
+      ->transform(numberIn<double>(0, 1e6))
+      ->capture_default_str();
   addMatchingOptions(command, *options);
   return {command, [options, argv0] { return runEvaluate(*options, argv0); }};
 }

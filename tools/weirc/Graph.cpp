@@ -9,6 +9,8 @@
 #include "Command.h"
 #include "SpecCommand.h"
 
+#include "../Numbers.h"
+
 #include "weir/Driver/PictureJob.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -98,9 +100,16 @@ Command weir::addGraph(CLI::App &app, const char *argv0) {
       "--features", options->picture.features,
       "what weirc features --json has printed: contexts and tokens for pages "
       "and stories");
-  graph->add_option("--text", options->picture.text,
-                    "a text that runs through the model for these")
-      ->excludes(features);
+  auto *text = graph
+                   ->add_option("--text", options->picture.text,
+                                "a text that runs through the model for these")
+                   ->excludes(features);
+  graph
+      ->add_option("--max-tokens", options->picture.maxTokens,
+                   "stop after this many tokens of the text, 0 for all of it; 16384 "
+                   "if not given")
+      ->transform(numberIn<int64_t>(0, mostItems))
+      ->needs(text);
   addMatchingOptions(graph, *options);
   return {graph, [=] { return runGraph(*options, argv0); }};
 }

@@ -44,6 +44,15 @@ public:
   /// be read.
   llvm::Error add(const SparseRecord &activations, const SparseRecord *values);
 
+  /// What was counted so far, as numbers, for `resume` of a fresh one.
+  struct State {
+    std::vector<int64_t> counts;   ///< [F], then tokens and active ones
+    std::vector<double> sums;      ///< error, squares, then [d] twice or nothing
+  };
+  State state() const;
+  /// Whether it is a state of such a dictionary; nothing changes if not.
+  bool resume(const State &state);
+
   int64_t tokens() const { return numTokens; }
   /// Mean number of active features of a token.
   double l0() const;
@@ -91,6 +100,10 @@ public:
                 llvm::ArrayRef<int64_t> targetActive) const;
 
   llvm::ArrayRef<int64_t> matches() const { return best; }
+  /// At how many tokens a feature and its match were active together, [F].
+  llvm::ArrayRef<int64_t> counts() const { return both; }
+  /// Goes on from such numbers; nothing changes if they are not [F].
+  bool resume(llvm::ArrayRef<int64_t> counts);
 
   size_t source, target; ///< as the caller counts dictionaries
 

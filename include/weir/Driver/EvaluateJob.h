@@ -41,6 +41,9 @@ struct EvaluateOptions {
   double judgeSeconds = 600;
   int64_t judgedPairs = 50;
   uint64_t seed = 0;
+  /// Seconds between two times that what was counted of activations is kept, longer
+  /// if that takes more than a tenth of them.
+  double checkpointSeconds = 30;
   std::function<void(llvm::StringRef)> progress;
 };
 
@@ -103,6 +106,9 @@ struct Evaluation {
   std::vector<DictionaryEntry> dictionaries;
   std::vector<MatchScore> matches;
   std::vector<JudgedPair> judged;
+  /// What a run before, of the same, had finished: rows of losses, and windows whose
+  /// activations were counted.
+  int64_t resumedRows = 0, resumedWindows = 0;
 
   std::vector<DecayPoint> decay() const;
   void print(llvm::raw_ostream &os) const;

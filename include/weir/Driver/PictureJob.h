@@ -13,6 +13,7 @@
 #include "mlir/Support/LLVM.h"
 #include "llvm/Support/JSON.h"
 
+#include <optional>
 #include <string>
 
 namespace weir {
@@ -27,6 +28,8 @@ struct PictureJob {
   std::string text, features;
   /// Of the graphs, where a text is given; `model` and `cache` may be empty.
   std::string spec, model, cache;
+  /// Of the text, 0 for all of them; Python has a limit where none is given.
+  std::optional<int64_t> maxTokens;
 
   /// Whether a file of this name is a picture.
   static bool draws(llvm::StringRef path);

@@ -97,6 +97,9 @@ struct Sweep {
   /// all forms. None without a score, and where no point within them has a higher
   /// one than the plain model.
   std::optional<size_t> best, bestOfAll;
+  /// What a run before, of the same, had finished: rows of losses, and texts of a
+  /// point.
+  int64_t resumedRows = 0, resumedTexts = 0;
 
   void print(llvm::raw_ostream &os) const;
   llvm::json::Object toJSON() const;

@@ -45,6 +45,13 @@ struct LossOptions {
   int64_t logitBytes = 256 << 20;
   /// Called with rows done and rows in all; may be empty.
   std::function<void(int64_t done, int64_t total)> progress;
+  /// Rows that are known already, and left out: their sums are 0. Rows are counted
+  /// by window, and in each by setting.
+  int64_t firstRow = 0;
+  /// Called with the sums of the rows from `first` on, after each batch. What it
+  /// returns ends the run as an error unless it is empty. May be empty.
+  std::function<std::string(int64_t first, const std::vector<double> &sums)>
+      finished;
 };
 
 /// A text to go on with.

@@ -10,6 +10,7 @@
 #include "Importer.h"
 
 #include "weir/Dialect/FX/IR/State.h"
+#include "weir/Program/ScratchArchive.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 
@@ -538,7 +539,7 @@ LogicalResult Exporter::updateSignature() {
 
   // Compilers trace with the sample inputs, so these must fit.
   auto keep = [&](StringRef why) -> LogicalResult {
-    if (form == ExportForm::Plain)
+    if (form != ExportForm::Lossless)
       return program.emitOpError()
              << "has inputs that are " << why
              << ", so that no sample inputs can be made for them";
@@ -663,7 +664,7 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
   Exporter exporter(program, source, constants, form);
   if (failed(exporter.run()))
     return failure();
-  if (form == ExportForm::Plain) {
+  if (form != ExportForm::Lossless) {
     llvm::Expected<json::Object> plain = plainModel(exporter.model);
     if (!plain)
       return emitError(UnknownLoc::get(program.getContext()))
@@ -675,9 +676,10 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
     records.push_back(
         {("data/sample_inputs/" + source.modelName() + ".pt").str(),
          *exporter.sampleInputs});
-  if (llvm::Error error = rewriteArchive(source, path, exporter.model,
-                                         exporter.added, records,
-                                         droppedTensors(program, source))) {
+  const auto write =
+      form == ExportForm::Scratch ? writeScratchArchive : rewriteArchive;
+  if (llvm::Error error = write(source, path, exporter.model, exporter.added,
+                                records, droppedTensors(program, source))) {
     llvm::handleAllErrors(
         std::move(error), [](const ReportedError &) {},
         [&](const llvm::ErrorInfoBase &other) {

@@ -55,7 +55,8 @@ def add(commands, say: Callable[[str], None], progress: Callable[[], Callable[[s
     command.add_argument("--context", type=_count, metavar="N", help="positions of a window of the text (default: "
                          f"{windows.CONTEXT}, or what the model holds)")
     command.add_argument("--bos", action="store_true", help="begin each window with the model's beginning-of-sequence token")
-    command.add_argument("--max-tokens", type=_count, metavar="N", help="stop after so many tokens")
+    command.add_argument("--max-tokens", type=_count, default=windows.MAX_TOKENS, metavar="N", help="stop after so many tokens; 0 for "
+                         "the whole text (default: %(default)s)")
     command.add_argument("--json", action="store_true", help="print everything as JSON, which python -m weir picture --features reads")
     themes = command.add_argument_group("themes", "With --theme the command looks for the features of a theme among all of the "
                                         "residual stream, or of --site.")
@@ -75,7 +76,7 @@ def _find_theme(arguments, progress):
     return theme.theme(
         arguments.spec, arguments.text, arguments.theme, count=arguments.count, dose=arguments.dose, near=arguments.near,
         sites=arguments.site, model=arguments.model, cache=arguments.cache, context=arguments.context,
-        begin_with_bos=arguments.bos, skip_first=arguments.skip_first, max_tokens=arguments.max_tokens,
+        begin_with_bos=arguments.bos, skip_first=arguments.skip_first, max_tokens=arguments.max_tokens or None,
         output=arguments.output, name=arguments.name, progress=progress)
 
 
@@ -83,7 +84,8 @@ def theme_table(found: theme.Theme) -> str:
     """What a person reads."""
     chosen = {one.feature for one in found.features}
     return "\n".join([
-        f"theme: {found.tokens[0]} of {sum(found.tokens)} tokens; its words: " + " ".join(visible(word).strip() for word in found.words),
+        said_of(sum(found.tokens), found.text_tokens),
+        f"theme: {found.tokens[0]} of these; its words: " + " ".join(visible(word).strip() for word in found.words),
         "", f"  {'feature':18} {'contrast':>9} {'on theme':>9} {'on rest':>9} {'output':>8}",
         *(f"{'*' if one.feature in chosen else ' '} {one.feature:18} {one.contrast:9.2f} {one.on:9.3g} {one.off:9.3g} {one.output:8.2f}"
           for one in found.tried),
@@ -95,7 +97,7 @@ def _find_features(arguments, progress):
         arguments.spec, arguments.text, features=arguments.feature, sites=arguments.site, model=arguments.model,
         cache=arguments.cache, contexts=arguments.contexts, around=arguments.around, promotes=arguments.promotes,
         neighbours=arguments.neighbours, context=arguments.context, begin_with_bos=arguments.bos,
-        skip_first=arguments.skip_first, max_tokens=arguments.max_tokens, progress=progress)
+        skip_first=arguments.skip_first, max_tokens=arguments.max_tokens or None, progress=progress)
 
 
 def _run(arguments, say, progress) -> int:
@@ -122,9 +124,16 @@ def _refused(error: CompileError, as_json: bool, say) -> int:
     return 2
 
 
+def said_of(tokens: int, whole: int) -> str:
+    """How much of a text was read."""
+    if tokens == whole:
+        return f"on {tokens} tokens"
+    return f"on the first {tokens} of {whole} tokens (--max-tokens {tokens}; 0 for all)"
+
+
 def table(found: report.FeatureReport) -> str:
     """What a person reads."""
-    lines = [f"on {found.tokens} tokens"]
+    lines = [said_of(found.tokens, found.text_tokens)]
     for number, feature in enumerate(found.features):
         label = found.labels[number]
         lines += ["", feature + (f"  {visible(label)}" if label else ""),

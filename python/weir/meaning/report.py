@@ -59,6 +59,7 @@ class FeatureReport:
     features    [k] names
     labels      [k] names that the spec gives them, or None
     tokens      n, the tokens that count
+    text_tokens  how many the whole text has; more than n where `max_tokens` ended it
     density     [k] float64, the part of the tokens at which a feature fires
     mean        [k] float64, its mean where it does; 0 where it never does
     largest     [k] float32
@@ -73,6 +74,7 @@ class FeatureReport:
     features: list[str]
     labels: list[str | None]
     tokens: int
+    text_tokens: int
     density: "numpy.ndarray"
     mean: "numpy.ndarray"
     largest: "numpy.ndarray"
@@ -96,7 +98,7 @@ class FeatureReport:
                              for context in self.contexts[number]],
                 "neighbours": [{"feature": one.feature, "similarity": one.similarity, "by": one.by}
                                for one in self.neighbours[number]]})
-        return {"weir": 1, "tokens": self.tokens, "features": rows}
+        return {"weir": 1, "tokens": self.tokens, "text_tokens": self.text_tokens, "features": rows}
 
 
 #===---- Over a text -------------------------------------------------------------------------------===#
@@ -194,7 +196,7 @@ class Rows:
 
         self.sites = list(dict.fromkeys(_place(feature)[0] for feature in features))
         path = Path(folder, "rows.safetensors")
-        rows = compiler.weirc("rows", os.fspath(spec), output=path, site=self.sites, **options)["rows"]
+        rows = compiler.weirc("rows", os.fspath(spec), output=path, site=self.sites, model=options.get("model"))["rows"]
         tensors = safetensors.numpy.load_file(path)
         self.matrices = {site: tensors[row["tensor"]] for site, row in zip(self.sites, rows)}
 
@@ -273,7 +275,7 @@ def _matched(spec: Spec, path: Path, features: Sequence[str], folder: str, optio
 def features(spec: str | os.PathLike, text: str | os.PathLike, *, features: Sequence[str] = (), sites: Sequence[str] = (),
              model: str | os.PathLike | None = None, cache: str | os.PathLike | None = None, contexts: int = CONTEXTS,
              around: int = AROUND, promotes: int = PROMOTES, neighbours: int = NEIGHBOURS, context: int | None = None,
-             begin_with_bos: bool = False, skip_first: int = texts.SKIP_FIRST, max_tokens: int | None = None,
+             begin_with_bos: bool = False, skip_first: int = texts.SKIP_FIRST, max_tokens: int | None = texts.MAX_TOKENS,
              progress: Callable[[str], None] = lambda line: None) -> FeatureReport:
     """What features of a spec mean, on a text.
 
@@ -288,7 +290,7 @@ def features(spec: str | os.PathLike, text: str | os.PathLike, *, features: Sequ
     context     positions of a window of the text, 128 or what the model holds if None; each begins with the model's first
                 token if `begin_with_bos`. The first `skip_first` positions of a window do not count: they are attention
                 sinks in many models, where anything may fire
-    max_tokens  stop after so many
+    max_tokens  stop after so many; None for the whole text
 
     Raises CompileError with weirc's messages for a spec that is wrong, and WeirError for a text that has no token.
     """
@@ -350,7 +352,7 @@ def _report(spec: Spec, recorder: Recorder, cut: texts.Windows, seen: Seen, prom
     labels = spec.labels()
     fires = seen.fires.numpy()
     return FeatureReport(
-        features=names, labels=[labels.get(name) for name in names], tokens=seen.tokens, density=fires / seen.tokens,
+        features=names, labels=[labels.get(name) for name in names], tokens=seen.tokens, text_tokens=cut.whole, density=fires / seen.tokens,
         mean=numpy.where(fires > 0, seen.total.numpy() / numpy.maximum(fires, 1), 0.0), largest=seen.largest.numpy(),
         promotes=tokens, logits=logits, promoted=words,
         contexts=[seen.contexts(number, cut, recorder.program) for number in range(len(names))],

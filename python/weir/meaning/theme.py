@@ -66,15 +66,18 @@ class Theme:
     tokens    tokens of the text that are of the theme, and that are not
     features  the chosen ones, the largest output score first
     tried     all that got an output score
+    text_tokens  how many tokens the whole text has; more than were looked at where `max_tokens` ended it
     """
 
     words: list[str]
     tokens: tuple[int, int]
     features: list[ThemeFeature]
     tried: list[ThemeFeature]
+    text_tokens: int
 
     def to_json(self) -> dict:
         return {"weir": 1, "theme": {"words": self.words, "tokens": {"theme": self.tokens[0], "rest": self.tokens[1]}},
+                "text_tokens": self.text_tokens,
                 "features": [vars(one) for one in self.features], "tried": [vars(one) for one in self.tried]}
 
 
@@ -146,6 +149,7 @@ class _Sums:
         self.sums = torch.zeros(2, count, dtype=torch.float64)
         self.squares = torch.zeros(count, dtype=torch.float64)
         self.tokens = [0, 0]
+        self.whole = 0  # tokens of the texts, those beyond a limit included
 
     @property
     def state(self) -> list["torch.Tensor"]:
@@ -190,6 +194,7 @@ def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.Path
         marks = [torch.from_numpy(_near_words(document, wanted, near)) for document in rest]
         groups = [texts.cut(rest, program, what=str(text), **cutting)]
     sums, at, total = _Sums(len(recorder.features)), 0, sum(group.counted for group in groups)
+    sums.whole = sum(group.whole for group in groups)
     marked = hashlib.sha256(b"".join(mark.numpy().tobytes() for mark in marks)).hexdigest()
     kept = Checkpoint(cache, ["theme", recorder.digest, marked, *(group.digest for group in groups)])
     group_done, windows_done = 0, 0
@@ -209,7 +214,9 @@ def _contrasts(recorder: Recorder, theme: str | os.PathLike, text: str | os.Path
     kept.done()
     for which, what in enumerate(("the theme", "the rest")):
         if not sums.tokens[which]:
-            raise WeirError(f"{text} has no token of {what}" + ("" if is_file or which else f": none of {', '.join(words_of(str(theme)))}"))
+            some = "" if is_file or which else f": none of {', '.join(words_of(str(theme)))}"
+            cut_short = f"; only the first {sum(sums.tokens)} of {sums.whole} tokens were read (--max-tokens)"
+            raise WeirError(f"{text} has no token of {what}{some}{cut_short if sum(sums.tokens) < sums.whole else ''}")
     return sums, words
 
 
@@ -275,7 +282,7 @@ def _output_scores(spec: Spec, candidates: Sequence[str], strengths: Sequence[fl
 def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.PathLike, *, count: int = COUNT, dose: float = DOSE,
           near: int = NEAR, sites: Sequence[str] = (), model: str | os.PathLike | None = None,
           cache: str | os.PathLike | None = None, context: int | None = None, begin_with_bos: bool = False,
-          skip_first: int = texts.SKIP_FIRST, max_tokens: int | None = None, output: str | os.PathLike | None = None,
+          skip_first: int = texts.SKIP_FIRST, max_tokens: int | None = texts.MAX_TOKENS, output: str | os.PathLike | None = None,
           name: str = "theme", progress: Callable[[str], None] = lambda line: None) -> Theme:
     """The features of a spec's dictionaries that a theme is made of, on a text.
 
@@ -330,7 +337,7 @@ def theme(spec: str | os.PathLike, text: str | os.PathLike, about: str | os.Path
     chosen = [one for one in tried if one.output > 0][:count]
     if not chosen:
         raise WeirError("adding none of the features that fire on the theme makes its words more likely")
-    result = Theme(spoken, (sums.tokens[0], sums.tokens[1]), chosen, tried)
+    result = Theme(spoken, (sums.tokens[0], sums.tokens[1]), chosen, tried, sums.whole)
     if output is not None:
         progress(f"writing {output}")
         write_spec(parsed, result, Path(output), name, options)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONTEXT = 128
 SKIP_FIRST = 1
+# Tokens of a text that are read unless more are asked for: contexts of what fires once in a thousand tokens, in a minute.
+MAX_TOKENS = 16384
 
 
 class Document:
@@ -79,6 +81,7 @@ class Windows:
     windows: list[Window]
     skip: int
     bos: int | None
+    whole: int  # tokens that would count without a limit
 
     @property
     def counted(self) -> int:
@@ -186,20 +189,26 @@ def cut(documents: Sequence[Document], program: "Program", *, context: int | Non
     room = context - before
     if room < 1:
         raise WeirError("a window of one position has no room for more than the beginning-of-sequence token")
-    windows, left = [], max_tokens
+    windows, left, whole = [], max_tokens, 0
     for number, document in enumerate(documents):
         begin = 0
-        while begin < len(document.ids) and left != 0:
+        while begin < len(document.ids):
             length = min(room, len(document.ids) - begin)
             counted = length + before - skip_first
             if counted <= 0:
                 break
+            whole += counted
+            if left == 0:
+                begin += length
+                continue
             if left is not None and counted > left:
-                length -= counted - left
+                cut_off = counted - left
+                windows.append(Window(number, begin, length - cut_off, before))
                 counted = left
-            windows.append(Window(number, begin, length, before))
+            else:
+                windows.append(Window(number, begin, length, before))
             begin += length
             left = None if left is None else left - counted
     if not windows:
         raise WeirError(f"{what}: there is no token that counts")
-    return Windows(list(documents), windows, skip_first, bos)
+    return Windows(list(documents), windows, skip_first, bos, whole)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Callable
 
 from ..errors import WeirError
 from ..files import open_regular, replacing, same_file
+from ..meaning import windows
 from . import about as features
 from . import drawing, graph, layout, page, story
 
@@ -61,10 +63,14 @@ def select(graphs: list[graph.FlowGraph], name: str | None) -> list[graph.FlowGr
 
 def describe(graphs: list[graph.FlowGraph], spec: str | Path, text: str | Path, **options) -> dict[str, dict]:
     """What is known of the features of graphs, on a text; `options` as those of weir.features."""
+    from ..meaning import command as meaning
     from ..meaning import report
 
     names = list(dict.fromkeys(feature.name for one in graphs for feature in one.features))
-    return {row["feature"]: row for row in report.features(spec, text, features=names, **options).to_json()["features"]}
+    found = report.features(spec, text, features=names, **options)
+    if found.tokens < found.text_tokens:
+        print(f"{text}: {meaning.said_of(found.tokens, found.text_tokens)}", file=sys.stderr)
+    return {row["feature"]: row for row in found.to_json()["features"]}
 
 
 def render(graphs: list[graph.FlowGraph], kind: str, about: dict[str, dict], progress=lambda line: None) -> str:
@@ -97,7 +103,8 @@ def add(commands, say: Callable[[str], None], progress: Callable[[], Callable[[s
     known.add_argument("--spec", metavar="SPEC", help="the spec that the graphs are of")
     known.add_argument("--model", metavar="FILE", help="the exported model, instead of the one that the spec names")
     known.add_argument("--cache", metavar="FOLDER", help="folder of computed matches")
-    known.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens of the text")
+    known.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens of the text; 0 for all (default: "
+                       f"{windows.MAX_TOKENS})")
     command.set_defaults(run=lambda arguments: _run(arguments, say, progress()), parser=command)
 
 
@@ -109,7 +116,8 @@ def _run(arguments, say, progress) -> int:
     known = {} if arguments.features is None else features.read(arguments.features)
     if arguments.text:
         known = describe(select(graph.read(arguments.graphs), arguments.graph), arguments.spec, arguments.text, model=arguments.model,
-                         cache=arguments.cache, max_tokens=arguments.max_tokens, progress=progress)
+                         cache=arguments.cache, progress=progress,
+                         max_tokens=windows.MAX_TOKENS if arguments.max_tokens is None else arguments.max_tokens or None)
     if arguments.story:
         say("\n".join(story.as_text(one, known) for one in select(graph.read(arguments.graphs), arguments.graph)).rstrip("\n"))
         return 0

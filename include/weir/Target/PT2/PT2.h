@@ -52,10 +52,13 @@ enum class ExportForm {
   /// (a pickle) and guards (Python) included.
   Lossless,
   /// The graph as `plainModel` gives it, with sample inputs of zeros.
-  Plain
+  Plain,
+  /// The same for a file that goes with the process that writes it: whoever may read
+  /// half of it is not thought of, and it does not have to reach the disk.
+  Scratch
 };
 
-/// Writes a program as an archive, atomically. Weights and everything else that
+/// Writes a program as an archive, atomically but for Scratch. Weights and everything else that
 /// the program names but does not hold come from `source`, the archive it was
 /// imported from. Constants become stored tensors; `constants` is asked for
 /// those that are recipes. Results without a name get one that begins with
