@@ -253,12 +253,14 @@ void editAndReadMeta(StableIValue *stack, uint64_t, uint64_t) {
   Arguments given(stack, /*reads=*/true);
   std::vector<Tensor> results = {
       torch::stable::empty_like(torch::stable::contiguous(given.x))};
-  int64_t width = given.x.size(given.x.dim() - 1);
-  Tensor wide = torch::stable::to(given.x, ScalarType::Float);
+  // Not even one size is asked for, which would fix all of them.
+  Tensor column = torch::stable::narrow(
+      given.x, static_cast<int64_t>(given.x.dim()) - 1, 0, 1);
+  column = torch::stable::to(column, ScalarType::Float);
   for (int64_t columns : given.columns) {
-    std::array<int64_t, 2> sizes = {width, columns};
-    Tensor rows = torch::stable::new_empty(wide, sizes, ScalarType::Float);
-    results.push_back(torch::stable::matmul(wide, rows));
+    std::array<int64_t, 2> sizes = {1, columns};
+    Tensor rows = torch::stable::new_empty(column, sizes, ScalarType::Float);
+    results.push_back(torch::stable::matmul(column, rows));
   }
   stack[0] = torch::stable::detail::from(results);
 }
