@@ -109,6 +109,21 @@ def test_everything_is_what_hooks_give(programs):
     tally.assert_enough()
 
 
+def test_every_edit_has_a_kernel(programs, tiny, tmp_path):
+    done = subprocess.run([engines.TOOLS / "weirc", "build", programs[1].spec, "--model", tiny("llama").archive, "-o",
+                           tmp_path / "program", "--lower=kernel", "--remarks"], capture_output=True, text=True)
+    assert done.returncode == 0 and "is lowered to a kernel" in done.stderr
+    assert "aten operators" not in done.stderr, done.stderr
+
+
+def test_sizes_stay_symbols(programs):
+    """An exporter that saw a size would fix it, for the batch as well."""
+    program = torch.export.load(programs[1].folder / "program.pt2").run_decompositions({})
+    ids = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == "input_ids")
+    assert not any(isinstance(size, int) for size in ids.meta["val"].shape)
+    assert any("edit_and_read" in str(node.target) for node in program.graph.nodes)
+
+
 def test_weir_run_gives_the_same(programs):
     _, program = programs
     batch = specs.Batch(ids(20, 13, 17), BATCH["plans"], BATCH["prompt_lengths"], [BATCH["knobs"][0]] * 3)
