@@ -139,7 +139,8 @@ class Site:
 
 
 def lower(texts: list[str], how: str) -> list[str]:
-    done = subprocess.run([weir.tool("weir-opt"), "--split-input-file", f"--pass-pipeline=builtin.module(weir-lower{{lower={how}}})"],
+    done = subprocess.run([weir.tool("weir-opt"), "--split-input-file", "--mlir-print-elementsattrs-with-hex-if-larger=-1",
+                           f"--pass-pipeline=builtin.module(weir-lower{{lower={how}}})"],
                           input=MARK.join(texts), text=True, capture_output=True)
     if done.returncode:
         sys.exit(done.stderr[:4000])
