@@ -11,13 +11,13 @@ At the residual sites of 1, 8 or 30 layers (dictionaries of random rows, 2,048 f
     clamp   read and clamped
     when    scaled where another feature of the site is active
 
-Weir's programs are built with --lower=kernel and --lower=aten, and run by weir-run, in turns with the program
+Weir's programs are built with --lower=kernel and --lower=aten and run from Python, in turns with the program
 that steers nothing. With --others the same edits run on the Hugging Face model in Python, against that model as it is,
 in turns in one process: forward hooks, whole dictionaries of SAE Lens with their error term, and repeng, nnsight
 and pyvene where they can be imported (`--venv DIR` makes an environment with them beside this one's packages).
 
-Decode is one row, token by token; prefill 4 rows of 128 tokens. Ratios are of the fastest runs, and the median of
-the runs' own ratios in brackets: other work on the machine makes both worse and never better.
+Decode is one row, token by token; prefill 4 rows of 128 tokens. With one thread, times are the processor's, in which
+waiting for it does not count. Ratios are of the fastest runs, in brackets the median of the runs' own ratios.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,12 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build"))
 WIDTH, FEATURES, LAYERS = 576, 2048, 30
 ROWS, PROMPT = 4, 128
+
+
+def clock() -> float:
+    """Seconds; of this thread's processor if no other takes part."""
+    import torch
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def dictionaries(folder: Path) -> None:
@@ -77,15 +84,36 @@ def spec(folder: Path, layers: int, features: int, action: str) -> str:
     return "\n".join([*lines, "plans:", f"  all: [{', '.join(f'p{layer}' for layer in chosen(layers))}]"]) + "\n"
 
 
-def run_weir(program: Path, prompts: Path, tokens: int, threads: int) -> dict[str, float]:
-    """Tokens/s of each phase."""
-    answer = subprocess.run(
-        [BUILD / "bin" / "weir-run", program, "--prompts", prompts, "-n", str(tokens), "--ignore-eos", "--threads",
-         str(threads), "--no-verify", "--json"], check=True, stdout=subprocess.PIPE, text=True,
-        env=dict(os.environ, OMP_NUM_THREADS=str(threads))).stdout
-    phases = json.loads(answer)
-    return {name: phases[name]["tokens"] / phases[name]["seconds"] for name in ("prefill", "decode")
-            if phases.get(name, {}).get("seconds")}
+class Running:
+    """A built program in this process."""
+
+    def __init__(self, folder: Path):
+        import torch
+        import weir
+        program = weir.load(folder, verify=False)
+        self.module, self.inputs = program.module, program.manifest["inputs"]
+        self.long, self.single = torch.full((ROWS, PROMPT), 1000), torch.full((1, 8), 1000)
+
+    def forward(self, ids, start: int):
+        import torch
+        rows = ids.shape[0]
+        given = {"prompt_length": torch.full((rows,), ids.shape[1] if start == 0 else 8),
+                 "plan": torch.zeros(rows, dtype=torch.int64)}
+        positions = torch.arange(start, start + ids.shape[1]).expand(rows, -1)
+        self.module(ids, positions, *(given[name] for name in self.inputs if name in given))
+
+    def decode(self, tokens: int) -> float:
+        """Tokens/s."""
+        self.forward(self.single, 0)
+        begin = clock()
+        for at in range(tokens):
+            self.forward(self.single[:, -1:], 8 + at)
+        return tokens / (clock() - begin)
+
+    def prefill(self) -> float:
+        begin = clock()
+        self.forward(self.long, 0)
+        return ROWS * PROMPT / (clock() - begin)
 
 
 def report(title: str, runs: list[tuple[float, float]]) -> None:
@@ -94,38 +122,36 @@ def report(title: str, runs: list[tuple[float, float]]) -> None:
     print(f"{title:>52}: {best:.4f} of unsteered ({statistics.median(a / b for a, b in runs):.4f})", flush=True)
 
 
-def weir(arguments, folder: Path) -> None:
+def weir_programs(arguments, folder: Path) -> None:
+    import torch
+    sys.path.insert(0, str(ROOT / "python"))
+    torch.set_num_threads(arguments.threads)
     env = dict(os.environ, PYTHONPATH=str(ROOT / "python"))
     model = folder / "model.pt2"
     subprocess.run([sys.executable, "-m", "weir", "export", "smollm2", "-o", model, "--max-batch", str(ROWS), "--max-length",
-                    str(PROMPT + 64)], check=True, stdout=subprocess.DEVNULL, env=env)
-    programs = {"unsteered": (0, "", "aten")}
-    for layers in arguments.layers:
-        for action in arguments.actions:
-            for lower in arguments.lower:
-                programs[f"{action}, {layers} layers, {lower}"] = (layers, action, lower)
-    for name, (layers, action, lower) in programs.items():
-        path = folder / "spec.yaml"
+                    str(PROMPT + 64)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+
+    def build(layers, action, lower) -> Running:
+        path, out = folder / "spec.yaml", folder / "program"
         path.write_text(spec(folder, layers, arguments.features, action))
-        subprocess.run([BUILD / "bin" / "weirc", "build", path, "--model", model, "-o", folder / name, "--lower", lower],
-                       check=True, env=env, stdout=subprocess.DEVNULL)
-    word = folder / "one.txt"
-    word.write_text("The history of the town begins with\n")
-    long = folder / "four.txt"
-    long.write_text(("The" + " town" * (PROMPT - 2) + "\n") * ROWS)
-    speeds = {name: {"prefill": [], "decode": []} for name in programs}
-    for run in range(arguments.runs + 1):
-        for name in programs:
-            decode = run_weir(folder / name, word, arguments.tokens, arguments.threads)["decode"]
-            prefill = run_weir(folder / name, long, 1, arguments.threads)["prefill"]
-            if run:  # the first of each warms the page cache
-                speeds[name]["decode"].append(decode)
-                speeds[name]["prefill"].append(prefill)
-    for phase in ("decode", "prefill"):
-        plain = speeds["unsteered"][phase]
-        print(f"\nWeir, {phase}: unsteered {max(plain):.1f} tokens/s")
-        for name in list(programs)[1:]:
-            report(name, list(zip(speeds[name][phase], plain)))
+        subprocess.run([BUILD / "bin" / "weirc", "build", path, "--model", model, "-o", out, "--lower", lower],
+                       check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        program = Running(out)
+        shutil.rmtree(out)
+        return program
+
+    with torch.no_grad():
+        plain = build(0, "", "aten")
+        for layers in arguments.layers:
+            for action in arguments.actions:
+                for lower in arguments.lower:
+                    steered = build(layers, action, lower)
+                    for phase, run in (("decode", lambda program: program.decode(arguments.tokens)), ("prefill", Running.prefill)):
+                        for warm in (plain, steered):
+                            run(warm)
+                        report(f"{phase}: {action}, {layers} layers, Weir on {lower}",
+                               [(run(steered), run(plain)) for _ in range(arguments.runs)])
+                    del steered
 
 
 # ---- the Hugging Face model in Python
@@ -242,18 +268,17 @@ def others(arguments, folder: Path) -> None:
     def decode(forward):
         cache = forward(input_ids=single, use_cache=True).past_key_values
         token = single[:, -1:]
-        start = time.perf_counter()
+        start = clock()
         for _ in range(arguments.tokens):
             cache = forward(input_ids=token, past_key_values=cache, use_cache=True).past_key_values
-        return arguments.tokens / (time.perf_counter() - start)
+        return arguments.tokens / (clock() - start)
 
     def prefill(forward):
-        start = time.perf_counter()
+        start = clock()
         forward(input_ids=prompt, use_cache=False)
-        return ROWS * PROMPT / (time.perf_counter() - start)
+        return ROWS * PROMPT / (clock() - start)
 
     for phase, measure in (("decode", decode), ("prefill", prefill)):
-        print(f"\nthe Hugging Face model, {phase}")
         for layers in arguments.layers:
             for action in arguments.actions:
                 for name, attach in ways.items():
@@ -276,7 +301,7 @@ def others(arguments, folder: Path) -> None:
                         print(f"{name:>52}: {type(error).__name__}: {str(error).splitlines()[0][:90]}")
                         continue
                     if pairs:
-                        report(f"{action}, {layers} layers, {name}", pairs)
+                        report(f"{phase}: {action}, {layers} layers, {name}", pairs)
 
 
 def environment(path: Path) -> Path:
@@ -310,7 +335,7 @@ def main() -> None:
         if not (folder / "dictionaries").exists():
             dictionaries(folder)
         if not arguments.only_others:
-            weir(arguments, folder)
+            weir_programs(arguments, folder)
         if arguments.venv and arguments.folder is None:
             command = [environment(arguments.venv), __file__, *sys.argv[1:], "--only-others", "--folder", folder]
             subprocess.run(list(map(str, command)), check=True)
