@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import subprocess
+import zipfile
 from dataclasses import dataclass
 
 import engines
@@ -233,6 +235,28 @@ def test_operators_are_what_pytorch_expects(edits):
         arguments = (x, inputs, site.constants, *([site.columns] if site.columns else []), site.kernel)
         torch.library.opcheck(site.operator, arguments,
                               test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"))
+
+
+def test_constants_are_packed(programs, edits):
+    """Aligned for vectors in a file that is mapped, in the order in which a kernel reads them, and each row once."""
+    path = programs[1].folder / "program.pt2"
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if "/data/" in entry.filename and not entry.filename.endswith(".json"):
+                name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
+                start = entry.header_offset + 30 + name + extra
+                assert entry.compress_type == zipfile.ZIP_STORED and start % 64 == 0, entry.filename
+    matrices = {}
+    for site in edits:
+        rows = [row.numpy().tobytes() for each in site.constants if each.dim() == 2 and each.dtype == torch.float32
+                for row in each]
+        assert len(rows) == len(set(rows)), "a site has a row twice"
+        for each in site.constants:
+            assert each.is_contiguous()
+            if each.dim() == 2:
+                matrices.setdefault(each.numpy().tobytes(), set()).add(id(each))
+    assert len(matrices) > 10 and all(len(same) == 1 for same in matrices.values())
 
 
 def test_bad_arguments_are_refused(edits):
