@@ -13,6 +13,7 @@
 
 #include "Codegen/Codegen.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -41,6 +42,11 @@ static cl::opt<std::string>
 static cl::opt<std::string>
     only("variant", cl::desc("one variant alone: v3, v4 or neon"),
          cl::cat(category));
+static cl::opt<std::string>
+    objects("objects",
+            cl::desc("a folder of objects, KERNEL.VARIANT.o: those that are there "
+                     "are taken, the others made, and all of them stay"),
+            cl::cat(category));
 enum class Emit { Shared, Assembly, IR };
 static cl::opt<Emit>
     what("emit", cl::desc("what to make"), cl::init(Emit::Shared),
@@ -82,18 +88,15 @@ static int run() {
     return fail("'" + input + "' has no kernels");
 
   LLVMContext llvmContext;
-  SmallVector<std::unique_ptr<Module>> modules;
-  for (const Variant &variant : variants) {
-    modules.push_back(translate(module, *kernels, variant, llvmContext));
-    if (!modules.back())
-      return 1;
-  }
   if (what != Emit::Shared) {
     std::error_code code;
     ToolOutputFile file(output, code, sys::fs::OF_Text);
     if (code)
       return fail(output + ": " + code.message());
-    for (auto [variant, made] : zip_equal(variants, modules)) {
+    for (const Variant &variant : variants) {
+      auto made = translate(module, *kernels, variant, llvmContext);
+      if (!made)
+        return 1;
       if (what == Emit::IR) {
         made->print(file.os(), nullptr);
         continue;
@@ -110,23 +113,50 @@ static int run() {
   if (output == "-")
     return fail("name the shared object to make with -o");
 
-  modules.push_back(makeTable(*kernels, variants, architecture, llvmContext));
-  variants.push_back(variants.front());
-  SmallVector<std::string> objects;
+  SmallVector<std::string> linked, ours;
   llvm::scope_exit remove([&] {
-    for (const std::string &object : objects)
+    for (const std::string &object : ours)
       (void)sys::fs::remove(object);
   });
-  for (auto [index, variant, made] : enumerate(variants, modules)) {
-    objects.push_back((output + "." + Twine(index) + ".o").str());
+  // Object by object, so that each can be kept and used again.
+  auto write = [&](Module &made, const Variant &variant,
+                   const std::string &path) -> Error {
     std::error_code code;
-    raw_fd_ostream stream(objects.back(), code);
+    raw_fd_ostream stream(path, code);
     if (code)
-      return fail(objects.back() + ": " + code.message());
-    if (Error error = emit(*made, target, variant, OutputKind::Object, stream))
-      return fail(toString(std::move(error)));
+      return createStringError(code, path + ": " + code.message());
+    return emit(made, target, variant, OutputKind::Object, stream);
+  };
+  auto functions = module.getOps<mlir::func::FuncOp>();
+  for (auto [kernel, function] : zip_equal(*kernels, functions)) {
+    for (const Variant &variant : variants) {
+      std::string file = kernel.name + "." + variant.name + ".o";
+      SmallString<256> path(objects);
+      if (objects.empty())
+        path = output + "." + file;
+      else
+        sys::path::append(path, file);
+      linked.push_back(path.str().str());
+      if (objects.empty())
+        ours.push_back(linked.back());
+      else if (sys::fs::exists(path))
+        continue;
+      mlir::OwningOpRef<mlir::ModuleOp> alone =
+          mlir::ModuleOp::create(function.getLoc());
+      alone->push_back(function.clone());
+      auto made = translate(*alone, kernel, variant, llvmContext);
+      if (!made)
+        return 1;
+      if (Error error = write(*made, variant, linked.back()))
+        return fail(toString(std::move(error)));
+    }
   }
-  if (Error error = weir::codegen::link(objects, output))
+  auto table = makeTable(*kernels, variants, architecture, llvmContext);
+  linked.push_back(output + ".table.o");
+  ours.push_back(linked.back());
+  if (Error error = write(*table, variants.front(), linked.back()))
+    return fail(toString(std::move(error)));
+  if (Error error = weir::codegen::link(linked, output))
     return fail(toString(std::move(error)));
   return 0;
 }

@@ -112,6 +112,7 @@ def edits(d, k, tokens, dtype, arguments, folder) -> dict:
     lines = max(1, bytes_ // 4 // 1024)
     matrix, vector = torch.randn(copies, lines, 1024), torch.randn(1024)
     contestants["bytes"] = around(lambda copy: torch.mv(matrix[copy], vector))
+    contestants["bytes"].count = matrix[0].nbytes
     return contestants
 
 
@@ -194,7 +195,7 @@ def main():
     print(f"torch {torch.__version__}, {torch.get_num_threads()} thread(s); microseconds a call, and how many times "
           f"as long as {names[0]} others take; bytes / kernel is the share of the bandwidth\n")
     table(["d", "k", "tokens", "type", *names, *(f"{name} / {names[0]}" for name in others),
-           *(["bytes / kernel"] if "bytes" in names else [])])
+           *(["bytes / kernel", "GB/s of bytes"] if "bytes" in names else [])])
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for dtype, d, k, tokens in itertools.product(arguments.dtypes, arguments.widths, arguments.features_read,
                                                      arguments.tokens):
@@ -202,6 +203,8 @@ def main():
                            else edits(d, k, tokens, dtype, arguments, Path(folder)))
             best = in_turns(contestants, arguments.turns, arguments.turn)
             shares = [f"{best[name] / best[names[0]]:.2f}" for name in [*others, *(["bytes"] if "bytes" in names else [])]]
+            if "bytes" in names:
+                shares.append(f"{contestants['bytes'].count / best['bytes'] / 1e9:.1f}")
             line([d, k, tokens, dtype, *(f"{best[name] * 1e6:.1f}" for name in names), *shares])
 
 

@@ -271,7 +271,8 @@ LogicalResult Compiler::steer() {
 LogicalResult Compiler::lower(bool isLimited) {
   progress("lowering");
   PassManager passes(&context);
-  buildLoweringPipeline(passes, options.lower, options.fixed.has_value());
+  buildLoweringPipeline(passes, options.lower, options.fixed.has_value(),
+                        options.compiled);
   size_t before = countCalls(program());
   if ((isLimited && failed(checkPatches(program()))) ||
       failed(passes.run(module())))

@@ -15,7 +15,8 @@ namespace weir {
 
 /// Makes a shared object of a module of kernels, with weir-codegen, or takes it
 /// from the cache in the folder (empty: the default one), where it is kept under
-/// the hash of the kernels' text. A cache that cannot be used costs time only.
+/// the hash of the kernels' text, and so is the object of each of them for other
+/// programs. A cache that cannot be used costs time only.
 /// Errors are reported: there is no weir-codegen, or what it says.
 mlir::LogicalResult compileKernels(mlir::ModuleOp kernels, llvm::StringRef path,
                                    llvm::StringRef cache);

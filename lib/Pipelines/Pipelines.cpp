@@ -117,11 +117,13 @@ void weir::buildGraphPipeline(OpPassManager &passes, StringRef sites,
 }
 
 void weir::buildLoweringPipeline(OpPassManager &passes,
-                                 steer::LoweringChoice lower, bool fixed) {
+                                 steer::LoweringChoice lower, bool fixed,
+                                 bool compiled) {
   {
     OpPassManager &program = passes.nest<fx::ProgramOp>();
     steer::SteerSelectLoweringPassOptions select;
     select.lower = lower;
+    select.compiled = compiled;
     program.addPass(steer::createSteerSelectLoweringPass(select));
     program.addPass(steer::createSteerWidenPatchesPass());
     program.addPass(steer::createSteerDecomposeReadsPass());
@@ -158,11 +160,15 @@ struct LowerPipelineOptions : PassPipelineOptions<LowerPipelineOptions> {
           clEnumValN(steer::LoweringChoice::Kernel, "kernel",
                      "kernels, wherever there is a form of one"),
           clEnumValN(steer::LoweringChoice::Auto, "auto",
-                     "kernels, but not for a few additions"))};
+                     "what is estimated to be faster"))};
   Option<bool> fixed{*this, "fixed",
                      llvm::cl::desc("Of a fixed program: state and weights that "
                                     "nothing reads go too"),
                      llvm::cl::init(false)};
+  Option<bool> compiled{*this, "compiled",
+                        llvm::cl::desc("Lowerings are estimated for a program "
+                                       "that is compiled as a whole"),
+                        llvm::cl::init(false)};
 };
 
 /// Of a pass that only needs resources.
@@ -228,7 +234,8 @@ void weir::registerPipelines(PrepareResources prepare) {
   PassPipelineRegistration<LowerPipelineOptions>(
       "weir-lower", "Lower patches to calls of aten operators and of kernels",
       [](OpPassManager &passes, const LowerPipelineOptions &options) {
-        buildLoweringPipeline(passes, options.lower, options.fixed);
+        buildLoweringPipeline(passes, options.lower, options.fixed,
+                              options.compiled);
       });
 
   // A pass gets what was opened and knows no path, so as text each of them is a

@@ -36,9 +36,10 @@ class Built:
 
     def __init__(self, spec: Path, model: Path, folder: Path, engine: str = "reference", stats: bool = False,
                  fixed: str | None = None, knobs: dict[str, float] | None = None,
-                 lower: str = LOWER):
+                 lower: str | None = None):
         """`fixed`: the plan that is compiled in, with these values of knobs."""
         self.spec, self.folder = spec, folder
+        lower = lower or LOWER
         # What was measured on a text for a model is found again; what random dictionaries match is of no use later.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import struct
 import subprocess
+import zipfile
 from dataclasses import dataclass
 
 import engines
@@ -107,6 +109,22 @@ def test_everything_is_what_hooks_give(programs):
     for row, arguments in enumerate(zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)):
         tally.compare(logits[row], records[row], reference.run(*arguments))
     tally.assert_enough()
+
+
+def test_every_edit_has_a_kernel(programs, tiny, tmp_path):
+    done = subprocess.run([engines.TOOLS / "weirc", "build", programs[1].spec, "--model", tiny("llama").archive, "-o",
+                           tmp_path / "program", "--lower=kernel", "--remarks"], capture_output=True, text=True)
+    assert done.returncode == 0 and "is lowered to a kernel" in done.stderr
+    assert "aten operators" not in done.stderr, done.stderr
+
+
+def test_sizes_stay_symbols(programs):
+    """An exporter that saw a size would fix it, for the batch as well."""
+    assert programs[1].module  # the operators are there
+    program = torch.export.load(programs[1].folder / "program.pt2").run_decompositions({})
+    ids = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == "input_ids")
+    assert not any(isinstance(size, int) for size in ids.meta["val"].shape)
+    assert any("edit_and_read" in str(node.target) for node in program.graph.nodes)
 
 
 def test_weir_run_gives_the_same(programs):
@@ -217,6 +235,28 @@ def test_operators_are_what_pytorch_expects(edits):
         arguments = (x, inputs, site.constants, *([site.columns] if site.columns else []), site.kernel)
         torch.library.opcheck(site.operator, arguments,
                               test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"))
+
+
+def test_constants_are_packed(programs, edits):
+    """Aligned for vectors in a file that is mapped, in the order in which a kernel reads them, and each row once."""
+    path = programs[1].folder / "program.pt2"
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if "/data/" in entry.filename and not entry.filename.endswith(".json"):
+                name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
+                start = entry.header_offset + 30 + name + extra
+                assert entry.compress_type == zipfile.ZIP_STORED and start % 64 == 0, entry.filename
+    matrices = {}
+    for site in edits:
+        rows = [row.numpy().tobytes() for each in site.constants if each.dim() == 2 and each.dtype == torch.float32
+                for row in each]
+        assert len(rows) == len(set(rows)), "a site has a row twice"
+        for each in site.constants:
+            assert each.is_contiguous()
+            if each.dim() == 2:
+                matrices.setdefault(each.numpy().tobytes(), set()).add(id(each))
+    assert len(matrices) > 10 and all(len(same) == 1 for same in matrices.values())
 
 
 def test_bad_arguments_are_refused(edits):

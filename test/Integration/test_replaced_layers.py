@@ -177,7 +177,8 @@ def test_a_layer_that_some_tokens_need_stays(written, tiny, compiled):
 
 
 def test_a_fixed_program_without_a_layer_runs_in_python_and_by_its_archive(written, tiny, tmp_path):
-    fixed = Built(written, tiny("llama").archive, written.parent / "fixed-python", fixed="two")
+    # Kernels are not in an archive.
+    fixed = Built(written, tiny("llama").archive, written.parent / "fixed-python", fixed="two", lower="aten")
     rows = batch("two")
     want, _ = fixed.run(rows)
     program = weir.load(fixed.folder)

@@ -59,7 +59,8 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
   build
       ->add_option("-o,--output", options->output,
                    "the folder to make: program.pt2, manifest.json, spec.yaml, "
-                   "report.md, with --engine aot program.aot.pt2")
+                   "report.md, with --engine aot program.aot.pt2, with --lower "
+                   "kernel or auto kernels.so")
       ->required();
   build->add_flag("--stats", options->compiler.count,
                   "let the program say which tokens each policy edits, for "
@@ -83,7 +84,8 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
       ->add_option("--lower", options->compiler.lower,
                    "what the edits of a site become: calls of PyTorch's operators "
                    "(aten), a kernel of its own in kernels.so wherever there is "
-                   "one (kernel), or a kernel but for a few additions (auto)")
+                   "one (kernel), or what is estimated to be faster for the "
+                   "engine (auto)")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, steer::LoweringChoice>{
               {"aten", steer::LoweringChoice::Aten},
@@ -94,6 +96,7 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
   return {build, [=] {
             if (fixed->count())
               options->compiler.fixed = {options->fixed, options->knobs};
+            options->compiler.compiled = options->engine == "aot";
             return runBuild(*options, argv0);
           }};
 }

@@ -111,8 +111,11 @@ std::optional<int> SpecSession::begin() {
   }
   if (options.remarks) {
     // A kind of remark without a filter of its own is dropped. What is done at
-    // each site stands in the report, so that lowering says nothing here.
-    std::string told = "^(flow-.*|steer.*)$";
+    // each site stands in the report, so that lowering says nothing here unless
+    // there was a choice.
+    bool isChosen = options.compiler.lower != steer::LoweringChoice::Aten;
+    std::string told =
+        isChosen ? "^(flow-.*|steer.*|lowering)$" : "^(flow-.*|steer.*)$";
     remark::RemarkCategories all{told, told, told, told, told};
     if (failed(remark::enableOptimizationRemarks(
             mlirContext, nullptr,

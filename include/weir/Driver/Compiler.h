@@ -46,6 +46,8 @@ struct CompilerOptions {
   std::optional<FixedPlan> fixed;
   /// What patches become.
   steer::LoweringChoice lower = steer::LoweringChoice::Aten;
+  /// The program will be compiled as a whole, not run an operator at a time.
+  bool compiled = false;
   /// Called with what is being done, for a progress line; may be empty.
   std::function<void(llvm::StringRef)> progress;
 };

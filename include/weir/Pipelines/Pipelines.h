@@ -137,7 +137,8 @@ void buildGraphPipeline(mlir::OpPassManager &passes, llvm::StringRef sites,
 /// Merged patches ▶ calls of aten and of kernels, without any mark left and
 /// without what nothing reads. Kernels are in a module of their own.
 void buildLoweringPipeline(mlir::OpPassManager &passes,
-                           steer::LoweringChoice lower, bool fixed = false);
+                           steer::LoweringChoice lower, bool fixed = false,
+                           bool compiled = false);
 /// The same with aten only.
 void buildAtenLoweringPipeline(mlir::OpPassManager &passes, bool fixed = false);
 

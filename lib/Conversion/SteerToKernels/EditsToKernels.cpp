@@ -10,6 +10,9 @@
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace weir;
@@ -35,23 +38,76 @@ struct RoundToKernel : KernelPattern<RoundOp> {
   }
 };
 
+/// Rows that a site's edits go along. Lists of rows of one dictionary that have
+/// features in common, as those of several plans may, are places in one matrix, in
+/// which each row stands once.
+class EditedRows {
+public:
+  EditedRows(WriteOp op, KernelBuilder &k) : k(k) {
+    int64_t width = lastSize(op.getInput());
+    struct Shared {
+      llvm::SetVector<int64_t> features;
+      size_t listed = 0;
+      Value matrix;
+    };
+    std::map<std::pair<flow::RowsPart, StringRef>, Shared> dictionaries;
+    auto keyOf = [](flow::RowsAttr rows) {
+      return std::pair(rows.getPart(), rows.getDictionary().getValue());
+    };
+    for (Attribute recipe : op.getRows())
+      if (auto rows = dyn_cast<flow::RowsAttr>(recipe)) {
+        Shared &shared = dictionaries[keyOf(rows)];
+        shared.features.insert_range(rows.getFeatures());
+        shared.listed += rows.getFeatures().size();
+      }
+    for (auto [coefficients, recipe] :
+         llvm::zip_equal(op.getCoefficients(), op.getRows())) {
+      auto rows = dyn_cast<flow::RowsAttr>(recipe);
+      Shared *shared = rows ? &dictionaries[keyOf(rows)] : nullptr;
+      if (!shared || shared->features.size() == shared->listed) {
+        lists.push_back({k.rows(recipe, {lastSize(coefficients), width}), nullptr});
+        continue;
+      }
+      ArrayRef<int64_t> features = shared->features.getArrayRef();
+      if (!shared->matrix)
+        shared->matrix =
+            k.rows(flow::RowsAttr::get(op.getContext(), rows.getPart(),
+                                       rows.getDictionary(), features),
+                   {static_cast<int64_t>(features.size()), width});
+      SmallVector<int64_t> places;
+      for (int64_t feature : rows.getFeatures())
+        places.push_back(llvm::find(features, feature) - features.begin());
+      lists.push_back({shared->matrix, k.integers(places)});
+    }
+  }
+
+  /// A row of a list.
+  Value row(size_t list, Value column) {
+    auto &[matrix, places] = lists[list];
+    return k.row(matrix, places ? k.toIndex(places(column)) : column);
+  }
+
+private:
+  KernelBuilder &k;
+  std::vector<std::pair<Value, std::function<Value(Value)>>> lists;
+};
+
 struct WriteToKernel : KernelPattern<WriteOp> {
   using KernelPattern::KernelPattern;
 
   Value lower(WriteOp op, OpAdaptor adaptor, KernelBuilder &k) const override {
     Value x = adaptor.getInput(), to = k.destinationOf(op);
-    int64_t width = KernelBuilder::sizeOf(x);
+    EditedRows rows(op, k);
     bool isSingle = op.getCoefficients().size() == 1;
     if (!isSingle || lastSize(op.getCoefficients().front()) != 1)
       k.copy(x, to);
-    for (auto [original, coefficients, recipe] :
-         llvm::zip_equal(op.getCoefficients(), adaptor.getCoefficients(),
-                         op.getRows())) {
+    for (auto [index, original, coefficients] : llvm::enumerate(
+             op.getCoefficients(), adaptor.getCoefficients())) {
       int64_t count = lastSize(original);
-      Value rows = k.rows(recipe, {count, width});
+      size_t list = index;
       if (count == 1) {
         // The arithmetic of a hook: x + c d with a rounded product.
-        Value row = k.row(rows, k.index(0));
+        Value row = rows.row(list, k.index(0));
         Value from = isSingle ? x : to;
         k.ifHolds(
             k.notZero(coefficients),
@@ -63,7 +119,7 @@ struct WriteToKernel : KernelPattern<WriteOp> {
       k.forEach(count, [&, all = coefficients](Value column) {
         Value c = k.element(all, column);
         // A row that is added nowhere is not read.
-        k.ifHolds(k.notZero(c), [&] { k.addRow(c, k.row(rows, column), to); });
+        k.ifHolds(k.notZero(c), [&] { k.addRow(c, rows.row(list, column), to); });
       });
     }
     return to;

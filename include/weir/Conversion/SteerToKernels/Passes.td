@@ -30,6 +30,12 @@ def ConvertSteerToKernelsPass
     | `write` | k additions of a row where the coefficient is not zero |
     | `in_plans`, `tokens`, `compare` | comparisons of scalars |
 
+    Sites that read four features or more take their tokens in blocks: which of
+    them an edit is meant for, the products of these with all encoder rows, then the
+    rest token by token. The loops of the products are marked `weir.jam`, "tokens"
+    and "rows": their iterations are independent, and a code generator takes as many
+    side by side as its processor has registers for.
+
     Sums are named: of a row of d numbers, accumulator a (0 or 1) and lane l (0 to
     15) sum the numbers 32 n + 16 a + l in their order, each with one fused
     multiplication and addition; the two accumulators are added, then the upper

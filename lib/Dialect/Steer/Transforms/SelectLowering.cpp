@@ -6,12 +6,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "weir/Dialect/Steer/Transforms/CostModel.h"
 #include "weir/Dialect/Steer/Transforms/KernelForm.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 
 #include "mlir/IR/Remarks.h"
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace weir::steer {
 #define GEN_PASS_DEF_STEERSELECTLOWERINGPASS
@@ -41,7 +43,7 @@ struct SteerSelectLowering
     }
   }
 
-  /// `why` says what is in the way of a kernel, or speaks against one.
+  /// `why` says what is in the way of a kernel, or what both lowerings take.
   Lowering choose(PatchOp patch, std::string &why) {
     if (lower == LoweringChoice::Aten)
       return Lowering::Aten;
@@ -49,25 +51,17 @@ struct SteerSelectLowering
       why = "; it has no kernel: " + *obstacle;
       return Lowering::Aten;
     }
-    if (lower == LoweringChoice::Auto && isFewOperators(patch)) {
-      why = "; additions alone are few operators";
-      return Lowering::Aten;
-    }
-    return Lowering::Kernel;
-  }
-
-  /// Additions along one row each, of strengths that are made outside: a
-  /// multiplication and an addition each, which whoever compiles the program
-  /// fuses with what is around them.
-  static bool isFewOperators(PatchOp patch) {
-    int64_t rows = 0;
-    for (Operation &op : patch.getBody().front().without_terminator()) {
-      if (auto write = dyn_cast<WriteOp>(op))
-        rows += write.getCoefficients().size();
-      else if (!isa<StrengthOp>(op))
-        return false;
-    }
-    return rows <= 2;
+    if (lower != LoweringChoice::Auto)
+      return Lowering::Kernel;
+    CallCosts costs = compiled ? CallCosts::compiled(bandwidth * 1e9)
+                               : CallCosts::calling(bandwidth * 1e9);
+    SiteCost cost = costOf(patch, compiled);
+    why = llvm::formatv("; a token is estimated at {0:F1} us as a kernel and at "
+                        "{1:F1} us as {2} operators",
+                        1e6 * cost.kernel(costs), 1e6 * cost.aten(costs),
+                        cost.operators());
+    return cost.kernel(costs) <= cost.aten(costs) ? Lowering::Kernel
+                                                  : Lowering::Aten;
   }
 
   /// The policies that an op of a patch comes from; their names are in its

@@ -146,9 +146,19 @@ def SteerSelectLoweringPass
     chosen and what the site costs; a patch that a kernel was asked for and that
     has no kernel form stays on aten, and a remark says what is in its way.
 
-    `auto` makes kernels of all that reads, projects or rescales, and leaves up to
-    two additions of single rows to aten, where they are a multiplication and an
-    addition each that a compiler downstream fuses.
+    `auto` takes what is estimated to be faster for one token (see CostModel.h):
+
+    | | seconds |
+    |---|---|
+    | aten | p P + e E + (B + M) / W |
+    | kernel | K + B / W |
+
+    p products and e other operators are what a patch becomes in aten; B are the
+    bytes of rows that it reads, and M those that aten alone moves, since it gathers
+    the rows of a table of plans; W is the machine's bandwidth. An operator at a time
+    takes P = 1.7, E = 1.2 and K = 2.0 us; in a compiled program, which fuses whatever
+    is not a product of several rows and calls kernels through a container, P = 2.6,
+    E = 0.1 and K = 4.4 us. The remark gives both estimates.
   }];
   let options = [
     Option<"lower", "lower", "::weir::steer::LoweringChoice",
@@ -160,7 +170,11 @@ def SteerSelectLoweringPass
              clEnumValN(::weir::steer::LoweringChoice::Kernel, "kernel",
                         "kernels, wherever there is a form of one"),
              clEnumValN(::weir::steer::LoweringChoice::Auto, "auto",
-                        "kernels, but not for a few additions"))}]>,
+                        "what is estimated to be faster"))}]>,
+    Option<"compiled", "compiled", "bool", /*default=*/"false",
+           "auto: The program is compiled, not run an operator at a time">,
+    Option<"bandwidth", "bandwidth", "double", /*default=*/"10.0",
+           "auto: What a thread reads from memory, in GB/s">,
   ];
   let statistics = [
     Statistic<"aten", "aten", "Patches that become aten operators">,
