@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import asyncio
 
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
 from .settings import Registry
 
 INTERVAL = 5.0  # seconds between two looks at the workers' counts
@@ -17,9 +20,6 @@ class WeirRoutes:
     name, required_tasks = "weir", ("generate",)
 
     def attach_router(self, app):
-        from fastapi import Request
-        from fastapi.responses import JSONResponse
-
         def refuse(status: int, message: str):
             return JSONResponse({"error": {"message": message, "type": "weir", "code": status}}, status)
 

@@ -168,7 +168,9 @@ def test_what_a_server_does_not_start_with(built, served, tmp_path):
     """In one process, one after the other: each failure is said before or while the model is loaded."""
     folder = built[1].folder
     changed = Path(shutil.copytree(folder, tmp_path / "changed"))
-    (changed / "sites.safetensors").write_bytes((folder / "sites.safetensors").read_bytes() + b" ")
+    bytes_of = bytearray((folder / "sites.safetensors").read_bytes())
+    bytes_of[-1] ^= 1  # of a number
+    (changed / "sites.safetensors").write_bytes(bytes_of)
     model = Path(shutil.copytree(served.folder, tmp_path / "model"))
     weights = load_file(model / "model.safetensors")
     weights["model.layers.1.mlp.down_proj.weight"][0, 0] += 0.01
