@@ -15,6 +15,7 @@ Comments that mean something here, at the end of a line of a list:
   # alone     without what the package asks for
   # source    the package is published as sources only (every other one has to
               have a wheel: installing a wheel runs nothing of it)
+A line `# without NAME…` names packages that are asked for and left out.
 """
 
 import argparse
@@ -39,6 +40,7 @@ LISTS = {
     "requirements-test": ["requirements", "requirements-ray"],
     "requirements-benchmarks": ["requirements"],
     "requirements-formats": ["requirements", "requirements-ray", "requirements-test"],
+    "requirements-serving": [],
 }
 
 
@@ -56,6 +58,12 @@ def read_list(name: str) -> list[tuple[str, set[str]]]:
             marks = {mark.strip() for mark in comment.split(",")} & {"alone", "source"}
             lines.append((requirement, marks))
     return lines
+
+
+def left_out(name: str) -> set[str]:
+    """What a list says is to be left out."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    return {canonical(package) for line in re.findall(r"^# without (.+)$", text, re.MULTILINE) for package in line.split()}
 
 
 def read_lock(name: str) -> dict[str, str]:
@@ -120,6 +128,7 @@ def lock(name: str, upgrade: bool) -> None:
         if "source" in marks:
             found |= source(requirement)
 
+    found = {package: found[package] for package in found.keys() - left_out(name)}
     if lost := named - found.keys():
         raise SystemExit(f"lock.py: pip found no {', '.join(sorted(lost))}")
     text = (f"# Made by python/lock.py from {name}.txt, for CPython 3.11 on Linux x86_64"

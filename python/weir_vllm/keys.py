@@ -53,7 +53,7 @@ def shares(scope: dict, ids: np.ndarray | None, start: int, stop: int, length: i
         return held.astype(np.float64)
     since = positions - max(scope.get("from", 0), scope.get("skip_first", 0), min(scope.get("positions", [0])))
     if scope.get("set") in ("generated", "last", "sampled"):
-        since = np.minimum(since, positions - length + (scope["set"] != "generated"))
+        since = np.minimum(since, positions - length + int(scope["set"] != "generated"))
     for place in (after, opened):
         if place is not None:
             since = np.minimum(since, positions - place - 1)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
+from weir.errors import WeirError
 
 from . import models
 from .check import WeightCheck, check_config
 from .keys import request_block_key
 from .runtime import Runtime, Scheduled, said_by
-from .settings import RESERVED, Folder, Hashed, Refused, Registry, Settings, SettingsError
+from .settings import RESERVED, Folder, Hashed, Refused, Registry, Settings
 
 VERSIONS = "0.32"
 
@@ -70,6 +71,8 @@ def apply():
             raise RuntimeError(f"weir: {module} of this vLLM takes its keys of blocks from elsewhere; this plugin is for vLLM "
                                f"{VERSIONS}")
         user.generate_block_hash_extra_keys = utils.generate_block_hash_extra_keys
+    worker = importlib.import_module("vllm.v1.worker.gpu_worker").Worker
+    worker.weir_counts, worker.weir_reload = counts, reload_tables
 
 
 # ------------------------------------------------------------------ the process that takes requests
@@ -212,27 +215,9 @@ def reload_tables(self, folders: list[list[str]]) -> str:
     try:
         runtime = self.model_runner.weir
         runtime.reload([Folder.open(name, path) for name, path in folders])
-    except (SettingsError, ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, WeirError) as error:
         return str(error)
     return ""
-
-
-def drop_tables(self, used: list[str]) -> None:
-    """For collective_rpc: only these tables are asked for by requests that come."""
-    runtime = self.model_runner.weir
-    requests = getattr(self.model_runner, "requests", {})
-    running = {said["table"] for request in requests.values() if (said := said_by(request.sampling_params))}
-    runtime.drop(set(used) | running)
-
-
-def worker_class(old):
-    """Gives workers what collective_rpc calls."""
-    def run(self, *args, **kwargs):
-        return old(self, *args, **kwargs)
-    from vllm.v1.worker.gpu_worker import Worker
-
-    Worker.weir_counts, Worker.weir_reload, Worker.weir_drop = counts, reload_tables, drop_tables
-    return run
 
 
 POINTS = [
@@ -245,7 +230,6 @@ POINTS = [
     Point("vllm.v1.core.kv_cache_utils", "generate_block_hash_extra_keys",
           ("request", "start_token_idx", "end_token_idx", "start_mm_idx"), extra_keys),
     Point("vllm.v1.worker.gpu_worker", "Worker.load_model", (), load_model),
-    Point("vllm.v1.worker.gpu_worker", "Worker.__init__", (), worker_class),
     Point("vllm.v1.worker.gpu_model_runner", "GPUModelRunner._prepare_inputs", ("scheduler_output", "num_scheduled_tokens"),
           prepare_inputs),
     Point("vllm.v1.worker.gpu_model_runner", "GPUModelRunner._dummy_run", (), dummy_run),

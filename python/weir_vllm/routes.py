@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import asyncio
 
-from .settings import Registry, SettingsError
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from .settings import Registry
 
 INTERVAL = 5.0  # seconds between two looks at the workers' counts
 
@@ -17,9 +20,6 @@ class WeirRoutes:
     name, required_tasks = "weir", ("generate",)
 
     def attach_router(self, app):
-        from fastapi import Request
-        from fastapi.responses import JSONResponse
-
         def refuse(status: int, message: str):
             return JSONResponse({"error": {"message": message, "type": "weir", "code": status}}, status)
 
@@ -65,7 +65,7 @@ class WeirRoutes:
                     from .check import check_markers
 
                     check_markers(new)
-            except (SettingsError, ValueError, OSError) as error:
+            except (ValueError, OSError) as error:
                 return str(error)
             folders = [[folder.name, folder.path] for folder in new.folders]
             for error in await engine_client.collective_rpc("weir_reload", args=(folders,)):

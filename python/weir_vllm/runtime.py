@@ -179,14 +179,12 @@ class Runtime:
     # -- what the server asks
     def counted(self) -> dict[str, int]:
         """Tokens that were edited since the start, by site. A token is counted again where it is computed again."""
-        total: dict[str, int] = dict(self.retired)
+        total: dict[str, int] = {}
         for loaded in self.tables.values():
             for (kind, layer), count in zip(loaded.table.sites, loaded.counts.tolist()):
                 if (kind, layer) in loaded.table.edited:
                     total[f"{layer}/{kind}"] = total.get(f"{layer}/{kind}", 0) + count
         return total
-
-    retired: dict[str, int] = {}  # of tables that are gone
 
     def reload(self, folders: list[Folder]):
         """Adds folders as they are now. Older ones stay, for the requests that began with them. Errors: ValueError for
@@ -202,16 +200,6 @@ class Runtime:
         for folder in folders:
             if folder.identity not in self.tables:
                 self.tables[folder.identity] = Loaded(folder, self.device, self.tokens)
-
-    def drop(self, used: set[str]):
-        """Lets go of tables that no request uses any more."""
-        for identity in [identity for identity in self.tables if identity not in used]:
-            before = self.counted()
-            del self.tables[identity]
-            after = self.counted()
-            self.retired = dict(self.retired)
-            for site, count in before.items():
-                self.retired[site] = self.retired.get(site, 0) + count - after.get(site, 0)
 
 
 def said_by(sampling_params) -> dict | None:

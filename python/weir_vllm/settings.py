@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weir.sites import Plan, SiteTable
+from weir.sites import Plan, SiteTable, SiteTableError
 
 NONE = "none"  # a request that wants no plan, whatever the default
 RESERVED = "weir"  # where a checked request says what is done; never taken from outside
@@ -96,7 +96,10 @@ class Folder:
 
     @classmethod
     def open(cls, name: str, path: str) -> Folder:
-        table = SiteTable.open(path)
+        try:
+            table = SiteTable.open(path)
+        except SiteTableError as error:
+            raise SettingsError(f"weir: {error}") from None
         file = table.path
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
         manifest = Path(file).with_name("manifest.json")

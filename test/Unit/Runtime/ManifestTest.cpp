@@ -32,6 +32,7 @@ Manifest steered() {
   Manifest out;
   out.program = {"program.pt2", hash};
   out.aot = Manifest::File{"program.aot.pt2", hash, 12345};
+  out.table = Manifest::File{"sites.safetensors", hash, 678};
   out.spec = Manifest::File{"spec.yaml", hash, {}};
   out.report = "report.md";
   out.model = Manifest::Model{"tiny", "llama", "f32", hash, hash};
@@ -58,6 +59,7 @@ TEST(Manifest, SurvivesWritingAndReading) {
   EXPECT_EQ(again.knobs[1].defaultValue, -0.5);
   EXPECT_EQ(again.records[0].features[1], "12/res/53");
   EXPECT_EQ(again.aot->path, "program.aot.pt2");
+  EXPECT_EQ(again.table->bytes, 678);
 
   std::string folder = testing::TempDir() + "manifest-test";
   ASSERT_FALSE(sys::fs::create_directories(folder));
@@ -72,14 +74,14 @@ TEST(Manifest, TheRecordIsTheManifestWithoutItsProgram) {
   Manifest record =
       valueOf(Manifest::parseRecord(printJSON(manifest.recordJSON())));
   EXPECT_OK(manifest.compare(record));
-  EXPECT_FALSE(record.aot || record.report);
+  EXPECT_FALSE(record.aot || record.table || record.report);
   EXPECT_EQ(record.program.path, "");
   EXPECT_EQ(record.spec->sha256, hash);
   EXPECT_EQ(record.model->family, "llama");
   EXPECT_EQ(manifest.files(),
             (std::vector<std::string>{"manifest.json", "program.pt2",
-                                      "program.aot.pt2", "spec.yaml",
-                                      "report.md"}));
+                                      "program.aot.pt2", "sites.safetensors",
+                                      "spec.yaml", "report.md"}));
   EXPECT_ERROR(Manifest::parseRecord(R"({"weir": 2})"), "version 2");
   EXPECT_ERROR(Manifest::parseRecord("{}"), "\"weir\": 1 is missing");
 }
@@ -217,6 +219,7 @@ TEST(Manifest, ChecksWhatItIsTold) {
     expect("must stay inside the folder",
            [&](Manifest &m) { m.program.path = path; });
   expect("\"aot.path\"", [](Manifest &m) { m.aot->path = "../x"; });
+  expect("\"table.path\"", [](Manifest &m) { m.table->path = "../x"; });
   for (const char *digits : {"", "abc"})
     expect("64 lower-case", [&](Manifest &m) { m.program.sha256 = digits; });
   expect("64 lower-case", [&](Manifest &m) { m.spec->sha256[3] = 'A'; });

@@ -1,0 +1,135 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What the tests of serving share: the environment with vLLM, small models that it runs, and comparisons."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import families
+import hooks
+import numpy
+import torch
+from engines import ROOT, Built
+from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Qwen3Config
+
+POSITIONS = 300  # of prompt and answer together
+TOLERANCE = 1e-4  # of log-probabilities, in f32
+
+_common = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
+               head_dim=32, vocab_size=families.VOCABULARY, max_position_embeddings=512, bos_token_id=1, eos_token_id=2,
+               pad_token_id=0)
+# vLLM's attention on the CPU wants heads of 32 numbers at least.
+CONFIGS = {"llama": LlamaConfig(**_common),
+           "qwen3": Qwen3Config(**_common),
+           "gemma2": Gemma2Config(**_common, query_pre_attn_scalar=32, sliding_window=512)}
+
+
+@functools.cache
+def python() -> Path:
+    """The interpreter of the serving environment: $WEIR_SERVING, or .venv-serving, which is made when it is first asked
+    for (./bootstrap serving)."""
+    folder = Path(os.environ.get("WEIR_SERVING", ROOT / ".venv-serving"))
+    if "WEIR_SERVING" not in os.environ:
+        done = subprocess.run([ROOT / "bootstrap", "serving"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return folder / "bin" / "python"
+
+
+def environment(**more) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL"))} | {
+        "PYTHONPATH": str(ROOT / "python"), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING", "OMP_NUM_THREADS": "1"} | more
+
+
+class Served:
+    """A small model of a family: in transformers, as a folder that vLLM loads, and exported."""
+
+    def __init__(self, family: str, folder: Path):
+        from weir.export import cached
+
+        self.family, self.folder = family, folder / "hf"
+        torch.manual_seed(0)
+        self.model = AutoModelForCausalLM.from_config(CONFIGS[family]).eval()
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * (0.2 if parameter.dim() > 1 else 0.1))
+        self.model.set_attn_implementation("eager")
+        self.model.save_pretrained(self.folder)
+        write_tokenizer(self.folder)
+        self.archive = cached(self.model, name=f"served-{family}", max_batch=3, max_length=POSITIONS)
+        self.kinds, self.sizes = hooks.sites_of(self.model.config), {}
+
+        def measure(layer, kind, x):
+            width, size = self.sizes.get(kind, (x.shape[-1], 0.0))
+            self.sizes[kind] = width, max(size, x.square().mean().sqrt().item())
+            return x
+
+        wanted = [(layer, kind) for layer in range(3) for kind in (*self.kinds, "mlp_in")]
+        ids = torch.randint(3, families.VOCABULARY, (4, 20), generator=torch.Generator().manual_seed(5))
+        with torch.no_grad(), hooks.hooked(self.model, self.model.config, wanted, measure):
+            self.model(ids, use_cache=False)
+
+
+def write_tokenizer(folder: Path):
+    """A word a token: `w5` is token 5."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({f"w{index}": index for index in range(families.VOCABULARY)}, unk_token="w0"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "w0", "eos_token": "w2", "bos_token": "w1",
+         "chat_template": "{% for message in messages %}{{ message.content }} {% endfor %}"}))
+
+
+def run_job(job: dict, folder: Path, timeout: int = 900) -> list:
+    """The results of a job (see serving_job.py)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_text(json.dumps(job))
+    done = subprocess.run([python(), Path(__file__).with_name("serving_job.py"), folder / "job.json", folder / "out.json"],
+                          env=environment(), capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0 and (folder / "out.json").exists(), done.stderr[-4000:]
+    out = json.loads((folder / "out.json").read_text())
+    assert "failed" not in out, out["failed"]
+    return out["results"]
+
+
+class Answers:
+    """What a program gives for what a server answered: every token again, in one pass over prompt and answer."""
+
+    def __init__(self, programs: dict[str, Built], references: dict[str, hooks.Reference]):
+        self.programs, self.references = programs, references
+        self.compared = self.worst = 0
+
+    def check(self, request: dict, result: dict, name: str, plan: str | None, knobs: dict[str, float]):
+        """Greedy tokens are the best ones, and their log-probabilities equal. Tokens from where rounding decides about a
+        branch on are not compared (see hooks.py)."""
+        ids, length = [*request["ids"], *result["ids"]], len(request["ids"])
+        from specs import Batch
+
+        logits, _ = self.programs[name].run_in_python(Batch([ids[:-1]], [plan], [length], [knobs]))
+        doubtful = len(ids)
+        if plan is not None:
+            doubtful = self.references[name].run(ids[:-1], plan, length, knobs).doubtful
+        want = torch.log_softmax(logits[0].float(), -1)
+        for index, (token, logprob) in enumerate(zip(result["ids"], result["logprobs"])):
+            position = length - 1 + index
+            if position >= doubtful:
+                return
+            distance = abs(want[position, token].item() - logprob)
+            self.worst = max(self.worst, distance)
+            assert distance <= TOLERANCE, f"token {index} of plan {plan} of {name} is {distance:.2e} off"
+            assert want[position].max().item() - want[position, token].item() <= TOLERANCE, f"token {index} is not the best"
+            self.compared += 1
+
+
+def random_ids(random: numpy.random.Generator, length: int) -> list[int]:
+    """Half of them are those that markers of random specs look for."""
+    return [int(random.integers(3, 7) if random.random() < 0.5 else random.integers(3, families.VOCABULARY))
+            for _ in range(length)]

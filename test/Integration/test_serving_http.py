@@ -1,0 +1,216 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""weir-vllm behind vLLM's HTTP server, in processes of its own; and what a server does not start with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import hooks
+import pytest
+import serving
+import specs
+from engines import ROOT, Built
+from safetensors.torch import load_file, save_file
+from serving import Answers, Served
+from test_serving import SPEC, WRONG, build
+
+sys.path.append(str(ROOT / "examples"))
+import serve_demo  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    return Served("llama", tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def built(served, tmp_path_factory):
+    """(reference, program) of SPEC, without the plan whose scope looks for tokens: steps are scheduled ahead."""
+    text = SPEC.replace("  behind: [behind]\n", "").replace("  behind: {on: [0/att/2], do: add, strength: 6, tokens: {after: 5}}\n", "")
+    return build(specs.Case("llama", 3, hooks.read(text), ()), served, tmp_path_factory.mktemp("http"))
+
+
+@pytest.fixture(scope="module")
+def server(served, built, tmp_path_factory):
+    """(port, folder that is served)."""
+    folder = Path(shutil.copytree(built[1].folder, tmp_path_factory.mktemp("server") / "steered"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serve_demo, "SERVING", serving.python().parents[1])
+        for key, value in serving.environment().items():
+            patch.setenv(key, value)
+        port = serve_demo.free_port()
+        process = serve_demo.serve(served.folder, folder, port, "--dtype", "float32", "--enforce-eager", "--max-model-len",
+                                   str(serving.POSITIONS), "--max-logprobs", "5")
+    yield port, folder
+    process.terminate()
+    process.wait(60)
+
+
+IDS = [7, 3, 9, 4, 11, 5, 13, 6, 17, 19]
+
+
+def complete(port: int, plan: str | None, knobs: str | None = None, tokens: int = 6, **more) -> tuple[int, dict]:
+    extra = {key: value for key, value in (("weir_plan", plan), ("weir_knobs", knobs)) if value is not None}
+    return serve_demo.call(port, "/v1/completions", {
+        "model": "model", "prompt": IDS, "max_tokens": tokens, "ignore_eos": True, "temperature": 0,
+        "logprobs": 0, "return_token_ids": True, **({"vllm_xargs": extra} if extra else {}), **more})
+
+
+def result_of(answer: dict) -> dict:
+    choice, = answer["choices"]
+    return {"ids": choice["token_ids"], "logprobs": choice["logprobs"]["token_logprobs"]}
+
+
+def test_plans_over_http_and_wrong_requests_among_them(server, built):
+    port, _ = server
+    answers = Answers({"": built[1]}, {"": built[0]})
+    asked = [(None, {}), ("late", {}), ("late", {"faith": 3.0}), ("early", {}), ("always", {}), ("ramped", {}), ("none", {})] * 3
+    wrong = [extra for extra, _ in WRONG if isinstance(extra.get("weir_plan", ""), str)] * 6
+    with ThreadPoolExecutor(16) as pool:
+        right = [pool.submit(complete, port, plan, ",".join(f"{name}={value}" for name, value in knobs.items()) or None)
+                 for plan, knobs in asked]
+        refused = [pool.submit(complete, port, None, vllm_xargs=extra) for extra in wrong]
+        for future in refused:
+            status, answer = future.result()
+            assert status == 400 and "weir" in answer["error"]["message"] + str(answer["error"].get("param")), answer
+        for (plan, knobs), future in zip(asked, right):
+            status, answer = future.result()
+            assert status == 200, answer
+            answers.check({"ids": IDS}, result_of(answer), "", None if plan == "none" else plan, knobs)
+    assert answers.compared >= 100
+
+
+def test_chats_forged_keys_and_beam_search(server):
+    port, _ = server
+    chat = {"model": "model", "messages": [{"role": "user", "content": "w7 w3 w9 w4"}], "max_tokens": 4, "temperature": 0}
+    status, answer = serve_demo.call(port, "/v1/chat/completions", chat | {"vllm_xargs": {"weir_plan": "nobody"}})
+    assert status == 400 and "there is no plan 'nobody'" in answer["error"]["message"]
+    plain, always = (serve_demo.call(port, "/v1/chat/completions", chat | {"vllm_xargs": {"weir_plan": plan}})[1]
+                     for plan in ("none", "always"))
+    assert plain["choices"][0]["message"]["content"] != always["choices"][0]["message"]["content"]
+    assert result_of(complete(port, None, vllm_xargs={"weir": "x"})[1]) == result_of(complete(port, None)[1])
+    status, answer = complete(port, "always", n=2, use_beam_search=True)
+    assert status == 400 and "beam search" in answer["error"]["message"]
+
+
+def test_what_is_served_and_what_was_edited(server, built):
+    port, _ = server
+    complete(port, "always")
+    status, known = serve_demo.call(port, "/v1/weir/plans")
+    assert status == 200 and [plan["name"] for plan in known["plans"]] == built[1].plans
+    late = known["plans"][0]
+    assert late["knobs"] == [{"name": "faith", "default": 1, "min": 0, "max": 4}]
+    assert late["policies"][0]["features"] == ["1/res/4"] and late["policies"][0]["tokens"] == {"set": "generated"}
+    assert known["folders"][0]["model"] == built[1].manifest["model"] and "0/res" in known["folders"][0]["sites"]
+    assert known["edited_tokens"]["0/res"] >= len(IDS) + 5
+    before = known["edited_tokens"]["0/res"]
+    complete(port, "always")
+    assert serve_demo.call(port, "/v1/weir/plans")[1]["edited_tokens"]["0/res"] >= before + 5
+    deadline, text = time.monotonic() + 30, ""
+    while time.monotonic() < deadline and 'weir_edited_tokens_total{site="0/res"}' not in text:
+        time.sleep(1)
+        text = serve_demo.call(port, "/metrics")[1]
+    assert 'weir_edited_tokens_total{site="0/res"}' in text
+
+
+def test_reloading_a_folder_drops_no_request(server, built, served, tmp_path):
+    """A build takes the folder's place while requests run: those go on as they began, later ones get the new plans."""
+    port, folder = server
+    spec = built[1].spec
+    shutil.copytree(spec.parent, tmp_path / "other", ignore=shutil.ignore_patterns("steered*"))
+    other = tmp_path / "other" / "spec.yaml"
+    other.write_text(spec.read_text().replace("strength: 6", "strength: -6"))
+    changed = Built(other, served.archive, tmp_path / "changed")
+    old, new = Answers({"": built[1]}, {"": built[0]}), Answers({"": changed}, {"": hooks.Reference(other, served.model)})
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(complete, port, "always", tokens=200) for _ in range(4)]
+        time.sleep(0.5)
+        for path in changed.folder.iterdir():
+            shutil.copy(path, folder / path.name)
+        status, known = serve_demo.call(port, "/v1/weir/reload", {"go": 1})
+        assert status == 200 and known["plans"][0]["name"] == "late", known
+        new.check({"ids": IDS}, result_of(complete(port, "always")[1]), "", "always", {})
+        for future in running:
+            status, answer = future.result()
+            assert status == 200
+            old.check({"ids": IDS}, result_of(answer), "", "always", {})
+    assert old.compared == 800
+
+    # What is wrong with a folder changes nothing.
+    table = folder / "sites.safetensors"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-8])
+    status, answer = serve_demo.call(port, "/v1/weir/reload", {"go": 1})
+    assert status == 409 and "site" in answer["error"]["message"]
+    table.write_bytes(whole)
+    new.check({"ids": IDS}, result_of(complete(port, "always")[1]), "", "always", {})
+
+
+START = [
+    ({}, "give \"folder\""),
+    ({"folder": "FOLDER", "default_plan": "nobody"}, "default_plan: there is no plan 'nobody'"),
+    ({"folder": "FOLDER", "colour": 1}, "there is no option 'colour'"),
+    ({"folder": "/nowhere"}, "there is no such file"),
+    ({"folder": "CHANGED"}, "is not the one that"),
+    ({"folder": "OTHER"}, "is not the model that"),
+    ({"folder": "RECORDS"}, "policy 'watch' of plan 'push' records"),
+]
+
+
+def test_what_a_server_does_not_start_with(built, served, tmp_path):
+    """In one process, one after the other: each failure is said before or while the model is loaded."""
+    folder = built[1].folder
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    bytes_of = bytearray((folder / "sites.safetensors").read_bytes())
+    bytes_of[-1] ^= 1  # of a number
+    (changed / "sites.safetensors").write_bytes(bytes_of)
+    model = Path(shutil.copytree(served.folder, tmp_path / "model"))
+    weights = load_file(model / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] += 0.01
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    records = hooks.read(SPEC)
+    records["policies"] = {"push": records["policies"]["early"], "watch": {"on": ["0/res/1"], "do": "record"}}
+    records["plans"] = {"push": ["push", "watch"]}
+    recording = build(specs.Case("llama", 3, records, ()), served, tmp_path / "records")[1].folder
+    cases = []
+    for settings, _ in START:
+        asked = {key: {"FOLDER": str(folder), "CHANGED": str(changed), "OTHER": str(folder), "RECORDS": str(recording)}.get(
+            value, value) for key, value in settings.items()}
+        cases.append([str(model if settings.get("folder") == "OTHER" else served.folder), asked, {}])
+    good = {"folder": str(folder)}
+    more = [({"dtype": "bfloat16"}, "was built for a model of f32"),
+            ({"speculative_config": {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 2}}, "speculative"),
+            ({"enable_prompt_embeds": True}, "embeddings"), ({"load_format": "dummy"}, "it cannot be told")]
+    cases += [[str(served.folder), good, engine] for engine, _ in more]
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    done = subprocess.run([serving.python(), Path(__file__).with_name("serving_starts.py"), tmp_path / "cases.json",
+                           tmp_path / "said.json"], env=serving.environment(), capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads((tmp_path / "said.json").read_text())
+    for (_, wanted), text in zip([*START, *more], said, strict=True):
+        assert wanted in text, (wanted, text)
+
+
+def test_a_vllm_without_a_patch_point_does_not_start():
+    """By the name of what is missing; and the check of arguments sees another signature."""
+    script = """
+import vllm.v1.worker.gpu_model_runner as runner
+{}
+import weir_vllm
+try:
+    weir_vllm.load()
+except RuntimeError as error:
+    print(error)
+"""
+    for change, wanted in (("del runner.GPUModelRunner._prepare_inputs", "has no vllm.v1.worker.gpu_model_runner"),
+                           ("runner.GPUModelRunner._prepare_inputs = lambda self, output: None", "no argument")):
+        done = subprocess.run([serving.python(), "-c", script.format(change)], env=serving.environment(), capture_output=True,
+                              text=True, timeout=300)
+        assert wanted in done.stdout, done.stdout + done.stderr[-2000:]
