@@ -57,6 +57,9 @@ void registerDialects(mlir::DialectRegistry &registry);
 /// Reads the attributes of the kernels of a module. Errors are reported.
 mlir::FailureOr<std::vector<Kernel>> readKernels(mlir::ModuleOp module);
 
+/// Keeps every access whose place an integer in memory says inside of its buffer.
+void boundIndices(mlir::ModuleOp module);
+
 /// LLVM IR of the kernels of one variant: functions `NAME.VARIANT` that take
 /// words and bounds, see weir_kernels.h. Nothing else is visible outside.
 std::unique_ptr<llvm::Module> translate(mlir::ModuleOp module,

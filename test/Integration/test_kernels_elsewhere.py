@@ -300,3 +300,33 @@ def test_lists_that_do_not_fit_are_refused_in_c(program, calls, steer):
         assert done.returncode == 1 and done.stderr, said
     done = in_c(steer, program, call, x, {**given, "plan": given["plan"][:1]})
     assert done.returncode == 1 and "another size" in done.stderr
+
+
+def test_lists_that_name_rows_outside_of_their_buffers(tiny, tmp_path):
+    """Tables of plans are arguments, which anybody may pass: nothing outside of a buffer is read."""
+    policies = "".join(f"""
+  a{plan}: {{on: [sae:1/res/{plan}, sae:1/res/{plan + 9}], do: scale, factor: {plan}, times: {('mood', 'force')[plan % 2]}, tokens: {{from: {plan}}}}}
+  b{plan}: {{on: sae:1/res/{plan + 3}, do: add, strength: {plan + 1}}}
+  c{plan}: {{on: [sae:2/mlp/{plan}, sae:2/mlp/{plan + 5}], do: clamp, min: {plan}, max: {plan + 2}}}
+  d{plan}: {{on: [sae:1/mlp/{plan}, sae:1/mlp/{plan + 5}], do: project_out}}""" for plan in range(8))
+    plans = "".join(f"\n  p{plan}: [a{plan}, b{plan}, c{plan}, d{plan}]" for plan in range(8))
+    model = tiny("llama")
+    path = written(f"{SPEC.split('policies:')[0]}policies:{policies}\nplans:{plans}\n", model, tmp_path)
+    # Compiled anew: what is kept elsewhere may be older than the compiler.
+    subprocess.run([TOOLS / "weirc", "build", path, "--model", model.archive, "-o", tmp_path / "program", "--lower=kernel",
+                    "--cache", tmp_path / "cache"], check=True, capture_output=True)
+    kernels.load(tmp_path / "program" / "kernels.so")
+    calls, _ = site_list.calls(tmp_path / "program")
+    x, given, lists = value(4, 3), inputs_of([], 4, 3) | {"plan": torch.tensor([0, 3, -1, 7])}, 0
+    for call in calls:
+        before = call(x, given)[0]
+        for name, constant in call.constants.items():
+            if constant.dtype != torch.int64:
+                continue
+            lists += 1
+            for number in (2**40, -1, -2**40, constant.numel() + 100_000, 2**63 - 1):
+                hostile = dict(call.constants) | {name: torch.full_like(constant, number)}
+                result = torch.ops.weir.edit(x, [given[each] for each in call.inputs], list(hostile.values()), call.kernel)
+                assert torch.equal(result[2], x[2]), "a row without a plan stays what it is"
+        assert torch.equal(call(x, given)[0], before)
+    assert lists >= 3
