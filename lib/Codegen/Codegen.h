@@ -65,6 +65,8 @@ mlir::FailureOr<std::vector<Kernel>> readKernels(mlir::ModuleOp module);
 /// Takes several iterations of the loops that are marked with `weir.jam` side by
 /// side, as many as a variant has registers for.
 void jamLoops(mlir::ModuleOp module, const Variant &variant);
+/// Keeps every access whose place an integer in memory says inside of its buffer.
+void boundIndices(mlir::ModuleOp module);
 
 /// LLVM IR of the kernels of one variant: functions `NAME.VARIANT` that take
 /// words and bounds, see weir_kernels.h. Nothing else is visible outside.

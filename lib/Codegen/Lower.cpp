@@ -104,6 +104,7 @@ FailureOr<std::vector<Kernel>> codegen::readKernels(ModuleOp module) {
 }
 
 static LogicalResult lowerToLLVM(ModuleOp module) {
+  boundIndices(module);
   PassManager passes(module.getContext());
   OpPassManager &functions = passes.nest<func::FuncOp>();
   functions.addPass(createCanonicalizerPass());

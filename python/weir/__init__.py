@@ -8,6 +8,7 @@
     program.generate(["I think"], plan="default", knobs={"faith": 2})
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
+    weir.attach(model, "steered", plan="default")      steers a live Hugging Face model
     weir.match("spec.yaml", engine="ray")              matches features across layers, on several machines
     weir.evaluate("spec.yaml", "held-out.jsonl")       what plans cost, how good dictionaries and matches are
     weir.sweep("spec.yaml", "faith=0:8:16", text="held-out.jsonl")  a plan under many values of a knob
@@ -22,6 +23,7 @@ them, or torch, and repeats neither.
 
 __version__ = "0.1.0"  # as in CMakeLists.txt
 
+from .attachment import Attached, attach
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .evaluation import Evaluation, Sweep, evaluate, sweep
@@ -33,6 +35,6 @@ from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
 from .validation import Validation, validate
 
-__all__ = ["CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
-           "Validation", "WeirError", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme", "tool",
-           "validate"]
+__all__ = ["Attached", "CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
+           "Validation", "WeirError", "attach", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme",
+           "tool", "validate"]

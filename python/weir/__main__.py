@@ -75,6 +75,13 @@ def _aot(arguments) -> int:
     return 0
 
 
+def _sites(arguments) -> int:
+    from . import site_list
+
+    _say(site_list.text(arguments.folder))
+    return 0
+
+
 def _match(arguments) -> int:
     if arguments.engine != "ray" and (arguments.address or arguments.workers):
         arguments.parser.error("--address and --workers belong to --engine ray")
@@ -190,6 +197,15 @@ def _parser() -> argparse.ArgumentParser:
                          "checks; may be repeated")
     command.add_argument("--kernels", metavar="FILE", help="the kernels.so of a program that calls kernels")
     command.set_defaults(run=_aot)
+
+    command = commands.add_parser(
+        "sites",
+        help="list the kernels of a built folder, for runtimes that call them",
+        description="Prints which kernel edits which value of the model, what it takes and where its constants begin in "
+        "program.pt2: what a runtime without PyTorch needs to call weir_site_apply (weir_kernels.h). Sites of which kernels do "
+        "a part only are named in remarks.")
+    command.add_argument("folder", metavar="FOLDER", help="what weirc build --lower=kernel wrote")
+    command.set_defaults(run=_sites)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     plots.add(commands)

@@ -20,7 +20,7 @@ import mmap
 import os
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
@@ -39,13 +39,15 @@ class Opened:
     info     extra/weir.json, None if the archive has none
     extra    the texts of the records below extra/ that Weir reads, by name
     texts    the bytes of those that may be long, by name: tokenizer.json, tokenizer_config.json
-    handle   a descriptor of the archive's bytes, open inside `opening` only"""
+    handle   a descriptor of the archive's bytes, open inside `opening` only
+    places   where in the file each tensor begins, by name"""
 
     program: "ExportedProgram"
     info: dict | None
     extra: dict[str, str]
     texts: dict[str, bytes]
     handle: int
+    places: dict[str, int] = field(default_factory=dict)
 
 
 class _Copy:
@@ -185,6 +187,7 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
             raise WeirError(f"cannot load {path}: {first_line(error)}") from error
         _check_targets(program)
         texts = {key: copy.bytes[place["begin"]:place["begin"] + place["bytes"]] for key, place in vetted["texts"].items()}
-        yield Opened(program, info, vetted["extra"], texts, copy.handle)
+        yield Opened(program, info, vetted["extra"], texts, copy.handle,
+                     {key: place["begin"] for key, place in vetted["tensors"].items()})
     finally:
         copy.close()

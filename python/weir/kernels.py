@@ -20,7 +20,8 @@ from .compiler import tool
 from .errors import WeirError
 from .files import open_regular
 
-# Files stay open: the loader knows them by their names, and another one would get an older one's.
+# Files stay open, also those that were refused: the loader knows them by their names, and another file of the same
+# name would get an older one's code.
 _loaded: list = []
 
 
@@ -51,9 +52,9 @@ def load(path: str | Path, *, sha256: str | None = None):
             raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {sha256}")
     # What is loaded is the file that was compared.
     name = f"/proc/self/fd/{stream.fileno()}"
+    _loaded.append(stream)
     try:
         torch.ops.weir.load_kernels(name)
     except RuntimeError as error:
-        stream.close()
-        raise WeirError(f"{os.fspath(path)}: {str(error).splitlines()[0]}") from error
-    _loaded.append(stream)
+        said = str(error).splitlines()[0].removeprefix("weir: ").replace(name, os.fspath(path))
+        raise WeirError(said if os.fspath(path) in said else f"{os.fspath(path)}: {said}") from error

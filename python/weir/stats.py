@@ -64,21 +64,28 @@ class EditStats:
 
         def counted(*inputs):
             outputs = module(*inputs)
-            tokens = (inputs[takes.index("positions")] >= 0).sum(1).tolist()
+            positions = inputs[takes.index("positions")]
             # A program with one plan compiled in is not told which.
-            plans = inputs[takes.index("plan")].tolist() if "plan" in takes else [0] * len(tokens)
-            self.tokens += sum(tokens)
-            for plan in plans:
-                self._of_plan.setdefault(plan, 0)
-            for count in self._counts:
-                rows = outputs[count["output"]].sum(1).tolist()
-                for plan, columns in zip(plans, rows):
-                    for policy, edits in zip(count["policies"], columns):
-                        self._edited[policy, f"{count['layer']}/{count['site']}"] += int(edits)
-                        self._of_plan[plan] += int(edits)
+            self.count(positions, inputs[takes.index("plan")].tolist() if "plan" in takes else [0] * len(positions), outputs)
             return outputs
 
+        counted.__wrapped__ = module
         return counted
+
+    def count(self, positions, plans: list[int], outputs):
+        """Counts a pass over rows that follow `plans`: positions [b, S], outputs of the program by their numbers."""
+        if not self._counts:
+            return
+        tokens = (positions >= 0).sum(1).tolist()
+        self.tokens += sum(tokens)
+        for plan in plans:
+            self._of_plan.setdefault(plan, 0)
+        for count in self._counts:
+            rows = outputs[count["output"]].sum(1).tolist()
+            for plan, columns in zip(plans, rows):
+                for policy, edits in zip(count["policies"], columns):
+                    self._edited[policy, f"{count['layer']}/{count['site']}"] += int(edits)
+                    self._of_plan[plan] += int(edits)
 
     def __repr__(self):
         if not self._counts:
