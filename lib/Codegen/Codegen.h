@@ -36,6 +36,8 @@ struct Variant {
   /// Products of how many tokens with how many rows are made side by side: two
   /// vectors of 16 sums for each, and as many registers as are left to load to.
   int64_t jammedTokens = 1, jammedRows = 1;
+  /// Rows from different places that are multiplied with one token side by side.
+  int64_t jammedGathered = 1;
 };
 
 /// The variants of a target ("x86_64", "aarch64"), the better later. Empty for

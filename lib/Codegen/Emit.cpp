@@ -25,11 +25,11 @@ using namespace weir::codegen;
 std::vector<Variant> codegen::variantsOf(StringRef architecture) {
   if (architecture == "x86_64")
     // 16 registers of 8 numbers, 32 of 16.
-    return {{"v3", "x86-64-v3", "", WEIR_X86_64_V3, 3, 1},
-            {"v4", "x86-64-v4", "", WEIR_X86_64_V4, 3, 4}};
+    return {{"v3", "x86-64-v3", "", WEIR_X86_64_V3, 3, 1, 2},
+            {"v4", "x86-64-v4", "", WEIR_X86_64_V4, 3, 4, 4}};
   // 32 of 4.
   if (architecture == "aarch64")
-    return {{"neon", "generic", "+neon", 0, 3, 1}};
+    return {{"neon", "generic", "+neon", 0, 3, 1, 2}};
   return {};
 }
 

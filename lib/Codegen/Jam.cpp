@@ -194,5 +194,8 @@ void codegen::jamLoops(ModuleOp module, const Variant &variant) {
   if (variant.jammedTokens > 1)
     for (scf::ForOp tokens : loopsMarked(module, "tokens"))
       jamProducts(tokens, variant);
+  if (variant.jammedGathered > 1)
+    for (scf::ForOp rows : loopsMarked(module, "gathered"))
+      jam(rows, variant.jammedGathered);
   module.walk([](scf::ForOp loop) { loop->removeAttr(jamName); });
 }

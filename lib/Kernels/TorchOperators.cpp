@@ -253,15 +253,14 @@ void editAndReadMeta(StableIValue *stack, uint64_t, uint64_t) {
   Arguments given(stack, /*reads=*/true);
   std::vector<Tensor> results = {
       torch::stable::empty_like(torch::stable::contiguous(given.x))};
-  // [.., 1] with [k] gives [.., k]. A product would ask for sizes.
-  int64_t last = given.x.dim() - 1;
-  Tensor column = torch::stable::narrow(results.front(), last, 0, 1);
+  // Not even one size is asked for, which would fix all of them.
+  Tensor column = torch::stable::narrow(
+      given.x, static_cast<int64_t>(given.x.dim()) - 1, 0, 1);
   column = torch::stable::to(column, ScalarType::Float);
   for (int64_t columns : given.columns) {
-    std::array<int64_t, 1> sizes = {columns};
-    Tensor row = torch::stable::new_empty(column, sizes, ScalarType::Float);
-    results.push_back(torch::stable::empty_like(torch::stable::contiguous(
-        torch::stable::subtract(column, row))));
+    std::array<int64_t, 2> sizes = {1, columns};
+    Tensor rows = torch::stable::new_empty(column, sizes, ScalarType::Float);
+    results.push_back(torch::stable::matmul(column, rows));
   }
   stack[0] = torch::stable::detail::from(results);
 }

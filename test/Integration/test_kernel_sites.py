@@ -13,6 +13,7 @@ Where an activation is as near to its threshold, or to the k-th largest, as it i
 from __future__ import annotations
 
 import random
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -280,3 +281,33 @@ def test_what_is_not_finite(sites):
             for one, other in zip(got, aten):
                 one, other = one[:, 2].float(), other[:, 2].float()
                 assert torch.equal(one.isnan(), other.isnan()) and torch.equal(one.isinf(), other.isinf()), site
+
+
+def test_126_layers_of_one_shape(tmp_path):
+    """One kernel, in 3 s of the processor: 64 features a layer, a width of 4,096."""
+    layers, width, k = 126, 4096, 64
+    x, f = f"tensor<?x?x{width}xf32>", f"tensor<?x?x{k}xf32>"
+    lines = [f"flow.dictionary @d{i} of @sae at <{i}/res> reads <{i}/res> features 16384 width {width} activation <jumprelu>"
+             for i in range(layers)]
+    lines.append(f"steer.plan @a []\nfx.program @main(%x0: {x} = #fx.input<user_input>, %plan: tensor<?xi64> = "
+                 "#fx.input<user_input>) {\n  %g = steer.in_plans %plan [0] : tensor<?xi64>")
+    for i in range(layers):
+        features = [(7 * i + 3 * j) % 16384 for j in range(k)]
+        lines.append(f"  %x{i + 1} = steer.patch %x{i} at <{i}/res> {{\n  ^bb0(%h: {x}):\n"
+                     f"    %f = steer.read %h of @d{i} {features} activation <jumprelu> size 16384 : {x}\n"
+                     f"    %v = steer.scale_by %f {[0.5 + i] * k} : {f}\n"
+                     f"    %c = steer.delta %f to %v where %g : tensor<?x1x1xi1> : {f}\n"
+                     f"    %w = steer.write %h, %c along [#flow.rows<decoder of @d{i}{features}>] : {x}, {f}\n"
+                     f"    steer.yield %w : {x}\n  }} : {x}")
+    lines.append(f"  fx.return %x{layers} : {x} as [#fx.output<user_output>]\n}}")
+    (tmp_path / "sites.mlir").write_text("\n".join(lines))
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([engines.TOOLS / "weir-opt", tmp_path / "sites.mlir", "--mlir-print-op-generic", "-o", tmp_path / "low.mlir",
+                    "--pass-pipeline=builtin.module(weir-lower{lower=kernel})"], check=True)
+    subprocess.run([engines.TOOLS / "weir-codegen", tmp_path / "low.mlir", "-o", tmp_path / "kernels.so"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text = (tmp_path / "low.mlir").read_text()
+    assert text.count('"func.func"') == 1 and text.count('target = "weir.edit.default"') == layers
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert took < 3, f"{took:.1f} s of the processor"

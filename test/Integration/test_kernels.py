@@ -284,6 +284,34 @@ def test_kernels_are_compiled_once(programs, tiny, tmp_path):
     assert again.manifest["kernels"] == program.manifest["kernels"]
 
 
+def test_each_kernel_is_compiled_once(tiny, tmp_path):
+    """Programs share what they have in common, and what is taken from the cache is what would have been compiled."""
+    cache, model = tmp_path / "cache", tiny("llama")
+
+    def build(policies: list[str], cache) -> tuple[bytes, int]:
+        spec = tmp_path / "spec.yaml"
+        spec.write_text("weir: 1\nmodel: {program: tiny.pt2}\ndictionaries: {n: {format: neurons, sites: [mlp], layers: 0..2}}\n"
+                        "policies:\n  " + "\n  ".join(f"p{i}: {{{policy}}}" for i, policy in enumerate(policies)) +
+                        f"\nplans:\n  all: [{', '.join(f'p{i}' for i in range(len(policies)))}]\n")
+        folder = tmp_path / "program"
+        shutil.rmtree(folder, ignore_errors=True)
+        engines.call("weirc", "build", spec, "--model", model.archive, "-o", folder, "--cache", cache, "--lower=kernel", spec=spec)
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "kernels.so", "manifest.json", "program.pt2", "report.md", "spec.yaml"]
+        listed = json.loads(engines.call("weirc", "cache", "ls", "--cache", cache, "--json"))
+        return (folder / "kernels.so").read_bytes(), sum(entry["about"] == "a kernel" for entry in listed["entries"])
+
+    # The same shape at two layers; the same with another number; another shape; and the two together.
+    same = ["on: n:0/mlp/3, do: scale, factor: 2", "on: n:1/mlp/5, do: scale, factor: 3"]
+    first, count = build(same, cache)
+    assert count == 1
+    other = "on: [n:2/mlp/1, n:2/mlp/2], do: clamp, max: 1"
+    assert build([same[0].replace("2", "-1")], cache) == (first, 1)
+    assert build([other], cache)[1] == 2
+    both, count = build([*same, other], cache)
+    assert count == 2 and both == build([*same, other], tmp_path / "another")[0]
+
+
 def test_other_kernels_than_the_manifests_are_refused(programs, tmp_path):
     _, program = programs
     shutil.copytree(program.folder, tmp_path / "program")

@@ -116,11 +116,12 @@ struct WriteToKernel : KernelPattern<WriteOp> {
                      : llvm::function_ref<void()>());
         continue;
       }
-      k.forEach(count, [&, all = coefficients](Value column) {
-        Value c = k.element(all, column);
-        // A row that is added nowhere is not read.
-        k.ifHolds(k.notZero(c), [&] { k.addRow(c, rows.row(list, column), to); });
-      });
+      // A row that is added nowhere is not read.
+      k.addRows(
+          count,
+          [&, all = coefficients](Value column) { return k.element(all, column); },
+          [&](Value column) { return rows.row(list, column); }, to,
+          /*skipZeros=*/true);
     }
     return to;
   }
@@ -139,10 +140,13 @@ struct ProjectToKernel : KernelPattern<ProjectOp> {
             return k.dot(x, k.row(basis, column));
           });
       k.copy(x, to);
-      k.forEach(count, [&](Value column) {
-        Value c = k.sub(k.f32(-0.0), k.element(inside, column));
-        k.addRow(c, k.row(basis, column), to);
-      });
+      k.addRows(
+          count,
+          [&](Value column) {
+            return k.sub(k.f32(-0.0), k.element(inside, column));
+          },
+          [&](Value column) { return k.row(basis, column); }, to,
+          /*skipZeros=*/false);
     };
     k.editWhere(adaptor.getGate(), x, to, project);
     return to;

@@ -276,13 +276,15 @@ Value KernelBuilder::element(Value columns, Value column) {
 }
 
 Value KernelBuilder::columns(int64_t count, Type element,
-                             function_ref<Value(Value)> at) {
+                             function_ref<Value(Value)> at, StringRef jam) {
   if (count == 1)
     return at(index(0));
   Value buffer = scratch(count, element);
-  forEach(count, [&](Value column) {
+  auto loop = forRange(index(count), [&](Value column) {
     memref::StoreOp::create(b, loc, at(column), buffer, column);
   });
+  if (!jam.empty())
+    loop->setAttr(kernelJamName, b.getStringAttr(jam));
   return buffer;
 }
 
@@ -531,6 +533,65 @@ void KernelBuilder::addRow(Value c, Value row, Value to) {
   Value factor = splat(c);
   forEachVector(sizeOf(to), [&](Value at, Value mask) {
     store(fma(factor, load(row, at, mask), load(to, at, mask)), to, at, mask);
+  });
+}
+
+void KernelBuilder::addRows(int64_t count,
+                            function_ref<Value(Value)> coefficient,
+                            function_ref<Value(Value)> row, Value to,
+                            bool skipZeros) {
+  Value number = index(count), list;
+  if (skipZeros) {
+    list = scratch(count, b.getIndexType());
+    Value none = index(0), one = index(1);
+    number = scf::ForOp::create(
+                 b, loc, none, number, one, none,
+                 [&](OpBuilder &nested, Location, Value at, ValueRange known) {
+                   OpBuilder::InsertionGuard guard(b);
+                   b.setInsertionPoint(nested.getInsertionBlock(),
+                                       nested.getInsertionPoint());
+                   memref::StoreOp::create(b, loc, at, list, known.front());
+                   Value isSome = arith::IndexCastUIOp::create(
+                       b, loc, b.getIndexType(), notZero(coefficient(at)));
+                   Value next =
+                       arith::AddIOp::create(b, loc, known.front(), isSome);
+                   scf::YieldOp::create(b, loc, next);
+                 })
+                 .getResult(0);
+  }
+  auto columnAt = [&](Value at) -> Value {
+    return list ? Value(memref::LoadOp::create(b, loc, list, at)) : at;
+  };
+  auto loop = [&](Value from, Value end, int64_t step,
+                  function_ref<void(Value)> body) {
+    scf::ForOp::create(b, loc, from, end, index(step), ValueRange(),
+                       [&](OpBuilder &nested, Location, Value at, ValueRange) {
+                         OpBuilder::InsertionGuard guard(b);
+                         b.setInsertionPoint(nested.getInsertionBlock(),
+                                             nested.getInsertionPoint());
+                         body(at);
+                         scf::YieldOp::create(b, loc);
+                       });
+  };
+  Value rest = arith::RemUIOp::create(b, loc, number, index(addedRows));
+  Value whole = arith::SubIOp::create(b, loc, number, rest);
+  loop(index(0), whole, addedRows, [&](Value at) {
+    SmallVector<std::pair<Value, Value>> added;
+    for (int64_t i = 0; i < addedRows; ++i) {
+      Value column =
+          columnAt(arith::AddIOp::create(b, loc, at, index(i)));
+      added.push_back({splat(coefficient(column)), row(column)});
+    }
+    forEachVector(sizeOf(to), [&](Value place, Value mask) {
+      Value sum = load(to, place, mask);
+      for (auto [factor, each] : added)
+        sum = fma(factor, load(each, place, mask), sum);
+      store(sum, to, place, mask);
+    });
+  });
+  loop(whole, number, 1, [&](Value at) {
+    Value column = columnAt(at);
+    addRow(coefficient(column), row(column), to);
   });
 }
 

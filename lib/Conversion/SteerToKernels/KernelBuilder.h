@@ -77,6 +77,8 @@ public:
 
   /// Numbers of a vector, and vectors that are summed side by side.
   static constexpr int64_t lanes = 16, accumulators = 2;
+  /// Rows that are added to another at a time.
+  static constexpr int64_t addedRows = 4;
 
   // Scalars.
   mlir::Value index(int64_t value);
@@ -128,9 +130,11 @@ public:
   // Columns: activations of a token, k of them.
   /// Number `column` of a scalar or a row.
   mlir::Value element(mlir::Value columns, mlir::Value column);
-  /// k numbers, each from its index; one is a scalar.
+  /// k numbers, each from its index; one is a scalar. `jam` marks the loop, see
+  /// `kernelJamName`.
   mlir::Value columns(int64_t count, mlir::Type element,
-                      llvm::function_ref<mlir::Value(mlir::Value)> at);
+                      llvm::function_ref<mlir::Value(mlir::Value)> at,
+                      llvm::StringRef jam = {});
   /// The same of f32.
   mlir::Value columns(int64_t count,
                       llvm::function_ref<mlir::Value(mlir::Value)> at) {
@@ -178,6 +182,13 @@ public:
   mlir::Value destinationOf(mlir::Operation *op);
   /// to += c row, rounded once.
   void addRow(mlir::Value c, mlir::Value row, mlir::Value to);
+  /// to += c[i] row(i) for all i in order, each rounded once, several at a time so
+  /// that `to` is loaded and stored less often and rows that are not neighbours
+  /// are fetched together. With
+  /// `skipZeros`, rows whose coefficient is zero are neither read nor added.
+  void addRows(int64_t count, llvm::function_ref<mlir::Value(mlir::Value)> coefficient,
+               llvm::function_ref<mlir::Value(mlir::Value)> row, mlir::Value to,
+               bool skipZeros);
   /// to := x + c row with a rounded product, the arithmetic of a hook.
   void addRounded(mlir::Value x, mlir::Value c, mlir::Value row, mlir::Value to);
   /// to := x. Of a row in f32 and one in `narrow`, converted.

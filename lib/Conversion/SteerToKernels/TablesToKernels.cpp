@@ -160,7 +160,7 @@ struct RowReadToKernel : KernelPattern<RowReadOp> {
       default:
         return z;
       }
-    });
+    }, "gathered");
   }
 };
 
@@ -251,10 +251,12 @@ struct RowWriteToKernel : KernelPattern<RowWriteOp> {
       return to;
     }
     k.copy(x, to);
-    k.forEach(count, [&](Value column) {
-      Value c = k.element(adaptor.getCoefficients(), column);
-      k.ifHolds(k.notZero(c), [&] { k.addRow(c, row(column), to); });
-    });
+    k.addRows(
+        count,
+        [&](Value column) {
+          return k.element(adaptor.getCoefficients(), column);
+        },
+        row, to, /*skipZeros=*/true);
     return to;
   }
 };
@@ -280,10 +282,12 @@ struct RowProjectToKernel : KernelPattern<RowProjectOp> {
                        : c;
           });
       k.copy(x, to);
-      k.forEach(count, [&](Value column) {
-        Value c = k.sub(k.f32(-0.0), k.element(inside, column));
-        k.ifHolds(k.notZero(c), [&] { k.addRow(c, row(column), to); });
-      });
+      k.addRows(
+          count,
+          [&](Value column) {
+            return k.sub(k.f32(-0.0), k.element(inside, column));
+          },
+          row, to, /*skipZeros=*/true);
     };
     k.editWhere(adaptor.getGate(), x, to, project);
     return to;

@@ -53,9 +53,22 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 // CHECK: arith.addf %{{.*}} : vector<1xf32>
 // Strictly above the threshold.
 // CHECK: arith.cmpf ogt
-// Rows are added where their coefficient is not zero.
+// Rows are added where their coefficient is not zero: a list of them, four at a
+// time, then what is left.
+// CHECK: %[[ADDED:.*]] = scf.for %[[COLUMN:.*]] = %c0 to %c2 step %c1 iter_args(%[[KNOWN:.*]] = %c0)
+// CHECK: memref.store %[[COLUMN]], %[[LIST:.*]][%[[KNOWN]]]
 // CHECK: %[[SOME:.*]] = arith.cmpf une, %{{.*}}, %{{.*}} : f32
-// CHECK-NEXT: scf.if %[[SOME]] {
+// CHECK: %[[ONE:.*]] = arith.index_castui %[[SOME]] : i1 to index
+// CHECK: arith.addi %[[KNOWN]], %[[ONE]]
+// CHECK: scf.for %{{.*}} = %c0 to %[[WHOLE:.*]] step %c4
+// CHECK-COUNT-4: memref.load %[[LIST]]
+// CHECK: %[[A:.*]] = math.fma %{{.*}}, %{{.*}}, %{{.*}} : vector<16xf32>
+// CHECK: %[[B:.*]] = math.fma %{{.*}}, %{{.*}}, %[[A]] : vector<16xf32>
+// CHECK: %[[C:.*]] = math.fma %{{.*}}, %{{.*}}, %[[B]] : vector<16xf32>
+// CHECK: %[[D:.*]] = math.fma %{{.*}}, %{{.*}}, %[[C]] : vector<16xf32>
+// CHECK: vector.store %[[D]]
+// CHECK: vector.maskedstore
+// CHECK: scf.for %{{.*}} = %[[WHOLE]] to %[[ADDED]] step %c1
 // CHECK: math.fma
 // CHECK: vector.store
 // CHECK: vector.maskedstore

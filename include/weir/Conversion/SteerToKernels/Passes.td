@@ -26,6 +26,7 @@ def ConvertSteerToKernelsPass
     | op | for a token |
     |---|---|
     | `encode` | k products of two rows, with `vector` and `math.fma` |
+    | `read` of a TopK dictionary | products with the whole encoder, of which a list of 2 k holds what may stay; nothing of its size is stored |
     | `activate`, `delta`, … | `arith`, a column at a time |
     | `write` | k additions of a row where the coefficient is not zero |
     | `in_plans`, `tokens`, `compare` | comparisons of scalars |
@@ -35,6 +36,9 @@ def ConvertSteerToKernelsPass
     rest token by token. The loops of the products are marked `weir.jam`, "tokens"
     and "rows": their iterations are independent, and a code generator takes as many
     side by side as its processor has registers for.
+
+    A gate that leaves the kernel, for a record or a count, is 1.0 or 0.0 there, and
+    `aten.ne` makes a gate of it again. Values of 16 bits are integers in memory.
 
     Sums are named: of a row of d numbers, accumulator a (0 or 1) and lane l (0 to
     15) sum the numbers 32 n + 16 a + l in their order, each with one fused

@@ -31,8 +31,9 @@ inline constexpr llvm::StringLiteral kernelModuleName = "steer.kernels";
 inline constexpr llvm::StringLiteral kernelRoleName = "weir.role";
 inline constexpr llvm::StringLiteral kernelSizesName = "weir.sizes";
 inline constexpr llvm::StringLiteral kernelTypeName = "weir.type";
-/// A loop over independent "tokens" or "rows" of which a code generator takes
-/// several iterations side by side, as many as the processor has registers for.
+/// A loop over independent "tokens", "rows" or "gathered" rows, which are no
+/// neighbours in memory, of which a code generator takes several iterations side by
+/// side, as many as the processor has registers for.
 inline constexpr llvm::StringLiteral kernelJamName = "weir.jam";
 enum KernelSize : int64_t { BatchSize = -1, SequenceSize = -2, AnySize = -3 };
 } // namespace weir
