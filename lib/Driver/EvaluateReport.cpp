@@ -66,13 +66,16 @@ static std::string withWidth(const MeanOverWindows &mean, const char *form) {
 }
 
 void Evaluation::print(raw_ostream &os) const {
+  size_t widest = 22; // of the names of plans
+  for (const PlanLoss &plan : plans)
+    widest = std::max(widest, plan.plan.size());
   os << text << ": " << windows << " windows of at most " << context
      << " tokens, " << tokens << " tokens count, " << predicted
      << " are predicted\n\n"
-     << left_justify("plan", 24) << left_justify("loss", 18) << "change\n"
-     << left_justify("(plain)", 24) << withWidth(plain, "%.4f") << "\n";
+     << left_justify("plan", widest + 2) << left_justify("loss", 18) << "change\n"
+     << left_justify("(plain)", widest + 2) << withWidth(plain, "%.4f") << "\n";
   for (const PlanLoss &plan : plans)
-    os << left_justify(plan.plan, 24)
+    os << left_justify(plan.plan, widest + 2)
        // The sign is one character of two bytes.
        << left_justify(withWidth(plan.loss, "%.4f"),
                        plan.loss.halfWidth ? 19 : 18)

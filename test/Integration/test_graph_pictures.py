@@ -90,9 +90,9 @@ def test_a_picture_and_a_story(folder):
     story = run(folder, "--story").stdout
     assert "deep\n====" in story and "flat\n====" in story
     assert "The target is the <b>end</b> (2/res/7), a feature of the residual stream of layer 2." in " ".join(story.split())
-    done = run(folder, "flat", "--story", "--text", folder / "text.jsonl", "--max-tokens", 60)
+    done = run(folder, "flat", "--story", "--text", folder / "text.jsonl", "--max-tokens", 10)
     told = done.stdout
-    assert re.search(r"text.jsonl: on the first 60 of \d+ tokens \(--max-tokens 60; 0 for all\)", done.stderr)
+    assert re.search(r"text.jsonl: on the first 10 of \d+ tokens \(--max-tokens 10; 0 for all\)", done.stderr)
     assert "deep" not in told and "middle (1/res/3)" in told
 
 
