@@ -39,6 +39,7 @@ LISTS = {
     "requirements-test": ["requirements", "requirements-ray"],
     "requirements-benchmarks": ["requirements"],
     "requirements-formats": ["requirements", "requirements-ray", "requirements-test"],
+    "requirements-doors": ["requirements", "requirements-ray", "requirements-test"],
 }
 
 

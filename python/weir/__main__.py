@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import warnings
+from pathlib import Path
 
 from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
@@ -72,6 +73,13 @@ def _aot(arguments) -> int:
     package = aot.package(arguments.program, arguments.output, kernels=arguments.kernels, progress=show,
                           allow_operators=arguments.allow_operator)
     show(f"wrote {package}")
+    return 0
+
+
+def _write_folded(arguments) -> int:
+    from .folding import job
+
+    job.write(Path(arguments.job))
     return 0
 
 
@@ -190,6 +198,10 @@ def _parser() -> argparse.ArgumentParser:
                          "checks; may be repeated")
     command.add_argument("--kernels", metavar="FILE", help="the kernels.so of a program that calls kernels")
     command.set_defaults(run=_aot)
+    # What weirc fold calls; it has no help of its own.
+    command = commands.add_parser("write-folded")
+    command.add_argument("job", metavar="FOLDER")
+    command.set_defaults(run=_write_folded)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     plots.add(commands)
