@@ -21,6 +21,7 @@ PASSES = {
     "Steer": "weir/Dialect/Steer/Transforms/Passes.td",
     "Steer, measured": "weir/Dialect/Steer/Transforms/MeasurePasses.td",
     "Conversion": "weir/Conversion/SteerToFX/Passes.td",
+    "Folding": "weir/Conversion/SteerToWeights/Passes.td",
 }
 
 

@@ -41,6 +41,7 @@ LISTS = {
     "requirements-benchmarks": ["requirements"],
     "requirements-formats": ["requirements", "requirements-ray", "requirements-test"],
     "requirements-serving": [],
+    "requirements-doors": ["requirements", "requirements-ray", "requirements-test"],
 }
 
 

@@ -11,6 +11,7 @@
 
 #include "weir/Conversion/SteerToFX/SteerToFX.h"
 #include "weir/Conversion/SteerToKernels/SteerToKernels.h"
+#include "weir/Conversion/SteerToWeights/SteerToWeights.h"
 #include "weir/Dialect/FX/Transforms/Passes.h"
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Pipelines/Pipelines.h"
@@ -23,6 +24,7 @@ inline void registerAllPasses(PrepareResources prepare = {}) {
   steer::registerWeirSteerPasses();
   registerWeirConversionPasses();
   registerWeirKernelsPasses();
+  registerWeirWeightsPasses();
   registerPipelines(std::move(prepare));
 }
 

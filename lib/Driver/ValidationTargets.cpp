@@ -124,6 +124,8 @@ LogicalResult Validation::chooseMethods() {
 /// Where sites of a layer stand in most models. What a model has is asked later.
 static int usualPlace(fx::SiteKind kind) {
   switch (kind) {
+  case fx::SiteKind::Emb:
+    return -1;
   case fx::SiteKind::Head:
     return 0;
   case fx::SiteKind::Att:

@@ -38,8 +38,8 @@ DictionaryStore::modelWeight(fx::WeightAttr weight, StringRef role) {
   auto dtype = dtypeOfArchive(stored->dtype);
   if (!dtype)
     return llvm::createStringError("weight '" + weight.getKey() +
-                                   "' has an element type that dictionaries "
-                                   "cannot be made from");
+                                   "' has an element type that has no "
+                                   "floating-point numbers");
   int64_t stride = 1;
   for (auto [size, found] :
        llvm::zip(llvm::reverse(stored->sizes), llvm::reverse(stored->strides))) {
@@ -57,6 +57,16 @@ DictionaryStore::modelWeight(fx::WeightAttr weight, StringRef role) {
   view.data = stored->bytes.data() + stored->storageOffset * sizeOf(*dtype);
   view.owner = model;
   return view;
+}
+
+llvm::Expected<TensorView> DictionaryStore::weight(fx::WeightAttr name) {
+  auto archive = resources.model();
+  if (!archive)
+    return archive.takeError();
+  model = *archive;
+  if (!model)
+    return RowSource::weight(name);
+  return modelWeight(name, "");
 }
 
 llvm::Expected<std::shared_ptr<const Dictionary>>

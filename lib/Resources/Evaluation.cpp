@@ -190,6 +190,11 @@ llvm::Expected<matching::Match> RowSource::match(llvm::StringRef key) {
                                  key + " in");
 }
 
+llvm::Expected<TensorView> RowSource::weight(fx::WeightAttr name) {
+  return llvm::createStringError("there is no model here that has the weight " +
+                                 name.getKey());
+}
+
 llvm::Expected<RowMatrix> weir::evaluate(Attribute recipe, RowSource &source) {
   auto computable = dyn_cast<ComputableAttrInterface>(recipe);
   if (!computable)

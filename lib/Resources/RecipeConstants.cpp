@@ -67,7 +67,7 @@ RecipeConstants::operator()(fx::ConstantOp constant) {
   if (!rows)
     return emitError(place) << llvm::toString(rows.takeError());
   auto type = cast<RankedTensorType>(constant.getType());
-  if ((*rows)->numBytes() != type.getNumElements() * sizeof(float))
+  if ((*rows)->numBytes() != type.getNumElements() * sizeOf((*rows)->dtype()))
     return emitError(place)
            << "the dictionary's rows do not fit: " << (*rows)->numBytes()
            << " bytes for " << type;

@@ -101,6 +101,55 @@ carriedTensor(CarriedAttr recipe, RowSource &dictionaries) {
                      convert(recipe.getFold()));
 }
 
+llvm::Expected<std::shared_ptr<const FoldedLinear>>
+flow::foldedLinear(Attribute recipe, RowSource &source) {
+  fx::WeightAttr weight, bias;
+  WeightLayout layout = WeightLayout::OutIn;
+  ArrayAttr reads, gives;
+  auto take = [&](auto folded) {
+    weight = folded.getWeight();
+    layout = folded.getLayout();
+    reads = folded.getReads();
+    gives = folded.getGives();
+  };
+  if (auto folded = dyn_cast<FoldedWeightAttr>(recipe)) {
+    take(folded);
+  } else {
+    auto ofBias = cast<FoldedBiasAttr>(recipe);
+    take(ofBias);
+    bias = ofBias.getBias();
+  }
+  auto edits = [&](ArrayAttr from) -> llvm::Expected<std::vector<VectorEdit>> {
+    std::vector<VectorEdit> result;
+    for (Attribute edit : from) {
+      auto rows = weir::evaluate(edit, source);
+      if (!rows)
+        return rows.takeError();
+      result.push_back({isa<BasisAttr>(edit), std::move(*rows)});
+    }
+    return result;
+  };
+  auto stored = source.weight(weight);
+  if (!stored)
+    return stored.takeError();
+  std::optional<TensorView> storedBias;
+  if (bias) {
+    auto found = source.weight(bias);
+    if (!found)
+      return found.takeError();
+    storedBias = std::move(*found);
+  }
+  auto read = edits(reads);
+  if (!read)
+    return read.takeError();
+  auto given = edits(gives);
+  if (!given)
+    return given.takeError();
+  return FoldedLinear::create(std::move(*stored), std::move(storedBias),
+                              layout == WeightLayout::InOut, std::move(*read),
+                              std::move(*given));
+}
+
 llvm::Expected<std::shared_ptr<const TensorSource>>
 flow::recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries) {
   if (auto rows = dyn_cast<RowsAttr>(Attribute(recipe))) {
@@ -112,6 +161,13 @@ flow::recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries) {
   }
   if (auto carried = dyn_cast<CarriedAttr>(Attribute(recipe)))
     return carriedTensor(carried, dictionaries);
+  if (isa<FoldedWeightAttr, FoldedBiasAttr>(Attribute(recipe))) {
+    auto folded = foldedLinear(recipe, dictionaries);
+    if (!folded)
+      return folded.takeError();
+    return isa<FoldedWeightAttr>(Attribute(recipe)) ? (*folded)->weight()
+                                                    : (*folded)->bias();
+  }
   if (auto concat = dyn_cast<ConcatAttr>(Attribute(recipe))) {
     std::vector<std::shared_ptr<const TensorSource>> parts;
     for (auto part : concat.getParts().getAsRange<RecipeAttrInterface>()) {

@@ -427,6 +427,8 @@ steer::LayersAttr Emitter::layers(const Layers &layers) const {
   case Layers::Kind::Cumulative:
     return steer::LayersAttr::get(context, steer::LayersKind::Cumulative, -1,
                                   -1);
+  case Layers::Kind::All:
+    return steer::LayersAttr::get(context, steer::LayersKind::All, -1, -1);
   case Layers::Kind::Range:
     return steer::LayersAttr::get(context, steer::LayersKind::Range,
                                   layers.span.first, layers.span.last);
@@ -698,7 +700,7 @@ void Emitter::emitPolicy(const Policy &policy) {
       builder, at(policy.name.range, parts),
       builder.getStringAttr(symbols.at(&policy)), action(policy), on, to,
       watched,
-      policy.layers && policy.action->value == Action::Add
+      policy.layers && policy.action->value != Action::Substitute
           ? layers(*policy.layers)
           : steer::LayersAttr(),
       policy.tokens ? tokens(*policy.tokens) : steer::TokensAttr(),

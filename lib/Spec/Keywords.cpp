@@ -71,7 +71,7 @@ WORDS(weightNames, "decoder", "encoder", "encoder_bias")
 WORDS(actionNames, "add", "set", "scale", "clamp", "ablate", "transfer",
       "project_out", "substitute", "record")
 WORDS(scheduleNames, "constant", "linear", "exponential", "gaussian")
-WORDS(layersNames, "own", "cumulative")
+WORDS(layersNames, "own", "cumulative", "all")
 WORDS(directionNames, "backward", "forward", "both")
 WORDS(strengthWeightNames, "none", "similarity", "effect")
 WORDS(nodesNames, "any", "all")
@@ -91,7 +91,7 @@ ArrayRef<StringRef> weir::spec::actionKeys(Action action) {
   static constexpr StringRef clamp[] = {"min", "max", "only_active", "norm"};
   static constexpr StringRef ablate[] = {"only_active", "norm"};
   static constexpr StringRef transfer[] = {"to", "norm"};
-  static constexpr StringRef projectOut[] = {"norm"};
+  static constexpr StringRef projectOut[] = {"layers", "norm"};
   static constexpr StringRef substitute[] = {"layers", "form", "match",
                                              "quantile", "dictionary"};
   static constexpr StringRef record[] = {"after", "gate", "value"};

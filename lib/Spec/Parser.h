@@ -68,6 +68,7 @@ private:
   void policy(const YamlEntry &entry);
   void belongs(const MapReader &map, const YamlNode &node,
                const Policy &policy);
+  void checkLayers(const Policy &policy);
   void numbers(const MapReader &map, Policy &policy);
   void clamp(const MapReader &map, Policy &policy);
   void recording(const MapReader &map, Policy &policy);

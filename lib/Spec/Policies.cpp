@@ -69,6 +69,30 @@ void SpecParser::policy(const YamlEntry &entry) {
                        "share of an addition or of what a feature changes by");
   if (const YamlNode *node = map.get("when"))
     policy.when = condition(*node);
+  checkLayers(policy);
+}
+
+/// Which of the words an action takes for its layers.
+void SpecParser::checkLayers(const Policy &policy) {
+  if (!policy.layers || !policy.action)
+    return;
+  bool isAll = policy.layers->kind == Layers::Kind::All;
+  if (policy.action->value == Action::Add && isAll)
+    reporter.error(policy.layers->range,
+                   "'all' is for 'project_out'; an addition is written at 'own', "
+                   "'cumulative', a layer or a range");
+  if (policy.action->value != Action::ProjectOut)
+    return;
+  if (!isAll && policy.layers->kind != Layers::Kind::Own)
+    reporter.error(policy.layers->range,
+                   "'project_out' acts at the layer of each feature ('own', the "
+                   "default) or on the residual stream everywhere ('all')");
+  if (isAll && policy.when)
+    reporter
+        .error(policy.when->range,
+               "a projection at all layers begins before the first block, where "
+               "no feature is there to be read")
+        .note(policy.layers->range, "all layers");
 }
 
 /// Reports keys that the policy's action does not have, with what it has.

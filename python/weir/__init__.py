@@ -5,6 +5,7 @@
     weir.export.export("smollm2", "smollm2.pt2")       a Hugging Face model becomes a program
     weir.compile("spec.yaml", "steered")               weirc puts the plans of a spec into it
     program = weir.load("steered")                     and this runs it
+    weir.fold("spec.yaml", "folded", to="checkpoint")  a plan as weights, for other engines
     program.generate(["I think"], plan="default", knobs={"faith": 2})
     program("I think", plan="default").logits          one forward pass; also of token ids
     program.loss(["I think so."], plan="default")
@@ -27,6 +28,7 @@ from .attachment import Attached, attach
 from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .evaluation import Evaluation, Sweep, evaluate, sweep
+from .folding import fold
 from .graphs import Graph, graph
 from .matches import match
 from .generation import Generated
@@ -36,5 +38,5 @@ from .programs import Output, Program, load
 from .validation import Validation, validate
 
 __all__ = ["Attached", "CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
-           "Validation", "WeirError", "attach", "compile", "evaluate", "features", "graph", "load", "match", "sweep", "theme",
-           "tool", "validate"]
+           "Validation", "WeirError", "attach", "compile", "evaluate", "features", "fold", "graph", "load", "match", "sweep",
+           "theme", "tool", "validate"]

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import warnings
+from pathlib import Path
 
 from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
@@ -79,6 +80,13 @@ def _sites(arguments) -> int:
     from . import site_list
 
     _say(site_list.text(arguments.folder))
+    return 0
+
+
+def _write_folded(arguments) -> int:
+    from .folding import job
+
+    job.write(Path(arguments.job))
     return 0
 
 
@@ -206,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         "a part only are named in remarks.")
     command.add_argument("folder", metavar="FOLDER", help="what weirc build --lower=kernel wrote")
     command.set_defaults(run=_sites)
+
+    # What weirc fold calls; it has no help of its own.
+    command = commands.add_parser("write-folded")
+    command.add_argument("job", metavar="FOLDER")
+    command.set_defaults(run=_write_folded)
     _add_match(commands)
     direction_command.add(commands, _say, lambda: _progress(sys.stderr))
     plots.add(commands)

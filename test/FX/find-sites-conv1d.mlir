@@ -28,6 +28,7 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %b: !fx.symint<s0 = 2> = #fx.input<user_input>,
                  %s: !fx.symint<s1 = 3> = #fx.input<user_input>,
                  %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
+  // CHECK: %[[EMB:.*]] = fx.site 0/emb of %h
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #transformer_wte} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #transformer_h_0_ln_1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #transformer_h_0_attn} : (!t) -> !t
@@ -37,7 +38,7 @@ fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
   %o_2 = fx.call @aten.addmm.default(self = %bias, mat1 = %o_1, mat2 = %w) {stack = #transformer_h_0_attn_c_proj} : (tensor<4xf32>, !f, !w) -> !f
   %o = fx.call @aten.view.default(self = %o_2, size = [%b, %s, 4]) {stack = #transformer_h_0_attn_c_proj} : (!f, !fx.symint<s0 = 2>, !fx.symint<s1 = 3>) -> !t
   // CHECK: %[[ATT:.*]] = fx.site 0/att of %o
-  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %[[ATT]], other = %h)
+  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %[[ATT]], other = %[[EMB]])
   // CHECK-NEXT: %[[MID:.*]] = fx.site 0/mid of %m
   %m = fx.call @aten.add.Tensor(self = %o, other = %h) {stack = #transformer_h_0} : (!t, !t) -> !t
   %n2 = fx.call @aten.relu.default(self = %m) {stack = #transformer_h_0_ln_2} : (!t) -> !t

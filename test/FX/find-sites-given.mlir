@@ -28,6 +28,8 @@
 fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #net_emb} : (!w, tensor<?x?xi64, #d>) -> !t
+  // CHECK: fx.site 0/emb of %h
+  // PART: fx.site 0/emb of %h
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #net_b_0_pre1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #net_b_0_mixer} : (!t) -> !t
   // CHECK: fx.site 0/head of %a

@@ -30,6 +30,7 @@ fx.program @main(
     %both: !w2 = #fx.input<parameter "model"::"both">,
     %last: !w = #fx.input<parameter "model"::"last">,
     %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
+  // CHECK: %[[EMB:.*]] = fx.site 0/emb of %h
   %h = fx.call @aten.embedding.default(weight = %embed, indices = %ids) {stack = #embed} : (!w, tensor<?x?xi64, #d>) -> !t
   %n = fx.call @aten.relu.default(self = %h) {stack = #norm} : (!t) -> !t
   // CHECK: %a = fx.call
@@ -39,7 +40,7 @@ fx.program @main(
   // CHECK: %scaled = fx.call @aten.mul.Tensor
   // CHECK-NEXT: %[[ATT:.*]] = fx.site 0/att of %scaled
   %scaled = fx.call @aten.mul.Tensor(self = %y, other = 0.25) {stack = #block} : (!t) -> !t
-  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
+  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %[[EMB]], other = %[[ATT]])
   // CHECK-NEXT: fx.site 0/mid of %m
   %m = fx.call @aten.add.Tensor(self = %h, other = %scaled) {stack = #block} : (!t, !t) -> !t
   %p = fx.call @aten.relu.default(self = %m) {stack = #norm} : (!t) -> !t

@@ -22,6 +22,7 @@
 // CHECK-NOT: fx.site mid
 fx.program @halves_first(%w: !w = #fx.input<parameter "model"::"w">,
                  %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
+  // CHECK: %[[EMB:.*]] = fx.site 0/emb of %h
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #gpt_neox_embed_in} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #gpt_neox_layers_0_attention} : (!t) -> !t
@@ -36,7 +37,7 @@ fx.program @halves_first(%w: !w = #fx.input<parameter "model"::"w">,
   // CHECK: %[[MLP:.*]] = fx.site 0/mlp of %y
   // CHECK-NEXT: %s = fx.call @aten.add.Tensor(self = %[[MLP]], other = %[[ATT]])
   %s = fx.call @aten.add.Tensor(self = %y, other = %o) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
-  // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %s, other = %h)
+  // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %s, other = %[[EMB]])
   %r = fx.call @aten.add.Tensor(self = %s, other = %h) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
   // CHECK-NEXT: %[[RES:.*]] = fx.site 0/res of %r
   // CHECK-NEXT: fx.return %[[RES]]
@@ -63,6 +64,7 @@ fx.program @halves_first(%w: !w = #fx.input<parameter "model"::"w">,
 // CHECK-NOT: fx.site mid
 fx.program @stream_first(%w: !w = #fx.input<parameter "model"::"w">,
                  %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
+  // CHECK: %[[EMB:.*]] = fx.site 0/emb of %h
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #gpt_neox_embed_in} : (!w, tensor<?x?xi64, #d>) -> !t
   %n1 = fx.call @aten.relu.default(self = %h) {stack = #gpt_neox_layers_0_n1} : (!t) -> !t
   %a = fx.call @aten.tanh.default(self = %n1) {stack = #gpt_neox_layers_0_attention} : (!t) -> !t
@@ -75,7 +77,7 @@ fx.program @stream_first(%w: !w = #fx.input<parameter "model"::"w">,
   // CHECK: fx.site 0/neuron of %x
   %y = fx.call @aten.linear.default(input = %x, weight = %w) {stack = #gpt_neox_layers_0_mlp_dense_4h_to_h} : (!t, !w) -> !t
   // CHECK: %[[MLP:.*]] = fx.site 0/mlp of %y
-  // CHECK-NEXT: %s = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
+  // CHECK-NEXT: %s = fx.call @aten.add.Tensor(self = %[[EMB]], other = %[[ATT]])
   %s = fx.call @aten.add.Tensor(self = %h, other = %o) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t
   // CHECK-NEXT: %r = fx.call @aten.add.Tensor(self = %s, other = %[[MLP]])
   %r = fx.call @aten.add.Tensor(self = %s, other = %y) {stack = #gpt_neox_layers_0} : (!t, !t) -> !t

@@ -23,13 +23,14 @@
 // CHECK-LABEL: fx.program @main
 fx.program @main(%w: !w = #fx.input<parameter "model"::"w">,
                  %ids: tensor<?x?xi64, #d> = #fx.input<user_input>) {
+  // CHECK: %[[EMB:.*]] = fx.site 0/emb of %h
   %h = fx.call @aten.embedding.default(weight = %w, indices = %ids) {stack = #model_embed} : (!w, tensor<?x?xi64, #d>) -> !t
   %a = fx.call @aten.tanh.default(self = %h) {stack = #model_layers_0_self_attn} : (!t) -> !t
   %o = fx.call @aten.linear.default(input = %a, weight = %w) {stack = #model_layers_0_self_attn_o_proj} : (!t, !w) -> !t
   // CHECK: %n1 = fx.call @aten.rsqrt.default(self = %o)
   // CHECK-NEXT: %n2 = fx.call @aten.mul.Tensor(self = %o, other = %n1)
   // CHECK-NEXT: %[[ATT:.*]] = fx.site 0/att of %n2
-  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %h, other = %[[ATT]])
+  // CHECK-NEXT: %m = fx.call @aten.add.Tensor(self = %[[EMB]], other = %[[ATT]])
   // CHECK-NEXT: %[[MID:.*]] = fx.site 0/mid of %m
   %n1 = fx.call @aten.rsqrt.default(self = %o) {stack = #model_layers_0_post_attention_layernorm} : (!t) -> !t
   %n2 = fx.call @aten.mul.Tensor(self = %o, other = %n1) {stack = #model_layers_0_post_attention_layernorm} : (!t, !t) -> !t

@@ -30,5 +30,9 @@ fx.program @main() {
   %9 = fx.constant #flow.concat<[#flow.rows<decoder of @d[4, 2]>, #flow.rows<unit_decoder of @e[1]>]> -> tensor<3x8xf32>
   // CHECK: fx.constant #flow.basis<#flow.concat<[#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @e[1]>]>> -> tensor<2x8xf32>
   %10 = fx.constant #flow.basis<#flow.concat<[#flow.rows<decoder of @d[4]>, #flow.rows<decoder of @e[1]>]>> -> tensor<2x8xf32>
+  // CHECK: fx.constant #flow.folded_weight<<"model"::"a.weight"> out_in reads [] gives [#flow.basis<#flow.rows<decoder of @d[4]>>]> -> tensor<8x4xbf16>
+  %11 = fx.constant #flow.folded_weight<<"model"::"a.weight"> out_in reads [] gives [#flow.basis<#flow.rows<decoder of @d[4]>>]> -> tensor<8x4xbf16>
+  // CHECK: fx.constant #flow.folded_bias<<"model"::"a.weight"> in_out bias <"model"::"a.bias"> reads [#flow.sum<[1.000000e+00] * #flow.rows<decoder of @d[4]>>] gives []> -> tensor<4xf32>
+  %12 = fx.constant #flow.folded_bias<<"model"::"a.weight"> in_out bias <"model"::"a.bias"> reads [#flow.sum<[1.0] * #flow.rows<decoder of @d[4]>>] gives []> -> tensor<4xf32>
   fx.return []
 }

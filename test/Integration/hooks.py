@@ -34,17 +34,17 @@ from replaced_layers import Replacement
 # it and the side of it. `mid` is changed in place, because the residual branch holds the same tensor.
 _LLAMA = ("model.layers", {"res": ("", "output"), "att": ("self_attn", "output"), "mlp": ("mlp", "output"),
                            "mid": ("post_attention_layernorm", "in_place"), "head": ("self_attn.o_proj", "input"),
-                           "mlp_in": ("mlp", "input")})
+                           "mlp_in": ("mlp", "input"), "emb": ("", "input")})
 # Gemma normalises what attention and MLP add.
 _GEMMA = ("model.layers", {"res": ("", "output"), "att": ("post_attention_layernorm", "output"),
                            "mlp": ("post_feedforward_layernorm", "output"),
                            "mid": ("pre_feedforward_layernorm", "in_place"), "head": ("self_attn.o_proj", "input"),
-                           "mlp_in": ("mlp", "input")})
+                           "mlp_in": ("mlp", "input"), "emb": ("", "input")})
 _GPT2 = ("transformer.h", {"res": ("", "output"), "att": ("attn", "output"), "mlp": ("mlp", "output"),
-                           "mid": ("ln_2", "in_place"), "head": ("attn.c_proj", "input"), "mlp_in": ("mlp", "input")})
+                           "mid": ("ln_2", "in_place"), "head": ("attn.c_proj", "input"), "mlp_in": ("mlp", "input"), "emb": ("", "input")})
 _NEOX = ("gpt_neox.layers", {"res": ("", "output"), "att": ("attention", "output"), "mlp": ("mlp", "output"),
                              "mid": ("post_attention_layernorm", "in_place"), "head": ("attention.dense", "input"),
-                             "mlp_in": ("mlp", "input")})
+                             "mlp_in": ("mlp", "input"), "emb": ("", "input")})
 SITES = {"llama": _LLAMA, "mistral": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "gemma2": _GEMMA,
          "gemma3_text": _GEMMA, "gpt2": _GPT2, "gpt_neox": _NEOX}
 
@@ -61,7 +61,7 @@ def hooked(model, config, wanted, edit):
     blocks, kinds = SITES[config.model_type]
     handles = []
     for layer, kind in wanted:
-        assert kind in (*sites_of(config), "mlp_in")
+        assert kind in (*sites_of(config), "mlp_in", "emb")
         path, side = kinds[kind]
         module = model.get_submodule(".".join(part for part in (blocks, str(layer), path) if part))
 
@@ -265,6 +265,14 @@ class Spec:
         first, last = _layers(layers)
         return range(first, last + 1)
 
+    def projected_at(self, policy: str, feature: Feature) -> list[tuple[int, str]]:
+        """Where the direction of `feature` is taken out: where the feature is written, or all of the residual stream."""
+        if self.policies[policy].get("layers", "own") != "all":
+            return self.written_at(feature)
+        config = self.model.config
+        kinds = [kind for kind in sites_of(config) if kind in ("mid", "res")]
+        return [(0, "emb"), *((layer, kind) for layer in range(config.num_hidden_layers) for kind in kinds)]
+
     def strength(self, policy: str, layer: int, kind: str | None = None) -> float:
         """The strength of an addition at a site, before knobs."""
         scheduled = self.scheduled(policy, layer)
@@ -342,6 +350,8 @@ class Spec:
         found |= {at for feature in features for at in self.written_at(feature)} | set(self.values(name))
         if policy["do"] == "add":
             found |= {(layer, feature.site) for feature in features for layer in self.written_layers(name, feature)}
+        if policy["do"] == "project_out":
+            found |= {at for feature in features for at in self.projected_at(name, feature)}
         return found
 
     def sites(self) -> set[tuple[int, str]]:
@@ -567,10 +577,12 @@ class _Row:
             if policy["do"] != "project_out":
                 continue
             here = [feature for feature in self.spec.features(name, "on")
-                    if (layer, kind) in self.spec.written_at(feature)]
+                    if (layer, kind) in self.spec.projected_at(name, feature)]
             if not here:
                 continue
-            rows = torch.stack([self.spec.of(feature).rows_at(layer)[feature.index] for feature in here])
+            everywhere = policy.get("layers") == "all"
+            rows = torch.stack([self.spec.of(feature).rows_at(feature.layer if everywhere else layer)[feature.index]
+                                for feature in here])
             _, spread, basis = torch.linalg.svd(torch.nn.functional.normalize(rows, dim=1), full_matrices=False)
             basis = basis[spread > 1e-5]
             new = torch.where(self._gate(name).unsqueeze(1), new - new @ basis.T @ basis, new)
@@ -589,6 +601,8 @@ class _Row:
         policy, on = self.policies[name], self.spec.features(name, "on")
         if policy["do"] == "add":
             return {(layer, feature.site) for feature in on for layer in self.spec.written_layers(name, feature)}
+        if policy["do"] == "project_out":
+            return {at for feature in on for at in self.spec.projected_at(name, feature)}
         changed = on + (self.spec.features(name, "to") if "to" in policy else [])
         return {at for feature in changed for at in self.spec.written_at(feature)}
 

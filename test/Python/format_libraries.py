@@ -26,15 +26,15 @@ BUILD = Path(os.environ.get("WEIR_BUILD", ROOT / "build")).resolve()
 
 
 @functools.cache
-def folder() -> Path:
-    """The folder with the packages. It is there as a whole or not at all."""
-    wanted = BUILD / "test-libraries" / hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+def folder(lock: Path = LOCK) -> Path:
+    """The folder with the packages of a lock, which can be imported from now on. It is there as a whole or not at all."""
+    wanted = BUILD / "test-libraries" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=wanted.parent))
         done = subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes",
-             "--only-binary", ":all:", "--no-compile", "--target", made, "-r", LOCK], capture_output=True, text=True)
+             "--only-binary", ":all:", "--no-compile", "--target", made, "-r", lock], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         try:
             made.rename(wanted)

@@ -26,7 +26,7 @@ def _as_stored(name: str, tensor: torch.Tensor, config) -> numpy.ndarray:
 def write(path: Path, model, more: dict | None = None, tensors: dict | None = None, without: tuple = ()) -> Path:
     """Writes `model` (of a type in ARCHITECTURES) to `path`.
 
-    more     keys below the architecture's name (split.* stand by themselves), and their values
+    more     keys below the architecture's name (split.* and tokenizer.* stand by themselves), and their values
     tensors  further tensors, by their name in the file
     without  tensors of the model that are left out, by their name in the file
     """
@@ -51,7 +51,7 @@ def write(path: Path, model, more: dict | None = None, tensors: dict | None = No
         writer.add_sliding_window(config.sliding_window)
     for key, value in (more or {}).items():
         add = {str: writer.add_string, float: writer.add_float32, int: writer.add_uint32, bool: writer.add_bool}[type(value)]
-        add(key if key.startswith("split.") else f"{architecture}.{key}", value)
+        add(key if key.startswith(("split.", "tokenizer.")) else f"{architecture}.{key}", value)
     kind = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == architecture)
     names = gguf.get_tensor_name_map(kind, config.num_hidden_layers)
     tied = config.tie_word_embeddings

@@ -51,6 +51,12 @@ steer.policy @p #steer.project_out on %f layers <range, 1, 2>
 
 // -----
 
+%f = flow.select [#flow.feature<@sae:0/res/5>]
+// expected-error @below {{cannot write 'add' at every value of the residual stream}}
+steer.policy @p #steer.add<#steer.constant<1.0>> on %f layers <all>
+
+// -----
+
 %f = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{takes only_active with an action that edits features one by one, not with 'add'}}
 steer.policy @p #steer.add<#steer.constant<1.0>> on %f only_active

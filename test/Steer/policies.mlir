@@ -17,6 +17,8 @@ steer.policy @unit #steer.add<#steer.constant<8.0> normalize = true> on %f
 steer.policy @linear #steer.add<#steer.linear<8.0>> on %f layers <own>
 // CHECK: @linear_to #steer.add<#steer.linear<8.000000e+00 : f64, 2.000000e+00 : f64>> on %{{.*}} layers <cumulative>
 steer.policy @linear_to #steer.add<#steer.linear<8.0, 2.0>> on %f layers <cumulative>
+// CHECK: @nowhere #steer.project_out on %{{.*}} layers <all>
+steer.policy @nowhere #steer.project_out on %f layers <all>
 // CHECK: @exponential #steer.add<#steer.exponential<8.000000e+00 : f64, -5.000000e-02 : f64>> on %{{.*}} layers <range, 8, 12>
 steer.policy @exponential #steer.add<#steer.exponential<8.0, -0.05>> on %f layers <range, 8, 12>
 // CHECK: @gaussian #steer.add<#steer.gaussian<8.000000e+00 : f64, 1.000000e+01 : f64, 2.500000e+00 : f64>> on %{{.*}}

@@ -35,6 +35,7 @@ Command addDirection(CLI::App &app, const char *argv0);
 Command addEvaluate(CLI::App &app, const char *argv0);
 Command addExplain(CLI::App &app);
 Command addFeatures(CLI::App &app, const char *argv0);
+Command addFold(CLI::App &app, const char *argv0);
 Command addGraph(CLI::App &app, const char *argv0);
 Command addMatch(CLI::App &app);
 Command addRows(CLI::App &app);

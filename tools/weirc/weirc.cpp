@@ -71,6 +71,7 @@ int main(int argc, char **argv) {
       addCheck(app),
       addExplain(app),
       addBuild(app, argv[0]),
+      addFold(app, argv[0]),
       addMatch(app),
       addGraph(app, argv[0]),
       addValidate(app),

@@ -82,6 +82,8 @@ public:
   /// paths are relative to. What `write` makes then has no copy of the spec.
   mlir::LogicalResult load(mlir::OwningOpRef<mlir::ModuleOp> spec,
                            bool withModel = true);
+  /// Chooses the one plan that `steer` compiles in, once the spec is there.
+  void fix(FixedPlan plan) { options.fixed = std::move(plan); }
   /// Runs the passes up to merged patches and collects the report.
   mlir::LogicalResult steer();
   /// Computes all matches that the spec declares, instead of steering. A model

@@ -34,6 +34,7 @@ public:
   open(llvm::StringRef dictionary) override;
   /// From the cache of the resources.
   llvm::Expected<matching::Match> match(llvm::StringRef key) override;
+  llvm::Expected<TensorView> weight(fx::WeightAttr name) override;
 
   /// Opens a dictionary and, if it is not there yet, adds its op after that of
   /// its collection. Errors are reported at `loc`: no such collection, a site

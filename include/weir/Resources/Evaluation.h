@@ -33,6 +33,9 @@ public:
   /// The match that was computed under a key (`#flow.result`). Errors: there is
   /// none, or no cache to look into.
   virtual llvm::Expected<matching::Match> match(llvm::StringRef key);
+  /// A weight of the model as it is stored. Errors: no model, or none of that
+  /// name; one that is damaged or of a type that has no numbers.
+  virtual llvm::Expected<TensorView> weight(fx::WeightAttr name);
 };
 
 } // namespace weir

@@ -13,15 +13,23 @@
 #include "weir/Program/TensorSource.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Resources/Evaluation.h"
+#include "weir/Weights/Folded.h"
 
 namespace weir::flow {
 
-/// Where the numbers of a recipe come from, f32. Rows of a dictionary, also below
-/// each other, are made while they are asked for; what is computed from rows (a
-/// sum, a basis) is computed now. Errors: a dictionary that cannot be opened, and
+/// Where the numbers of a recipe come from, f32, those of folded weights in the
+/// type of the stored weight. Rows of a dictionary, also below
+/// each other, and weights are made while they are asked for; what is computed
+/// from rows (a sum, a basis) is computed now. Errors: a dictionary that cannot be opened, and
 /// for computed ones those of its rows.
 llvm::Expected<std::shared_ptr<const TensorSource>>
 recipeTensor(RecipeAttrInterface recipe, RowSource &dictionaries);
+
+/// The linear map that a `#flow.folded_weight` or a `#flow.folded_bias` is a part
+/// of. Errors: those of its weights and of the rows that are folded in; sizes that
+/// do not fit.
+llvm::Expected<std::shared_ptr<const FoldedLinear>>
+foldedLinear(mlir::Attribute recipe, RowSource &source);
 
 /// Where the numbers of a program's constants come from, of which all are recipes:
 /// what writers of programs ask. Errors are reported where the module declares the

@@ -280,7 +280,7 @@ struct Strength {
 constexpr double defaultRate = -0.05;
 
 struct Layers {
-  enum class Kind { Own, Cumulative, Range };
+  enum class Kind { Own, Cumulative, All, Range };
   Kind kind = Kind::Own;
   LayerRange span; ///< Range
   SourceRange range;

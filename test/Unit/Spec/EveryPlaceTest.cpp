@@ -67,6 +67,7 @@ policies:
   rise: {on: sae:14/res/7, do: add, strength: 2, tokens: {part: sampled, after: "</think>", until: [9, "<end>"], ramp: {over: 32}, decay: {half: 64}}}
   inside: {on: sae:14/res/8, do: ablate, tokens: {between: ["<think>", ["</think>", 7]]}}
   remove: {on: sae:15/res/6, do: project_out, tokens: generated}
+  nowhere: {on: sae:15/res/7, do: project_out, layers: all}
   watch: {on: sae:16/res/6, do: record, after: true}
   acts: {gate: off, do: record}
   raw: {value: [16/res, 9/mlp], do: record, after: true}

@@ -53,6 +53,7 @@ void FindSites::mark(SiteKind kind, int64_t layer, Value value) {
 }
 
 void FindSites::markAll(const SiteFinder &found) {
+  mark(SiteKind::Emb, 0, found.embedded);
   // The same value may be another site as well, whose edits then come before
   // what is only read.
   for (auto [i, layer] : llvm::enumerate(found.layers))

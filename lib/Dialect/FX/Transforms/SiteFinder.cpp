@@ -376,6 +376,8 @@ bool SiteFinder::findTree(int64_t layer, Value &stream, LayerSites &sites) {
                       block + "'; it reads " + describe(program, into),
                   into);
   }
+  if (!stream)
+    embedded = lookThrough(streamLeaf);
   sites.res = root;
   stream = root;
   return true;

@@ -33,6 +33,7 @@ public:
   bool run(llvm::ArrayRef<int64_t> layerNumbers);
 
   std::vector<LayerSites> layers;
+  mlir::Value embedded; ///< the stream that enters the first block
   WeightAttr unembedding;
   std::string problem;
   /// Where the problem is, if it is somewhere.

@@ -16,6 +16,22 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::flow;
 
+/// The layout of a weight, a keyword.
+static ParseResult parseLayout(AsmParser &parser, WeightLayout &layout) {
+  StringRef word;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&word))
+    return failure();
+  if (word != "in_out" && word != "out_in")
+    return parser.emitError(loc) << "a weight is stored out_in or in_out";
+  layout = word == "in_out" ? WeightLayout::InOut : WeightLayout::OutIn;
+  return success();
+}
+
+static void printLayout(AsmPrinter &printer, WeightLayout layout) {
+  printer << (layout == WeightLayout::InOut ? " in_out" : " out_in");
+}
+
 //===----------------------------------------------------------------------===//
 // How sites and features are written
 //===----------------------------------------------------------------------===//

@@ -198,6 +198,7 @@ LogicalResult TransferAttr::emit(PatchEmitter &patch) const {
 
 StringRef ProjectOutAttr::getKeyword() const { return "project_out"; }
 bool ProjectOutAttr::takesShare() const { return false; }
+bool ProjectOutAttr::canWriteStream() const { return true; }
 LogicalResult ProjectOutAttr::emit(PatchEmitter &patch) const {
   patch.projectOut();
   return success();

@@ -97,7 +97,12 @@ LogicalResult PolicyOp::verify() {
     return emitOpError(getTo() ? "has features to give to, which no '"
                                : "has no features to give to, which a '")
            << getAction().getKeyword() << "' takes";
-  if (getLayers() && getLayers()->getKind() != LayersKind::Own &&
+  bool isStream = getLayers() && getLayers()->getKind() == LayersKind::All;
+  if (isStream && !getAction().canWriteStream())
+    return emitOpError("cannot write '")
+           << getAction().getKeyword()
+           << "' at every value of the residual stream";
+  if (getLayers() && getLayers()->getKind() != LayersKind::Own && !isStream &&
       !getAction().canWriteElsewhere())
     return emitOpError("cannot write '")
            << getAction().getKeyword()

@@ -625,7 +625,8 @@ struct SteerExpandPolicies
     });
     if (failed(nameWatched(module)))
       return failure();
-    auto placements = placePolicies(expansion.symbols, policies);
+    auto placements = placePolicies(expansion.symbols, policies,
+                                    streamOf(programs.front()));
     if (failed(placements) || failed(checkConflicts(module, *placements)) ||
         failed(checkSubstitutions(module, expansion.plans, substitutes,
                                   *placements, values)))
@@ -643,6 +644,18 @@ struct SteerExpandPolicies
       return failure();
     return recordGates(module, programs.front(), expansion.inputs,
                        expansion.plans, expansion.markers, recorded);
+  }
+
+  /// The values of the residual stream, in the program's order.
+  static SmallVector<flow::SiteAttr> streamOf(fx::ProgramOp program) {
+    SmallVector<flow::SiteAttr> stream;
+    for (auto marker : program.getEntry().getOps<fx::SiteOp>())
+      if (llvm::is_contained(
+              {fx::SiteKind::Emb, fx::SiteKind::Mid, fx::SiteKind::Res},
+              marker.getKind()))
+        stream.push_back(flow::SiteAttr::get(
+            marker.getContext(), marker.getKind(), marker.getLayer()));
+    return stream;
   }
 
   /// For a policy whose scope looks for markers.

@@ -28,7 +28,8 @@ constexpr size_t maxRows = 4'000'000, maxEdits = 200'000;
 /// Places one policy after another.
 class Placer {
 public:
-  explicit Placer(const SymbolTable &symbols) : symbols(symbols) {}
+  Placer(const SymbolTable &symbols, ArrayRef<flow::SiteAttr> stream)
+      : symbols(symbols), stream(stream) {}
 
   LogicalResult place(PolicyOp policy);
   /// True once a bound is passed: there is no use in going on.
@@ -41,6 +42,10 @@ private:
                               ArrayRef<flow::FeatureAttr> features);
   SmallVector<int64_t> targetLayers(PolicyOp policy,
                                     flow::FeatureAttr feature);
+  /// Where a feature of a dictionary is written.
+  FailureOr<SmallVector<flow::SiteAttr>>
+  targetSites(PolicyOp policy, flow::FeatureAttr feature,
+              flow::DictionaryOp dictionary);
 
   /// The decoders of a dictionary at layers beyond its own.
   SmallVector<flow::DictionaryOp> furtherOf(flow::DictionaryOp dictionary);
@@ -52,6 +57,7 @@ private:
   LogicalResult count(PolicyOp policy, size_t rows, size_t edits);
 
   const SymbolTable &symbols;
+  ArrayRef<flow::SiteAttr> stream;
   size_t rows = 0, edits = 0;
 };
 
@@ -113,6 +119,29 @@ SmallVector<int64_t> Placer::targetLayers(PolicyOp policy,
   return llvm::to_vector(llvm::seq_inclusive(first, last));
 }
 
+FailureOr<SmallVector<flow::SiteAttr>>
+Placer::targetSites(PolicyOp policy, flow::FeatureAttr feature,
+                    flow::DictionaryOp dictionary) {
+  SmallVector<flow::SiteAttr> sites;
+  fx::SiteKind kind = dictionary.getSite().getKind();
+  if (LayersAttr layers = policy.getLayersAttr();
+      layers && layers.getKind() == LayersKind::All) {
+    if (kind == fx::SiteKind::Head)
+      return policy.emitError()
+             << "feature " << flow::describe(feature, policy)
+             << " is a direction of attention's heads and none of the residual "
+                "stream, which 'layers: all' is about";
+    if (stream.empty())
+      return policy.emitError()
+             << "the model's residual stream was not found";
+    llvm::append_range(sites, stream);
+    return sites;
+  }
+  for (int64_t layer : targetLayers(policy, feature))
+    sites.push_back(flow::SiteAttr::get(policy.getContext(), kind, layer));
+  return sites;
+}
+
 SmallVector<flow::DictionaryOp>
 Placer::furtherOf(flow::DictionaryOp dictionary) {
   SmallVector<flow::DictionaryOp> result;
@@ -167,17 +196,15 @@ LogicalResult Placer::place(PolicyOp policy) {
              << "the features of " << dictionary.getCollectionAttr()
              << " are a cross-layer transcoder's, which says itself at which "
                 "layers they are written: leave out 'layers'";
-    SmallVector<int64_t> layers = targetLayers(policy, feature);
-    if (failed(count(policy, layers.size(), 0)))
+    auto sites = targetSites(policy, feature, dictionary);
+    if (failed(sites) || failed(count(policy, sites->size(), 0)))
       return failure();
-    for (int64_t layer : layers) {
-      auto site = flow::SiteAttr::get(policy.getContext(),
-                                      dictionary.getSite().getKind(), layer);
+    for (flow::SiteAttr site : *sites) {
       auto &[indices, weights] = groups[{site, dictionary}];
       indices.push_back(feature.getIndex());
       weights.push_back(features->weightOf(i));
-      first = std::min(first, layer);
-      last = std::max(last, layer);
+      first = std::min(first, site.getLayer());
+      last = std::max(last, site.getLayer());
     }
   }
   if (failed(count(policy, 0, groups.size() * editsAtSite(policy))))
@@ -252,8 +279,9 @@ LogicalResult Placer::placeTransfer(PolicyOp policy,
 
 FailureOr<Placements>
 weir::steer::placePolicies(const SymbolTable &symbols,
-                           ArrayRef<PolicyOp> policies) {
-  Placer placer(symbols);
+                           ArrayRef<PolicyOp> policies,
+                           ArrayRef<flow::SiteAttr> stream) {
+  Placer placer(symbols, stream);
   bool failedAny = false;
   for (PolicyOp policy : policies) {
     failedAny |= failed(placer.place(policy));

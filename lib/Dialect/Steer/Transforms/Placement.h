@@ -39,8 +39,12 @@ struct Placement {
 /// placed.
 using Placements =
     llvm::MapVector<flow::SiteAttr, llvm::SmallVector<Placement>>;
-mlir::FailureOr<Placements> placePolicies(const mlir::SymbolTable &symbols,
-                                          llvm::ArrayRef<PolicyOp> policies);
+/// `stream` are the values of the residual stream that the model has, for
+/// policies that are written at all of them.
+mlir::FailureOr<Placements>
+placePolicies(const mlir::SymbolTable &symbols,
+              llvm::ArrayRef<PolicyOp> policies,
+              llvm::ArrayRef<flow::SiteAttr> stream = {});
 
 /// Rejects two absolute edits of one feature in one plan, showing both.
 mlir::LogicalResult checkConflicts(mlir::ModuleOp module,

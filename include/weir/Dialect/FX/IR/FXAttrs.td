@@ -34,7 +34,7 @@ def FX_SiteKindEnum : FX_Enum<"SiteKind", [
   I32EnumAttrCase<"Res", 0, "res">, I32EnumAttrCase<"Mlp", 1, "mlp">,
   I32EnumAttrCase<"Att", 2, "att">, I32EnumAttrCase<"Mid", 3, "mid">,
   I32EnumAttrCase<"Head", 4, "head">, I32EnumAttrCase<"Neuron", 5, "neuron">,
-  I32EnumAttrCase<"MlpIn", 6, "mlp_in">]>;
+  I32EnumAttrCase<"MlpIn", 6, "mlp_in">, I32EnumAttrCase<"Emb", 7, "emb">]>;
 
 def FX_InputKind : FX_Enum<"InputKind", [
   I32EnumAttrCase<"UserInput", 0, "user_input">,

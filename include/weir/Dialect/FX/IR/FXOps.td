@@ -256,7 +256,8 @@ def FX_SiteOp : FX_Op<"site", [Pure, AllTypesMatch<["input", "result"]>]> {
     that an edit can take the op's place. Kinds: `res` is a block's output,
     `mlp` and `att` what the two halves add to the residual stream, `mid` the
     stream between them, `head` the input of attention's output projection and
-    `neuron` that of the MLP's last projection.
+    `neuron` that of the MLP's last projection. `emb`, of layer 0 only, is the
+    residual stream that enters the first block.
 
     ```mlir
     %y = fx.site 12/res of %x : tensor<?x?x576xf32, #fx.dims<s72 = 2, s18 = 3>>

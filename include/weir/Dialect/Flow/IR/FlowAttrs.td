@@ -313,4 +313,6 @@ def Flow_ConcatAttr : Flow_RecipeAttr<"Concat", "concat"> {
   let genVerifyDecl = 1;
 }
 
+include "weir/Dialect/Flow/IR/FlowFolding.td"
+
 #endif // WEIR_DIALECT_FLOW_IR_FLOWATTRS_TD

@@ -147,7 +147,7 @@ def Steer_TransferAttr
   }];
 }
 def Steer_ProjectOutAttr
-    : Steer_Action<"ProjectOut", "project_out", ["takesShare"]> {
+    : Steer_Action<"ProjectOut", "project_out", ["takesShare", "canWriteStream"]> {
   let summary = "x - Q^T Q x";
   let description = [{
     The rows of Q are an orthonormal basis of the span of the set's decoder rows
@@ -218,12 +218,14 @@ def Steer_RecordValueAttr
 //===----------------------------------------------------------------------===//
 
 def Steer_LayersAttr : Steer_Attr<"Layers", "layers"> {
-  let summary = "the layers at which an addition is written";
+  let summary = "the layers at which a policy is written";
   let description = [{
     `#steer.layers<own>`: each feature at its own layer.
     `#steer.layers<cumulative>`: its own layer and every one before it that its
     collection covers. `#steer.layers<range, 8, 12>`: these layers, both
-    included.
+    included. `#steer.layers<all>`, of projections only: the residual stream at all
+    of its values, before the first block (`0/emb`) and behind each half of each
+    block (`mid` and `res`).
   }];
   let parameters = (ins
     EnumParameter<Steer_LayersKind>:$kind,

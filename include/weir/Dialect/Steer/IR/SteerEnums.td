@@ -11,10 +11,11 @@
 
 include "mlir/IR/EnumAttr.td"
 
-def Steer_LayersKind : I32Enum<"LayersKind", "where an addition is written", [
+def Steer_LayersKind : I32Enum<"LayersKind", "where a policy is written", [
     I32EnumCase<"Own", 0, "own">,
     I32EnumCase<"Cumulative", 1, "cumulative">,
-    I32EnumCase<"Range", 2, "range">]> {
+    I32EnumCase<"Range", 2, "range">,
+    I32EnumCase<"All", 3, "all">]> {
   let cppNamespace = "::weir::steer";
 }
 

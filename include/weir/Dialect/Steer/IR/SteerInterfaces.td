@@ -31,6 +31,11 @@ def Steer_ActionAttrInterface : AttrInterface<"ActionAttrInterface"> {
         therefore be written at layers other than the feature's own.
       }],
       "bool", "canWriteElsewhere", (ins), [{}], [{ return false; }]>,
+    InterfaceMethod<[{
+        True for actions that can be written at every value of the residual stream
+        at once (`#steer.layers<all>`).
+      }],
+      "bool", "canWriteStream", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<"True for actions that have a number a knob can multiply.",
       "bool", "takesKnob", (ins), [{}], [{ return false; }]>,
     InterfaceMethod<[{

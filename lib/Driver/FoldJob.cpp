@@ -1,0 +1,226 @@
+//===- FoldJob.cpp - What weirc fold does ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Driver/FoldJob.h"
+
+#include "FoldedWeights.h"
+
+#include "weir/Conversion/SteerToWeights/SteerToWeights.h"
+#include "weir/Program/TensorWriter.h"
+#include "weir/Resources/Recipes.h"
+#include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
+#include "weir/Support/ToolProcess.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+#include <unistd.h>
+
+using namespace mlir;
+using namespace weir;
+
+/// What the Python package is told, and what it answers.
+static constexpr StringLiteral jobFile = "job.json";
+static constexpr StringLiteral numbersFile = "numbers.safetensors";
+static constexpr StringLiteral answerFile = "answer.json";
+
+StringRef weir::nameOf(FoldTarget target) {
+  switch (target) {
+  case FoldTarget::Checkpoint:
+    return "checkpoint";
+  case FoldTarget::PT2:
+    return "pt2";
+  case FoldTarget::LoRA:
+    return "lora";
+  case FoldTarget::GGUFControl:
+    return "gguf-control";
+  case FoldTarget::GGUF:
+    return "gguf";
+  }
+  llvm_unreachable("unknown target");
+}
+
+/// Names in a spec have no dot; what follows one makes a symbol unique.
+static std::string specName(StringRef symbol) {
+  return symbol.split('.').first.str();
+}
+
+/// The plan to fold: the one that is named, or the only one.
+static FailureOr<std::string> choosePlan(Compiler &compiler, StringRef given) {
+  SmallVector<std::string> plans;
+  for (auto plan : compiler.module().getOps<steer::PlanOp>())
+    plans.push_back(specName(plan.getSymName()));
+  if (!given.empty())
+    return given.str();
+  if (plans.size() == 1)
+    return plans.front();
+  InFlightDiagnostic error = compiler.module().emitError();
+  error << "which plan is to be folded? The spec has ";
+  if (plans.empty())
+    error << "none";
+  llvm::interleaveComma(plans, error);
+  error << "; name one with --plan";
+  return error;
+}
+
+namespace {
+
+/// The files of a job, which go away with it.
+class JobFolder {
+public:
+  static llvm::Expected<std::unique_ptr<JobFolder>> make() {
+    SmallString<256> unique;
+    if (std::error_code code =
+            llvm::sys::fs::createUniqueDirectory("weir-fold", unique))
+      return llvm::createStringError(code, "cannot make a temporary folder: " +
+                                               code.message());
+    return std::unique_ptr<JobFolder>(new JobFolder(unique.str().str()));
+  }
+  ~JobFolder() {
+    for (StringRef name : {jobFile, numbersFile, answerFile})
+      (void)llvm::sys::fs::remove(file(name));
+    ::rmdir(folder.c_str());
+  }
+  std::string file(StringRef name) const {
+    SmallString<256> path(folder);
+    llvm::sys::path::append(path, name);
+    return path.str().str();
+  }
+  const std::string &path() const { return folder; }
+
+private:
+  explicit JobFolder(std::string path) : folder(std::move(path)), removal(folder) {}
+  std::string folder;
+  ScratchFolder removal;
+};
+
+} // namespace
+
+/// Names of the policies of a location.
+static std::string policiesOf(Location loc) {
+  std::string names;
+  loc->walk([&](Location part) {
+    if (auto named = dyn_cast<NameLoc>(part))
+      names += (names.empty() ? "'" : ", '") +
+               specName(named.getName().getValue()) + "'";
+    return WalkResult::advance();
+  });
+  return names.empty() ? "an edit" : names;
+}
+
+/// Reports what the target has no place for: once for each policy.
+static LogicalResult reportRefusals(const JobFolder &job, FoldTarget target,
+                                    const llvm::StringMap<Location> &places,
+                                    MLIRContext *context,
+                                    llvm::json::Object &result) {
+  auto error = [&] { return emitError(UnknownLoc::get(context)); };
+  auto text = readText(job.file(answerFile));
+  if (!text)
+    return error() << llvm::toString(text.takeError());
+  auto answer = llvm::json::parse(*text);
+  if (!answer)
+    return error() << llvm::toString(answer.takeError());
+  const llvm::json::Object *object = answer->getAsObject();
+  if (!object)
+    return error() << "the answer of the writer is no object";
+  bool failedAny = false;
+  llvm::StringSet<> told;
+  if (const auto *refusals = object->getArray("refused"))
+    for (const llvm::json::Value &each : *refusals) {
+      const llvm::json::Object *refusal = each.getAsObject();
+      auto why = refusal ? refusal->getString("why") : std::nullopt;
+      if (!why)
+        continue;
+      failedAny = true;
+      auto tensor = refusal->getString("tensor");
+      auto place = tensor ? places.find(*tensor) : places.end();
+      if (place == places.end()) {
+        error() << *why;
+        continue;
+      }
+      std::string policies = policiesOf(place->second);
+      if (told.insert(policies).second)
+        emitError(place->second) << policies << " cannot be written with --to "
+                                 << nameOf(target) << ": " << *why;
+    }
+  if (const auto *warnings = object->getArray("warnings"))
+    for (const llvm::json::Value &each : *warnings)
+      if (auto warning = each.getAsString())
+        emitWarning(UnknownLoc::get(context)) << *warning;
+  if (const auto *files = object->getArray("files"))
+    result["files"] = llvm::json::Array(*files);
+  return success(!failedAny);
+}
+
+LogicalResult weir::foldPlan(
+    Compiler &compiler, const FoldOptions &options,
+    function_ref<LogicalResult(ArrayRef<std::string>)> runPython,
+    llvm::json::Object &result) {
+  if (failed(compiler.load()))
+    return failure();
+  auto plan = choosePlan(compiler, options.plan);
+  if (failed(plan))
+    return failure();
+  compiler.fix({*plan, options.knobs});
+  if (failed(compiler.steer()))
+    return failure();
+
+  MLIRContext *context = compiler.module().getContext();
+  auto error = [&] { return emitError(UnknownLoc::get(context)); };
+  SmallVector<std::string> knobs;
+  for (StringRef knob : options.knobs)
+    knobs.push_back(knob.split('=').first.str());
+  PassManager passes(context);
+  if (options.target == FoldTarget::GGUFControl)
+    passes.addPass(createSteerToControlVectorPass({knobs}));
+  else
+    passes.addPass(createConvertSteerToWeightsPass({knobs}));
+  if (failed(passes.run(compiler.module())))
+    return failure();
+
+  result["plan"] = *plan;
+  result["to"] = nameOf(options.target);
+  result["output"] = options.output;
+  FoldedWeights weights(compiler);
+  if (options.target == FoldTarget::PT2) {
+    result["changed"] = weights.names();
+    return success(succeeded(compiler.lower()) &&
+                   succeeded(compiler.write(options.output)));
+  }
+
+  if (failed(options.target == FoldTarget::GGUFControl
+                 ? weights.collectControlVector()
+                 : weights.collect()))
+    return failure();
+  auto job = JobFolder::make();
+  if (!job)
+    return error() << llvm::toString(job.takeError());
+  llvm::json::Object description{
+      {"to", nameOf(options.target)},
+      {"output", options.output},
+      {"source",
+       options.source.empty() ? compiler.model().model : options.source},
+      {"family", compiler.model().family},
+      {"dtype", compiler.model().dtype},
+      {"plan", *plan},
+      {"tensor_type", options.tensorType},
+      {"maps", weights.describe()}};
+  if (llvm::Error e = writeTextAtomically(
+          (*job)->file(jobFile), printJSON(std::move(description))))
+    return error() << llvm::toString(std::move(e));
+  if (llvm::Error e = writeSafetensors((*job)->file(numbersFile),
+                                       weights.tensors()))
+    return error() << llvm::toString(std::move(e));
+  if (failed(runPython({"write-folded", (*job)->path()})))
+    return failure();
+  result["changed"] = weights.names();
+  return reportRefusals(**job, options.target, weights.places(), context, result);
+}
