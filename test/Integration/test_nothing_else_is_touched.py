@@ -121,12 +121,14 @@ COMMANDS = [
     Command("weirc features spec.yaml --text glad.txt --feature 1/res/1", {"glad.txt": {}}),
     Command("weirc rows spec.yaml --site 1/res -o decoder.safetensors", {"rows.npy": ARRAYS}, ("decoder.safetensors",)),
     Command("python -m weir picture graphs.json -o graphs.html", {"graphs.json": {}}, ("graphs.html",)),
+    Command("python -m weir sites kernels", {"kernels/manifest.json": MANIFEST, "kernels/program.pt2": {"operator": ARCHIVE["operator"]}}),
     Command("python run.py"),
     Command("weirc chat chats.jsonl", {"chats.jsonl": {}}),
 ]
 
 # Of other tools, or of the working copy and not of a user's files.
-NOT_OURS = ("./bootstrap", "ln ", "ls ", "sed ", "pip ", "cmake", "ninja", "python test/", "python docs/", "WEIR_", "cat ", "curl ")
+NOT_OURS = ("./bootstrap", "ln ", "ls ", "sed ", "pip ", "cmake", "ninja", "python test/", "python docs/", "WEIR_", "cat ", "curl ",
+            "awk ", "cc ", "./steer ")
 
 
 def shown() -> set[str]:
@@ -183,6 +185,7 @@ def original(tmp_path_factory) -> Path:
         "edges": [{"from": "0/res/1", "to": "1/res/2", "similarity": 0.5, "effect": None}]}}}))
     (folder / "run.py").write_text("import weir\nprint(weir.load('steered')([[5, 6]], plan='food').logits.shape)\n")
     engines.call("weirc", "build", folder / "spec.yaml", "-o", folder / "steered")
+    engines.call("weirc", "build", folder / "spec.yaml", "-o", folder / "kernels", "--lower", "kernel")
     return folder
 
 
