@@ -105,7 +105,8 @@ private:
   std::vector<MatchStatistics> together;
   std::vector<size_t> matchOf; ///< of `together`: the entry of `matches`
   std::optional<PairContexts> contexts;
-  std::vector<std::vector<uint8_t>> active; ///< flags of features, all 0 between tokens
+  /// Flags of features, all 0 between tokens.
+  std::vector<std::vector<uint8_t>> active;
   Evaluation result;
 };
 

@@ -46,8 +46,8 @@ public:
 
   /// What was counted so far, as numbers, for `resume` of a fresh one.
   struct State {
-    std::vector<int64_t> counts;   ///< [F], then tokens and active ones
-    std::vector<double> sums;      ///< error, squares, then [d] twice or nothing
+    std::vector<int64_t> counts; ///< [F], then tokens and active ones
+    std::vector<double> sums;    ///< error, squares, then [d] twice or nothing
   };
   State state() const;
   /// Whether it is a state of such a dictionary; nothing changes if not.

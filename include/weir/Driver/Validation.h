@@ -142,9 +142,9 @@ struct ValidationResult {
   static llvm::Error checkTokens(llvm::StringRef path, llvm::StringRef text);
 };
 
-/// Validates the graphs or the matches of a spec that `compiler` has loaded, with the options
-/// that it has. Effects of edges are added to the cache (Cache/EffectScores.h). A
-/// run that was killed goes on where it was, and a finished one is not run again.
+/// Validates the graphs or the matches of a spec that `compiler` has loaded, with
+/// the options that it has. Effects of edges are added to the cache
+/// (Cache/EffectScores.h). A run that was killed goes on where it was, and a finished one is not run again.
 /// Errors are reported: what the matches lack, a text that cannot be read or where
 /// no target fires, what the model does not allow.
 mlir::FailureOr<ValidationResult> validate(Compiler &compiler,

@@ -58,9 +58,9 @@ enum class ExportForm {
   Scratch
 };
 
-/// Writes a program as an archive, atomically but for Scratch. Weights and everything else that
-/// the program names but does not hold come from `source`, the archive it was
-/// imported from. Constants become stored tensors; `constants` is asked for
+/// Writes a program as an archive, atomically but for Scratch. Weights and
+/// everything else that the program names but does not hold come from `source`,
+/// the archive it was imported from. Constants become stored tensors; `constants` is asked for
 /// those that are recipes. Results without a name get one that begins with
 /// `weir_`. Where inputs or outputs were added, the calling convention and the
 /// sample inputs are brought up to date; one output alone becomes a tuple when
