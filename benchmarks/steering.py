@@ -128,8 +128,9 @@ def weir_programs(arguments, folder: Path) -> None:
     torch.set_num_threads(arguments.threads)
     env = dict(os.environ, PYTHONPATH=str(ROOT / "python"))
     model = folder / "model.pt2"
-    subprocess.run([sys.executable, "-m", "weir", "export", "smollm2", "-o", model, "--max-batch", str(ROWS), "--max-length",
-                    str(PROMPT + 64)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    if not model.exists():
+        subprocess.run([sys.executable, "-m", "weir", "export", "smollm2", "-o", model, "--max-batch", str(ROWS), "--max-length",
+                        str(PROMPT + 64)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
 
     def build(layers, action, lower) -> Running:
         path, out = folder / "spec.yaml", folder / "program"
@@ -328,7 +329,7 @@ def main() -> None:
     parser.add_argument("--others", action="store_true", help="measure the Hugging Face model too")
     parser.add_argument("--only-others", action="store_true")
     parser.add_argument("--venv", type=Path, help="an environment for other projects, made if it is not there")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="where the dictionaries and the exported model are kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
@@ -336,7 +337,7 @@ def main() -> None:
             dictionaries(folder)
         if not arguments.only_others:
             weir_programs(arguments, folder)
-        if arguments.venv and arguments.folder is None:
+        if arguments.venv and not arguments.only_others:
             command = [environment(arguments.venv), __file__, *sys.argv[1:], "--only-others", "--folder", folder]
             subprocess.run(list(map(str, command)), check=True)
         elif arguments.others or arguments.only_others:
