@@ -3,11 +3,11 @@
 """Kernels of random sites: any width, any number of features, every activation, f32, bf16 and f16, plans and records,
 against their formula in f64.
 
-How far a number may be off follows from the arithmetic. With u = 2^-24, a sum in which a term
-takes part in n additions, each with one rounding, is off by at most n u times the sum of absolute values. In the
-order of sums that kernels name, a product of d numbers has d / 32 + 7 of them (32 sums side by side, added up in
-six steps). So it is known to (d / 32 + 7) u |x| |w|, an activation and a coefficient c to what that makes of it, and x + sum c_j D_j to the errors of its
-coefficients along |D| and k + 2 roundings of what is summed. A site of 16 bits is rounded once more, at the end.
+How far a number may be off follows from the arithmetic. With u = 2^-24, a sum in which a term takes part in n
+additions, each with one rounding, is off by at most n u times the sum of absolute values. In the order of sums that
+kernels name, a product of d numbers has d / 32 + 7 of them (32 sums side by side, added up in six steps). So it is known
+to (d / 32 + 7) u |x| |w|, an activation and a coefficient c to what that makes of it, and x + sum c_j D_j to the errors
+of its coefficients along |D| and k + 2 roundings of what is summed. A site of 16 bits is rounded once more, at the end.
 Where an activation is as near to its threshold, or to the k-th largest, as it is off, either branch is right."""
 
 from __future__ import annotations
