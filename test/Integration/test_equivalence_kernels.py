@@ -1,6 +1,6 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""A part of the equivalence tests on kernels, in every run: a family of each shape of block, tables, a fixed plan, bf16
+"""A part of the equivalence tests on kernels, in every run: two families, tables, a fixed plan, bf16
 and replaced layers. With WEIR_LOWER=kernel all of these tests run so, on every family."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def on_kernels(monkeypatch):
     monkeypatch.setattr(engines, "LOWER", "kernel")
 
 
-@pytest.mark.parametrize("family", ["gpt2", "gemma3", "qwen3", "gpt-neox"])
+@pytest.mark.parametrize("family", ["gpt2", "gemma3"])
 def test_random_specs(family, tiny):
     test_equivalence_tiny.test_random_specs(family, tiny)
 

@@ -3,11 +3,11 @@
 """Kernels of random sites: any width, any number of features, every activation, f32, bf16 and f16, plans and records,
 against their formula in f64.
 
-How far a number may be off follows from the arithmetic. With u = 2^-24, a sum in which a term
-takes part in n additions, each with one rounding, is off by at most n u times the sum of absolute values. In the
-order of sums that kernels name, a product of d numbers has d / 32 + 7 of them (32 sums side by side, added up in
-six steps). So it is known to (d / 32 + 7) u |x| |w|, an activation and a coefficient c to what that makes of it, and x + sum c_j D_j to the errors of its
-coefficients along |D| and k + 2 roundings of what is summed. A site of 16 bits is rounded once more, at the end.
+How far a number may be off follows from the arithmetic. With u = 2^-24, a sum in which a term takes part in n
+additions, each with one rounding, is off by at most n u times the sum of absolute values. In the order of sums that
+kernels name, a product of d numbers has d / 32 + 7 of them (32 sums side by side, added up in six steps). So it is known
+to (d / 32 + 7) u |x| |w|, an activation and a coefficient c to what that makes of it, and x + sum c_j D_j to the errors
+of its coefficients along |D| and k + 2 roundings of what is summed. A site of 16 bits is rounded once more, at the end.
 Where an activation is as near to its threshold, or to the k-th largest, as it is off, either branch is right."""
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Site:
     normalization: str = ""
     kept: int = 1
     records: bool = False
+    elsewhere: bool = False  # it reads another value, which is x backwards
     parts: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -74,7 +75,7 @@ class Site:
             if not features:
                 continue
             f = f"tensor<?x?x{len(features)}xf32>"
-            body.append(f"    %f{p} = steer.read %h of @d {features} activation <{act}>{norm} size {self.size} : {x}")
+            body.append(f"    %f{p} = steer.read {'%o' if self.elsewhere else '%h'} of @d {features} activation <{act}>{norm} size {self.size} : {x}")
             body.append(f"    %v{p} = steer.scale_by %f{p} {[factor] * len(features)} : {f}")
             body.append(f"    %c{p} = steer.delta %f{p} to %v{p} where %g{p} : tensor<?x1x1xi1> : {f}")
             if self.records:
@@ -90,14 +91,15 @@ class Site:
             f"flow.dictionary @d of @sae at <0/res> reads <0/res> features {self.size} width {self.width} "
             f"activation <{act}>{norm}",
             *(f"steer.plan @p{p} []" for p in range(PLANS)),
-            f"fx.program @main(%x: {x} = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {{",
+            f"fx.program @main(%x: {x} = #fx.input<user_input>, %o: {x} = #fx.input<user_input>, "
+            "%plan: tensor<?xi64> = #fx.input<user_input>) {",
             *gates, f"  %y = steer.patch %x at <0/res> {{\n  ^bb0(%h: {x}):", *body, f"    steer.yield {value} : {x}\n  }} : {x}",
             f"  fx.return %y : {x} as [#fx.output<user_output>]\n}}"])
 
     def run(self, x, plan):
         """What the kernel gives: the value and, by list, activations."""
         with torch.no_grad():
-            return Executor(self.lowered, {"d": self}).run({"x": x, "plan": plan})
+            return Executor(self.lowered, {"d": self}).run({"x": x, "o": x.flip(-1), "plan": plan})
 
     def activations(self, x):
         """All features of tokens [n, d] in f64: (f, how far an f32 one may be off, whether it may as well be on the
@@ -142,7 +144,7 @@ class Site:
         dtype, rounding = DTYPES[self.element]
         assert got[0].dtype == dtype and got[0].shape == x.shape
         values = x.double().numpy().reshape(-1, self.width)
-        f, e, unsure = self.activations(values)
+        f, e, unsure = self.activations(values[:, ::-1] if self.elsewhere else values)
         rows = plan.numpy().repeat(x.shape[1])
         want, off = values.copy(), numpy.zeros_like(values)
         size = numpy.abs(values)
@@ -196,6 +198,8 @@ BY_HAND = [
     Site(901, 64, 3000, "topk", "f32", [[0, 1500, 2999], [7], []], kept=64),  # the list is cut again and again
     Site(902, 40, 700, "topk", "bf16", [[3, 699], [3], []], "layer_norm", kept=600),
     Site(903, 33, 20, "topk", "f16", [list(range(20)), [2], [2, 3]], kept=20, records=True),  # all of them stay
+    Site(905, 48, 500, "topk", "f32", [[1, 2, 3], [2], []], "constant_norm", kept=30, elsewhere=True),
+    Site(906, 48, 50, "jumprelu", "f16", [[1, 2, 3, 4, 5], [2], []], elsewhere=True),
     Site(904, 576, 16, "relu", "f32", [[], [], []]),  # nothing is edited
 ]
 
@@ -277,7 +281,7 @@ def test_what_is_not_finite(sites):
             assert not got[0][:, 2].isfinite().all()
             if site.kind == "topk":
                 continue  # who stays of equal ones is for each lowering to say
-            aten = Executor(site.aten, {"d": site}).run({"x": broken, "plan": plan})
+            aten = Executor(site.aten, {"d": site}).run({"x": broken, "o": broken.flip(-1), "plan": plan})
             for one, other in zip(got, aten):
                 one, other = one[:, 2].float(), other[:, 2].float()
                 assert torch.equal(one.isnan(), other.isnan()) and torch.equal(one.isinf(), other.isinf()), site

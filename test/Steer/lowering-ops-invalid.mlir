@@ -207,3 +207,11 @@ func.func @other_type(%y: tensor<?x?x8xbf16>, %row: memref<8xf32, strided<[1], o
   steer.deliver %y to %row : tensor<?x?x8xbf16>, memref<8xf32, strided<[1], offset: ?>>
   return
 }
+
+// -----
+
+func.func @gate_as_bytes(%g: tensor<?x?x1xi1>, %row: memref<1xi8, strided<[1], offset: ?>>) {
+  // expected-error @+1 {{delivers rows of 'tensor<?x?x1xi1>' to a row of another kind}}
+  steer.deliver %g to %row : tensor<?x?x1xi1>, memref<1xi8, strided<[1], offset: ?>>
+  return
+}

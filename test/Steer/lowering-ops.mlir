@@ -85,3 +85,11 @@ func.func @deliver(%y: tensor<?x?x8xf32>, %row: memref<8xf32, strided<[1], offse
   steer.deliver %y to %row : tensor<?x?x8xf32>, memref<8xf32, strided<[1], offset: ?>>
   return
 }
+
+// A gate is a number there.
+// CHECK-LABEL: func.func @deliver_gate
+// CHECK: steer.deliver %{{.*}} to %{{.*}} : tensor<?x?x1xi1>, memref<1xf32, strided<[1], offset: ?>>
+func.func @deliver_gate(%g: tensor<?x?x1xi1>, %row: memref<1xf32, strided<[1], offset: ?>>) {
+  steer.deliver %g to %row : tensor<?x?x1xi1>, memref<1xf32, strided<[1], offset: ?>>
+  return
+}
