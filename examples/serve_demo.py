@@ -113,7 +113,7 @@ def main() -> int:
     OUT.parent.mkdir(exist_ok=True)
     model = BUILD / "smollm2-hf"
     write_model(model)
-    program = run(sys.executable, "-m", "weir", "export", model, "--dtype", "bf16", "--cached").strip().splitlines()[-1]
+    program = run(sys.executable, "-m", "weir", "export", "smollm2", "--dtype", "bf16", "--cached").strip().splitlines()[-1]
     run(BUILD / "bin" / "weirc", "build", SPEC, "--model", program, "-o", OUT)
     port = free_port()
     server = serve(model, OUT, port, "--dtype", "bfloat16", "--enforce-eager")

@@ -68,6 +68,7 @@ private:
   llvm::DenseMap<Value, std::string> inputs;
   llvm::DenseMap<Value, int64_t> numbers;
   llvm::DenseMap<Value, Site> madeAt; ///< null: before all sites
+  llvm::DenseSet<Value> behind;       ///< made of values behind edits
   llvm::DenseMap<Attribute, std::string> names;
   llvm::DenseMap<Attribute, json::Array> operations;
   llvm::DenseMap<Attribute, int64_t> results;
@@ -324,10 +325,13 @@ void SiteTableBuilder::add(Operation *op, Site own) {
     Site site = siteOf(operand);
     bool isKnown = site || inputs.contains(operand) || numbers.contains(operand);
     if (!isKnown) {
-      // Activations behind the edits of a site are of records only.
-      if (!isa<steer::RecordOp, steer::RecordGateOp>(op) &&
-          operand.getDefiningOp() &&
-          !isa_and_present<steer::PatchOp>(operand.getDefiningOp()))
+      // What is read behind the edits of a site is for records alone, which are the
+      // program's own.
+      bool isBehind = isa_and_present<steer::PatchOp>(operand.getDefiningOp()) ||
+                      behind.contains(operand);
+      if (isBehind && !own)
+        behind.insert(op->result_begin(), op->result_end());
+      else
         refuse(op, "it uses a value that is of no site");
       return;
     }
