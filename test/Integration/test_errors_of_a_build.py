@@ -105,6 +105,10 @@ CASES = {
         spec("  a: {on: 0/res/5, do: ablate, when: {graph: way, above: 0}}",
              more="matches: {flow: {method: top_k, k: 1}}\ngraphs: {way: {from: 2/res/3, match: flow, layers: 1..2}}"), 6,
         "{graph: way", "which comes after 0/res: what happens at a site can depend on the same site or on an earlier one", []),
+    "one of several conditions, on nodes of a graph that are computed later": (
+        spec("  a:\n    on: 0/res/5\n    do: ablate\n    when:\n      all: [{feature: 0/res/1, above: 0}, {graph: way, above: 0}]",
+             more="matches: {flow: {method: top_k, k: 1}}\ngraphs: {way: {from: 2/res/3, match: flow, layers: 1..2}}"), 10,
+        "{graph: way", "which comes after 0/res: what happens at a site can depend on the same site or on an earlier one", []),
     "a dictionary that is not there": (
         spec("  a: {on: 7/res/5, do: ablate}", layers="0..7"), 6, "7/res/5",
         "ok/res.7: no such folder; expected a folder with cfg.json and sae_weights.safetensors", [4]),

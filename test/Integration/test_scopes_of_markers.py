@@ -113,6 +113,7 @@ ERRORS = {
     "several tokens": ("after: [a, bush]", "6:65", "'bush' is 4 tokens of the model, and a marker is one: give another text, or an id"),
     "no such token": ("until: 267", "6:61", "the model has no token 267: its tokens are 0 to 266"),
     "one token twice": ("between: [<eos>, 2]", "6:53", "a marker cannot open and close"),
+    "one token that opens and ends": ("between: [<eos>, 5], until: 2", "6:53", "no token is behind a marker that opens and in front of all"),
 }
 
 

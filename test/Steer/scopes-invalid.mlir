@@ -39,6 +39,16 @@
 
 // -----
 
+// expected-error @below {{no token is behind a marker that opens and in front of all of them}}
+#m = #steer.markers<until = [7, 5, 6], opens = [5, 6], closes = [8]>
+
+// -----
+
+// One that opens is enough.
+#m = #steer.markers<until = [7, 5], opens = [5, 6], closes = [8]>
+
+// -----
+
 %f = flow.select [#flow.feature<@sae:1/res/1>]
 // expected-error @below {{a ramp goes over at least one token, got -1}}
 steer.policy @p #steer.ablate on %f tokens <over = -1>

@@ -54,6 +54,11 @@ LogicalResult MarkersAttr::verify(EmitError emitError, ArrayAttr after,
   // Nothing stands behind a marker and in front of the first one.
   if (share(after, until))
     return emitError() << "no token is behind a marker and in front of it";
+  if (opens && until && llvm::all_of(opens, [&](Attribute marker) {
+        return llvm::is_contained(until, marker);
+      }))
+    return emitError() << "no token is behind a marker that opens and in front "
+                          "of all of them";
   return success();
 }
 

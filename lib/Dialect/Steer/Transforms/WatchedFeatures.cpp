@@ -31,6 +31,25 @@ static Attribute conditionOn(ArrayRef<flow::FeatureAttr> features,
   return AnyOfAttr::get(context, all);
 }
 
+/// Says where the features of a list are watched, for whoever finds something wrong
+/// with one of them: as the importer does for those that are written one by one.
+static void addPlaces(PolicyOp policy, flow::SelectOp list) {
+  auto fused = dyn_cast<FusedLoc>(policy.getLoc());
+  if (!fused)
+    return;
+  // More than these are the nodes of one graph, which stands in one place.
+  constexpr size_t most = 1000;
+  MLIRContext *context = policy.getContext();
+  SmallVector<Location> places(fused.getLocations());
+  for (flow::FeatureAttr feature :
+       ArrayRef(list.getList().features).take_front(most))
+    places.push_back(NameLoc::get(
+        StringAttr::get(context, feature.getCollection().getValue() + ":" +
+                                     feature.str()),
+        list.getLoc()));
+  policy->setLoc(FusedLoc::get(context, places, fused.getMetadata()));
+}
+
 static LogicalResult nameWatched(PolicyOp policy) {
   SmallVector<flow::FeatureList> lists;
   for (Value watched : policy.getWatched()) {
@@ -43,6 +62,7 @@ static LogicalResult nameWatched(PolicyOp policy) {
       return policy.emitError() << "policy '" << policy.getSymName()
                                 << "' watches no feature";
     lists.push_back(select.getList());
+    addPlaces(policy, select);
   }
   AttrTypeReplacer replacer;
   replacer.addReplacement([&](WatchAttr watch) -> Attribute {
