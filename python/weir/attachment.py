@@ -73,7 +73,14 @@ class Attached:
         self.recorded: dict[str, "torch.Tensor"] = {}
         self._text, self._handles = _Text(), []
         self._length = program.info["max_length"]
-        self._steering = Steering.of(module, _device(model))
+        device = _device(model)
+        self._steering = Steering.of(module, device)
+        if device.type == "cuda":
+            from . import triton_steps
+
+            if triton_steps.installed():
+                for site in self._steering.sites:
+                    triton_steps.replace(site.step)
         self._signature = inspect.signature(model.forward)
         self.set()
 

@@ -14,6 +14,7 @@ use it stand in.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -43,7 +44,7 @@ class Place:
 class Step:
     """A part of the steering: values by name become values by name."""
 
-    run: fx.GraphModule
+    run: Callable
     takes: list[str]
     gives: list[str]
 
@@ -275,6 +276,7 @@ class _Cut:
                 if each in copies or each in inside or each in sizes or (each.op == "get_attr" and each not in self.state):
                     continue
                 copies[each] = graph.placeholder(each.name)
+                copies[each].meta = dict(each.meta)
                 takes.append(each.name)
         for node in [*sizes, *nodes]:
             for each in node.all_input_nodes:
