@@ -108,10 +108,13 @@ private:
 static std::string policiesOf(Location loc) {
   std::string names;
   loc->walk([&](Location part) {
-    if (auto named = dyn_cast<NameLoc>(part))
-      names += (names.empty() ? "'" : ", '") +
-               specName(named.getName().getValue()) + "'";
-    return WalkResult::advance();
+    auto named = dyn_cast<NameLoc>(part);
+    if (!named)
+      return WalkResult::advance();
+    names += (names.empty() ? "'" : ", '") +
+             specName(named.getName().getValue()) + "'";
+    // Below it are the names of the policy's keys.
+    return WalkResult::skip();
   });
   return names.empty() ? "an edit" : names;
 }

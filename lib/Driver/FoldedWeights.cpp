@@ -25,16 +25,37 @@ struct FoldedWeights::Map {
   Attribute newWeight, newBias; ///< recipes, null where nothing changes
   bool isTable = false, isShared = false;
   Location loc;
+  std::string weightName; ///< at the module of the map
 
-  std::string weightName() const { return weight.getKey().str(); }
   std::string biasName() const {
     if (bias)
       return bias.getKey().str();
-    StringRef name = weight.getKey();
+    StringRef name = weightName;
     name.consume_back("weight");
     return (name + "bias").str();
   }
 };
+
+/// Weights that are tied are one input of the program, which is called as one of
+/// the modules has it. What the module calls it that reads `constant`.
+static std::string nameAtModule(const Archive &model, StringRef name,
+                                fx::ConstantOp constant) {
+  const ArchiveTensor *stored = model.find(name);
+  for (Operation *user : constant->getUsers()) {
+    auto call = dyn_cast<fx::CallOp>(user);
+    if (!stored || !call)
+      continue;
+    for (const auto &entry : model.weights()) {
+      StringRef module = entry.getKey();
+      if (entry.getValue().record == stored->record &&
+          entry.getValue().storageOffset == stored->storageOffset &&
+          module.consume_back(".weight") &&
+          call.getModulePath().ends_with(module))
+        return entry.getKey().str();
+    }
+  }
+  return name.str();
+}
 
 /// Is the constant what a table of embeddings looks rows up in?
 static bool isTable(fx::ConstantOp constant) {
@@ -49,6 +70,9 @@ FailureOr<std::vector<FoldedWeights::Map>> FoldedWeights::maps() {
   std::vector<Map> result;
   llvm::StringMap<size_t> byName;
   fx::ProgramOp program = compiler.program();
+  auto model = compiler.opened()->model();
+  if (!model)
+    return emitError(program.getLoc()) << llvm::toString(model.takeError());
   for (auto constant : program.getEntry().getOps<fx::ConstantOp>()) {
     auto weight = dyn_cast<flow::FoldedWeightAttr>(constant.getValue());
     auto bias = dyn_cast<flow::FoldedBiasAttr>(constant.getValue());
@@ -57,7 +81,8 @@ FailureOr<std::vector<FoldedWeights::Map>> FoldedWeights::maps() {
     fx::WeightAttr name = weight ? weight.getWeight() : bias.getWeight();
     auto [found, isNew] = byName.try_emplace(name.getKey(), result.size());
     if (isNew)
-      result.push_back({name, {}, {}, {}, false, false, constant.getLoc()});
+      result.push_back({name, {}, {}, {}, false, false, constant.getLoc(),
+                        nameAtModule(**model, name.getKey(), constant)});
     Map &map = result[found->second];
     Attribute &slot = weight ? map.newWeight : map.newBias;
     if (slot && slot != constant.getValue())
@@ -81,7 +106,7 @@ llvm::json::Array FoldedWeights::names() {
   if (auto all = maps(); succeeded(all))
     for (const Map &map : *all) {
       if (map.newWeight)
-        names.push_back(map.weightName());
+        names.push_back(map.weightName);
       if (map.newBias)
         names.push_back(map.biasName());
     }
@@ -114,7 +139,7 @@ LogicalResult FoldedWeights::collect() {
     if (map.newWeight) {
       keep(prefix + "left", linear.left(), 2);
       keep(prefix + "right", linear.right(), 2);
-      locations.try_emplace(map.weightName(), map.loc);
+      locations.try_emplace(map.weightName, map.loc);
     }
     if (map.newBias) {
       FoldedLinear::Factor shift = linear.shift();
@@ -135,7 +160,7 @@ LogicalResult FoldedWeights::collect() {
       first.data()[i] = stored.at(i);
     keep(prefix + "rows", std::move(first), 2);
     description.push_back(llvm::json::Object{
-        {"weight", map.weightName()},
+        {"weight", map.weightName},
         {"bias", map.biasName()},
         {"inputs", linear.inputs()},
         {"in_out", linear.isInOut()},

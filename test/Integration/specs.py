@@ -366,9 +366,6 @@ class _Drawing:
                 if layers == "cumulative":
                     changed = [(int(self.collections[name]["layers"].split("..")[0]), KINDS.index(kind))
                                for _, kind, name in sites]
-        elif action == "project_out":
-            if all(kind != "head" and name != "cross_layer" for _, kind, name in sites) and self.one_in(3):
-                policy["layers"] = "all"
         elif action == "set":
             self.number(policy, "value", unit=self.shape.strength)
         elif action == "scale":
@@ -387,7 +384,7 @@ class _Drawing:
             policy["after"] = self.draw(st.booleans())
         if self.one_in(2):
             policy["tokens"] = _tokens(self.draw, self.shape, action not in ("record", "project_out"))
-        if policy.get("layers") != "all" and self.one_in(3):
+        if self.one_in(3):
             condition = self.condition(min(changed))
             if condition:
                 policy["when"] = condition

@@ -63,12 +63,14 @@ LogicalResult Refusals::refuse(Location loc, const Twine &what, StringRef hint) 
   bool isTold = false;
   std::string names;
   loc->walk([&](Location part) {
-    if (auto named = dyn_cast<NameLoc>(part)) {
-      isTold |= !refused.insert(named.getName()).second;
-      StringRef name = specName(named.getName().getValue());
-      names += (names.empty() ? "'" : ", '") + name.str() + "'";
-    }
-    return WalkResult::advance();
+    auto named = dyn_cast<NameLoc>(part);
+    if (!named)
+      return WalkResult::advance();
+    isTold |= !refused.insert(named.getName()).second;
+    StringRef name = specName(named.getName().getValue());
+    names += (names.empty() ? "'" : ", '") + name.str() + "'";
+    // Below it are the names of the policy's keys.
+    return WalkResult::skip();
   });
   if (isTold)
     return failure();

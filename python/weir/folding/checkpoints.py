@@ -169,6 +169,8 @@ def _write(job: Job, folder: Path, config) -> list[str]:
         # The files of a tied model may hold the head as well.
         new[head] = weights.read(head if head in weights.files else stored).clone()
     for change in job.changes:
+        if change.shared and not (tied and change.table):
+            raise Refused(f"{change.weight_name} is used elsewhere as well, as it was", change.weight_name)
         name = weights.find(change.weight_name, prefix)
         old = weights.read(name)
         job.check(change, old, change.in_out)
@@ -192,27 +194,20 @@ def _write(job: Job, folder: Path, config) -> list[str]:
         for entry in sorted(folder.iterdir()):
             if entry.is_file() and entry.name not in ("config.json", whole.MARK) and not entry.name.endswith(_OTHER_WEIGHTS):
                 shutil.copyfile(entry, to / entry.name)
-        _check(empty, family, to)
+        _check(empty, family, set(weights.files), to)
         return sorted(entry.name for entry in to.iterdir())
 
 
-def _check(empty, family: Family, to: Path):
-    """Every weight of the model as it is announced has to be in the files, and nothing else."""
+def _check(empty, family: Family, before: set[str], to: Path):
+    """What the source's files hold is still there, and every bias that the configuration announces."""
     written = set(Weights(to).files)
     prefix = f"{empty.base_model_prefix}."
-    expected = {name for name, _ in empty.named_parameters()}
-    strip = {name.removeprefix(prefix) for name in expected}
-    tied = set()
-    if family.config.tie_word_embeddings and (head := empty.get_output_embeddings()) is not None:
-        tied = {f"{_name_in(empty, head)}.weight"}
-    missing = {name for name in expected - tied if name not in written and name.removeprefix(prefix) not in written}
-    extra = {name for name in written if name.endswith(".bias") and name not in expected and name not in strip}
+    missing = before - written
+    if family.changed:
+        missing |= {name for name, _ in empty.named_parameters()
+                    if name.endswith(".bias") and not {name, name.removeprefix(prefix)} & written}
     if missing:
         raise WeirError(f"{min(missing)} would be missing in the new folder (a fault of weir)")
-    before = {name for name in extra if name.removeprefix(prefix) not in strip}
-    buffers = {name for name, _ in empty.named_buffers()}
-    if unknown := before - buffers - {name.removeprefix(prefix) for name in buffers}:
-        raise WeirError(f"the model has no {min(unknown)}, which the new folder would hold")
 
 
 def write(job: Job) -> list[str]:

@@ -151,6 +151,8 @@ def write_model(job: Job) -> list[str]:
             new[name] = _quantized(change, change.weight(old, in_out), job.tensor_type)
             if change.table and name == "token_embd.weight" and "output.weight" not in stored:
                 kept["output.weight"] = tensor  # was the table as well
+            elif change.shared:
+                raise Refused(f"{change.weight_name} is used elsewhere as well, as it was", change.weight_name)
         if change.bias is not None:
             new[names.bias(change)] = change.bias.float().numpy(), _TYPES["f32"]
 
