@@ -1,6 +1,6 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Steps of a program's steering (sites.py) as Triton kernels, for GPUs.
+"""Steps of a program's steering (patches.py) as Triton kernels, for GPUs.
 
 A step is a graph of PyTorch's operators on values [batch, sequence, n]. It becomes one kernel with a program for each
 token: what has n columns is a vector, what has one a number, and rows of dictionaries are read one after the other. So
