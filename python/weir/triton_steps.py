@@ -35,7 +35,7 @@ def installed() -> bool:
 
 
 def replace(step) -> str | None:
-    """Makes a kernel of a step (sites.Step), or says why it stays as it is. Where gradients are asked for, PyTorch's operators
+    """Makes a kernel of a step (patches.Step), or says why it stays as it is. Where gradients are asked for, PyTorch's operators
     run."""
     graph = step.run.graph
     given = next(node for node in graph.nodes if node.op == "output").args[0]
