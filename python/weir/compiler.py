@@ -90,7 +90,9 @@ def result(status: int, stdout: str, stderr: str) -> dict:
         return printed
     diagnostics = printed.get("diagnostics", [])
     ended = f"weirc was killed by signal {-status}" if status < 0 else f"weirc ended with status {status}"
-    raise CompileError(message(diagnostics) or stderr.strip() or ended, diagnostics)
+    # What a step in Python says stands there.
+    said = "\n".join(filter(None, [stderr.strip(), message(diagnostics)]))
+    raise CompileError(said or ended, diagnostics)
 
 
 def weirc(*arguments: str | os.PathLike, pass_fds: tuple[int, ...] = (), shows_progress: bool = False, **options) -> dict:

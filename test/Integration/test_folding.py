@@ -32,7 +32,7 @@ IDS = [[5, 9, 33, 7, 100, 23, 4, 88, 17, 60], [3, 64, 12, 90, 41, 8, 77, 2, 31, 
 # llama.cpp keeps keys and values in f16.
 LLAMA_CPP = 5e-3
 # What a plan has to change for a comparison to mean something.
-LEAST = 0.05
+LEAST = 0.02
 
 
 def table() -> dict[tuple[str, str], str]:
@@ -130,16 +130,18 @@ class Model:
         return output
 
     def refused(self, plan: str, door: str, **options) -> str:
-        """The one error of a fold, which leaves nothing behind and stands at a policy of the plan."""
+        """The errors of a fold, which leaves nothing behind; each stands at a policy of the plan, one a policy."""
         with pytest.raises(CompileError) as caught:
             self.fold(plan, door, **options)
-        [error] = [each for each in caught.value.diagnostics if each["severity"] == "error"]
-        line = self.spec.read_text().splitlines()[error["line"] - 1]
+        errors = [each for each in caught.value.diagnostics if each["severity"] == "error"]
+        lines = [self.spec.read_text().splitlines()[error["line"] - 1] for error in errors]
         policies = re.search(rf"\n  {plan}: \[(.*)\]", self.spec.read_text())[1].split(", ")
-        assert any(line.startswith(f"  {policy}: ") for policy in policies), line
+        assert errors and all(error["file"] == str(self.spec) for error in errors)
+        assert all(any(line.startswith(f"  {policy}: ") for policy in policies) for line in lines), lines
+        assert len(set(lines)) == len(lines)
         assert not self.output(plan, door).exists()
         assert not [each for each in self.folder.iterdir() if "weir-part" in each.name]
-        return error["message"]
+        return "\n".join(error["message"] for error in errors)
 
 
 def transformers_logits(folder: Path) -> torch.Tensor:
@@ -216,8 +218,9 @@ def test_narrow_weights_are_rounded_once(models):
     model = models("llama", "bf16")
     for plan in ("both", "push"):
         folded = model.fold(plan, "checkpoint")
-        # The unsteered model in bf16 is as far from itself in f32.
-        assert apart(transformers_logits(folded), model.want(plan)) <= 0.03
+        # Two engines round at other places already where nothing is steered.
+        noise = apart(transformers_logits(model.source), model.plain)
+        assert apart(transformers_logits(folded), model.want(plan)) <= 2 * noise < apart(model.want(plan), model.plain) / 4
         with safe_open(folded / "model-00001-of-00001.safetensors" if (folded / "model-00001-of-00001.safetensors").exists()
                        else next(folded.glob("*.safetensors")), "pt") as stored:
             assert all(stored.get_tensor(name).dtype == torch.bfloat16 for name in stored.keys())
@@ -243,7 +246,7 @@ def test_a_program_has_no_operation_more(models):
     for plan in ("both", "head_push"):
         assert calls(llama.fold(plan, "pt2") / "program.pt2") == calls(llama.archive)
     manifest = json.loads((llama.output("both", "pt2") / "manifest.json").read_text())
-    assert {"kind": "emb", "layer": 0} in [{"kind": site["kind"], "layer": site["layer"]} for site in manifest["sites"]]
+    assert {"site": "emb", "layer": 0} in [{"site": site["site"], "layer": site["layer"]} for site in manifest["sites"]]
 
 
 def test_all_of_a_stream_against_hooks(models):
@@ -305,7 +308,9 @@ def test_other_blocks_of_a_file_stay(models, tmp_path):
         assert new[name].tensor_type == tensor.tensor_type and numpy.array_equal(new[name].data, tensor.data), name
     steered = tmp_path / "steered"
     weir.compile(llama.spec, steered, model=program, fixed="mlp_out")
-    assert apart(llama_cpp_logits(folded), llama.run(steered)) <= 0.03  # llama.cpp rounds what Q8_0 is multiplied with
+    # llama.cpp rounds what Q8_0 is multiplied with.
+    noise, want = apart(llama_cpp_logits(quantized), llama.run(program)), llama.run(steered)
+    assert apart(llama_cpp_logits(folded), want) <= 2 * noise < apart(want, llama.run(program)) / 2
     keys = [{name: field.contents() for name, field in gguf.GGUFReader(file).fields.items() if "." in name and "GGUF" not in name}
             for file in (quantized, folded)]
     assert {**keys[0], "weir.plan": "mlp_out"} == keys[1]
@@ -423,7 +428,7 @@ def test_smollm2(tmp_path):
     weir.fold(spec, file, to="gguf", plan="default", model=archive)
     noise = apart(torch.from_numpy(llama_cpp.logits(Path(source.location) / source.gguf, ids)), plain)
     got = torch.from_numpy(llama_cpp.logits(file, ids))
-    assert apart(got, want) <= 2 * noise < LEAST
+    assert apart(got, want) <= 2 * noise < apart(want, plain) / 2
     weir.fold(spec, tmp_path / "food.gguf", to="gguf-control", plan="food", model=archive)
     weir.compile(spec, tmp_path / "food", model=archive, fixed="food")
     got = torch.from_numpy(llama_cpp.logits(Path(source.location) / source.gguf, ids, tmp_path / "food.gguf"))

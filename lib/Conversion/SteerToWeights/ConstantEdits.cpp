@@ -64,7 +64,7 @@ LogicalResult Refusals::refuse(Location loc, const Twine &what, StringRef hint) 
   std::string names;
   loc->walk([&](Location part) {
     auto named = dyn_cast<NameLoc>(part);
-    if (!named)
+    if (!named || !module.lookupSymbol<PolicyOp>(named.getName()))
       return WalkResult::advance();
     isTold |= !refused.insert(named.getName()).second;
     StringRef name = specName(named.getName().getValue());
@@ -72,7 +72,9 @@ LogicalResult Refusals::refuse(Location loc, const Twine &what, StringRef hint) 
     // Below it are the names of the policy's keys.
     return WalkResult::skip();
   });
-  if (isTold)
+  // What carries no policy's name, such as a norm, is there because of one that was
+  // refused.
+  if (isTold || (names.empty() && !refused.empty()))
     return failure();
   InFlightDiagnostic error = emitError(loc);
   error << (names.empty() ? "an edit" : names.c_str())

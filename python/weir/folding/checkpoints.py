@@ -222,6 +222,10 @@ def write(job: Job) -> list[str]:
         try:
             model = source.model(job.dtype)
             model.config.dtype = job.dtype
+            # transformers has dequantised what it read, and still calls the model quantised, which it does not save.
+            model.hf_quantizer = None
+            if hasattr(model.config, "quantization_config"):
+                del model.config.quantization_config
             model.save_pretrained(scratch)
             if (tokenizer := source.tokenizer()) is not None:
                 tokenizer.save_pretrained(scratch)
