@@ -185,7 +185,12 @@ class Attached:
             config = generation_config or getattr(self._model(), "generation_config", None)
             copies = max(kwargs.get(name) or getattr(config, name, None) or 1 for name in ("num_beams", "num_return_sequences"))
             before = self._text.generating
-            self._text.generating = {"copies": copies, "tokens": 1 if given is None else given.shape[1], "lengths": None}
+            mask, pad = kwargs.get("attention_mask"), kwargs.get("pad_token_id", getattr(config, "pad_token_id", None))
+            self._text.generating = {
+                "copies": copies, "tokens": 1 if given is None else given.shape[1], "lengths": None,
+                "mask": mask if mask is not None and mask.dim() == 2 else None,
+                # transformers takes these for padding where no mask is given, as far as it means anything.
+                "pads": given is not None and pad is not None and given.dim() == 2 and bool((given == pad).any())}
             try:
                 return original(inputs, generation_config, *args, **kwargs)
             finally:
@@ -208,8 +213,7 @@ class Attached:
         rows, count = first.shape[:2]
         cache = given.get("past_key_values")
         past = int(cache.get_seq_length()) if cache is not None else 0
-        mask = given.get("attention_mask")
-        mask = mask if isinstance(mask, torch.Tensor) and mask.dim() == 2 else None
+        mask = self._mask(given.get("attention_mask"), rows, past + count)
         positions = self._positions(mask, given.get("position_ids"), rows, count, past, first.device)
         plans = self._of_rows(self._settings[0], rows, "plans")
         takes, values = self._steering.inputs, {}
@@ -231,6 +235,28 @@ class Attached:
         now = _Pass(values, positions, plans)
         self._steering.first(values)
         self._text.now = now
+
+    def _mask(self, mask, rows: int, total: int) -> "torch.Tensor | None":
+        """[b, S] of at least `total` tokens: which are no padding; None if all are."""
+        import torch
+
+        generating = self._text.generating
+        if mask is None or isinstance(mask, torch.Tensor) and mask.dim() == 2 and (
+                generating is None or mask.shape[1] >= generating["tokens"]):
+            return mask
+        # Masks of other forms (of caches with a fixed size) and of a part of the prompt do not say all of it.
+        if generating is None:
+            raise WeirError("an attention mask that is not [b, S] does not say which tokens are padding: give one that is")
+        whole = generating["mask"]
+        if whole is None:
+            if generating["pads"]:
+                raise WeirError("the prompt has padding that only an attention mask tells from text: give one to generate()")
+            return None
+        if len(whole) != rows:
+            whole = whole.repeat_interleave(generating["copies"], 0)
+        if len(whole) != rows:
+            raise WeirError(f"the attention mask has {len(whole)} rows, and the model is called with {rows}")
+        return torch.nn.functional.pad(whole, (0, max(0, total - whole.shape[1])), value=1)
 
     def _positions(self, mask, position_ids, rows: int, count: int, past: int, device) -> "torch.Tensor":
         """[b, S] int64: where each token stands in its row's text, padding left out; -1 at padding."""

@@ -175,8 +175,24 @@ def test_generate_gives_what_the_program_gives(steered, loaded):
     steering.set(**settings)
     tokens = generated(model, rows)
     assert tokens[:, 12:].tolist() == [each.tokens for each in loaded.generate(rows, max_new_tokens=7, ignore_eos=True, **settings)]
+    # The prompt in pieces, and a cache whose masks are no longer those that were given.
+    assert torch.equal(generated(model, rows, prefill_chunk_size=4), tokens)
+    assert torch.equal(generated(model, rows, cache_implementation="static"), tokens)
     steering.set(plan=None)
     assert not torch.equal(generated(model, rows), tokens)
+
+
+def test_padding_that_nothing_tells_of(steered):
+    """What a mask would say is not guessed."""
+    model, steering, _ = steered
+    rows = padded(ids(9, 5, 12), left=True)
+    steering.set(plan=["first", "second", "third"], knobs=BATCH["knobs"])
+    for options in (dict(prefill_chunk_size=4), dict(cache_implementation="static")):
+        with torch.no_grad(), pytest.raises(weir.WeirError, match="give one to generate"):
+            model.generate(rows["input_ids"], **{**GREEDY, **options})
+    whole = torch.zeros(3, 1, 12, 12)
+    with torch.no_grad(), pytest.raises(weir.WeirError, match=r"that is not \[b, S\]"):
+        model(rows["input_ids"], attention_mask=whole)
 
 
 def test_each_token_is_what_it_is_in_one_pass(steered):
