@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from . import whole
+from . import checkpoints, whole
 from .job import Change, Job, Refused
 
 
@@ -23,6 +23,8 @@ def _factors(change: Change) -> tuple[torch.Tensor, torch.Tensor]:
 
 def write(job: Job) -> list[str]:
     source = job.source()
+    if source.gguf is None:
+        checkpoints.check(job, Path(source.location), source.config)
     biased = any(change.shift is not None for change in job.changes)
     tensors, ranks = {}, {}
     for change in job.changes:

@@ -210,6 +210,13 @@ def _check(empty, family: Family, before: set[str], to: Path):
         raise WeirError(f"{min(missing)} would be missing in the new folder (a fault of weir)")
 
 
+def check(job: Job, folder: Path, config):
+    """Whether a folder has the weights that the program has, as far as something is folded into them."""
+    weights, prefix = Weights(folder), _empty(config).base_model_prefix
+    for change in job.changes:
+        job.check(change, weights.read(weights.find(change.weight_name, prefix)), change.in_out)
+
+
 def write(job: Job) -> list[str]:
     source = job.source()
     if source.gguf is None:
