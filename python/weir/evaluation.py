@@ -127,7 +127,7 @@ def evaluate(spec: str | os.PathLike, text: str | os.PathLike, **options) -> Eva
     `options` are those of `weirc evaluate --help`: model="a.pt2", context=64, max_tokens=2000, plot="a.svg", …
     Raises CompileError with weirc's messages.
     """
-    printed = compiler.weirc("evaluate", os.fspath(spec), text=os.fspath(text), **options)
+    printed = compiler.weirc("evaluate", os.fspath(spec), text=os.fspath(text), shows_progress=True, **options)
     measured = printed["text"]
     return Evaluation(
         printed["plain"]["mean"], _number(printed["plain"]["half_width"]), measured["windows"], measured["tokens"],
@@ -188,7 +188,7 @@ def sweep(spec: str | os.PathLike, knob: str | list[str], **options) -> Sweep:
     """
     import numpy
 
-    printed = compiler.weirc("sweep", os.fspath(spec), knob=knob, **options)
+    printed = compiler.weirc("sweep", os.fspath(spec), knob=knob, shows_progress=True, **options)
     points, forms = printed["points"], [Form(form["name"], form["yaml"], _number(form["budget"])) for form in printed["forms"]]
     count = len(points) // len(forms)
 

@@ -55,4 +55,4 @@ def graph(spec: str | os.PathLike, name: str | None = None, **options) -> dict[s
     Raises CompileError with all messages when the spec, the model or a dictionary is refused.
     """
     names = [] if name is None else [name]
-    return {each: _graph(data) for each, data in weirc("graph", os.fspath(spec), *names, **options)["graphs"].items()}
+    return {each: _graph(data) for each, data in weirc("graph", os.fspath(spec), *names, shows_progress=True, **options)["graphs"].items()}

@@ -71,6 +71,8 @@ def seen_by_hooks(family: str, dtype: torch.dtype, tokens: torch.Tensor) -> dict
                     lambda module, args, output, key=key: seen.__setitem__(key, tensor_of(output).clone()))
             else:
                 module.register_forward_pre_hook(lambda module, args, key=key: seen.__setitem__(key, args[0].clone()))
+        if layer == 0:  # the residual stream that the first block is given
+            block.register_forward_pre_hook(lambda module, args: seen.__setitem__(("emb", 0), args[0].clone()))
     with torch.no_grad():
         model(tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
     return {(kind, layer): value * FACTORS.get((family, kind), 1) for (kind, layer), value in seen.items()}
@@ -135,7 +137,7 @@ def test_values_at_sites(family, dtype, tmp_path):
         own = distance(value, want[key])
         assert own <= limit, key
         # So that the comparison means something, no other site of that width may fit as well.
-        places = (PLACES | UNNAMED_PLACES)[family][1]
+        places = {**(PLACES | UNNAMED_PLACES)[family][1], "emb": ("", "input")}
         for other, unlike in want.items():
             # Where no norm comes before the MLP, its input is the stream itself.
             same = other[1] == key[1] and places[other[0]] == places[key[0]]
