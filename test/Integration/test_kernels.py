@@ -297,7 +297,7 @@ def test_each_kernel_is_compiled_once(tiny, tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         engines.call("weirc", "build", spec, "--model", model.archive, "-o", folder, "--cache", cache, "--lower=kernel", spec=spec)
         assert sorted(path.name for path in folder.iterdir()) == [
-            "kernels.so", "manifest.json", "program.pt2", "report.md", "spec.yaml"]
+            "kernels.so", "manifest.json", "program.pt2", "report.md", "sites.safetensors", "spec.yaml"]
         listed = json.loads(engines.call("weirc", "cache", "ls", "--cache", cache, "--json"))
         return (folder / "kernels.so").read_bytes(), sum(entry["about"] == "a kernel" for entry in listed["entries"])
 

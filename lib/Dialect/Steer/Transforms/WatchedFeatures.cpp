@@ -41,8 +41,9 @@ static void addPlaces(PolicyOp policy, flow::SelectOp list) {
   constexpr size_t most = 1000;
   MLIRContext *context = policy.getContext();
   SmallVector<Location> places(fused.getLocations());
+  flow::FeatureList watched = list.getList();
   for (flow::FeatureAttr feature :
-       ArrayRef(list.getList().features).take_front(most))
+       ArrayRef(watched.features).take_front(most))
     places.push_back(NameLoc::get(
         StringAttr::get(context, feature.getCollection().getValue() + ":" +
                                      feature.str()),
