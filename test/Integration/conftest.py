@@ -14,6 +14,9 @@ import pytest
 import setuptools  # noqa: F401
 import torch
 
+# On the real model vLLM takes minutes: only where it is asked for.
+collect_ignore = [] if os.environ.get("WEIR_SERVING_SMOLLM2") else ["test_serving_smollm2.py"]
+
 # The same examples in every run, so that a failure is the change's and not the draw's. A larger
 # WEIR_EXAMPLES, such as 20, multiplies their number and draws anew each time.
 EFFORT = int(os.environ.get("WEIR_EXAMPLES", "1"))
