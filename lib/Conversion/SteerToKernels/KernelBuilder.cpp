@@ -292,9 +292,10 @@ void KernelBuilder::forEach(int64_t count, function_ref<void(Value)> body) {
   forRange(index(count), body);
 }
 
-scf::ForOp KernelBuilder::forRange(Value count, function_ref<void(Value)> body) {
+scf::ForOp KernelBuilder::forRange(Value from, Value end, int64_t step,
+                                   function_ref<void(Value)> body) {
   return scf::ForOp::create(
-      b, loc, index(0), count, index(1), ValueRange(),
+      b, loc, from, end, index(step), ValueRange(),
       [&](OpBuilder &nested, Location, Value at, ValueRange) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPoint(nested.getInsertionBlock(),
@@ -405,15 +406,8 @@ void KernelBuilder::forEachVector(int64_t size,
                                   function_ref<void(Value, Value)> body) {
   int64_t whole = size / lanes * lanes;
   if (whole)
-    scf::ForOp::create(b, loc, index(0), index(whole), index(lanes),
-                       ValueRange(),
-                       [&](OpBuilder &nested, Location, Value at, ValueRange) {
-                         OpBuilder::InsertionGuard guard(b);
-                         b.setInsertionPoint(nested.getInsertionBlock(),
-                                             nested.getInsertionPoint());
-                         body(at, Value());
-                         scf::YieldOp::create(b, loc);
-                       });
+    forRange(index(0), index(whole), lanes,
+             [&](Value at) { body(at, Value()); });
   if (whole < size)
     body(index(whole), firstLanes(b, loc, size - whole));
 }
@@ -562,20 +556,9 @@ void KernelBuilder::addRows(int64_t count,
   auto columnAt = [&](Value at) -> Value {
     return list ? Value(memref::LoadOp::create(b, loc, list, at)) : at;
   };
-  auto loop = [&](Value from, Value end, int64_t step,
-                  function_ref<void(Value)> body) {
-    scf::ForOp::create(b, loc, from, end, index(step), ValueRange(),
-                       [&](OpBuilder &nested, Location, Value at, ValueRange) {
-                         OpBuilder::InsertionGuard guard(b);
-                         b.setInsertionPoint(nested.getInsertionBlock(),
-                                             nested.getInsertionPoint());
-                         body(at);
-                         scf::YieldOp::create(b, loc);
-                       });
-  };
   Value rest = arith::RemUIOp::create(b, loc, number, index(addedRows));
   Value whole = arith::SubIOp::create(b, loc, number, rest);
-  loop(index(0), whole, addedRows, [&](Value at) {
+  forRange(index(0), whole, addedRows, [&](Value at) {
     SmallVector<std::pair<Value, Value>> added;
     for (int64_t i = 0; i < addedRows; ++i) {
       Value column =
@@ -589,7 +572,7 @@ void KernelBuilder::addRows(int64_t count,
       store(sum, to, place, mask);
     });
   });
-  loop(whole, number, 1, [&](Value at) {
+  forRange(whole, number, 1, [&](Value at) {
     Value column = columnAt(at);
     addRow(coefficient(column), row(column), to);
   });

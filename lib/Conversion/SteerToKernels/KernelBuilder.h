@@ -142,6 +142,10 @@ public:
   }
   void forEach(int64_t count, llvm::function_ref<void(mlir::Value)> body);
   mlir::scf::ForOp forRange(mlir::Value count,
+                            llvm::function_ref<void(mlir::Value)> body) {
+    return forRange(index(0), count, 1, body);
+  }
+  mlir::scf::ForOp forRange(mlir::Value from, mlir::Value end, int64_t step,
                             llvm::function_ref<void(mlir::Value)> body);
   void ifHolds(mlir::Value gate, llvm::function_ref<void()> then,
                llvm::function_ref<void()> otherwise = nullptr);
