@@ -9,7 +9,6 @@
 #include "weir/Weights/Folded.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/bit.h"
 
 #include <cmath>
 #include <cstring>
@@ -35,12 +34,10 @@ void store(DType type, double value, std::byte *to) {
     return put(static_cast<float>(value));
   case DType::Float16:
     return put(static_cast<_Float16>(value));
-  default: {
-    // bf16 is the upper half of an f32. A sum of two roundings is wrong only
-    // where the first one makes a tie, by less than 2^-16 of the last place.
-    auto bits = llvm::bit_cast<uint32_t>(static_cast<float>(value));
-    put(static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16));
-  }
+  default:
+    // bf16. Two roundings are wrong only where the first one makes a tie, by less
+    // than 2^-16 of the last place.
+    return put(Eigen::bfloat16(static_cast<float>(value)));
   }
 }
 
