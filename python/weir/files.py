@@ -153,7 +153,7 @@ def replacing(path: Path):
             with os.fdopen(handle, "w+b") as stream:
                 yield stream
                 stream.flush()
-                mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+                mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask()
                 os.fchmod(stream.fileno(), mode)
                 os.fsync(stream.fileno())
             os.replace(name, path)
@@ -178,7 +178,8 @@ def same_file(one: str | os.PathLike, other: str | os.PathLike) -> bool:
         return False
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The bits that new files lack. Not to be asked while other threads make files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,14 +1,13 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """weir-vllm on SmolLM2 with its real dictionaries, against the built program. Minutes of two cores and a gigabyte of disk,
-so it runs where WEIR_SERVING_SMOLLM2 is set: to `eager`, or `compiled`."""
+so it is collected where WEIR_SERVING_SMOLLM2 is set: to `eager`, or `compiled` (see conftest.py)."""
 
 from __future__ import annotations
 
 import os
 
 import hooks
-import pytest
 import serving
 from engines import Built
 from serving import Answers
@@ -18,7 +17,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 HOW = os.environ.get("WEIR_SERVING_SMOLLM2")
 
 
-@pytest.mark.skipif(not HOW, reason="WEIR_SERVING_SMOLLM2 is not set")
 def test_every_action_on_smollm2(smollm2, tmp_path):  # noqa: F811
     settings = {key: value for key, value in smollm2.model.config.to_dict().items() if key not in ("quantization_config", "dtype")}
     model = LlamaForCausalLM(LlamaConfig(**settings))

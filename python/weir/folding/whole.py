@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import WeirError
+from ..files import umask
 
 MARK = "weir-fold.json"  # what is in it was made here, and may be replaced
 
@@ -61,9 +62,7 @@ def folder(output: Path, keep: Path | None, about: dict):
         for entry in scratch.iterdir():
             with open(entry, "rb") as stream:
                 os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        scratch.chmod(0o777 & ~mask)
+        scratch.chmod(0o777 & ~umask())
         if not output.exists():
             scratch.rename(output)
         elif not _made_here(output):
