@@ -16,6 +16,7 @@
 #include "weir/Support/Files.h"
 #include "weir/Support/Json.h"
 #include "weir/Support/ToolProcess.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -48,16 +49,11 @@ StringRef weir::nameOf(FoldTarget target) {
   llvm_unreachable("unknown target");
 }
 
-/// Names in a spec have no dot; what follows one makes a symbol unique.
-static std::string specName(StringRef symbol) {
-  return symbol.split('.').first.str();
-}
-
 /// The plan to fold: the one that is named, or the only one.
 static FailureOr<std::string> choosePlan(Compiler &compiler, StringRef given) {
   SmallVector<std::string> plans;
   for (auto plan : compiler.module().getOps<steer::PlanOp>())
-    plans.push_back(specName(plan.getSymName()));
+    plans.push_back(specName(plan.getSymName()).str());
   if (!given.empty())
     return given.str();
   if (plans.size() == 1)
@@ -112,7 +108,7 @@ static std::string policiesOf(Location loc) {
     if (!named)
       return WalkResult::advance();
     names += (names.empty() ? "'" : ", '") +
-             specName(named.getName().getValue()) + "'";
+             specName(named.getName().getValue()).str() + "'";
     // Below it are the names of the policy's keys.
     return WalkResult::skip();
   });

@@ -10,6 +10,7 @@
 
 #include "weir/Matching/Maps.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
@@ -118,7 +119,7 @@ llvm::Error MatchReport::add(flow::ComputedOpInterface op,
 
   MatchEntry entry;
   if (first.getMatchingRef())
-    entry.matching = first.getMatchingRef().getValue().split('.').first.str();
+    entry.matching = specName(first.getMatchingRef().getValue()).str();
   entry.source = textOf(source);
   entry.target = textOf(target);
   entry.sourceDictionary = first.getSourceRef().getValue().str();

@@ -14,6 +14,7 @@
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/Format.h"
@@ -281,7 +282,7 @@ LogicalResult Compiler::expandMatchings() {
 
 /// "flow/sae.res.12/sae.res.11/": what the names of a match's parts begin with.
 static std::string prefixOf(flow::PairOpInterface op) {
-  return (op.getMatchingRef().getValue().split('.').first + "/" +
+  return (specName(op.getMatchingRef().getValue()) + "/" +
           op.getSourceRef().getValue() + "/" + op.getTargetRef().getValue() +
           "/")
       .str();

@@ -11,6 +11,7 @@
 #include "weir/Dialect/FX/IR/CallCost.h"
 #include "weir/Dialect/Steer/Transforms/MeasurePasses.h"
 #include "weir/Spec/Spec.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -64,10 +65,6 @@ static void collectPolicies(const SymbolTable &symbols, Location loc,
              Twine(file.getStartLine()) + ")")
                 .str();
   policies.push_back(text);
-}
-
-static std::string countOf(int64_t count, StringRef what) {
-  return (Twine(count) + " " + what + (count == 1 ? "" : "s")).str();
 }
 
 /// What each row of a batch takes of something that all plans have together.

@@ -745,5 +745,3 @@ OwningOpRef<ModuleOp> weir::importSpec(llvm::SourceMgr &sourceMgr,
     return nullptr;
   return module;
 }
-
-StringRef weir::specName(StringRef symbol) { return symbol.split('.').first; }

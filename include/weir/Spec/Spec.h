@@ -20,6 +20,7 @@
 #define WEIR_SPEC_SPEC_H
 
 #include "weir/Spec/AST.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -59,15 +60,10 @@ llvm::StringRef schema();
 ///
 /// Symbols are the names of the spec. Names of different sections may be equal
 /// there; in the module all but the first in the order plans, knobs, policies,
-/// dictionaries, matches get a suffix (`happy.policy`). Names in a spec have
-/// no dot, so what stands before the first dot of a symbol is the name in the
-/// spec.
+/// dictionaries, matches get a suffix (`happy.policy`), which specName drops.
 mlir::OwningOpRef<mlir::ModuleOp>
 importSpec(llvm::SourceMgr &sourceMgr, mlir::MLIRContext *context,
            const spec::SpecOptions &options = {});
-
-/// The name that a spec gives to what has this symbol in an imported module.
-llvm::StringRef specName(llvm::StringRef symbol);
 
 /// Registers `--import-spec` with mlir-translate's registry.
 void registerSpecTranslations();

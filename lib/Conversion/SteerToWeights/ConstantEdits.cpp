@@ -9,15 +9,13 @@
 #include "ConstantEdits.h"
 
 #include "weir/Support/Locations.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
-
-/// Names in a spec have no dot; what follows one makes a symbol unique.
-static StringRef specName(StringRef symbol) { return symbol.split('.').first; }
 
 LogicalResult Refusals::checkPolicies(ArrayRef<std::string> knobs) {
   SymbolTable symbols(module);

@@ -48,15 +48,13 @@ struct SteerToControlVector
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto programs = llvm::to_vector(module.getOps<ProgramOp>());
-    if (programs.size() != 1) {
-      module.emitError() << "expects one program, found " << programs.size();
+    FailureOr<ProgramOp> found = onlyProgram(module);
+    if (failed(found))
       return signalPassFailure();
-    }
-    ProgramOp program = programs.front();
+    ProgramOp program = *found;
     Refusals refusals(module);
     bool failedAny =
-        failed(refusals.checkPolicies(SmallVector<std::string>(knobs.begin(), knobs.end())));
+        failed(refusals.checkPolicies(llvm::to_vector(knobs)));
 
     // Without the patches it is plain who reads what.
     struct Place {

@@ -62,15 +62,13 @@ struct ConvertSteerToWeights
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto programs = llvm::to_vector(module.getOps<ProgramOp>());
-    if (programs.size() != 1) {
-      module.emitError() << "expects one program, found " << programs.size();
+    FailureOr<ProgramOp> found = onlyProgram(module);
+    if (failed(found))
       return signalPassFailure();
-    }
-    ProgramOp program = programs.front();
+    ProgramOp program = *found;
     Refusals refusals(module);
     bool failedAny =
-        failed(refusals.checkPolicies(SmallVector<std::string>(knobs.begin(), knobs.end())));
+        failed(refusals.checkPolicies(llvm::to_vector(knobs)));
     Writers writers(program);
     for (PatchOp patch :
          llvm::make_early_inc_range(program.getEntry().getOps<PatchOp>())) {

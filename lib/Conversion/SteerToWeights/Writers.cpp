@@ -30,6 +30,14 @@ static Value forwardedBy(Operation *op) {
   return {};
 }
 
+FailureOr<ProgramOp> weir::onlyProgram(ModuleOp module) {
+  auto programs = llvm::to_vector(module.getOps<ProgramOp>());
+  if (programs.size() != 1)
+    return module.emitError()
+           << "expects one program, found " << programs.size();
+  return programs.front();
+}
+
 Value weir::handedOn(Value value) {
   while (Value before = forwardedBy(value.getDefiningOp()))
     value = before;

@@ -15,6 +15,9 @@
 
 namespace weir {
 
+/// The program of a module that has one; an error if it has none or several.
+mlir::FailureOr<fx::ProgramOp> onlyProgram(mlir::ModuleOp module);
+
 /// Calls and marks that hand a value on as it is are looked through: the value
 /// that is handed on first.
 mlir::Value handedOn(mlir::Value value);

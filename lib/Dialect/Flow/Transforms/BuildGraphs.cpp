@@ -12,6 +12,7 @@
 #include "weir/Dialect/Flow/Transforms/Passes.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Locations.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Remarks.h"
@@ -147,10 +148,6 @@ static StringRef specNameOf(Operation *op) {
 static std::string nameOf(Operation *op) {
   StringRef name = specNameOf(op);
   return name.empty() ? "the graph" : ("the graph '" + name + "'").str();
-}
-
-static std::string countOf(int64_t number, StringRef what) {
-  return (Twine(number) + " " + what + (number == 1 ? "" : "s")).str();
 }
 
 //===----------------------------------------------------------------------===//

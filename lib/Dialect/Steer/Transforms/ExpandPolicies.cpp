@@ -14,6 +14,7 @@
 
 #include "weir/Dialect/Steer/Transforms/Passes.h"
 #include "weir/Support/Locations.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
@@ -210,7 +211,7 @@ public:
           at.getKind(), at.getLayer(), feature));
     // Names in a spec have no dot; what follows one makes a symbol unique.
     // The site is always there, so that another one changes no name.
-    std::string name = policy().getSymName().split('.').first.str();
+    std::string name = specName(policy().getSymName()).str();
     if (expansion.placesAtSite.lookup({policy(), placement.site}) > 1)
       name += "." + placement.dictionary.getCollection().str();
     name += "." + fx::stringifySiteKind(at.getKind()).str() + "." +
@@ -527,7 +528,7 @@ void SiteBuilder::countEdits() {
   for (auto [policy, edit] : counted) {
     edits.push_back(edit);
     // Names in a spec have no dot; what follows one makes a symbol unique.
-    policies.push_back(policy.getValue().split('.').first);
+    policies.push_back(specName(policy.getValue()));
   }
   if (!edits.empty())
     CountOp::create(builder, marker.getLoc(), edits,

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Dialect/Steer/Transforms/FixedPlan.h"
+#include "weir/Support/Words.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/SymbolTable.h"
@@ -22,11 +23,6 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-/// Names in a spec have no dot; what follows one makes a symbol unique.
-template <typename Op> static std::string nameOf(Op op) {
-  return op.getSymName().split('.').first.str();
-}
-
 /// The names that there are; of very many, the first.
 template <typename Op> static std::string namesOf(ModuleOp module) {
   constexpr size_t shown = 32;
@@ -34,7 +30,7 @@ template <typename Op> static std::string namesOf(ModuleOp module) {
   size_t count = 0;
   for (Op op : module.getOps<Op>())
     if (++count <= shown)
-      names.push_back(nameOf(op));
+      names.push_back(specName(op.getSymName()).str());
   if (names.empty())
     return "none";
   std::string text = llvm::join(names, ", ");
@@ -52,7 +48,7 @@ static std::string shortest(double value) {
 FailureOr<PlanOp> steer::findFixedPlan(ModuleOp module, StringRef name,
                                        FixErrorEmitter emitError) {
   for (PlanOp plan : module.getOps<PlanOp>())
-    if (nameOf(plan) == name)
+    if (specName(plan.getSymName()) == name)
       return plan;
   emitError({}) << "there is no plan '" << name << "'; the spec has "
                 << namesOf<PlanOp>(module);
@@ -84,7 +80,7 @@ FailureOr<FixedKnobs> steer::readFixedKnobs(ModuleOp module, PlanOp plan,
       used.insert(policy.getTimesAttr());
   FixedKnobs result;
   for (KnobOp knob : module.getOps<KnobOp>()) {
-    std::string name = nameOf(knob);
+    std::string name = specName(knob.getSymName()).str();
     double value = knob.getDefaultValue().convertToDouble();
     bool isUsed = used.contains(FlatSymbolRefAttr::get(knob.getSymNameAttr()));
     if (auto found = given.find(name); found != given.end()) {
@@ -92,7 +88,7 @@ FailureOr<FixedKnobs> steer::readFixedKnobs(ModuleOp module, PlanOp plan,
       given.erase(found);
       if (!isUsed) {
         emitError(knob) << "knob '" << name << "' is fixed, but no policy of plan '"
-                        << nameOf(plan) << "' uses it";
+                        << specName(plan.getSymName()) << "' uses it";
         return failure();
       }
       if (knob.getMin() && !(value >= knob.getMin()->convertToDouble() &&

@@ -12,6 +12,7 @@
 #include "weir/Dictionary/Rows.h"
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Locations.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -280,7 +281,7 @@ private:
 
   /// Names in a spec have no dot; what follows one makes a symbol unique.
   static StringRef specNameOf(PolicyOp policy) {
-    return policy.getSymName().split('.').first;
+    return specName(policy.getSymName());
   }
 
   std::shared_ptr<Resources> resources = Resources::create({});

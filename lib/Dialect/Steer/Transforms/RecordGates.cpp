@@ -11,6 +11,7 @@
 #include "GateEmitter.h"
 
 #include "weir/Dialect/Steer/IR/PatchEmitter.h"
+#include "weir/Support/Words.h"
 
 using namespace mlir;
 using namespace weir;
@@ -53,7 +54,7 @@ LogicalResult steer::recordGates(
     // Names in a spec have no dot; what follows one makes a symbol unique.
     RecordGateOp::create(
         builder, NameLoc::get(record.getSymNameAttr(), record.getLoc()), of, name,
-        builder.getStringAttr(record.getSymName().split('.').first), own);
+        builder.getStringAttr(specName(record.getSymName())), own);
   }
   return success();
 }
@@ -108,7 +109,7 @@ LogicalResult steer::recordValues(
       RecordValueOp::create(
           builder, NameLoc::get(record.getSymNameAttr(), record.getLoc()),
           value, site,
-          builder.getStringAttr(record.getSymName().split('.').first.str() +
+          builder.getStringAttr(specName(record.getSymName()).str() +
                                 "." + fx::stringifySiteKind(site.getKind()) +
                                 "." + Twine(site.getLayer())),
           gate);
