@@ -99,7 +99,7 @@ def run_pytest(build: Path, env: dict[str, str],
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
          # A module's fixtures are built once. A third process works while others wait for
          # the disk: programs of half a gigabyte are written to it for good.
-         "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "-p", "processor_time", "--durations=15", *folders],
+         "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "-p", "folders_of_fixtures", "-p", "processor_time", "--durations=15", *folders],
         cwd=ROOT, env=env, check=False)
     if not report.exists():
         return 0, 1
