@@ -14,16 +14,12 @@
 #include "weir/Program/TensorWriter.h"
 #include "weir/Resources/Recipes.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/JobFolder.h"
 #include "weir/Support/Json.h"
-#include "weir/Support/ToolProcess.h"
 #include "weir/Support/Words.h"
 
 #include "mlir/Pass/PassManager.h"
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 
-#include <unistd.h>
 
 using namespace mlir;
 using namespace weir;
@@ -66,39 +62,6 @@ static FailureOr<std::string> choosePlan(Compiler &compiler, StringRef given) {
   error << "; name one with --plan";
   return error;
 }
-
-namespace {
-
-/// The files of a job, which go away with it.
-class JobFolder {
-public:
-  static llvm::Expected<std::unique_ptr<JobFolder>> make() {
-    SmallString<256> unique;
-    if (std::error_code code =
-            llvm::sys::fs::createUniqueDirectory("weir-fold", unique))
-      return llvm::createStringError(code, "cannot make a temporary folder: " +
-                                               code.message());
-    return std::unique_ptr<JobFolder>(new JobFolder(unique.str().str()));
-  }
-  ~JobFolder() {
-    for (StringRef name : {jobFile, numbersFile, answerFile})
-      (void)llvm::sys::fs::remove(file(name));
-    ::rmdir(folder.c_str());
-  }
-  std::string file(StringRef name) const {
-    SmallString<256> path(folder);
-    llvm::sys::path::append(path, name);
-    return path.str().str();
-  }
-  const std::string &path() const { return folder; }
-
-private:
-  explicit JobFolder(std::string path) : folder(std::move(path)), removal(folder) {}
-  std::string folder;
-  ScratchFolder removal;
-};
-
-} // namespace
 
 /// Names of the policies of a location.
 static std::string policiesOf(Location loc) {
@@ -199,7 +162,7 @@ LogicalResult weir::foldPlan(
                  ? weights.collectControlVector()
                  : weights.collect()))
     return failure();
-  auto job = JobFolder::make();
+  auto job = JobFolder::make("weir-fold");
   if (!job)
     return error() << llvm::toString(job.takeError());
   llvm::json::Object description{

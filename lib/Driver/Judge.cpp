@@ -9,14 +9,12 @@
 #include "weir/Driver/Judge.h"
 
 #include "weir/Support/Files.h"
+#include "weir/Support/JobFolder.h"
 #include "weir/Support/Json.h"
 #include "weir/Support/ToolProcess.h"
 
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 
 #include <chrono>
@@ -50,25 +48,18 @@ static std::string shown(StringRef line) {
 }
 
 Expected<std::string> Judge::run(StringRef input) const {
-  SmallString<256> folder;
-  if (std::error_code code = fs::createUniqueDirectory("weir-judge", folder))
-    return fail("cannot make a temporary folder: {0}", code.message());
-  ScratchFolder scratch(folder);
-  SmallString<256> questions(folder), answers(folder);
-  sys::path::append(questions, "questions.jsonl");
-  sys::path::append(answers, "answers.jsonl");
-  scope_exit remove([&] {
-    ::unlink(questions.c_str());
-    ::unlink(answers.c_str());
-    ::rmdir(folder.c_str());
-  });
+  auto folder = JobFolder::make("weir-judge");
+  if (!folder)
+    return folder.takeError();
+  const std::string questions = (*folder)->file("questions.jsonl");
+  const std::string answers = (*folder)->file("answers.jsonl");
   if (Error error = writeTextAtomically(questions, input))
     return std::move(error);
   if (Error error = writeTextAtomically(answers, ""))
     return std::move(error);
 
   StringRef arguments[] = {"/bin/sh", "-c", command};
-  std::optional<StringRef> redirects[] = {questions.str(), answers.str(),
+  std::optional<StringRef> redirects[] = {StringRef(questions), StringRef(answers),
                                           std::nullopt};
   std::string message;
   bool notStarted = false;

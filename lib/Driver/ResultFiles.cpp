@@ -10,21 +10,16 @@
 
 #include "weir/Driver/PythonTool.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/JobFolder.h"
 #include "weir/Support/Json.h"
-#include "weir/Support/ToolProcess.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/ADT/SmallString.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
-#include <unistd.h>
 
 using namespace mlir;
 using namespace weir;
-namespace fs = llvm::sys::fs;
 
 /// What weir.plots writes into the files that it makes.
 static constexpr StringLiteral plotMark = "weir plot";
@@ -71,21 +66,14 @@ LogicalResult ResultFiles::write(MLIRContext &context, const char *argv0,
       return emitError(where) << llvm::toString(std::move(error));
   if (plots.empty())
     return success();
-  SmallString<256> folder;
-  if (std::error_code code = fs::createUniqueDirectory("weir-plot", folder))
-    return emitError(where) << "cannot make a temporary folder: "
-                            << code.message();
-  ScratchFolder scratch(folder);
-  SmallString<256> path(folder);
-  llvm::sys::path::append(path, "results.json");
-  llvm::scope_exit remove([&] {
-    ::unlink(path.c_str());
-    ::rmdir(folder.c_str());
-  });
+  auto folder = JobFolder::make("weir-plot");
+  if (!folder)
+    return emitError(where) << llvm::toString(folder.takeError());
+  const std::string path = (*folder)->file("results.json");
   if (llvm::Error error = writeTextAtomically(path, printJSON(results)))
     return emitError(where) << llvm::toString(std::move(error));
   std::vector<std::string> arguments = {"plot", command.str(),
-                                        path.str().str()};
+                                        path};
   llvm::append_range(arguments, plots);
   return runPythonTool(argv0, context, arguments);
 }

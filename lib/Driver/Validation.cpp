@@ -14,18 +14,15 @@
 #include "weir/Resources/DictionaryStore.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
+#include "weir/Support/JobFolder.h"
 #include "weir/Support/Json.h"
-#include "weir/Support/ToolProcess.h"
 
 #include "mlir/IR/Builders.h"
-#include "llvm/ADT/ScopeExit.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 
 #include <cmath>
 #include <set>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace weir;
@@ -204,17 +201,10 @@ llvm::Error Validation::openProgram() {
   auto program = makeCaseProgram(*recorder, plan.sites, plan.slices, parts);
   if (failed(program))
     return llvm::make_error<ReportedError>();
-  SmallString<128> folder;
-  if (std::error_code code =
-          llvm::sys::fs::createUniqueDirectory("weir-validate", folder))
-    return llvm::createStringError(code, "cannot make a temporary folder: " +
-                                             code.message());
-  ScratchFolder scratch(folder);
-  std::string path = (folder + "/program.pt2").str();
-  llvm::scope_exit remove([&] {
-    ::unlink(path.c_str());
-    ::rmdir(folder.c_str());
-  });
+  auto folder = JobFolder::make("weir-validate");
+  if (!folder)
+    return folder.takeError();
+  const std::string path = (*folder)->file("program.pt2");
   if (failed(recorder->writeParts(path)))
     return llvm::make_error<ReportedError>();
   progress("loading the program");

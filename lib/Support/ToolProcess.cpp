@@ -95,6 +95,15 @@ static void removeFlatFolder(const char *path) {
   }
 }
 
+void ScratchFolder::remove() {
+  char *expected = path;
+  if (path && node->path.compare_exchange_strong(expected, nullptr)) {
+    removeFlatFolder(path);
+    std::free(path);
+  }
+  path = nullptr;
+}
+
 void removeScratchFolders() {
   auto *node = static_cast<ScratchFolder::Node *>(scratchFolders.load());
   for (; node; node = node->next)
@@ -109,7 +118,7 @@ ChildProcess::ChildProcess(pid_t process, bool withGroup) {
 ChildProcess::~ChildProcess() { child = 0; }
 
 std::optional<std::string>
-weir::runProgram(llvm::ArrayRef<llvm::StringRef> command) {
+runProgram(llvm::ArrayRef<llvm::StringRef> command) {
   std::string message;
   bool notStarted = false;
   llvm::sys::ProcessInfo process =

@@ -128,7 +128,7 @@ COMMANDS = [
 
 # Of other tools, or of the working copy and not of a user's files.
 NOT_OURS = ("./bootstrap", "ln ", "ls ", "sed ", "pip ", "cmake", "ninja", "python test/", "python docs/", "WEIR_", "cat ", "curl ",
-            "awk ", "cc ", "./steer ")
+            "awk ", "cc ", "./steer ", "benchmarks/")
 
 
 def shown() -> set[str]:

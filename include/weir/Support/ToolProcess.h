@@ -45,6 +45,8 @@ public:
 
   /// From now on the folder stays.
   void release();
+  /// Removes it now.
+  void remove();
 
 private:
   struct Node;

@@ -8,6 +8,7 @@
 
 #include "../Program/Support.h"
 
+#include "weir/Support/JobFolder.h"
 #include "weir/Support/ToolProcess.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -126,6 +127,31 @@ TEST(ToolProcess, AScratchFolderLosesNothingThatIsBelowItsFiles) {
   });
   EXPECT_EQ(code, -SIGTERM);
   EXPECT_EQ(readFile(folder.file("scratch/of others/note")), "a note");
+}
+
+TEST(ToolProcess, AJobFolderGoesWithItsFiles) {
+  std::string path;
+  {
+    auto job = JobFolder::make("weir-job");
+    ASSERT_TRUE(bool(job));
+    path = (*job)->path();
+    writeFile((*job)->file("question"), "x");
+    writeFile((*job)->file("answer"), "y");
+    EXPECT_TRUE(std::filesystem::exists(path + "/answer"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+
+  // What holds a folder of somebody else stays.
+  std::string below;
+  {
+    auto job = JobFolder::make("weir-job");
+    ASSERT_TRUE(bool(job));
+    below = (*job)->file("below");
+    std::filesystem::create_directory(below);
+    writeFile(below + "/note", "a note");
+  }
+  EXPECT_EQ(readFile(below + "/note"), "a note");
+  std::filesystem::remove_all(std::filesystem::path(below).parent_path());
 }
 
 TEST(ToolProcess, SignalsEndTheChildFirst) {
