@@ -135,10 +135,11 @@ struct ProjectToKernel : KernelPattern<ProjectOp> {
     int64_t count = op.getRows().getNumRows();
     Value basis = k.rows(op.getRows(), {count, KernelBuilder::sizeOf(x)});
     auto project = [&] {
-      Value inside =
-          k.columns(count, [&](Value column) {
-            return k.dot(x, k.row(basis, column));
-          });
+      Value inside = constants.known.lookup(op);
+      if (!inside)
+        inside = k.columns(count, [&](Value column) {
+          return k.dot(x, k.row(basis, column));
+        });
       k.copy(x, to);
       k.addRows(
           count,

@@ -61,7 +61,7 @@ KernelConstants::KernelConstants(func::FuncOp kernel) : kernel(kernel) {
 }
 
 Value KernelConstants::argument(Attribute value, ShapedType type) {
-  Value &argument = known[value];
+  Value &argument = arguments[value];
   if (!argument) {
     Type element = storedType(type.getElementType());
     argument = kernel.front().addArgument(

@@ -53,9 +53,10 @@ public:
   /// hold: an attribute and a type of a tensor each.
   llvm::SmallVector<std::pair<mlir::Attribute, mlir::RankedTensorType>> finish();
 
-  /// Of reads of TopK dictionaries that a block of tokens was searched for: the
-  /// bound of the token (TopKSearch.h).
-  llvm::DenseMap<mlir::Operation *, mlir::Value> bounds;
+  /// What is known of an operation's token since its block was looked at
+  /// (TokenBlocks.h): of a read of a TopK dictionary the bound (TopKSearch.h), of a
+  /// projection the products with its rows.
+  llvm::DenseMap<mlir::Operation *, mlir::Value> known;
 
 private:
   mlir::func::FuncOp kernel;
@@ -63,7 +64,7 @@ private:
   llvm::SmallVector<float> numbers;
   llvm::SmallVector<int64_t> integers;
   llvm::SmallVector<std::pair<mlir::Attribute, mlir::RankedTensorType>> others;
-  llvm::DenseMap<mlir::Attribute, mlir::Value> known;
+  llvm::DenseMap<mlir::Attribute, mlir::Value> arguments;
 };
 
 /// Builds at a pattern's place, in the kernel that it is in.

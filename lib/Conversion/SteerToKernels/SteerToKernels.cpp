@@ -106,8 +106,8 @@ public:
     func::ReturnOp::create(builder, loc);
     builder.setInsertionPointToStart(loop.getBody());
     KernelBuilder k(builder, loop, collected);
-    boundOf = [&](Operation *op) { return reads.boundOf(k, op, slot); };
-    bounds = &collected.bounds;
+    knownOf = [&](Operation *op) { return reads.knownOf(k, op, slot); };
+    known = &collected.known;
     if (reads.empty())
       fillLoop(loop.getInductionVar());
     else
@@ -341,11 +341,11 @@ private:
   }
 
   void clone(Operation &op, IRMapping &map) {
-    Value bound = boundOf(&op);
+    Value found = knownOf(&op);
     Operation *copy = builder.clone(op, map);
     copy->setLoc(loc);
-    if (bound)
-      bounds->insert({copy, bound});
+    if (found)
+      known->insert({copy, found});
   }
 
   /// Gates of which one holds wherever something is edited; false if an edit has
@@ -465,9 +465,9 @@ private:
   Block *entry = nullptr;
   Value row, place;
   Value slot; ///< of the token in its block
-  /// What was found for a read of a token's block.
-  std::function<Value(Operation *)> boundOf;
-  llvm::DenseMap<Operation *, Value> *bounds = nullptr;
+  /// What was found for an operation of a token of a block, and of its copies.
+  std::function<Value(Operation *)> knownOf;
+  llvm::DenseMap<Operation *, Value> *known = nullptr;
   SmallVector<DictionaryAttr> descriptions;
   SmallVector<std::pair<Attribute, RankedTensorType>> constants;
 };

@@ -125,7 +125,7 @@ struct RowReadToKernel : KernelPattern<RowReadOp> {
       return readTopK(
           k, TopKRead::of(op), x, wanted,
           [&](Value column) { return k.toIndex(columns(place(column))); },
-          constants.bounds.lookup(op), op.getLoc());
+          constants.known.lookup(op), op.getLoc());
     }
     if (op.getNormalization() != flow::Normalization::None)
       x = k.normalize(x, op.getNormalization());

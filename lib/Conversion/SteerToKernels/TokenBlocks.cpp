@@ -1,4 +1,4 @@
-//===- TokenBlocks.cpp - Reads of several tokens at once ---===//
+//===- TokenBlocks.cpp - Products of several tokens at once ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -15,15 +15,15 @@ using namespace mlir;
 using namespace weir;
 using namespace weir::steer;
 
-/// Below, the rows of an encoder stay in the nearest cache anyway.
-static constexpr int64_t fewFeatures = 4;
+/// Below, the rows stay in the nearest cache anyway.
+static constexpr int64_t fewRows = 4;
 /// A multiple of all numbers of tokens that a code generator takes side by side.
 static constexpr int64_t jammed = 3;
 static constexpr int64_t largestBlock = 8 * jammed;
 /// Numbers of a block that are kept on the stack, at most.
 static constexpr int64_t keptNumbers = 256 * 1024;
 
-/// Operations between the site's value and a read's input; nothing if something
+/// Operations between the site's value and an operation's input; nothing if something
 /// else is among them.
 static std::optional<SmallVector<Operation *>> makersOf(Value input,
                                                         Value value) {
@@ -42,18 +42,18 @@ static std::optional<SmallVector<Operation *>> makersOf(Value input,
 BlockedReads::BlockedReads(func::FuncOp site) : site(site) {
   Block &body = site.front();
   int64_t numbers = 0;
-  for (auto encode : body.getOps<EncodeOp>()) {
-    int64_t count = lastSize(encode.getResult());
-    auto makers = makersOf(encode.getInput(), body.getArgument(0));
-    if (!makers || count < fewFeatures)
-      continue;
-    int64_t needed = count + (makers->empty() ? 0 : lastSize(encode.getInput()));
+  auto addProducts = [&](Operation *op, int64_t count) {
+    Value input = op->getOperand(0);
+    auto makers = makersOf(input, body.getArgument(0));
+    if (!makers || count < fewRows)
+      return;
+    int64_t needed = count + (makers->empty() ? 0 : lastSize(input));
     // With fewer tokens than are taken side by side nothing is gained.
     if ((numbers + needed) * jammed > keptNumbers)
-      continue;
+      return;
     numbers += needed;
-    reads.push_back({encode, std::move(*makers), Value()});
-  }
+    products.push_back({op, count, std::move(*makers), Value()});
+  };
   auto addSearch = [&](auto read) {
     Value x = read.getInput();
     if (auto widen = x.template getDefiningOp<WidenOp>())
@@ -66,6 +66,10 @@ BlockedReads::BlockedReads(func::FuncOp site) : site(site) {
     numbers += BlockSearch::numbersOf(searches.back().read);
   };
   for (Operation &op : body) {
+    if (auto encode = dyn_cast<EncodeOp>(op))
+      addProducts(encode, lastSize(encode.getResult()));
+    if (auto project = dyn_cast<ProjectOp>(op))
+      addProducts(project, project.getRows().getNumRows());
     if (auto read = dyn_cast<ReadOp>(op))
       addSearch(read);
     if (auto read = dyn_cast<RowReadOp>(op))
@@ -75,8 +79,9 @@ BlockedReads::BlockedReads(func::FuncOp site) : site(site) {
     return;
   size = std::min(largestBlock, keptNumbers / numbers / jammed * jammed);
   size = std::max<int64_t>(size, 1);
-  for (Read &read : reads)
-    done.insert(read.op);
+  for (Products &made : products)
+    if (isa<EncodeOp>(made.op))
+      done.insert(made.op);
   for (Operation &op : llvm::reverse(body))
     if (isa<WidenOp, NormalizeOp>(op) &&
         llvm::all_of(op.getUsers(),
@@ -88,40 +93,48 @@ void BlockedReads::build(
     KernelBuilder &k, Value count, function_ref<Value(Value)> rowOf,
     function_ref<void(Operation &, IRMapping &)> clone) {
   Value whole = site.getArgument(0);
-  for (Read &read : reads) {
-    int64_t features = lastSize(read.op.getResult());
-    int64_t width = lastSize(read.op.getInput());
-    Value inputs;
-    if (!read.input.empty()) {
-      inputs = k.scratchMatrix(size, width);
-      k.forRange(count, [&](Value token) {
-        IRMapping map;
-        // In front of what may write there at once.
-        Value to = k.row(inputs, token);
-        map.map(whole, k.asType(rowOf(token), whole.getType()));
-        for (Operation *op : read.input)
-          clone(*op, map);
-        k.deliver(map.lookup(read.op.getInput()), to);
-      });
+  for (Products &made : products) {
+    if (made.input.empty()) {
+      build(made, k, count, rowOf);
+      continue;
     }
-    Value weight =
-        k.rowsOf(read.op, flow::RowsPart::Encoder, {features, width});
-    Value bias;
-    if (!read.op.getUnbiased())
-      bias = k.rowsOf(read.op, flow::RowsPart::EncoderBias, {features});
-    read.products = k.scratchMatrix(size, features);
-    auto tokens = k.forRange(count, [&](Value token) {
-      Value x = inputs ? k.row(inputs, token) : rowOf(token);
-      auto rows = k.forRange(k.index(features), [&](Value feature) {
-        Value z = k.dot(x, k.row(weight, feature));
-        if (bias)
-          z = k.add(z, k.element(bias, feature));
-        k.storeAt(z, read.products, {token, feature});
-      });
-      rows->setAttr(kernelJamName, k.builder().getStringAttr("rows"));
+    Value input = made.op->getOperand(0);
+    Value inputs = k.scratchMatrix(size, lastSize(input));
+    k.forRange(count, [&](Value token) {
+      IRMapping map;
+      // In front of what may write there at once.
+      Value to = k.row(inputs, token);
+      map.map(whole, k.asType(rowOf(token), whole.getType()));
+      for (Operation *op : made.input)
+        clone(*op, map);
+      k.deliver(map.lookup(input), to);
     });
-    tokens->setAttr(kernelJamName, k.builder().getStringAttr("tokens"));
+    build(made, k, count, [&](Value token) { return k.row(inputs, token); });
   }
+}
+
+void BlockedReads::build(Products &made, KernelBuilder &k, Value count,
+                         function_ref<Value(Value)> inputOf) {
+  SmallVector<int64_t> shape = {made.count, lastSize(made.op->getOperand(0))};
+  auto encode = dyn_cast<EncodeOp>(made.op);
+  Value rows = encode
+                   ? k.rowsOf(encode, flow::RowsPart::Encoder, shape)
+                   : k.rows(cast<ProjectOp>(made.op).getRows(), shape);
+  Value bias;
+  if (encode && !encode.getUnbiased())
+    bias = k.rowsOf(encode, flow::RowsPart::EncoderBias, {made.count});
+  made.all = k.scratchMatrix(size, made.count);
+  auto tokens = k.forRange(count, [&](Value token) {
+    Value x = inputOf(token);
+    auto columns = k.forRange(k.index(made.count), [&](Value column) {
+      Value z = k.dot(x, k.row(rows, column));
+      if (bias)
+        z = k.add(z, k.element(bias, column));
+      k.storeAt(z, made.all, {token, column});
+    });
+    columns->setAttr(kernelJamName, k.builder().getStringAttr("rows"));
+  });
+  tokens->setAttr(kernelJamName, k.builder().getStringAttr("tokens"));
 }
 
 void BlockedReads::search(KernelBuilder &k, Value count,
@@ -134,15 +147,19 @@ void BlockedReads::search(KernelBuilder &k, Value count,
   }
 }
 
-Value BlockedReads::boundOf(KernelBuilder &k, Operation *op, Value token) {
+Value BlockedReads::knownOf(KernelBuilder &k, Operation *op, Value token) {
   for (Search &search : searches)
     if (search.op == op)
       return search.block->boundAt(token);
+  for (Products &made : products)
+    if (made.op == op && isa<ProjectOp>(op))
+      return k.row(made.all, token);
   return {};
 }
 
 void BlockedReads::mapResults(KernelBuilder &k, Value token, IRMapping &map) {
-  for (Read &read : reads)
-    map.map(read.op.getResult(), k.asType(k.row(read.products, token),
-                                          read.op.getResult().getType()));
+  for (Products &made : products)
+    if (auto encode = dyn_cast<EncodeOp>(made.op))
+      map.map(encode.getResult(), k.asType(k.row(made.all, token),
+                                           encode.getResult().getType()));
 }

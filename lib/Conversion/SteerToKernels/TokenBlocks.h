@@ -1,4 +1,4 @@
-//===- TokenBlocks.h - Reads of several tokens at once ---===//
+//===- TokenBlocks.h - Products of several tokens at once ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -6,9 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A kernel that reads many features takes its tokens in blocks: first which of
-// them an edit is meant for, then their products with the encoder's rows, so that
-// a row that was loaded serves several tokens, then the rest token by token.
+// A kernel that reads many features, or projects many rows out, takes its tokens
+// in blocks: first which of them an edit is meant for, then their products with the
+// rows, so that a row that was loaded serves several tokens, then the rest token by
+// token.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,13 +24,14 @@
 
 namespace weir {
 
-/// The reads of a site that can be made for a block of tokens: their input is the
-/// value itself, or made of it by conversions and normalisations alone.
+/// The reads and projections of a site whose products can be made for a block of
+/// tokens: their input is the value itself, or made of it by conversions and
+/// normalisations alone.
 class BlockedReads {
 public:
   explicit BlockedReads(mlir::func::FuncOp site);
 
-  bool empty() const { return reads.empty() && searches.empty(); }
+  bool empty() const { return products.empty() && searches.empty(); }
   /// Tokens of a block.
   int64_t blockSize() const { return size; }
 
@@ -47,20 +49,24 @@ public:
   /// Searches TopK dictionaries for the features of `count` tokens that stay.
   void search(KernelBuilder &k, mlir::Value count,
               llvm::function_ref<mlir::Value(mlir::Value)> rowOf);
-  /// What was found for a token of the block; null if the operation is no such
-  /// read.
-  mlir::Value boundOf(KernelBuilder &k, mlir::Operation *op, mlir::Value token);
+  /// What a search found for a token of the block, or the products of a
+  /// projection; null if the operation is neither.
+  mlir::Value knownOf(KernelBuilder &k, mlir::Operation *op, mlir::Value token);
 
   /// Maps the reads to what was computed for a token of the block.
   void mapResults(KernelBuilder &k, mlir::Value token, mlir::IRMapping &map);
 
 private:
-  struct Read {
-    steer::EncodeOp op;
+  struct Products {
+    mlir::Operation *op; ///< steer.encode or steer.project
+    int64_t count;       ///< k rows
     /// What makes its input, in order; none if it reads the value as it is.
     llvm::SmallVector<mlir::Operation *> input;
-    mlir::Value products; ///< [size, k]
+    mlir::Value all; ///< [size, k]
   };
+
+  void build(Products &made, KernelBuilder &k, mlir::Value count,
+             llvm::function_ref<mlir::Value(mlir::Value)> inputOf);
 
   struct Search {
     mlir::Operation *op;
@@ -70,7 +76,7 @@ private:
 
   mlir::func::FuncOp site;
   int64_t size = 0;
-  llvm::SmallVector<Read> reads;
+  llvm::SmallVector<Products> products;
   std::vector<Search> searches;
   llvm::SmallPtrSet<mlir::Operation *, 8> done;
 };

@@ -296,7 +296,7 @@ struct ReadToKernel : KernelPattern<ReadOp> {
     return readTopK(
         k, TopKRead::of(op), adaptor.getInput(), op.getFeatures().size(),
         [&](Value column) { return k.toIndex(columns(column)); },
-        constants.bounds.lookup(op), op.getLoc());
+        constants.known.lookup(op), op.getLoc());
   }
 };
 

@@ -1,7 +1,7 @@
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// RUN: weir-opt %s --convert-steer-to-kernels --canonicalize --cse | FileCheck %s
+// RUN: weir-opt %s --split-input-file --convert-steer-to-kernels --canonicalize --cse | FileCheck %s
 // A site that reads many features takes tokens in blocks, so that a row serves several
 // of them. Which iterations a processor takes side by side is left to its code generator.
 
@@ -62,4 +62,36 @@ func.func private @site.3.res(%x: !x, %plan: tensor<?xi64>) -> !x attributes {st
   %c = steer.delta %f to %e where %g : tensor<?x1x1xi1> : !f
   %w = steer.write %x, %c along [#flow.rows<decoder of @d[1, 2, 3, 4]>] : !x, !f
   return %w : !x
+}
+
+// -----
+
+// A projection of several rows has its products made for a block as well.
+
+flow.dictionary @d of @sae at <3/res> reads <3/res> features 16 width 40 activation <relu>
+steer.plan @a []
+!x = tensor<?x?x40xf32>
+
+// CHECK-LABEL: fx.program @main
+fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {
+  %y = func.call @site.3.res(%x, %plan) : (!x, tensor<?xi64>) -> !x
+  fx.return %y : !x as [#fx.output<user_output>]
+}
+
+// CHECK: func.func @edit_
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c24 {
+// CHECK: scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1 {
+// CHECK: scf.for %[[ROW:.*]] = %c0 to %c4 step %c1 {
+// CHECK: math.fma
+// CHECK: memref.store %{{.*}}, %[[Z:.*]][%[[I]], %[[ROW]]]
+// CHECK: } {weir.jam = "rows"}
+// CHECK: } {weir.jam = "tokens"}
+// What is taken away from a token's row takes them from there.
+// CHECK: scf.for %[[T:.*]] = %c0 to %{{.*}} step %c1 {
+// CHECK: memref.subview %[[Z]][%[[T]], 0] [1, 4]
+// CHECK-NOT: weir.jam
+func.func private @site.3.res(%x: !x, %plan: tensor<?xi64>) -> !x attributes {steer.site = #flow.site<3/res>} {
+  %g = steer.in_plans %plan [0] : tensor<?xi64>
+  %y = steer.project %x out of [#flow.basis<#flow.rows<decoder of @d[1, 2, 3, 4]>>] where %g : tensor<?x1x1xi1> : !x
+  return %y : !x
 }

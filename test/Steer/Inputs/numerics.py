@@ -200,6 +200,7 @@ ALL_ACTIONS = {
                               "to": [R1(5), O1(6)]},
     "project_out": {"do": "project_out", "on": [R1(1), R1(2)]},
     "project_out_two_dictionaries": {"do": "project_out", "on": [R1(1), O1(2)]},
+    "project_out_several": {"do": "project_out", "on": [R1(1), R1(2), O1(2), R1(4), R1(5)]},
     "record": {"do": "record", "on": [R0(1), R1(2), O1(2), N1(1)]},
     "neurons": {"do": "set", "on": [N1(1), N1(4)], "value": 2.0},
     "norm": {**ADD, "norm": True},
