@@ -33,9 +33,10 @@ public:
   TopKSearch(KernelBuilder &k, flow::ActivationAttr activation,
              mlir::Location loc);
 
-  /// How many orders a list [room] of i64 holds; a vector's multiple, above k.
+  /// How many orders a list [room] of i64 holds; a vector's multiple, and a vector
+  /// more than twice k.
   int64_t getRoom() const { return room; }
-  /// An integer for each feature that is larger, unsigned, the larger its number
+  /// An integer for each feature, or a vector of them, that is larger, unsigned, the larger its number
   /// is, and of equal numbers the earlier the feature.
   mlir::Value orderOf(mlir::Value number, mlir::Value feature);
   /// What a list holds before anything is offered.
@@ -46,6 +47,11 @@ public:
   offerAll(mlir::Value held, mlir::Value from, mlir::Value to,
            mlir::ValueRange state,
            llvm::function_ref<mlir::Value(mlir::Value)> numberOf);
+  /// The same of a row [>= count] that holds the numbers of `count` features from
+  /// `first` on, up to a vector's multiple behind them.
+  llvm::SmallVector<mlir::Value> offerRow(mlir::Value held, mlir::Value row,
+                                          mlir::Value first, mlir::Value count,
+                                          mlir::ValueRange state);
   /// The least order that stays.
   mlir::Value bound(mlir::Value held);
   /// relu of a feature's number if it stays, else 0.
@@ -53,7 +59,17 @@ public:
 
 private:
   mlir::Value word(int64_t value);
+  /// How many orders of a list reach a bound, and the least of those.
   mlir::Value countFrom(mlir::Value held, mlir::Value bound);
+  mlir::Value leastFrom(mlir::Value held, mlir::Value bound);
+  /// Stores those orders of a vector that a mask has behind the first `size`;
+  /// gives the new size.
+  mlir::Value append(mlir::Value held, mlir::Value size, mlir::Value orders,
+                     mlir::Value mask);
+  /// Cuts a list to its k largest where it has no room for a vector. Gives its
+  /// state.
+  llvm::SmallVector<mlir::Value> cutIfFull(mlir::Value held, mlir::Value size,
+                                           mlir::Value bound);
   llvm::SmallVector<mlir::Value> offer(mlir::Value held, mlir::Value order,
                                        mlir::ValueRange state);
 

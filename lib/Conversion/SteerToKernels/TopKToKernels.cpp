@@ -32,17 +32,28 @@ using arith::CmpIPredicate;
 TopKSearch::TopKSearch(KernelBuilder &k, flow::ActivationAttr activation,
                        Location loc)
     : k(k), b(k.builder()), loc(loc), count(activation.getTopK()),
-      room(llvm::alignTo(2 * count, KernelBuilder::lanes)) {}
+      room(llvm::alignTo(2 * count, KernelBuilder::lanes) + KernelBuilder::lanes) {}
 
 Value TopKSearch::word(int64_t value) {
   return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(value));
 }
 
+/// A number, or a vector of it, of the given type.
+static Value filled(OpBuilder &b, Location loc, Type type, int64_t value) {
+  TypedAttr attr = b.getIntegerAttr(getElementTypeOrSelf(type), value);
+  if (auto vector = dyn_cast<VectorType>(type))
+    attr = DenseElementsAttr::get(vector, attr);
+  return arith::ConstantOp::create(b, loc, attr);
+}
+
 Value TopKSearch::orderOf(Value number, Value feature) {
-  Type i32 = b.getI32Type(), i64 = b.getI64Type();
-  auto half = [&](int32_t value) -> Value {
-    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
+  auto like = [&](Type element) -> Type {
+    if (auto vector = dyn_cast<VectorType>(number.getType()))
+      return vector.clone(element);
+    return element;
   };
+  Type i32 = like(b.getI32Type()), i64 = like(b.getI64Type());
+  auto half = [&](int32_t value) { return filled(b, loc, i32, value); };
   // Bits of floats are in their order as unsigned integers once the sign is
   // turned and, of negative ones, the rest.
   Value bits = arith::BitcastOp::create(b, loc, i32, number);
@@ -54,9 +65,10 @@ Value TopKSearch::orderOf(Value number, Value feature) {
       arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, number, number);
   order = k.where(isNaN, half(-1), order);
   Value high = arith::ShLIOp::create(
-      b, loc, arith::ExtUIOp::create(b, loc, i64, order), word(32));
+      b, loc, arith::ExtUIOp::create(b, loc, i64, order), filled(b, loc, i64, 32));
   Value place = arith::IndexCastOp::create(b, loc, i64, feature);
-  Value low = arith::SubIOp::create(b, loc, word(UINT32_MAX), place);
+  Value low =
+      arith::SubIOp::create(b, loc, filled(b, loc, i64, UINT32_MAX), place);
   return arith::OrIOp::create(b, loc, high, low);
 }
 
@@ -84,30 +96,92 @@ Value TopKSearch::countFrom(Value held, Value bound) {
                                      loop.getResult(0));
 }
 
+Value TopKSearch::leastFrom(Value held, Value bound) {
+  auto type = VectorType::get({KernelBuilder::lanes}, b.getI64Type());
+  Value most = filled(b, loc, type, -1), splat = k.splat(bound);
+  auto loop = scf::ForOp::create(
+      b, loc, k.index(0), k.index(room), k.index(KernelBuilder::lanes), most,
+      [&](OpBuilder &, Location, Value at, ValueRange least) {
+        Value orders = k.load(held, at, Value());
+        Value isFrom =
+            arith::CmpIOp::create(b, loc, CmpIPredicate::uge, orders, splat);
+        Value counted = arith::SelectOp::create(b, loc, isFrom, orders, most);
+        scf::YieldOp::create(b, loc,
+                             Value(arith::MinUIOp::create(b, loc, least.front(),
+                                                          counted)));
+      });
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::MINUI,
+                                     loop.getResult(0));
+}
+
 Value TopKSearch::bound(Value held) {
-  // Bit by bit. Of fewer than k nothing has to go: then no bit is set.
-  return scf::ForOp::create(
-             b, loc, k.index(0), k.index(64), k.index(1), word(0),
-             [&](OpBuilder &, Location, Value step, ValueRange found) {
-               Value place = arith::IndexCastOp::create(b, loc, b.getI64Type(), step);
-               Value shift = arith::SubIOp::create(b, loc, word(63), place);
-               Value bit = arith::ShLIOp::create(b, loc, word(1), shift);
-               Value guess = arith::OrIOp::create(b, loc, found.front(), bit);
-               Value enough = k.compare(CmpIPredicate::sge,
-                                        countFrom(held, guess), word(count));
-               scf::YieldOp::create(b, loc, k.where(enough, guess, found.front()));
-             })
-      .getResult(0);
+  // Bit by bit, until k are left: the least of them is the bound. Of fewer than k
+  // nothing has to go: then no bit is set, and the least is an empty place's 0.
+  Value zero = word(0), wanted = word(count);
+  auto search = scf::WhileOp::create(
+      b, loc, TypeRange{b.getI64Type(), b.getI64Type()},
+      ValueRange{zero, word(int64_t(1) << 63)},
+      [&](OpBuilder &, Location, ValueRange state) {
+        Value found = state[0], bit = state[1];
+        Value guess = arith::OrIOp::create(b, loc, found, bit);
+        Value left = countFrom(held, guess);
+        Value enough = k.compare(CmpIPredicate::sge, left, wanted);
+        Value next = arith::ShRUIOp::create(b, loc, bit, word(1));
+        Value more = k.both(k.compare(CmpIPredicate::ne, left, wanted),
+                            k.compare(CmpIPredicate::ne, next, zero));
+        scf::ConditionOp::create(
+            b, loc, more, ValueRange{k.where(enough, guess, found), next});
+      },
+      [&](OpBuilder &, Location, ValueRange state) {
+        scf::YieldOp::create(b, loc, state);
+      });
+  return leastFrom(held, search.getResult(0));
 }
 
 SmallVector<Value> TopKSearch::begin() { return {k.index(0), word(0)}; }
 
+SmallVector<Value> TopKSearch::cutIfFull(Value held, Value size, Value bound) {
+  Type index = b.getIndexType(), i64 = b.getI64Type();
+  // There is always room for one vector more.
+  auto drop = scf::IfOp::create(
+      b, loc, TypeRange{index, i64},
+      k.compare(CmpIPredicate::sgt, size, k.index(room - KernelBuilder::lanes)),
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(drop.elseBlock());
+  scf::YieldOp::create(b, loc, ValueRange{size, bound});
+  b.setInsertionPointToStart(drop.thenBlock());
+  Value raised = this->bound(held), splat = k.splat(raised);
+  // What stays moves to the front, a vector at a time.
+  scf::ForOp::create(
+      b, loc, k.index(0), k.index(room), k.index(KernelBuilder::lanes), k.index(0),
+      [&](OpBuilder &, Location, Value at, ValueRange kept) {
+        Value orders = k.load(held, at, Value());
+        Value stays =
+            arith::CmpIOp::create(b, loc, CmpIPredicate::uge, orders, splat);
+        scf::YieldOp::create(b, loc, append(held, kept.front(), orders, stays));
+      });
+  k.forEach(room - count, [&](Value at) {
+    Value place = arith::AddIOp::create(b, loc, at, k.index(count));
+    memref::StoreOp::create(b, loc, word(0), held, place);
+  });
+  scf::YieldOp::create(b, loc, ValueRange{k.index(count), raised});
+  return drop.getResults();
+}
+
+Value TopKSearch::append(Value held, Value size, Value orders, Value mask) {
+  vector::CompressStoreOp::create(b, loc, held, size, orders, mask);
+  Value ones = arith::ExtUIOp::create(b, loc, orders.getType(), mask);
+  Value more =
+      vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, ones);
+  return arith::AddIOp::create(b, loc, size, k.toIndex(more));
+}
+
 SmallVector<Value> TopKSearch::offer(Value held, Value order,
                                      ValueRange state) {
   Value size = state[0], bound = state[1];
-  Type index = b.getIndexType(), i64 = b.getI64Type();
   auto take = scf::IfOp::create(
-      b, loc, TypeRange{index, i64},
+      b, loc, TypeRange{b.getIndexType(), b.getI64Type()},
       k.compare(CmpIPredicate::ugt, order, bound), /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(take.elseBlock());
@@ -115,29 +189,41 @@ SmallVector<Value> TopKSearch::offer(Value held, Value order,
   b.setInsertionPointToStart(take.thenBlock());
   memref::StoreOp::create(b, loc, order, held, size);
   Value more = arith::AddIOp::create(b, loc, size, k.index(1));
-  auto drop = scf::IfOp::create(
-      b, loc, TypeRange{index, i64},
-      k.compare(CmpIPredicate::eq, more, k.index(room)), /*withElseRegion=*/true);
-  scf::YieldOp::create(b, loc, drop.getResults());
-  b.setInsertionPointToStart(drop.elseBlock());
-  scf::YieldOp::create(b, loc, ValueRange{more, bound});
-  b.setInsertionPointToStart(drop.thenBlock());
-  Value raised = this->bound(held);
-  scf::ForOp::create(
-      b, loc, k.index(0), k.index(room), k.index(1), k.index(0),
-      [&](OpBuilder &, Location, Value at, ValueRange kept) {
-        Value each = memref::LoadOp::create(b, loc, held, at);
-        memref::StoreOp::create(b, loc, each, held, kept.front());
-        Value next = arith::AddIOp::create(b, loc, kept.front(), k.index(1));
-        Value stays = k.compare(CmpIPredicate::uge, each, raised);
-        scf::YieldOp::create(b, loc, k.where(stays, next, kept.front()));
-      });
-  k.forEach(room - count, [&](Value at) {
-    Value place = arith::AddIOp::create(b, loc, at, k.index(count));
-    memref::StoreOp::create(b, loc, word(0), held, place);
-  });
-  scf::YieldOp::create(b, loc, ValueRange{k.index(count), raised});
+  scf::YieldOp::create(b, loc, cutIfFull(held, more, bound));
   return take.getResults();
+}
+
+SmallVector<Value> TopKSearch::offerRow(Value held, Value row, Value first,
+                                        Value count, ValueRange state) {
+  auto lanes = VectorType::get({KernelBuilder::lanes}, b.getIndexType());
+  Value steps = vector::StepOp::create(b, loc, lanes);
+  auto loop = scf::ForOp::create(
+      b, loc, k.index(0), count, k.index(KernelBuilder::lanes), state,
+      [&](OpBuilder &, Location, Value at, ValueRange carried) {
+        Value size = carried[0], bound = carried[1];
+        Value place = arith::AddIOp::create(b, loc, first, at);
+        Value features = arith::AddIOp::create(b, loc, k.splat(place), steps);
+        Value orders = orderOf(k.load(row, at, Value()), features);
+        Value isAbove = arith::CmpIOp::create(b, loc, CmpIPredicate::ugt, orders,
+                                              k.splat(bound));
+        Value rest = arith::SubIOp::create(b, loc, count, at);
+        Value mask = vector::CreateMaskOp::create(
+            b, loc, lanes.clone(b.getI1Type()), rest);
+        mask = arith::AndIOp::create(b, loc, mask, isAbove);
+        Value any =
+            vector::ReductionOp::create(b, loc, vector::CombiningKind::OR, mask);
+        auto take =
+            scf::IfOp::create(b, loc, TypeRange{b.getIndexType(), b.getI64Type()},
+                              any, /*withElseRegion=*/true);
+        scf::YieldOp::create(b, loc, take.getResults());
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToStart(take.elseBlock());
+        scf::YieldOp::create(b, loc, ValueRange{size, bound});
+        b.setInsertionPointToStart(take.thenBlock());
+        Value more = append(held, size, orders, mask);
+        scf::YieldOp::create(b, loc, cutIfFull(held, more, bound));
+      });
+  return loop.getResults();
 }
 
 SmallVector<Value> TopKSearch::offerAll(Value held, Value from, Value to,
@@ -184,16 +270,18 @@ struct WholeEncoder {
 
 } // namespace
 
-/// Features whose rows are at hand for all tokens of a block: some hundreds of
-/// kilobytes.
+/// Features whose rows are at hand for all tokens of a block, a vector's multiple:
+/// some hundreds of kilobytes.
 static int64_t featuresAtOnce(const TopKRead &read) {
   int64_t most = (1 << 17) / std::max<int64_t>(read.width, 1);
-  return std::clamp<int64_t>(most, 8, 256);
+  return llvm::alignDown(
+      std::clamp<int64_t>(most, KernelBuilder::lanes, 256), KernelBuilder::lanes);
 }
 
 int64_t BlockSearch::numbersOf(const TopKRead &read) {
   return read.width + featuresAtOnce(read) +
-         4 * llvm::alignTo(read.activation.getTopK(), KernelBuilder::lanes);
+         2 * (llvm::alignTo(2 * read.activation.getTopK(), KernelBuilder::lanes) +
+              KernelBuilder::lanes);
 }
 
 BlockSearch::BlockSearch(KernelBuilder &k, const TopKRead &read, int64_t tokens,
@@ -242,12 +330,9 @@ void BlockSearch::run(Value count, function_ref<Value(Value)> rowOf,
   tokens->setAttr(kernelJamName, b.getStringAttr("tokens"));
   k.forRange(count, [&](Value slot) {
     Value mine = k.row(products, slot);
-    SmallVector<Value> state = search.offerAll(
-        k.row(held, slot), from, to,
-        ValueRange{k.element(sizes, slot), k.element(bounds, slot)},
-        [&](Value feature) {
-          return k.element(mine, arith::SubIOp::create(b, loc, feature, from));
-        });
+    SmallVector<Value> state = search.offerRow(
+        k.row(held, slot), mine, from, width,
+        ValueRange{k.element(sizes, slot), k.element(bounds, slot)});
     put(state[0], sizes, slot);
     put(state[1], bounds, slot);
   });

@@ -38,7 +38,7 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 // CHECK: func.func @edit_
 // CHECK-SAME: %[[W:[^:]*]]: memref<100000x40xf32>
 // CHECK-NOT: memref.alloca() {{.*}}100000
-// CHECK: %[[HELD:.*]] = memref.alloca() {alignment = 64 : i64} : memref<24x16xi64>
+// CHECK: %[[HELD:.*]] = memref.alloca() {alignment = 64 : i64} : memref<24x32xi64>
 // Which tokens an edit is meant for, then what they hold before the search.
 // CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c24
 // CHECK: %[[COUNT:.*]] = scf.for
@@ -50,16 +50,21 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 // CHECK: math.fma
 // CHECK: } {weir.jam = "rows"}
 // CHECK: } {weir.jam = "tokens"}
-// Each is offered: what is above the bound is held, and a full list is cut to three.
-// CHECK: arith.cmpi ugt
+// A vector of them is offered at a time: what is above the bound is held, and a list
+// without room for another vector is cut to three.
+// CHECK: arith.cmpi ugt, %{{.*}} : vector<16xi64>
+// CHECK: vector.reduction <or>
 // CHECK: scf.if
-// CHECK: memref.store %{{.*}} : memref<16xi64
-// CHECK: arith.cmpi eq, %{{.*}}, %c16
+// CHECK: vector.compressstore %[[LISTED:.*]][%{{.*}}], %{{.*}} : memref<32xi64
+// CHECK: arith.cmpi sgt, %{{.*}}, %c16
 // CHECK: scf.if
-// CHECK: scf.for %{{.*}} = %c0 to %c64 step %c1
+// The bound, bit by bit until three are left, and the least of them.
+// CHECK: scf.while
 // CHECK: arith.cmpi uge, %{{.*}} : vector<16xi64>
 // CHECK: vector.reduction <add>
 // CHECK: arith.cmpi sge, %{{.*}}, %c3_i64
+// CHECK: scf.condition
+// CHECK: vector.reduction <minui>
 // The patch's own features: their products again, and whether they stay.
 // CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1
 // CHECK: memref.subview %[[W]]
