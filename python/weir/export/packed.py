@@ -203,12 +203,18 @@ def pack(exported: ExportedProgram, path: Path, dtype: torch.dtype) -> dict[str,
     kernels.register()
     graph, signature = exported.graph_module.graph, exported.graph_signature
     matches, counts = _Matches(path, dtype), defaultdict(int)
-    for node in list(graph.nodes):
-        name = signature.inputs_to_parameters.get(node.name) if node.op == "placeholder" else None
-        if name is None or not node.users:
-            continue
+    places = {signature.inputs_to_parameters[node.name]: node for node in graph.nodes
+              if node.op == "placeholder" and node.name in signature.inputs_to_parameters}
+    # A tied weight has several names, of which the graph may read one.
+    tied = defaultdict(list)
+    for name, weight in exported.state_dict.items():
+        tied[weight.data_ptr(), weight.shape].append(name)
+    for name, node in places.items():
         weight = exported.state_dict[name]
-        uses = {_weight_use(user, node) for user in node.users}
+        if not node.users or weight.dtype == torch.uint8:
+            continue
+        uses = {_weight_use(user, places[other]) for other in tied[weight.data_ptr(), weight.shape] if other in places
+                for user in places[other].users}
         if weight.dim() != 2 or None in uses or len({use == "columns" for use in uses}) > 1:
             continue
         found = matches.find(weight.t() if "columns" in uses else weight)
@@ -216,12 +222,15 @@ def pack(exported: ExportedProgram, path: Path, dtype: torch.dtype) -> dict[str,
             continue
         stored, blocks = found
         counts[stored.type] += 1
-        with torch.no_grad():
-            exported.state_dict[name] = blocks
-            node.meta["val"] = node.meta["val"].new_empty(blocks.shape, dtype=torch.uint8)
-        node.meta.pop("tensor_meta", None)
-        for user in list(node.users):
-            _replace(exported, user, node, stored)
+        for other in tied[weight.data_ptr(), weight.shape]:
+            exported.state_dict[other] = blocks
+            if (place := places.get(other)) is None:
+                continue
+            with torch.no_grad():
+                place.meta["val"] = place.meta["val"].new_empty(blocks.shape, dtype=torch.uint8)
+            place.meta.pop("tensor_meta", None)
+            for user in list(place.users):
+                _replace(exported, user, place, stored)
     matches.refuse_unused()
     graph.lint()
     exported.graph_module.recompile()
