@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
+from types import SimpleNamespace
 
+import families
 import gguf
+import gguf_files
 import numpy
 import pytest
+import quantised_models
 import torch
+import weir.export
 import weir.kernels
 from gguf import GGMLQuantizationType as Type
 from weir.export import packed
@@ -171,3 +177,111 @@ def test_shapes_stay_free_under_export():
     for sizes_ in ((1, 1), (5, 2), (7, 9)):
         ids = torch.randint(0, ROWS, sizes_, generator=torch.Generator().manual_seed(5))
         assert torch.equal(program(ids), module(ids))
+
+
+# Exports.
+
+LENGTH = 16
+
+
+def ids() -> torch.Tensor:
+    return torch.randint(3, families.VOCABULARY, (2, LENGTH), generator=torch.Generator().manual_seed(2))
+
+
+@torch.no_grad()
+def logits(archive) -> torch.Tensor:
+    return torch.export.load(archive).module()(ids(), torch.arange(LENGTH).expand(2, -1).contiguous())
+
+
+@torch.no_grad()
+def said_by_transformers(family: str) -> torch.Tensor:
+    return quantised_models.load(quantised_models.file(family))(ids()).logits
+
+
+@pytest.mark.parametrize("family", quantised_models.CONFIGS)
+def test_a_native_program_says_what_the_dequantised_one_says(family):
+    archive = quantised_models.exported(family)
+    kinds = Counter(quantised_models.types(family).values())
+    exported = torch.export.load(archive)
+    tied = quantised_models.CONFIGS[family].tie_word_embeddings
+    called = Counter(node.args[2 if "embedding" in str(node.target) else 3] for node in exported.graph.nodes
+                     if str(node.target).startswith("weir.quantized_"))
+    assert called == kinds + Counter({"Q8_0": 1} if tied else {})
+    matrices = {name: weight for name, weight in exported.state_dict.items() if weight.dim() == 2}
+    assert all(weight.dtype == torch.uint8 for weight in matrices.values()), "numbers and blocks of one matrix"
+    got, want = logits(archive), said_by_transformers(family)
+    # The same numbers in another order of sums.
+    assert (got - want).abs().max() <= 5e-5 * want.abs().max()
+
+
+def test_blocks_are_the_files_own_bytes():
+    exported = torch.export.load(quantised_models.exported("llama"))
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(quantised_models.file("llama")).tensors}
+    state = exported.state_dict
+    for ours, theirs in (("model.layers.1.mlp.down_proj.weight", "blk.1.ffn_down.weight"),
+                         ("model.embed_tokens.weight", "token_embd.weight")):
+        assert numpy.array_equal(state[ours].numpy(), tensors[theirs].view(numpy.uint8).reshape(len(tensors[theirs]), -1))
+    # transformers has the rows of Llama's heads in another order.
+    ours, theirs = state["model.layers.1.self_attn.q_proj.weight"].numpy(), tensors["blk.1.attn_q.weight"]
+    theirs = theirs.view(numpy.uint8).reshape(len(theirs), -1)
+    assert not numpy.array_equal(ours, theirs)
+    assert numpy.array_equal(ours, theirs.reshape(4, 32, 2, -1).swapaxes(1, 2).reshape(ours.shape))
+
+
+def test_activations_of_16_bits():
+    got, want = logits(quantised_models.exported("gemma3", dtype="bf16")), logits(quantised_models.exported("gemma3"))
+    assert got.dtype == torch.float32
+    assert (got - want).norm() <= 0.15 * want.norm()
+
+
+def test_what_cannot_be_kept_is_refused_by_name(tmp_path):
+    def export(path, **options):
+        with pytest.raises(weir.export.ExportError) as error:
+            weir.export.export(path, tmp_path / "out.pt2", weights="native", max_length=8, **options)
+        assert not (tmp_path / "out.pt2").exists()
+        return str(error.value)
+
+    ups = {"blk.1.ffn_up.weight": "Q4_0"}
+    # Another type: IQ4_NL has no kernels, and its blocks are as large as those of Q4_0.
+    path = quantised_models.write(tmp_path / "unknown.gguf", "llama", ups)
+    said = numpy.frombuffer(path.read_bytes(), dtype=numpy.uint8).copy()
+    at = path.read_bytes().index(b"blk.1.ffn_up.weight") + len(b"blk.1.ffn_up.weight") + 4 + 2 * 8
+    assert said[at] == Type.Q4_0
+    said[at] = Type.IQ4_NL
+    path.write_bytes(said.tobytes())
+    assert "tensor blk.1.ffn_up.weight is of type IQ4_NL, for which there are no kernels" in export(path)
+    # Cut off in the blocks.
+    whole = quantised_models.write(tmp_path / "whole.gguf", "llama", {"output.weight": "Q8_0"}).read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(whole[:-100])
+    assert "cut" in export(tmp_path / "cut.gguf")
+    # A matrix that the model does not have as it is.
+    path = gguf_files.write(tmp_path / "more.gguf", quantised_models._random("llama"), types=ups)
+    loaded = quantised_models.load(path)
+    stored = packed._Matches(path, torch.float32)
+    assert stored.find(loaded.model.layers[0].mlp.up_proj.weight) is None
+    with pytest.raises(weir.export.UnsupportedModel, match="do not become weights of the model as they are: blk.1.ffn_up"):
+        stored.refuse_unused()
+    assert stored.find(loaded.model.layers[1].mlp.up_proj.weight)[0].name == "blk.1.ffn_up.weight"
+    stored.refuse_unused()
+    # No GGUF file at all.
+    model = quantised_models._random("llama")
+    with pytest.raises(weir.export.ExportError, match="--weights native keeps the blocks of a GGUF file, and tiny is none"):
+        weir.export.export(model, tmp_path / "out.pt2", name="tiny", weights="native")
+    with pytest.raises(weir.export.ExportError, match="weights must be one of plain, native"):
+        weir.export.export(model, tmp_path / "out.pt2", weights="int3")
+
+
+@pytest.mark.parametrize("kind, shape, size, message", [
+    ("Q4_1", [48, 3], 60, "tensor w of type Q4_1 has rows of 48 numbers, which is no multiple of the 32 of a block"),
+    ("Q6_K", [128, 3], 630, "tensor w of type Q6_K has rows of 128 numbers, which is no multiple of the 256 of a block"),
+    ("Q4_1", [64, 3], 119, "tensor w has 119 bytes of blocks; 3 rows of 64 numbers of type Q4_1 have 120"),
+    ("Q4_1", [64, 3, 2], 240, "tensor w has 3 dimensions"),
+    ("Q2_K", [256, 3], 252, "tensor w is of type Q2_K"),
+])
+def test_matrices_that_are_none(tmp_path, monkeypatch, kind, shape, size, message):
+    """What the format's own reader would not let pass or have in a file that it wrote."""
+    tensor = SimpleNamespace(name="w", tensor_type=Type[kind], shape=shape, data=numpy.zeros(size, numpy.uint8))
+    monkeypatch.setattr(packed.gguf, "GGUFReader", lambda path: SimpleNamespace(tensors=[tensor]))
+    with pytest.raises(weir.export.ExportError) as error:
+        packed._matrices(tmp_path / "m.gguf")
+    assert str(error.value).startswith(f"m.gguf: {message}")

@@ -44,14 +44,20 @@ class Stored:
     def shape(self) -> tuple[int, int]:
         return self.blocks.shape[0], self.width
 
-    def numbers(self, dtype: torch.dtype) -> torch.Tensor:
-        """[rows, width] of `dtype`, as the model has them."""
+    def numbers(self, dtype: torch.dtype) -> list[torch.Tensor]:
+        """[rows, width] of `dtype`, as the model may have them: transformers computes in f32 for some architectures, in
+        the type that it loads for others."""
         if self.type == "F16":
-            result = self.blocks.view(numpy.float16).astype(numpy.float32)
+            wide = self.blocks.view(numpy.float16).astype(numpy.float32)
         else:
             with numpy.errstate(all="ignore"):
-                result = gguf.dequantize(self.blocks, self.kind)
-        return torch.from_numpy(numpy.ascontiguousarray(result)).to(dtype)
+                wide = gguf.dequantize(self.blocks, self.kind)
+        versions = [torch.from_numpy(numpy.ascontiguousarray(wide)).to(dtype)]
+        if dtype != torch.float32 and self.type not in _PLAIN:
+            from transformers.integrations.gguf.dequant import dequantize
+
+            versions.append(dequantize(torch.from_numpy(self.blocks.copy()).reshape(-1), self.kind.value, dtype).reshape(self.shape))
+        return versions
 
 
 def _row_keys(matrix: torch.Tensor) -> list[int]:
@@ -101,7 +107,7 @@ class _Matches:
         self.by_shape = defaultdict(list)
         for stored in _matrices(path):
             self.by_shape[stored.shape].append(stored)
-        self.keys: dict[str, list[int]] = {}
+        self.keys: dict[str, list[list[int]]] = {}
         self.used: set[str] = set()
         self.packed: dict[tuple, torch.nn.Parameter] = {}
 
@@ -111,20 +117,22 @@ class _Matches:
         ordered = sorted(wanted)
         for stored in self.by_shape[tuple(weight.shape)]:
             if stored.name not in self.keys:
-                self.keys[stored.name] = _row_keys(stored.numbers(self.dtype))
-            keys = self.keys[stored.name]
-            if sorted(keys) != ordered:
-                continue
-            order = self._order(keys, wanted)
-            if not torch.equal(stored.numbers(self.dtype)[order] + 0.0, weight.detach() + 0.0):
-                continue
-            self.used.add(stored.name)
-            place = stored.name, tuple(order)
-            if place not in self.packed:
-                blocks = stored.blocks if order == list(range(len(order))) else stored.blocks[order]
-                self.packed[place] = torch.nn.Parameter(torch.from_numpy(numpy.ascontiguousarray(blocks)), requires_grad=False)
-            return stored, self.packed[place]
+                self.keys[stored.name] = [_row_keys(numbers) for numbers in stored.numbers(self.dtype)]
+            for version, keys in enumerate(self.keys[stored.name]):
+                if sorted(keys) != ordered:
+                    continue
+                order = self._order(keys, wanted)
+                # Hashes may be equal by chance.
+                if torch.equal(stored.numbers(self.dtype)[version][order] + 0.0, weight.detach() + 0.0):
+                    return stored, self._packed(stored, order)
         return None
+
+    def _packed(self, stored: Stored, order: list[int]) -> torch.nn.Parameter:
+        self.used.add(stored.name)
+        place = stored.name, tuple(order)
+        if place not in self.packed:
+            self.packed[place] = torch.nn.Parameter(torch.from_numpy(stored.blocks[order]), requires_grad=False)
+        return self.packed[place]
 
     @staticmethod
     def _order(keys: list[int], wanted: list[int]) -> list[int]:
