@@ -18,6 +18,12 @@
 // i; the two are added and then halved. So a token's result depends neither on the
 // other tokens, nor on the kernel, nor on the processor.
 //
+// A third kernel multiplies with tokens that were rounded to bytes, 32 numbers with a
+// common scale. It takes the integers of a block as they are: products of two
+// neighbours are added as integers, so that lane i has those of 2 i and 2 i + 1 of 32
+// numbers, and then go into one accumulator of 16 lanes, times both scales. Activations
+// come as i16, of which every processor multiplies and adds pairs.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Codegen.h"
@@ -149,6 +155,12 @@ public:
         b, VectorType::get(1, b.getF16Type()), load(at, 2));
     return arith::ExtFOp::create(b, b.getF32Type(), b.lane(number, 0));
   }
+  /// Two such numbers, one after the other, as 2 x f32.
+  Value halves(int64_t at) {
+    Value numbers = vector::BitCastOp::create(
+        b, VectorType::get(2, b.getF16Type()), load(at, 4));
+    return arith::ExtFOp::create(b, VectorType::get(2, b.getF32Type()), numbers);
+  }
   /// 16 values of four bits, a half of each byte.
   Value nibbles(int64_t at, bool isUpper) {
     Value packed = load(at, lanes);
@@ -169,10 +181,18 @@ private:
 
 using Vectors = SmallVector<Value, 16>;
 
+/// The scale of a block, and its minimum or null, for all lanes.
+std::pair<Value, Value> scaleAndMinimum(Block block, bool hasMinimum) {
+  BlockBuilder &b = block.b;
+  if (!hasMinimum)
+    return {b.spread(block.half(0)), Value()};
+  Value both = block.halves(0);
+  return {b.spread(b.lane(both, 0)), b.spread(b.lane(both, 1))};
+}
+
 Vectors q4(Block block, bool hasMinimum) {
   BlockBuilder &b = block.b;
-  Value d = b.spread(block.half(0));
-  Value m = hasMinimum ? b.spread(block.half(2)) : Value();
+  auto [d, m] = scaleAndMinimum(block, hasMinimum);
   Vectors out;
   for (bool isUpper : {false, true}) {
     Value q = block.nibbles(hasMinimum ? 4 : 2, isUpper);
@@ -184,8 +204,7 @@ Vectors q4(Block block, bool hasMinimum) {
 
 Vectors q5(Block block, bool hasMinimum) {
   BlockBuilder &b = block.b;
-  Value d = b.spread(block.half(0));
-  Value m = hasMinimum ? b.spread(block.half(2)) : Value();
+  auto [d, m] = scaleAndMinimum(block, hasMinimum);
   int64_t bits = hasMinimum ? 4 : 2;
   Vectors out;
   for (int64_t i : {0, 1}) {
@@ -207,9 +226,8 @@ Vectors q8(Block block) {
   return out;
 }
 
-/// Q4_K and Q5_K: eight groups of 32, whose scales and minima have six bits each
-/// and lie in twelve bytes.
-Vectors qk(Block block, bool hasFifthBit) {
+/// Of Q4_K and Q5_K: six bits each, in twelve bytes.
+std::pair<Value, Value> scalesOfK(Block block) {
   BlockBuilder &b = block.b;
   Value head = block.load(0, 16);
   auto eightOf = [](int8_t first, int8_t second) {
@@ -234,8 +252,14 @@ Vectors qk(Block block, bool hasFifthBit) {
   auto all = [&](int64_t at) -> Value {
     return vector::BroadcastOp::create(b, eight, block.half(at));
   };
-  Value d = b.times(all(0), b.fromUnsigned(scales));
-  Value m = b.times(all(2), b.fromUnsigned(minima));
+  return {b.times(all(0), b.fromUnsigned(scales)),
+          b.times(all(2), b.fromUnsigned(minima))};
+}
+
+/// Q4_K and Q5_K: eight groups of 32.
+Vectors qk(Block block, bool hasFifthBit) {
+  BlockBuilder &b = block.b;
+  auto [d, m] = scalesOfK(block);
   int64_t first = hasFifthBit ? 48 : 16;
   Vectors out;
   for (int64_t group = 0; group < 8; ++group) {
@@ -301,24 +325,119 @@ Vectors plain(Block block, bool isBrain) {
   return out;
 }
 
+/// 32 numbers of a row as integers: number i is `scale` of lane i / 2 times integer i
+/// plus `more`.
+struct Integers {
+  Value values; ///< 32 x i16
+  Value scale;  ///< 16 x f32, or null: the first of `both`
+  Value more;   ///< f32, or null for 0 or the second of `both`
+  Value both;   ///< 2 x f32, scale and more, or null
+};
+using Groups = SmallVector<Integers, 8>;
+
+/// 32 bytes as integers, `less` of which is taken.
+Value shorts(BlockBuilder &b, Value bytes, bool isSigned, int64_t less = 0) {
+  auto type = VectorType::get(2 * lanes, b.getI16Type());
+  Value wide = isSigned ? arith::ExtSIOp::create(b, type, bytes).getResult()
+                        : arith::ExtUIOp::create(b, type, bytes).getResult();
+  if (!less)
+    return wide;
+  Value taken = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(type, static_cast<int16_t>(less)));
+  return arith::SubIOp::create(b, wide, taken);
+}
+
+Value joined(BlockBuilder &b, Value low, Value high) {
+  return vector::ShuffleOp::create(
+      b, low, high, llvm::to_vector(llvm::seq<int64_t>(2 * lanes)));
+}
+
+Groups integersOf4Or5(Block block, bool hasFifthBit, bool hasMinimum) {
+  BlockBuilder &b = block.b;
+  int64_t at = hasMinimum ? 4 : 2, first = hasFifthBit ? at + 4 : at;
+  Value low = block.nibbles(first, false), high = block.nibbles(first, true);
+  if (hasFifthBit) {
+    low = b.orOf(low, block.sixteens(at));
+    high = b.orOf(high, block.sixteens(at + 2));
+  }
+  int64_t less = hasMinimum ? 0 : hasFifthBit ? 16 : 8;
+  return {{shorts(b, joined(b, low, high), /*isSigned=*/false, less),
+           hasMinimum ? Value() : b.spread(block.half(0)), Value(),
+           hasMinimum ? block.halves(0) : Value()}};
+}
+
+Groups integersOf8(Block block) {
+  BlockBuilder &b = block.b;
+  return {{shorts(b, block.load(2, 2 * lanes), /*isSigned=*/true),
+           b.spread(block.half(0)), Value(), Value()}};
+}
+
+Groups integersOfK(Block block, bool hasFifthBit) {
+  BlockBuilder &b = block.b;
+  auto [scales, minima] = scalesOfK(block);
+  int64_t first = hasFifthBit ? 48 : 16;
+  Value fifth = hasFifthBit ? block.load(16, 2 * lanes) : Value();
+  Groups out;
+  for (int64_t group = 0; group < 8; ++group) {
+    Value bytes = block.load(first + 32 * (group / 2), 2 * lanes);
+    bytes = group % 2 ? b.shifted(bytes, 4) : b.andOf(bytes, 15);
+    if (hasFifthBit) {
+      Value bit = b.andOf(b.shifted(fifth, group), 1);
+      bytes = b.orOf(
+          bytes, arith::ShLIOp::create(b, bit, b.splat(4, 2 * lanes)));
+    }
+    out.push_back({shorts(b, bytes, /*isSigned=*/false),
+                   b.spread(b.lane(scales, group)),
+                   arith::NegFOp::create(b, b.lane(minima, group)), Value()});
+  }
+  return out;
+}
+
+Groups integersOf6K(Block block) {
+  BlockBuilder &b = block.b;
+  Value scales =
+      b.times(b.spread(block.half(208)), b.fromSigned(block.load(192, 16)));
+  Groups out;
+  for (int64_t group = 0; group < 8; ++group) {
+    int64_t side = group / 4, quarter = group % 4;
+    Value bytes = block.load(64 * side + 32 * (quarter % 2), 2 * lanes);
+    bytes = quarter / 2 ? b.shifted(bytes, 4) : b.andOf(bytes, 15);
+    Value bits = b.andOf(
+        b.shifted(block.load(128 + 32 * side, 2 * lanes), 2 * quarter), 3);
+    bits = arith::ShLIOp::create(b, bits, b.splat(4, 2 * lanes));
+    SmallVector<int64_t> from(lanes, 2 * group);
+    std::fill(from.begin() + lanes / 2, from.end(), 2 * group + 1);
+    out.push_back({shorts(b, b.orOf(bytes, bits), /*isSigned=*/false, 32),
+                   b.shuffled(scales, from), Value(), Value()});
+  }
+  return out;
+}
+
 struct BlockType {
   StringLiteral name;
   int64_t numbers, bytes;
   Vectors (*unpack)(Block);
+  Groups (*integers)(Block); ///< null for numbers of 16 bits
 };
 
 // As in ggml (and lib/Kernels/Blocks.cpp, whose sizes these are).
 const BlockType types[] = {
-    {"F16", 32, 64, [](Block block) { return plain(block, false); }},
-    {"BF16", 32, 64, [](Block block) { return plain(block, true); }},
-    {"Q4_0", 32, 18, [](Block block) { return q4(block, false); }},
-    {"Q4_1", 32, 20, [](Block block) { return q4(block, true); }},
-    {"Q5_0", 32, 22, [](Block block) { return q5(block, false); }},
-    {"Q5_1", 32, 24, [](Block block) { return q5(block, true); }},
-    {"Q8_0", 32, 34, [](Block block) { return q8(block); }},
-    {"Q4_K", 256, 144, [](Block block) { return qk(block, false); }},
-    {"Q5_K", 256, 176, [](Block block) { return qk(block, true); }},
-    {"Q6_K", 256, 210, [](Block block) { return q6k(block); }},
+    {"F16", 32, 64, [](Block block) { return plain(block, false); }, nullptr},
+    {"BF16", 32, 64, [](Block block) { return plain(block, true); }, nullptr},
+    {"Q4_0", 32, 18, [](Block block) { return q4(block, false); },
+     [](Block block) { return integersOf4Or5(block, false, false); }},
+    {"Q4_1", 32, 20, [](Block block) { return q4(block, true); },
+     [](Block block) { return integersOf4Or5(block, false, true); }},
+    {"Q5_0", 32, 22, [](Block block) { return q5(block, false); },
+     [](Block block) { return integersOf4Or5(block, true, false); }},
+    {"Q5_1", 32, 24, [](Block block) { return q5(block, true); },
+     [](Block block) { return integersOf4Or5(block, true, true); }},
+    {"Q8_0", 32, 34, q8, integersOf8},
+    {"Q4_K", 256, 144, [](Block block) { return qk(block, false); },
+     [](Block block) { return integersOfK(block, false); }},
+    {"Q5_K", 256, 176, [](Block block) { return qk(block, true); },
+     [](Block block) { return integersOfK(block, true); }},
+    {"Q6_K", 256, 210, q6k, integersOf6K},
 };
 
 /// A function of a part of the rows and of matrices, of which all but the last are
@@ -375,18 +494,28 @@ void addUnpack(BlockBuilder &b, ModuleOp module, const BlockType &type) {
   func::ReturnOp::create(b);
 }
 
+/// Builds the loops over rows and, within, over some tokens at a time.
+void forRowsAndTokens(BlockBuilder &b, KernelFunction &f, Value x,
+                      function_ref<void(Value, Value, int64_t)> multiply) {
+  Value tokens = memref::DimOp::create(b, x, 0);
+  Value rest = arith::RemUIOp::create(b, tokens, b.index(tokensTogether));
+  Value whole = arith::SubIOp::create(b, tokens, rest);
+  b.loop(f.begin(), f.end(), 1, [&](Value row) {
+    b.loop(b.index(0), whole, tokensTogether,
+           [&](Value token) { multiply(row, token, tokensTogether); });
+    b.loop(whole, tokens, 1, [&](Value token) { multiply(row, token, 1); });
+  });
+  func::ReturnOp::create(b);
+}
+
 /// Rows of blocks times tokens x [T, width], into y [T, rows].
 void addLinear(BlockBuilder &b, ModuleOp module, const BlockType &type) {
   KernelFunction f(b, module, "linear_" + type.name,
                    {b.getI8Type(), b.getF32Type(), b.getF32Type()});
   Value rows = f.matrix(0), x = f.matrix(1), y = f.matrix(2);
-  Value tokens = memref::DimOp::create(b, x, 0);
   Value blocks = arith::DivUIOp::create(b, memref::DimOp::create(b, x, 1),
                                         b.index(type.numbers));
-  Value together = b.index(tokensTogether);
-  Value rest = arith::RemUIOp::create(b, tokens, together);
-  Value whole = arith::SubIOp::create(b, tokens, rest);
-  auto multiply = [&](Value row, Value token, int64_t count) {
+  forRowsAndTokens(b, f, x, [&](Value row, Value token, int64_t count) {
     SmallVector<Value> sums(2 * count, b.zeros());
     auto made = scf::ForOp::create(b, b.index(0), blocks, b.index(1), sums);
     {
@@ -412,13 +541,85 @@ void addLinear(BlockBuilder &b, ModuleOp module, const BlockType &type) {
           b.sum(made.getResult(2 * t), made.getResult(2 * t + 1)));
       memref::StoreOp::create(b, total, y, ValueRange{b.plus(token, t), row});
     }
-  };
-  b.loop(f.begin(), f.end(), 1, [&](Value row) {
-    b.loop(b.index(0), whole, tokensTogether,
-           [&](Value token) { multiply(row, token, tokensTogether); });
-    b.loop(whole, tokens, 1, [&](Value token) { multiply(row, token, 1); });
   });
-  func::ReturnOp::create(b);
+}
+
+/// Sums of the products of neighbours: two of 32 x i16 give 16 x i32.
+Value pairSums(BlockBuilder &b, Value first, Value second) {
+  auto wide = VectorType::get(lanes, b.getI32Type());
+  auto part = [&](Value vector, int64_t odd) -> Value {
+    SmallVector<int64_t> from;
+    for (int64_t i = 0; i < lanes; ++i)
+      from.push_back(2 * i + odd);
+    return arith::ExtSIOp::create(b, wide, b.shuffled(vector, from));
+  };
+  auto product = [&](int64_t odd) -> Value {
+    Value left = part(first, odd), right = part(second, odd);
+    return arith::MulIOp::create(b, left, right);
+  };
+  Value even = product(0), odd = product(1);
+  return arith::AddIOp::create(b, even, odd);
+}
+
+/// Rows of blocks times rounded tokens: x [T, width] i16 of bytes, and for each 32
+/// of them in `scales` [T, width / 16] their scale, and that times their sum.
+void addRounded(BlockBuilder &b, ModuleOp module, const BlockType &type) {
+  KernelFunction f(
+      b, module, "rounded_" + type.name,
+      {b.getI8Type(), b.getI16Type(), b.getF32Type(), b.getF32Type()});
+  Value rows = f.matrix(0), x = f.matrix(1), scales = f.matrix(2),
+        y = f.matrix(3);
+  Value blocks = arith::DivUIOp::create(b, memref::DimOp::create(b, x, 1),
+                                        b.index(type.numbers));
+  forRowsAndTokens(b, f, x, [&](Value row, Value token, int64_t count) {
+    // Of what is added to integers there is a sum, as a second of two numbers.
+    auto pair = VectorType::get(2, b.getF32Type());
+    Value zero = arith::ConstantOp::create(b, DenseElementsAttr::get(pair, 0.0f));
+    SmallVector<Value> sums(count, b.zeros());
+    sums.append(count, zero);
+    auto made = scf::ForOp::create(b, b.index(0), blocks, b.index(1), sums);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(made.getBody());
+      Value block = made.getInductionVar();
+      Value at = arith::MulIOp::create(b, block, b.index(type.bytes));
+      Value first = arith::MulIOp::create(b, block, b.index(type.numbers));
+      Value firstScale =
+          arith::MulIOp::create(b, block, b.index(type.numbers / lanes));
+      SmallVector<Value> next(made.getRegionIterArgs());
+      Groups groups = type.integers(Block(b, rows, row, at));
+      for (auto [i, group] : llvm::enumerate(groups))
+        for (int64_t t = 0; t < count; ++t) {
+          Value line = b.plus(token, t);
+          Value numbers = vector::LoadOp::create(
+              b, VectorType::get(2 * lanes, b.getI16Type()), x,
+              ValueRange{line, b.plus(first, 2 * lanes * i)});
+          Value ofToken = vector::LoadOp::create(
+              b, pair, scales, ValueRange{line, b.plus(firstScale, 2 * i)});
+          Value products = arith::SIToFPOp::create(
+              b, b.numbers(), pairSums(b, group.values, numbers));
+          Value scale, more;
+          if (group.both) {
+            more = b.times(group.both, ofToken);
+            scale = b.spread(b.lane(more, 0));
+          } else {
+            scale = b.times(group.scale, b.spread(b.lane(ofToken, 0)));
+            if (group.more)
+              more = b.times(
+                  vector::BroadcastOp::create(b, pair, group.more), ofToken);
+          }
+          next[t] = math::FmaOp::create(b, products, scale, next[t]);
+          if (more)
+            next[count + t] = b.sum(next[count + t], more);
+        }
+      scf::YieldOp::create(b, next);
+    }
+    for (int64_t t = 0; t < count; ++t) {
+      Value total =
+          b.sum(b.halved(made.getResult(t)), b.lane(made.getResult(count + t), 1));
+      memref::StoreOp::create(b, total, y, ValueRange{b.plus(token, t), row});
+    }
+  });
 }
 
 /// Rows of f32 [R, width] times tokens x [T, width], into y [T, R]. Several of both
@@ -466,6 +667,8 @@ OwningOpRef<ModuleOp> codegen::makeBlockKernels(MLIRContext *context) {
   for (const BlockType &type : types) {
     addUnpack(b, *module, type);
     addLinear(b, *module, type);
+    if (type.integers)
+      addRounded(b, *module, type);
   }
   addProduct(b, *module);
   return module;

@@ -60,6 +60,8 @@ static int64_t typeOf(Type element) {
     return WEIR_F16;
   if (element.isInteger(8))
     return WEIR_U8;
+  if (element.isInteger(16))
+    return WEIR_I16;
   return element.isInteger(64) ? WEIR_I64 : WEIR_BOOL;
 }
 

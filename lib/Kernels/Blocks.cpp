@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <memory>
 
@@ -36,6 +37,7 @@ constexpr std::array<Type, 10> types = {{{"F16", 32, 64},
 /// The functions of a type for this processor.
 struct Functions {
   weir_function unpack = nullptr, linear = nullptr;
+  weir_function rounded = nullptr; ///< of types of integers
 };
 
 struct Table {
@@ -55,8 +57,10 @@ struct Table {
     isWhole = product != nullptr;
     for (size_t i = 0; i < types.size(); ++i) {
       std::string name(types[i].name);
-      ofTypes[i] = {find("unpack_" + name), find("linear_" + name)};
-      isWhole = isWhole && ofTypes[i].unpack && ofTypes[i].linear;
+      ofTypes[i] = {find("unpack_" + name), find("linear_" + name),
+                    find("rounded_" + name)};
+      isWhole = isWhole && ofTypes[i].unpack && ofTypes[i].linear &&
+                (ofTypes[i].rounded || !hasIntegers(types[i]));
     }
   }
 };
@@ -77,6 +81,9 @@ void describe(int64_t *words, const void *data, int64_t rows, int64_t columns,
   words[6] = 1;
 }
 constexpr size_t wordsOfMatrix = 7;
+
+/// Two scales for each 32 numbers.
+constexpr int64_t lanesOfScales = rounded / 2;
 
 /// Rows that are written and then multiplied with all tokens: they stay in the
 /// second level of the cache.
@@ -146,4 +153,49 @@ void weir::blocks::multiply(const Rows &rows, int64_t begin, int64_t end,
     describe(ofY, y + first, tokens, count, yStride);
     table().product(words.data(), 0, count);
   }
+}
+
+bool weir::blocks::hasIntegers(const Type &type) {
+  return type.name.front() == 'Q';
+}
+
+void weir::blocks::round(const float *x, int64_t tokens, int64_t width,
+                         int16_t *out, float *scales) {
+  for (int64_t at = 0; at < tokens * width; at += rounded) {
+    float most = 0;
+    bool isFinite = true;
+    for (int64_t i = 0; i < rounded; ++i) {
+      most = std::max(most, std::fabs(x[at + i]));
+      isFinite = isFinite && std::isfinite(x[at + i]);
+    }
+    float scale = most / 127;
+    // The smallest numbers have no reciprocal.
+    bool isZero = !isFinite || scale < std::numeric_limits<float>::min();
+    int32_t sum = 0;
+    for (int64_t i = 0; i < rounded; ++i) {
+      int32_t value =
+          isZero ? 0 : static_cast<int32_t>(std::nearbyintf(x[at + i] / scale));
+      out[at + i] = static_cast<int16_t>(value);
+      sum += value;
+    }
+    if (!isFinite)
+      scale = std::numeric_limits<float>::quiet_NaN();
+    else if (isZero)
+      scale = 0;
+    scales[at / lanesOfScales] = scale;
+    scales[at / lanesOfScales + 1] = scale * static_cast<float>(sum);
+  }
+}
+
+void weir::blocks::multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
+                                   const int16_t *x, const float *scales,
+                                   int64_t tokens, float *y, int64_t yStride) {
+  std::array<int64_t, 4 * wordsOfMatrix> words;
+  int64_t *at = words.data();
+  describe(at, rows.data, end, rowBytes(*rows.type, rows.width), rows.stride);
+  describe(at += wordsOfMatrix, x, tokens, rows.width, rows.width);
+  describe(at += wordsOfMatrix, scales, tokens, rows.width / lanesOfScales,
+           rows.width / lanesOfScales);
+  describe(at += wordsOfMatrix, y, tokens, end, yStride);
+  functionsOf(*rows.type).rounded(words.data(), begin, end);
 }

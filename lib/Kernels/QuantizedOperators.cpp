@@ -61,13 +61,13 @@ blocks::Rows rowsOf(const Tensor &given, const blocks::Type &type, int64_t width
 struct LinearArguments {
   Tensor x, blocks;
   std::optional<Tensor> bias;
-  std::string type;
+  std::string type, arithmetic;
 
   explicit LinearArguments(StableIValue *stack)
       : x(torch::stable::detail::to<Tensor>(stack[0])),
         blocks(torch::stable::detail::to<Tensor>(stack[1])),
         bias(torch::stable::detail::to<std::optional<Tensor>>(stack[2])),
-        type(takeString(stack[3])) {}
+        type(takeString(stack[3])), arithmetic(takeString(stack[4])) {}
 };
 
 bool isFloat(ScalarType type) {
@@ -88,6 +88,11 @@ Tensor linear(const LinearArguments &given) {
           "quantized_linear takes f32, bf16 or f16 of at least one dimension");
   int64_t rank = x.dim(), width = x.size(rank - 1);
   blocks::Rows rows = rowsOf(given.blocks, typeNamed(given.type), width);
+  bool isRounded = given.arithmetic == "int8";
+  require(isRounded || given.arithmetic == "exact",
+          "there is no arithmetic '", given.arithmetic, "'; known are exact, int8");
+  require(!isRounded || blocks::hasIntegers(*rows.type),
+          "weights of type ", given.type, " have no integers to multiply with");
   int64_t count = given.blocks.size(0);
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
   int64_t tokens = 1;
@@ -108,8 +113,19 @@ Tensor linear(const LinearArguments &given) {
   }
   auto *from = static_cast<const float *>(input.const_data_ptr());
   auto *to = static_cast<float *>(out.mutable_data_ptr());
+  std::vector<int16_t> bytes;
+  std::vector<float> scales;
+  if (isRounded) {
+    bytes.resize(tokens * width);
+    scales.resize(tokens * width / blocks::rounded * 2);
+    blocks::round(from, tokens, width, bytes.data(), scales.data());
+  }
   auto work = [&](int64_t begin, int64_t end) {
-    blocks::multiply(rows, begin, end, from, tokens, to, count);
+    if (isRounded)
+      blocks::multiplyRounded(rows, begin, end, bytes.data(), scales.data(),
+                              tokens, to, count);
+    else
+      blocks::multiply(rows, begin, end, from, tokens, to, count);
     if (!added)
       return;
     for (int64_t token = 0; token < tokens; ++token)
@@ -198,8 +214,8 @@ void embeddingMeta(StableIValue *stack, uint64_t, uint64_t) {
 } // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(weir, m) {
-  m.def("quantized_linear(Tensor x, Tensor blocks, Tensor? bias, str type) -> "
-        "Tensor");
+  m.def("quantized_linear(Tensor x, Tensor blocks, Tensor? bias, str type, "
+        "str arithmetic=\"exact\") -> Tensor");
   m.def("quantized_embedding(Tensor blocks, Tensor indices, str type, int width) "
         "-> Tensor");
 }

@@ -118,6 +118,47 @@ def test_a_row_does_not_depend_on_the_batch_nor_on_threads(kind):
         torch.set_num_threads(before)
 
 
+def rounded(x: torch.Tensor) -> torch.Tensor:
+    """x [T, width] with each 32 numbers rounded to bytes of a common scale, in f64 apart from the scale."""
+    groups = x.reshape(len(x), -1, 32)
+    scale = groups.abs().amax(-1, keepdim=True) / 127
+    return (torch.where(scale > 0, torch.round(groups / scale), 0.0).double() * scale.double()).reshape(x.shape)
+
+
+INTEGERS = [kind for kind in packed.TYPES if HALVES[kind]]
+
+
+@pytest.mark.parametrize("extreme", [False, True], ids=["usual", "extreme"])
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_rounded_products_are_those_of_rounded_tokens(kind, extreme):
+    raw = blocks(kind, extreme)
+    weight = dequantised(kind, raw).double()
+    x = torch.randn(7, weight.shape[1], generator=torch.Generator().manual_seed(6))
+    x[1, :32] = 0
+    x[2, 32:64] *= 1e-30
+    got = linear(x, torch.from_numpy(raw), None, kind, "int8")
+    # The parts of a number of a block, and their sum, may be larger than the number.
+    magnitude = rounded(x).abs() @ torch.maximum(weight.abs(), weight.abs().amax(1, keepdim=True)).t()
+    assert ((got - rounded(x) @ weight.t()).abs() <= 1e-6 * magnitude + 1e-44).all()
+    exact = linear(x, torch.from_numpy(raw), None, kind)
+    assert not torch.equal(got, exact) and (got - exact).norm() <= 0.02 * exact.norm()
+    # A token's result is its own, whatever else there is.
+    assert torch.equal(torch.cat([linear(row[None], torch.from_numpy(raw), None, kind, "int8") for row in x]), got)
+
+
+def test_rounded_products_of_what_is_not_finite():
+    raw = torch.from_numpy(blocks("Q8_0", False))
+    x = torch.ones(3, 32 * BLOCKS)
+    x[1, 40] = float("nan")
+    x[2, 70] = float("inf")
+    got = linear(x, raw, None, "Q8_0", "int8")
+    assert got[0].isfinite().all() and got[1:].isnan().all()
+    with pytest.raises(RuntimeError, match="there is no arithmetic 'int4'; known are exact, int8"):
+        linear(x, raw, None, "Q8_0", "int4")
+    with pytest.raises(RuntimeError, match="weights of type F16 have no integers"):
+        linear(torch.zeros(1, 32), torch.zeros(1, 64, dtype=torch.uint8), None, "F16", "int8")
+
+
 def test_types_shapes_and_strides_of_values():
     raw = torch.from_numpy(blocks("Q4_1", False))
     width = 32 * BLOCKS

@@ -65,6 +65,26 @@ void unpack(const Rows &rows, int64_t begin, int64_t end, float *out,
 void multiply(const Rows &rows, int64_t begin, int64_t end, const float *x,
               int64_t tokens, float *y, int64_t yStride);
 
+/// Whether rows of that type have products with rounded tokens: those of integers.
+bool hasIntegers(const Type &type);
+
+/// Numbers of a token that have a scale in common when they are rounded.
+constexpr int64_t rounded = 32;
+
+/// Rounds tokens x [tokens, width] to bytes, as llama.cpp does: of 32 numbers the
+/// largest magnitude becomes 127, and the others the nearest integer (even ones
+/// between two). `out` [tokens, width] are these; `scales` [tokens, width / 16] has
+/// for each 32 the scale, and that times their sum. Numbers that are not finite give
+/// a scale that is none.
+void round(const float *x, int64_t tokens, int64_t width, int16_t *out,
+           float *scales);
+
+/// y[t, r] = sum over i of row r's number i times the number that x[t, i] was rounded
+/// to. In f32 over sums of integers, in an order that depends on `width` alone.
+void multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
+                     const int16_t *x, const float *scales, int64_t tokens,
+                     float *y, int64_t yStride);
+
 } // namespace weir::blocks
 
 #endif // WEIR_KERNELS_BLOCKS_H
