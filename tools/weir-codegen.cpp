@@ -15,6 +15,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/CommandLine.h"
@@ -33,7 +34,7 @@ using namespace weir::codegen;
 
 static cl::OptionCategory category("weir-codegen options");
 static cl::opt<std::string> input(cl::Positional, cl::desc("<kernels.mlir>"),
-                                  cl::Required, cl::cat(category));
+                                  cl::cat(category));
 static cl::opt<std::string> output("o", cl::desc("the file to make"),
                                    cl::init("-"), cl::cat(category));
 static cl::opt<std::string>
@@ -47,17 +48,55 @@ static cl::opt<std::string>
             cl::desc("a folder of objects, KERNEL.VARIANT.o: those that are there "
                      "are taken, the others made, and all of them stay"),
             cl::cat(category));
-enum class Emit { Shared, Assembly, IR };
+enum class Emit { Shared, Assembly, IR, Blocks, BlocksIR };
 static cl::opt<Emit>
     what("emit", cl::desc("what to make"), cl::init(Emit::Shared),
          cl::values(clEnumValN(Emit::Shared, "shared", "a shared object"),
                     clEnumValN(Emit::Assembly, "asm", "assembly of each variant"),
-                    clEnumValN(Emit::IR, "llvm", "LLVM IR of each variant")),
+                    clEnumValN(Emit::IR, "llvm", "LLVM IR of each variant"),
+                    clEnumValN(Emit::Blocks, "blocks",
+                               "an object with the kernels of weights in blocks, "
+                               "which Weir itself is made with"),
+                    clEnumValN(Emit::BlocksIR, "blocks-mlir",
+                               "those kernels as they are before compilation")),
          cl::cat(category));
 
 static int fail(const Twine &message) {
   WithColor::error(errs(), "weir-codegen") << message << '\n';
   return 1;
+}
+
+/// The kernels that no program brings along.
+static int makeBlocks(mlir::MLIRContext &context, StringRef target,
+                      StringRef architecture, ArrayRef<Variant> variants) {
+  context.loadAllAvailableDialects();
+  mlir::OwningOpRef<mlir::ModuleOp> module = makeBlockKernels(&context);
+  if (failed(mlir::verify(*module)))
+    return 1;
+  std::error_code code;
+  ToolOutputFile file(output, code, sys::fs::OF_None);
+  if (code)
+    return fail(output + ": " + code.message());
+  if (what == Emit::BlocksIR) {
+    module->print(file.os());
+    file.keep();
+    return 0;
+  }
+  auto kernels = readKernels(*module);
+  if (failed(kernels))
+    return 1;
+  LLVMContext llvmContext;
+  auto made = translateAll(*module, *kernels, variants, architecture,
+                           "weir_block_kernels", llvmContext);
+  if (!made)
+    return 1;
+  SmallString<0> bytes;
+  raw_svector_ostream stream(bytes);
+  if (Error error = emit(*made, target, variants.front(), OutputKind::Object, stream))
+    return fail(toString(std::move(error)));
+  file.os() << bytes;
+  file.keep();
+  return 0;
 }
 
 static int run() {
@@ -75,6 +114,10 @@ static int run() {
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   // What weir-opt prints in its generic form may hold the program as well.
   context.allowUnregisteredDialects();
+  if (what == Emit::Blocks || what == Emit::BlocksIR)
+    return makeBlocks(context, target, architecture, variants);
+  if (input.empty())
+    return fail("name the file of kernels");
   auto whole = mlir::parseSourceFile<mlir::ModuleOp>(input, &context);
   if (!whole)
     return 1;

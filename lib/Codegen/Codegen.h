@@ -81,6 +81,18 @@ std::unique_ptr<llvm::Module> makeTable(llvm::ArrayRef<Kernel> kernels,
                                         llvm::StringRef architecture,
                                         llvm::LLVMContext &context);
 
+/// The kernels of weights in blocks (lib/Kernels/Blocks.cpp), which are no program's.
+mlir::OwningOpRef<mlir::ModuleOp> makeBlockKernels(mlir::MLIRContext *context);
+
+/// The kernels of a module with all their variants and their table, which gets the
+/// given name, in one LLVM module. Null after an error, which is reported.
+std::unique_ptr<llvm::Module> translateAll(mlir::ModuleOp module,
+                                           llvm::ArrayRef<Kernel> kernels,
+                                           llvm::ArrayRef<Variant> variants,
+                                           llvm::StringRef architecture,
+                                           llvm::StringRef tableName,
+                                           llvm::LLVMContext &context);
+
 enum class OutputKind { Object, Assembly };
 /// Optimises a module and writes it for a variant of a target.
 llvm::Error emit(llvm::Module &module, llvm::StringRef triple,

@@ -37,6 +37,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/Linker/Linker.h"
 
 using namespace mlir;
 using namespace weir;
@@ -57,6 +58,10 @@ static int64_t typeOf(Type element) {
     return WEIR_BF16;
   if (element.isF16())
     return WEIR_F16;
+  if (element.isInteger(8))
+    return WEIR_U8;
+  if (element.isInteger(16))
+    return WEIR_I16;
   return element.isInteger(64) ? WEIR_I64 : WEIR_BOOL;
 }
 
@@ -266,4 +271,20 @@ std::unique_ptr<llvm::Module> codegen::makeTable(ArrayRef<Kernel> kernels,
       llvm::GlobalValue::ExternalLinkage, table, "weir_kernel_table");
   variable->setAlignment(llvm::Align(8));
   return module;
+}
+
+std::unique_ptr<llvm::Module> codegen::translateAll(
+    ModuleOp module, ArrayRef<Kernel> kernels, ArrayRef<Variant> variants,
+    StringRef architecture, StringRef tableName, llvm::LLVMContext &context) {
+  auto whole = makeTable(kernels, variants, architecture, context);
+  llvm::GlobalVariable *table = whole->getGlobalVariable("weir_kernel_table");
+  table->setName(tableName);
+  table->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  for (const Variant &variant : variants) {
+    auto made = translate(module, kernels, variant, context);
+    // Every function says which processor it is for.
+    if (!made || llvm::Linker::linkModules(*whole, std::move(made)))
+      return nullptr;
+  }
+  return whole;
 }

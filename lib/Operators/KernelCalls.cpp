@@ -19,7 +19,7 @@ using namespace weir;
 
 bool weir::isKernelCall(StringRef target) {
   const OperatorInfo *info = findOperator(target);
-  return info && StringRef(info->name).starts_with("weir.");
+  return info && StringRef(info->name).starts_with("weir.edit");
 }
 
 Error weir::refuseKernelCalls(const json::Object &model, StringRef remedy) {

@@ -8,6 +8,8 @@
 
 #include "weir/Resources/DictionaryStore.h"
 
+#include "PackedWeights.h"
+
 #include "weir/Dictionary/Hooks.h"
 
 using namespace mlir;
@@ -80,12 +82,26 @@ DictionaryStore::openFromModel(CollectionOp collection, SiteAttr site) {
     return llvm::createStringError(
         "dictionaries of format " + stringifyFormat(collection.getFormat()) +
         " are made from the model's weights, and there is no model");
-  fx::WeightsAttr weights = (*programs.begin()).getWeightsAttr();
+  fx::ProgramOp program = *programs.begin();
+  fx::WeightsAttr weights = program.getWeightsAttr();
   if (!weights)
     return llvm::createStringError("the model's sites are not known yet");
 
+  // Rows of a dictionary are numbers, whatever the model keeps.
+  auto numbersOf = [&](fx::WeightAttr weight,
+                       StringRef role) -> llvm::Expected<TensorView> {
+    auto stored = modelWeight(weight, role);
+    StringRef type = weight ? packedType(program, weight) : StringRef();
+    if (!stored || type.empty())
+      return stored;
+    auto numbers = unpackedWeight(*stored, type);
+    if (!numbers)
+      return llvm::createStringError("weight '" + weight.getKey() + "': " +
+                                     llvm::toString(numbers.takeError()));
+    return numbers;
+  };
   if (collection.getFormat() == Format::Unembedding) {
-    auto unembedding = modelWeight(weights.getUnembedding(), "unembedding");
+    auto unembedding = numbersOf(weights.getUnembedding(), "unembedding");
     if (!unembedding)
       return unembedding.takeError();
     return unembeddingDictionary(*unembedding);
@@ -94,17 +110,17 @@ DictionaryStore::openFromModel(CollectionOp collection, SiteAttr site) {
     return llvm::createStringError("the model has no layer %" PRId64,
                                    site.getLayer());
   fx::LayerAttr layer = weights.getLayers()[site.getLayer()];
-  auto up = modelWeight(layer.getUp(), "up");
+  auto up = numbersOf(layer.getUp(), "up");
   if (!up)
     return up.takeError();
-  auto down = modelWeight(layer.getDown(), "down");
+  auto down = numbersOf(layer.getDown(), "down");
   if (!down)
     return down.takeError();
   // Linear layers store [out, in]; GPT-2's Conv1D stores [in, out].
   bool transposed = layer.getLayout() == WeightLayout::InOut;
   if (!layer.getGate())
     return neuronsDictionary(*up, std::nullopt, *down, transposed);
-  auto gate = modelWeight(layer.getGate(), "gate");
+  auto gate = numbersOf(layer.getGate(), "gate");
   if (!gate)
     return gate.takeError();
   return neuronsDictionary(*gate, *up, *down, transposed);

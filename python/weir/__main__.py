@@ -57,7 +57,7 @@ def _say(text):
 
 def _export(arguments) -> int:
     # In a pipe: what takes a while, and what came of it.
-    options = dict(dtype=arguments.dtype, max_batch=arguments.max_batch, max_length=arguments.max_length,
+    options = dict(dtype=arguments.dtype, weights=arguments.weights, max_batch=arguments.max_batch, max_length=arguments.max_length,
                    progress=_progress(sys.stderr, piped=("loading", "wrote")))
     if arguments.output is None:
         _say(export.cached(arguments.model, **options))
@@ -182,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("-o", "--output", metavar="FILE", help="the archive to write (replaced when all is done)")
     where.add_argument("--cached", action="store_true", help="keep it in the cache folder ($WEIR_CACHE, or .cache/weir of "
                        "the source tree), export only if need be, and print its path")
+    command.add_argument("--weights", choices=export.WEIGHTS, default="plain",
+                         help="plain: numbers of that type. native: the matrices of a GGUF file stay blocks of small integers, "
+                         "as they are in the file; a token then reads fewer bytes (default: %(default)s)")
     command.add_argument("--dtype", choices=export.DTYPES, default="f32",
                          help="of weights, activations and cache (default: %(default)s)")
     command.add_argument("--max-batch", type=int, default=export.MAX_BATCH, metavar="B",

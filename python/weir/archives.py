@@ -168,7 +168,12 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
         for diagnostic in vetted["diagnostics"]:
             if diagnostic["severity"] == "warning":
                 warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
-        if not kernels and any(name.startswith("torch.ops.weir.") for name in vetted["operators"]):
+        own = [name for name in vetted["operators"] if name.startswith("torch.ops.weir.")]
+        if any(name.startswith("torch.ops.weir.quantized_") for name in own):
+            from .kernels import register
+
+            register()
+        if not kernels and not all(name.startswith("torch.ops.weir.quantized_") for name in own):
             raise WeirError(f"cannot load {path}: the program needs its kernels, native code that is not in it; load the "
                             "whole folder that weirc build made")
         from torch._export.serde import schema

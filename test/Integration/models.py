@@ -27,9 +27,8 @@ class Tiny:
 
     def __init__(self, family: str):
         self.family = family
-        self.model = families.model(family)
+        self.model, self.archive = self._load(family)
         self.model.set_attn_implementation("eager")
-        self.archive = families.exported(family)
         self.kinds = hooks.sites_of(self.model.config)
         self.sizes = {}  # kind of site -> (width, typical size of a number)
         ids = torch.randint(3, families.VOCABULARY, (4, 20), generator=torch.Generator().manual_seed(5))
@@ -42,6 +41,9 @@ class Tiny:
         wanted = [(layer, kind) for layer in range(3) for kind in (*self.kinds, "mlp_in")]
         with torch.no_grad(), hooks.hooked(self.model, self.model.config, wanted, measure):
             self.model(ids, use_cache=False)
+
+    def _load(self, family: str):
+        return families.model(family), families.exported(family)
 
 
 class Tally:

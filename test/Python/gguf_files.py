@@ -23,12 +23,41 @@ def _as_stored(name: str, tensor: torch.Tensor, config) -> numpy.ndarray:
     return tensor.detach().float().contiguous().numpy()
 
 
-def write(path: Path, model, more: dict | None = None, tensors: dict | None = None, without: tuple = ()) -> Path:
+# Of blocks of random bytes: the place of the scale of 16 bits, of that of the minima, what that is times the scale so
+# that numbers have a mean near 0, and the scale that gives them a deviation of 1.
+_RANDOM = {"Q4_K": (0, 2, 7.5, 1 / 185), "Q5_K": (0, 2, 15.5, 1 / 380), "Q6_K": (208, None, 0, 1 / 1370)}
+
+
+def random_blocks(kind: str, rows: int, width: int, deviation: float, seed: int) -> numpy.ndarray:
+    """[rows, bytes] uint8 of a type that gguf-py reads and does not write."""
+    generator = numpy.random.default_rng(seed)
+    size, count = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+    scale_at, minimum_at, factor, one = _RANDOM[kind]
+    raw = generator.integers(0, 256, (rows, width // size, count), dtype=numpy.uint8)
+    scale = generator.uniform(0.5, 1.5, (rows, width // size, 1)) * deviation * one
+    raw[:, :, scale_at : scale_at + 2] = scale.astype("<f2").view(numpy.uint8)
+    if minimum_at is not None:
+        raw[:, :, minimum_at : minimum_at + 2] = (scale * factor).astype("<f2").view(numpy.uint8)
+    return raw.reshape(rows, -1)
+
+
+def _add(writer: gguf.GGUFWriter, name: str, tensor: numpy.ndarray, kind: str):
+    raw_type = gguf.GGMLQuantizationType[kind]
+    if kind in _RANDOM:
+        blocks = random_blocks(kind, *tensor.shape, float(tensor.std()), sum(name.encode()))
+    else:
+        blocks = gguf.quantize(tensor, raw_type)
+    writer.add_tensor(name, blocks, raw_dtype=raw_type)
+
+
+def write(path: Path, model, more: dict | None = None, tensors: dict | None = None, without: tuple = (),
+          types: dict | None = None) -> Path:
     """Writes `model` (of a type in ARCHITECTURES) to `path`.
 
     more     keys below the architecture's name (split.* and tokenizer.* stand by themselves), and their values
     tensors  further tensors, by their name in the file
     without  tensors of the model that are left out, by their name in the file
+    types    types of matrices that are quantised, by their name in the file; of K-quants the file has random ones
     """
     config = model.config
     architecture = ARCHITECTURES[config.model_type]
@@ -60,7 +89,11 @@ def write(path: Path, model, more: dict | None = None, tensors: dict | None = No
             continue
         stem, end = name.rsplit(".", 1)
         stored = f"{names.get_name(stem)}.{end}"
-        if stored not in without:
+        if stored in without:
+            continue
+        if types and stored in types:
+            _add(writer, stored, _as_stored(stored, tensor, config), types[stored])
+        else:
             writer.add_tensor(stored, _as_stored(stored, tensor, config))
     for name, tensor in (tensors or {}).items():
         writer.add_tensor(name, numpy.ascontiguousarray(tensor, dtype=numpy.float32))

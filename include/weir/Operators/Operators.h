@@ -74,6 +74,7 @@ enum class WeightPacking : uint8_t {
   Plain, ///< numbers of the tensor's own type
   Int8,  ///< bytes, with a scale for each output
   Int4,  ///< two to a byte in an order of the processor, scales for each group
+  Blocks ///< bytes, scales among them, as the type that an argument names has them
 };
 
 /// Whether a result is `input` as it was.

@@ -87,7 +87,7 @@ bool isTarget(StringRef text) {
     return parts[0] == "torch" && parts[1] == "ops" && isOperator(parts[3]) && isIdentifier(parts[4]) &&
            !parts[4].starts_with("_");
   const OperatorInfo *info = findOperator(text);
-  return info && (info->isBuiltin() || isKernelCall(text));
+  return info && (info->isBuiltin() || StringRef(info->name).starts_with("weir."));
 }
 
 /// Who is spoken of in errors: "node 12", "tensor 'add'".

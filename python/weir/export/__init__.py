@@ -20,9 +20,10 @@ from typing import Callable
 from ..files import same_file
 from .errors import ExportError, UnsupportedModel
 
-__all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "cached", "export"]
+__all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "WEIGHTS", "cached", "export"]
 
 DTYPES = ("f32", "bf16")
+WEIGHTS = ("plain", "native")
 MAX_BATCH = 4
 MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
@@ -65,7 +66,7 @@ def _length(source, asked: int | None) -> int:
     return asked if asked is not None else min(MAX_LENGTH, source.positions() or MAX_LENGTH)
 
 
-def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int = MAX_BATCH,
+def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str = "plain", max_batch: int = MAX_BATCH,
            max_length: int | None = None, name: str | None = None, tokenizer=None,
            progress: Callable[[str], None] = lambda line: None) -> Path:
     """Writes the exported program of `model` to `path`, replacing it at once or leaving it alone.
@@ -73,6 +74,8 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
     model       a folder, a GGUF file, a name in the local Hugging Face cache, "smollm2", or a
                 transformers model in memory (then `name` and `tokenizer` may go with it)
     dtype       of weights, activations and cache: "f32" or "bf16"; logits are float32 in any case
+    weights     "plain": numbers of `dtype`; "native": matrices of a GGUF file stay as it has them, blocks of small
+                integers (docs/quantised.md)
     max_batch   rows of the cache; a batch has 1..max_batch rows
     max_length  positions of the cache: prompt and answer together; by default MAX_LENGTH or the model's
                 positions, whichever is less
@@ -86,6 +89,8 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
+    if weights not in WEIGHTS:
+        raise ExportError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights}")
     if isinstance(model, (str, Path)):
         if same_file(model, path):
             raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
@@ -94,6 +99,8 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
     torch_dtype = sources.DTYPES[dtype]
     with _quiet():
         source = _source(model, name, tokenizer)
+        if weights == "native" and not getattr(source, "gguf", None):
+            raise ExportError(f"--weights native keeps the blocks of a GGUF file, and {source.name} is none")
         max_length = _length(source, max_length)
         progress(f"loading {source.name}")
         loaded = source.model(torch_dtype)
@@ -106,6 +113,7 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
             module = program.Program(loaded, max_batch, max_length)
             progress(f"tracing {loaded.config.num_hidden_layers} layers")
             exported = graph.trace(module)
+            held = _pack(exported, source, torch_dtype, progress) if weights == "native" else ""
         finally:
             loaded.set_attn_implementation(attention)
             if experts is not None:
@@ -115,10 +123,19 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", max_batch: int
         path = Path(path)
         progress(f"writing {path}")
         archive.write(exported, archive.records(source.name, dtype, module, tokens), path)
-        progress(f"wrote {path}: {source.name} ({loaded.config.model_type}, {loaded.config.num_hidden_layers} layers, {dtype}), "
+        progress(f"wrote {path}: {source.name} ({loaded.config.model_type}, {loaded.config.num_hidden_layers} layers, {dtype}{held}), "
                  f"{max_batch} {'row' if max_batch == 1 else 'rows'} of {max_length} positions"
                  + ("" if tokens is not None else ", without a tokenizer"))
     return path
+
+
+def _pack(exported, source, dtype, progress) -> str:
+    """Puts the file's blocks into the program; how to call what there is now."""
+    from . import packed
+
+    progress(f"finding the blocks of {source.gguf}")
+    counts = packed.pack(exported, Path(source.location) / source.gguf, dtype)
+    return "".join(f", {count} of {kind}" for kind, count in sorted(counts.items()))
 
 
 def cache_folder() -> Path:
@@ -145,7 +162,7 @@ def _key(source, *options) -> str:
     return digest.hexdigest()[:12]
 
 
-def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length: int | None = None,
+def cached(model, *, dtype: str = "f32", weights: str = "plain", max_batch: int = MAX_BATCH, max_length: int | None = None,
            name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
     """The path of the exported program of `model`, exported now unless an earlier export still holds.
 
@@ -157,14 +174,15 @@ def cached(model, *, dtype: str = "f32", max_batch: int = MAX_BATCH, max_length:
     max_length = _length(source, max_length)
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{source.name}-{dtype}-b{max_batch}-n{max_length}".replace("/", "--")
-    path = folder / f"{stem}-{_key(source, dtype, max_batch, max_length)}.pt2"
+    kind = dtype if weights == "plain" else f"{dtype}-{weights}"
+    stem = f"{source.name}-{kind}-b{max_batch}-n{max_length}".replace("/", "--")
+    path = folder / f"{stem}-{_key(source, kind, max_batch, max_length)}.pt2"
     if path.is_file():
         return path
     with open(folder / f".{stem}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_file():
-            export(model, path, dtype=dtype, max_batch=max_batch, max_length=max_length, name=name,
+            export(model, path, dtype=dtype, weights=weights, max_batch=max_batch, max_length=max_length, name=name,
                    tokenizer=tokenizer, progress=progress)
             superseded = re.compile(re.escape(stem) + "-[0-9a-f]{12}[.]pt2")
             for old in folder.iterdir():

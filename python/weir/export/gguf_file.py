@@ -20,6 +20,7 @@ import numpy
 import torch
 
 from ..errors import first_line
+from . import gguf_types
 from .errors import ExportError, UnsupportedModel
 
 _FACTORS = "rope_freqs.weight"
@@ -55,6 +56,7 @@ class GGUFFile:
     def _header(self):
         from transformers.integrations.gguf import GgufHeader, read_gguf_metadata
 
+        gguf_types.install()
         try:
             metadata, _ = read_gguf_metadata(str(self.path))
             header = GgufHeader.from_file(str(self.path))

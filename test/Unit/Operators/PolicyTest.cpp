@@ -149,8 +149,13 @@ TEST(Operators, CallsOfKernelsNeedTheirKernels) {
   }
   for (StringRef target :
        {"torch.ops.aten.add.Tensor", "torch.ops.weir.load_kernels.default",
-        "torch.ops.weir.edit_.default", "weir.edit.default", "_operator.mul"})
+        "torch.ops.weir.edit_.default", "weir.edit.default", "_operator.mul",
+        "torch.ops.weir.quantized_linear.default"})
     EXPECT_FALSE(isKernelCall(target)) << target.str();
+  // They are Weir's own, and no program brings them along.
+  for (StringRef target : {"torch.ops.weir.quantized_linear.default",
+                           "torch.ops.weir.quantized_embedding.default"})
+    EXPECT_TRUE(OperatorPolicy().allows(target)) << target.str();
   // Nobody but the user allows a program to load code.
   EXPECT_FALSE(OperatorPolicy().allows("torch.ops.weir.load_kernels.default"));
   EXPECT_EQ(errorOf(refuseKernelCalls(

@@ -1,0 +1,201 @@
+//===- Blocks.cpp - Weights in blocks of small integers ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weir/Kernels/Blocks.h"
+
+#include "weir/Kernels/weir_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+using namespace weir::blocks;
+
+/// The table of what weir-codegen makes of BlockKernels.cpp.
+extern "C" const weir_kernels weir_block_kernels;
+
+namespace {
+
+constexpr std::array<Type, 10> types = {{{"F16", 32, 64},
+                                         {"BF16", 32, 64},
+                                         {"Q4_0", 32, 18},
+                                         {"Q4_1", 32, 20},
+                                         {"Q5_0", 32, 22},
+                                         {"Q5_1", 32, 24},
+                                         {"Q8_0", 32, 34},
+                                         {"Q4_K", 256, 144},
+                                         {"Q5_K", 256, 176},
+                                         {"Q6_K", 256, 210}}};
+
+/// The functions of a type for this processor.
+struct Functions {
+  weir_function unpack = nullptr, linear = nullptr;
+  weir_function rounded = nullptr; ///< of types of integers
+};
+
+struct Table {
+  std::array<Functions, types.size()> ofTypes;
+  weir_function product = nullptr;
+  bool isWhole = false;
+
+  Table() {
+    auto find = [](const std::string &name) -> weir_function {
+      const weir_kernels &all = weir_block_kernels;
+      for (int64_t i = 0; i < all.num_kernels; ++i)
+        if (name == all.kernels[i].name)
+          return weir_kernel_function(&all.kernels[i]);
+      return nullptr;
+    };
+    product = find("product");
+    isWhole = product != nullptr;
+    for (size_t i = 0; i < types.size(); ++i) {
+      std::string name(types[i].name);
+      ofTypes[i] = {find("unpack_" + name), find("linear_" + name),
+                    find("rounded_" + name)};
+      isWhole = isWhole && ofTypes[i].unpack && ofTypes[i].linear &&
+                (ofTypes[i].rounded || !hasIntegers(types[i]));
+    }
+  }
+};
+
+const Table &table() {
+  static const Table made;
+  return made;
+}
+
+/// What kernels take of a matrix (weir_kernels.h); the stride is in elements.
+void describe(int64_t *words, const void *data, int64_t rows, int64_t columns,
+              int64_t stride) {
+  words[0] = words[1] = reinterpret_cast<intptr_t>(data);
+  words[2] = 0;
+  words[3] = rows;
+  words[4] = columns;
+  words[5] = stride;
+  words[6] = 1;
+}
+constexpr size_t wordsOfMatrix = 7;
+
+/// Two scales for each 32 numbers.
+constexpr int64_t lanesOfScales = rounded / 2;
+
+/// Rows that are written and then multiplied with all tokens: they stay in the
+/// second level of the cache.
+constexpr int64_t rowsTogether = 16;
+/// From so many tokens on that is faster than to unpack rows for four at a time.
+constexpr int64_t manyTokens = 9;
+
+} // namespace
+
+const Type *weir::blocks::find(std::string_view name) {
+  for (const Type &type : types)
+    if (type.name == name)
+      return &type;
+  return nullptr;
+}
+
+std::string weir::blocks::names() {
+  std::string all;
+  for (const Type &type : types)
+    all.append(all.empty() ? "" : ", ").append(type.name);
+  return all;
+}
+
+int64_t weir::blocks::rowBytes(const Type &type, int64_t width) {
+  if (width < 0 || width % type.numbers ||
+      width / type.numbers > std::numeric_limits<int64_t>::max() / type.bytes)
+    return -1;
+  return width / type.numbers * type.bytes;
+}
+
+bool weir::blocks::runsHere() { return table().isWhole; }
+
+static const Functions &functionsOf(const Type &type) {
+  return table().ofTypes[&type - types.data()];
+}
+
+void weir::blocks::unpack(const Rows &rows, int64_t begin, int64_t end, float *out,
+                          int64_t outStride) {
+  std::array<int64_t, 2 * wordsOfMatrix> words;
+  describe(words.data(), rows.data, end, rowBytes(*rows.type, rows.width),
+           rows.stride);
+  describe(words.data() + wordsOfMatrix, out, end, rows.width, outStride);
+  functionsOf(*rows.type).unpack(words.data(), begin, end);
+}
+
+void weir::blocks::multiply(const Rows &rows, int64_t begin, int64_t end,
+                            const float *x, int64_t tokens, float *y,
+                            int64_t yStride) {
+  std::array<int64_t, 3 * wordsOfMatrix> words;
+  int64_t *ofX = words.data() + wordsOfMatrix, *ofY = ofX + wordsOfMatrix;
+  describe(ofX, x, tokens, rows.width, rows.width);
+  if (tokens < manyTokens) {
+    describe(words.data(), rows.data, end, rowBytes(*rows.type, rows.width),
+             rows.stride);
+    describe(ofY, y, tokens, end, yStride);
+    functionsOf(*rows.type).linear(words.data(), begin, end);
+    return;
+  }
+  auto numbers = std::make_unique_for_overwrite<float[]>(
+      static_cast<size_t>(rowsTogether * rows.width));
+  for (int64_t first = begin; first < end; first += rowsTogether) {
+    int64_t count = std::min(rowsTogether, end - first);
+    Rows part = rows;
+    part.data += first * rows.stride;
+    unpack(part, 0, count, numbers.get(), rows.width);
+    describe(words.data(), numbers.get(), count, rows.width, rows.width);
+    describe(ofY, y + first, tokens, count, yStride);
+    table().product(words.data(), 0, count);
+  }
+}
+
+bool weir::blocks::hasIntegers(const Type &type) {
+  return type.name.front() == 'Q';
+}
+
+void weir::blocks::round(const float *x, int64_t tokens, int64_t width,
+                         int16_t *out, float *scales) {
+  for (int64_t at = 0; at < tokens * width; at += rounded) {
+    float most = 0;
+    bool isFinite = true;
+    for (int64_t i = 0; i < rounded; ++i) {
+      most = std::max(most, std::fabs(x[at + i]));
+      isFinite = isFinite && std::isfinite(x[at + i]);
+    }
+    float scale = most / 127;
+    // The smallest numbers have no reciprocal.
+    bool isZero = !isFinite || scale < std::numeric_limits<float>::min();
+    int32_t sum = 0;
+    for (int64_t i = 0; i < rounded; ++i) {
+      int32_t value =
+          isZero ? 0 : static_cast<int32_t>(std::nearbyintf(x[at + i] / scale));
+      out[at + i] = static_cast<int16_t>(value);
+      sum += value;
+    }
+    if (!isFinite)
+      scale = std::numeric_limits<float>::quiet_NaN();
+    else if (isZero)
+      scale = 0;
+    scales[at / lanesOfScales] = scale;
+    scales[at / lanesOfScales + 1] = scale * static_cast<float>(sum);
+  }
+}
+
+void weir::blocks::multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
+                                   const int16_t *x, const float *scales,
+                                   int64_t tokens, float *y, int64_t yStride) {
+  std::array<int64_t, 4 * wordsOfMatrix> words;
+  int64_t *at = words.data();
+  describe(at, rows.data, end, rowBytes(*rows.type, rows.width), rows.stride);
+  describe(at += wordsOfMatrix, x, tokens, rows.width, rows.width);
+  describe(at += wordsOfMatrix, scales, tokens, rows.width / lanesOfScales,
+           rows.width / lanesOfScales);
+  describe(at += wordsOfMatrix, y, tokens, end, yStride);
+  functionsOf(*rows.type).rounded(words.data(), begin, end);
+}

@@ -1,0 +1,82 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Random specs on programs that keep the blocks of a GGUF file: against hooks on the model as transformers
+dequantises it (see hooks.py)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+import quantised_models
+import specs
+import torch
+from conftest import EFFORT
+from engines import Built
+from models import TOLERANCE, Tally, Tiny, apart
+from test_equivalence_tiny import check_against_hooks, check_decoding, check_rows_alone, check_runners_agree, prepared
+
+
+class Quantised(Tiny):
+    def _load(self, family: str):
+        return quantised_models.load(quantised_models.file(family)), quantised_models.exported(family)
+
+
+@pytest.mark.parametrize("family, lower", [("llama", "aten"), ("gemma3", "kernel")])
+def test_random_specs(family, lower, monkeypatch):
+    monkeypatch.setattr("engines.LOWER", lower)
+    model, tally = Quantised(family), Tally()
+
+    @hypothesis.settings(max_examples=3 * EFFORT)
+    @hypothesis.given(specs.cases(specs.Shape(family, tuple(model.kinds))))
+    def check(case):
+        with tempfile.TemporaryDirectory() as folder:
+            reference, program = prepared(case, model, Path(folder))
+            try:
+                check_against_hooks(program, reference, case, tally)
+                check_runners_agree(program, case)
+                check_rows_alone(program, reference, case)
+                check_decoding(program, reference, case)
+            except AssertionError as error:
+                error.add_note(specs.text(reference.spec.data))
+                raise
+
+    check()
+    tally.assert_enough()
+
+
+def test_the_models_own_rows_are_those_that_its_blocks_stand_for(tmp_path):
+    """Neurons and the unembedding of packed weights, by hand."""
+    model = quantised_models.load(quantised_models.file("llama"))
+    path = tmp_path / "spec.yaml"
+    path.write_text("""
+weir: 1
+model: {program: model.pt2}
+dictionaries:
+  n: {format: neurons, sites: [mlp], layers: 0..2}
+  u: {format: unembedding, sites: [res], layers: 0..2}
+policies:
+  push: {on: "n:1/mlp/5", do: add, strength: 3}
+  pin: {on: "u:2/res/7", do: set, value: 4}
+plans:
+  both: [push, pin]
+""")
+    program = Built(path, quantised_models.exported("llama"), tmp_path / "program")
+    ids = [[3, 9, 27, 81, 5, 15, 45]]
+    got, _ = program.run(specs.Batch(ids, ["both"], [7], [{}]))
+    neuron = model.model.layers[1].mlp.down_proj.weight[:, 5]
+    row = model.lm_head.weight[7]
+    assert neuron.norm() > 0.1 and row.norm() > 0.1
+    handles = [
+        model.model.layers[1].mlp.register_forward_hook(lambda module, inputs, out: out + 3 * neuron),
+        model.model.layers[2].register_forward_hook(
+            lambda module, inputs, out: out + (4 - (out @ row / (row @ row)).unsqueeze(-1)) * row)]
+    with torch.no_grad():
+        want = model(torch.tensor(ids), use_cache=False).logits[0]
+        for handle in handles:
+            handle.remove()
+        plain = model(torch.tensor(ids), use_cache=False).logits[0]
+    assert apart(plain, want) > 0.05
+    assert apart(got[0], want) <= TOLERANCE
