@@ -10,20 +10,17 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "weir/Kernels/weir_kernels.h"
+#include "TorchTensors.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
 #include <array>
-#include <memory>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+using namespace weir::kernels;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
@@ -33,47 +30,6 @@ namespace {
 template <typename T> std::vector<T> takeList(StableIValue value) {
   return torch::stable::detail::to<std::vector<T>>(value);
 }
-
-/// torch's own conversion of a string leaves a copy behind each time.
-std::string takeString(StableIValue value) {
-  auto handle = torch::stable::detail::to<StringHandle>(value);
-  std::unique_ptr<StringOpaque, void (*)(StringHandle)> owner(
-      handle, [](StringHandle held) { (void)torch_delete_string(held); });
-  size_t length = 0;
-  const char *data = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_length(handle, &length));
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_c_str(handle, &data));
-  return std::string(data, length);
-}
-
-int64_t typeOf(const Tensor &tensor) {
-  switch (tensor.scalar_type()) {
-  case ScalarType::Float:
-    return WEIR_F32;
-  case ScalarType::BFloat16:
-    return WEIR_BF16;
-  case ScalarType::Half:
-    return WEIR_F16;
-  case ScalarType::Long:
-    return WEIR_I64;
-  case ScalarType::Bool:
-    return WEIR_BOOL;
-  default:
-    return -1;
-  }
-}
-
-/// Ends the call with an error that begins with what the user called.
-template <typename... Parts> void require(bool holds, const Parts &...parts) {
-  if (holds)
-    return;
-  std::ostringstream text;
-  text << "weir: ";
-  (text << ... << parts);
-  throw std::runtime_error(text.str());
-}
-
-void check(const char *error) { require(!error, error ? error : ""); }
 
 /// All that a call of a kernel takes, in its order.
 class Call {

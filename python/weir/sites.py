@@ -27,8 +27,8 @@ FILE = "sites.safetensors"
 VERSION = 1
 NO_PLAN = -1
 
-__all__ = ["Edits", "History", "Knob", "NO_PLAN", "Plan", "Policy", "Rows", "SiteTable", "SiteTableError", "Step", "ramp",
-           "scope_holds"]
+__all__ = ["Edits", "History", "Knob", "NO_PLAN", "Plan", "Policy", "Rows", "SiteKernel", "SiteTable", "SiteTableError",
+           "Step", "ramp", "scope_holds"]
 
 Site = tuple[str, int]  # kind and layer
 
@@ -67,6 +67,16 @@ class Plan:
     @property
     def edits(self) -> bool:
         return any(policy.edits for policy in self.policies)
+
+
+@dataclass(frozen=True)
+class SiteKernel:
+    """A kernel of the folder's kernels.so that does all edits of a site (weir_kernels.h)."""
+
+    name: str
+    inputs: tuple[str, ...]  # "plan", "knobs", "positions" or "prompt_length"
+    reads: tuple[int, ...]  # columns of what it reads for records, after the new value
+    constants: tuple[torch.Tensor, ...]
 
 
 class SiteTable:
@@ -128,6 +138,24 @@ class SiteTable:
 
     def defaults(self) -> list[float]:
         return [knob.default for knob in self.knobs]
+
+    def kernels(self) -> dict[Site, SiteKernel]:
+        """By site, of a folder built with --lower=kernel: where a kernel does what the operations say. Not where another
+        site's operations use what is computed there, which a kernel keeps to itself."""
+        made = {op["out"]: (site["site"], int(site["layer"])) for site in self.document["sites"] for op in site["ops"]
+                if "out" in op}
+        used: set[Site] = set()
+        for site in self.document["sites"]:
+            for reference in (each for op in site["ops"] for each in _flat(op["in"])):
+                if isinstance(reference, str) and "/" in reference:
+                    layer, kind = reference.split("/")
+                    used.add((kind, int(layer)))
+                elif isinstance(reference, int) and made.get(reference) != (site["site"], int(site["layer"])):
+                    used.add(made.get(reference))
+        return {at: SiteKernel(kernel["name"], tuple(kernel["inputs"]), tuple(kernel["reads"]),
+                               tuple(self.tensors[constant["tensor"]] for constant in kernel["constants"]))
+                for at, kernel in (((site["site"], int(site["layer"])), site.get("kernel")) for site in self.document["sites"])
+                if kernel is not None and at not in used}
 
 
 # ------------------------------------------------------------------ what the caller knows of its tokens

@@ -16,6 +16,7 @@ def main(cases: str, out: str):
     said = []
     with open(cases) as file:
         for model, settings, engine in json.load(file):
+            os.environ["VLLM_USE_V2_MODEL_RUNNER"] = str(int(engine.pop("V2", False)))
             try:
                 LLM(model, skip_tokenizer_init=True, enforce_eager=True, max_model_len=64, max_num_seqs=2,
                     additional_config={"weir": settings}, **{"dtype": "float32", **engine})

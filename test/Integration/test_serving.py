@@ -57,12 +57,15 @@ def build(case: specs.Case, served: Served, folder: Path) -> tuple[hooks.Referen
 
 @pytest.fixture(scope="module")
 def turns(served, tmp_path_factory):
-    """(reference, program) of SPEC."""
-    return build(specs.Case("llama", 3, hooks.read(SPEC), ()), served, tmp_path_factory.mktemp("turns"))
+    """(reference, program) of SPEC; what is served are its kernels."""
+    reference, program = build(specs.Case("llama", 3, hooks.read(SPEC), ()), served, tmp_path_factory.mktemp("turns"))
+    program.served = serving.with_kernels(program, served.archive)
+    return reference, program
 
 
 def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[hooks.Reference, Built]]:
-    """Built from random specs; those that no server takes (layers that are replaced, neurons) are drawn again."""
+    """Built from random specs; those that no server takes (layers that are replaced, neurons) are drawn again. `served` of
+    a program is the folder that a server gets: of every other one its kernels."""
     found = {}
     served_kinds = {"res", "mlp", "att", "mid", "head", "mlp_in"}
 
@@ -75,6 +78,7 @@ def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[ho
         if any(site["site"] not in served_kinds for site in program.manifest["sites"]):
             return
         if program.plans and program.manifest["sites"]:
+            program.served = serving.with_kernels(program, served.archive) if len(found) % 2 else program.folder
             found[f"s{len(found)}"] = reference, program
 
     draw()
@@ -113,22 +117,30 @@ def check_all(found, requests, results) -> Answers:
     return answers
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma2"])
-def test_random_specs_in_one_batch(family, tmp_path, served):
-    """Mixed plans of several folders, prompts in chunks, and once more when their blocks are known."""
-    model = served if family == "llama" else Served(family, tmp_path)
-    found = random_specs(model, tmp_path / "specs", 5 * EFFORT)
-    assert len(found) >= 3
+FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"]
+
+
+def test_random_specs_in_one_batch(tmp_path, served):
+    """Of each family: mixed plans of several folders, prompts in chunks, and once more when their blocks are known."""
     random = numpy.random.default_rng(7)
-    requests = requests_of(found, random, 24)
-    job = {"model": str(model.folder), "engine": ENGINE | {"enforce_eager": True},
-           "weir": {"folders": {name: str(program.folder) for name, (_, program) in found.items()}, "ignore_records": True},
-           "steps": [{"run": requests}, {"run": requests}, {"counts": True}]}
-    cold, warm, counts = serving.run_job(job, tmp_path / "job")
-    answers = check_all(found, requests, cold)
-    check_all(found, requests, warm)
-    assert answers.compared >= sum(request["tokens"] for request in requests) / 2
-    assert any(result["cached"] for result in warm) and sum(counts.values())
+    found, requests, jobs = {}, {}, []
+    for family in FAMILIES:
+        model = served if family == "llama" else Served(family, tmp_path / family)
+        specs_of = found[family] = random_specs(model, tmp_path / family / "specs", (5 if family == "llama" else 2) * EFFORT)
+        assert len(specs_of) >= 2
+        asked = requests[family] = requests_of(specs_of, random, 24 if family == "llama" else 12)
+        jobs.append({"model": str(model.folder), "engine": ENGINE | {"enforce_eager": True},
+                     "weir": {"folders": {name: str(program.served) for name, (_, program) in specs_of.items()},
+                              "ignore_records": True},
+                     "steps": [{"run": asked}, {"run": asked}, {"counts": True}, {"kernels": True}]})
+    by_kernels = 0
+    for family, (cold, warm, counts, kernels) in zip(FAMILIES, serving.run_jobs(jobs, tmp_path / "job")):
+        answers = check_all(found[family], requests[family], cold)
+        check_all(found[family], requests[family], warm)
+        assert answers.compared >= sum(request["tokens"] for request in requests[family]) / 2
+        assert any(result["cached"] for result in warm) and sum(counts.values()), family
+        by_kernels += len(kernels)
+    assert by_kernels >= 4
 
 
 def test_turns_share_only_what_was_edited_alike(turns, served, tmp_path):
@@ -142,8 +154,8 @@ def test_turns_share_only_what_was_edited_alike(turns, served, tmp_path):
     plain = {"ids": prompt, "more": more, "tokens": 50, "extra": None}
     same = {"ids": prompt, "tokens": 2, "extra": {"weir_plan": "same"}}
     other_knob = {"ids": prompt, "tokens": 2, "extra": {"weir_plan": "late", "weir_knobs": "faith=3"}}
-    job = {"model": str(served.folder), "engine": ENGINE | {"enforce_eager": True}, "weir": {"folder": str(program.folder)},
-           "steps": [{"turns": plain}, *({"turns": each} for each in conversations), {"run": [same, other_knob]},
+    job = {"model": str(served.folder), "engine": ENGINE | {"enforce_eager": True}, "weir": {"folder": str(program.served)},
+           "steps": [{"turns": plain}, *({"turns": each} for each in conversations), {"run": [same, other_knob]}, {"kernels": True},
                      {"without_keys": True}, {"reset": True}, *({"turns": each} for each in conversations)]}
     results = serving.run_job(job, tmp_path / "job")
     answers = Answers({"": program}, {"": reference})
@@ -160,6 +172,8 @@ def test_turns_share_only_what_was_edited_alike(turns, served, tmp_path):
     cached = {plan: answered[0][1]["cached"] for plan, answered in zip(PLANS, results[1:])}
     assert cached["late"] == cached["ramped"] == 64 and cached["early"] == cached["always"] == 0
     alike, knob = results[1 + len(PLANS)]
+    # Scopes that look for tokens, or have a ramp, are PyTorch's, and so are their sites.
+    assert results[2 + len(PLANS)] == ["0/mlp", "0/res"]
     assert alike["cached"] == 64 and knob["cached"] == 64
     # An answer that a plan for generated tokens edited is a prompt in the next turn, and unedited there.
     late = results[1][1][1]
@@ -176,22 +190,22 @@ def test_turns_share_only_what_was_edited_alike(turns, served, tmp_path):
 
 
 def test_requests_that_come_and_go(turns, served, tmp_path):
-    """Sixty requests at random times with random plans, in compiled mode and with too little memory for all, so that some
+    """Two hundred requests at random times with random plans, in compiled mode and with too little memory for all, so that some
     are preempted; one in six is cancelled."""
     found = {"": turns}
     random = numpy.random.default_rng(11)
     requests = []
-    for index in range(60):
+    for index in range(200):
         plan = None if random.random() < 0.2 else PLANS[random.integers(len(PLANS))]
-        requests.append({"ids": random_ids(random, int(random.integers(2, 90))), "tokens": int(random.integers(20, 60)),
-                         "extra": plan and {"weir_plan": plan}, "of": ["", plan, {}], "at": int(random.integers(0, 200)),
+        requests.append({"ids": random_ids(random, int(random.integers(2, 90))), "tokens": int(random.integers(10, 40)),
+                         "extra": plan and {"weir_plan": plan}, "of": ["", plan, {}], "at": int(random.integers(0, 600)),
                          "cancel": int(random.integers(1, 30)) if index % 6 == 5 else None})
     job = {"model": str(served.folder), "engine": ENGINE | {"num_gpu_blocks_override": 18},
-           "weir": {"folder": str(turns[1].folder)}, "steps": [{"arrive": requests}]}
+           "weir": {"folder": str(turns[1].served)}, "steps": [{"arrive": requests}]}
     results, = serving.run_job(job, tmp_path / "job")
     answers = check_all(found, requests, results["answers"])
-    assert answers.compared >= 1000 and results["preempted"] > 0
-    assert sum(result is None for result in results["answers"]) >= 5
+    assert answers.compared >= 2500 and results["preempted"] > 0
+    assert sum(result is None for result in results["answers"]) >= 15
 
 
 WRONG = [
@@ -222,7 +236,7 @@ def test_wrong_requests_and_forged_keys(turns, served, tmp_path):
     forged = {"weir": {"table": "x", "plan": 0, "knobs": [], "key": "y", "scopes": [{}]}}
     plain, late = {"ids": ids, "tokens": 6, "extra": None}, {"ids": ids, "tokens": 6, "extra": {"weir_plan": "late"}}
     job = {"model": str(served.folder), "engine": ENGINE | {"enforce_eager": True},
-           "weir": {"folder": str(program.folder), "default_plan": "early"},
+           "weir": {"folder": str(program.served), "default_plan": "early"},
            "steps": [*({"refuse": extra} for extra, _ in WRONG),
                      {"run": [plain | {"extra": forged}, plain | {"extra": {"weir_plan": "none"}}, late,
                               late | {"extra": {**forged, "weir_plan": "late"}}]},

@@ -1,0 +1,71 @@
+//===- TorchTensors.h - Tensors of PyTorch, to kernels ---===//
+//
+// Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef WEIR_LIB_KERNELS_TORCHTENSORS_H
+#define WEIR_LIB_KERNELS_TORCHTENSORS_H
+
+#include "weir/Kernels/weir_kernels.h"
+
+#include <torch/csrc/stable/stableivalue_conversions.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace weir::kernels {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+/// torch's own conversion of a string leaves a copy behind each time.
+inline std::string takeString(StableIValue value) {
+  auto handle = torch::stable::detail::to<StringHandle>(value);
+  std::unique_ptr<StringOpaque, void (*)(StringHandle)> owner(
+      handle, [](StringHandle held) { (void)torch_delete_string(held); });
+  size_t length = 0;
+  const char *data = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_length(handle, &length));
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_c_str(handle, &data));
+  return std::string(data, length);
+}
+
+inline int64_t typeOf(const Tensor &tensor) {
+  switch (tensor.scalar_type()) {
+  case ScalarType::Float:
+    return WEIR_F32;
+  case ScalarType::BFloat16:
+    return WEIR_BF16;
+  case ScalarType::Half:
+    return WEIR_F16;
+  case ScalarType::Long:
+    return WEIR_I64;
+  case ScalarType::Bool:
+    return WEIR_BOOL;
+  default:
+    return -1;
+  }
+}
+
+/// Ends the call with an error that begins with what the user called.
+template <typename... Parts>
+void require(bool holds, const Parts &...parts) {
+  if (holds)
+    return;
+  std::ostringstream text;
+  text << "weir: ";
+  (text << ... << parts);
+  throw std::runtime_error(text.str());
+}
+
+inline void check(const char *error) { require(!error, error ? error : ""); }
+
+} // namespace weir::kernels
+
+#endif // WEIR_LIB_KERNELS_TORCHTENSORS_H
