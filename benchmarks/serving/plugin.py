@@ -13,14 +13,19 @@ the best round of the one against the best of the other.
   idle      operators at 8 layers, no request with a plan
   one       all requests under one plan, which reads and edits 8 features at each of 8 layers
   sixteen   each request under a plan of its own, of the same form
-  folded    another engine, whose checkpoint has additions at 8 layers in its weights, without the plugin
+  plain     another engine, without the plugin
+  folded    a third one, whose checkpoint has additions at 8 layers in its weights, without the plugin
   hf        transformers, 16 rows in one batch
-  hooks     the same with forward hooks that do what `one` does, on the same rows
+  hooks     the same with forward hooks that do what `one` does, on the same rows of the dictionaries
+  sae       the same with hooks that encode and decode all of a dictionary, with its error
+  ie        interp-engine's eager backend, one request at a time (it has no batches), if it is installed
+  ie add    the same, which adds a vector at each of 8 layers
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -48,8 +53,8 @@ def spec_of(model: Path) -> str:
         plans.append(f"  p{plan}: [{', '.join(names)}]")
     dictionaries = ROOT / "examples" / "smollm2" / "dictionaries"
     return "\n".join([
-        "weir: 1", f"model: {{program: {model}}}", "dictionaries:",
-        f"  sae: {{format: sae_lens, path: {dictionaries}/{{site}}.{{layer}}, sites: [res], layers: 9..16}}",
+        "weir: 1", f"model: {{program: '{model}'}}", "dictionaries:",
+        f"  sae: {{format: sae_lens, path: '{dictionaries}/{{site}}.{{layer}}', sites: [res], layers: 9..16}}",
         "policies:", *policies, "plans:", *plans, ""])
 
 
@@ -76,7 +81,7 @@ def engines(model: str, folder: str, folded: str, tokens: int) -> dict:
     print("sites that kernels do:", ", ".join(runner.weir.kernel_sites()) or "none")
     layers, runtime = runner.model.model.layers, runner.weir
     wrapped = {layer: layers[layer].forward for layer in LAYERS}
-    other = start(folded)
+    plain, other = start(model), start(folded)
 
     def generate(engine, extra: list):
         engine.generate([{"prompt_token_ids": ids} for ids in PROMPTS],
@@ -92,7 +97,7 @@ def engines(model: str, folder: str, folded: str, tokens: int) -> dict:
         generate(llm, [{"one": {"weir_plan": "p0"}, "sixteen": {"weir_plan": f"p{row}"}}.get(way) for row in range(16)])
 
     return {way: functools.partial(plugin, way) for way in ("off", "idle", "one", "sixteen")} | {
-        "folded": lambda: generate(other, [None] * 16)}
+        "plain": lambda: generate(plain, [None] * 16), "folded": lambda: generate(other, [None] * 16)}
 
 
 def hooked(model: str, tokens: int) -> dict:
@@ -104,36 +109,66 @@ def hooked(model: str, tokens: int) -> dict:
     hf = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
     ids = torch.tensor(PROMPTS)
 
-    def hook(layer: int):
+    def hook(layer: int, count: int | None):
         sae = {name: values.float() for name, values in load_file(
             ROOT / "examples" / "smollm2" / "dictionaries" / f"res.{layer}" / "sae_weights.safetensors").items()}
-        encoder, bias, decoder = sae["W_enc"][:, :8].contiguous(), sae["b_enc"][:8], sae["W_dec"][:8].contiguous()
-        threshold, center = sae["threshold"][:8], sae["b_dec"]
+        encoder, bias, decoder = sae["W_enc"][:, :count].contiguous(), sae["b_enc"][:count], sae["W_dec"][:count].contiguous()
+        threshold, center = sae["threshold"][:count], sae["b_dec"]
 
         def run(module, inputs, output):
             hidden = output[0] if isinstance(output, tuple) else output
-            z = (hidden.float() - center) @ encoder + bias
+            x = hidden.float()
+            z = (x - center) @ encoder + bias
             f = torch.where(z > threshold, z, 0.0).relu()
-            after = (hidden.float() - 0.5 * f @ decoder).to(hidden.dtype)
+            if count is None:
+                edited = f.clone()
+                edited[..., :8] *= 0.5
+                after = edited @ decoder + center + (x - (f @ decoder + center))
+            else:
+                after = x - 0.5 * f @ decoder
+            after = after.to(hidden.dtype)
             return (after, *output[1:]) if isinstance(output, tuple) else after
         return run
 
-    hooks = {layer: hook(layer) for layer in LAYERS}
-
-    def run(steered: bool):
-        handles = [hf.model.layers[layer].register_forward_hook(hooks[layer]) for layer in LAYERS] if steered else []
+    def run(count: int | None, steered: bool):
+        handles = [hf.model.layers[layer].register_forward_hook(hooks[layer, count]) for layer in LAYERS] if steered else []
         with torch.no_grad():
             hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, min_new_tokens=tokens,
                         do_sample=False)
         for handle in handles:
             handle.remove()
 
-    return {"hf": functools.partial(run, False), "hooks": functools.partial(run, True)}
+    hooks = {(layer, count): hook(layer, count) for layer in LAYERS for count in (8, None)}
+    return {"hf": functools.partial(run, 8, False), "hooks": functools.partial(run, 8, True),
+            "sae": functools.partial(run, None, True)}
 
 
-def measure(model: str, folder: str, folded: str, rounds: int, tokens: int) -> dict[str, list[float]]:
+def interp_engine(model: str, tokens: int) -> dict:
+    """Nothing where interp-engine is not installed."""
+    try:
+        import interp_engine
+    except ImportError:
+        return {}
+    import torch
+
+    engine = interp_engine.load_model(model, backend="eager", dtype="bfloat16")
+    vectors = [interp_engine.SteeringSpec.at(f"resid_post.{layer}", interp_engine.AddSpec(torch.ones(576), 0.01))
+               for layer in LAYERS]
+
+    def run(steering: list):
+        for ids in PROMPTS:
+            with interp_engine.steer(engine, steering) if steering else contextlib.nullcontext():
+                for _ in interp_engine.generate_stream(engine, torch.tensor([ids]), max_tokens=tokens, temperature=0,
+                                                       stop_at_eos=False):
+                    pass
+
+    return {"ie": functools.partial(run, []), "ie add": functools.partial(run, vectors)}
+
+
+def measure(model: str, folder: str, folded: str, rounds: int, tokens: int, only: list[str] | None) -> dict[str, list[float]]:
     """In the serving environment."""
-    ways = engines(model, folder, folded, tokens) | hooked(model, tokens)
+    ways = engines(model, folder, folded, tokens) | hooked(model, tokens) | interp_engine(model, tokens)
+    ways = {name: way for name, way in ways.items() if only is None or name in only}
     rates: dict[str, list[float]] = {way: [] for way in ways}
     names = list(ways)
     for turn in range(-1, rounds):
@@ -152,11 +187,14 @@ def main() -> int:
     parser.add_argument("program", help="the same, exported in bf16; with --measure the built folder")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--ways", nargs="+", help="these alone")
+    parser.add_argument("--path", action="append", default=[],
+                        help="where more packages are: interp-engine, of pip install --no-deps --target PATH interp-engine einops")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         folded, out = arguments.measure
-        rates = measure(arguments.folder, arguments.program, folded, arguments.rounds, arguments.tokens)
+        rates = measure(arguments.folder, arguments.program, folded, arguments.rounds, arguments.tokens, arguments.ways)
         Path(out).write_text(json.dumps(rates))
         return 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,16 +206,21 @@ def main() -> int:
         weirc = build / "bin" / "weirc"
         subprocess.run([weirc, "build", spec, "--lower", "kernel", "-o", built], check=True)
         subprocess.run([weirc, "fold", adds, "--to", "checkpoint", "--source", arguments.folder, "-o", folded], check=True)
-        environment = dict(os.environ, PYTHONPATH=str(ROOT / "python"), VLLM_ENABLE_V1_MULTIPROCESSING="0",
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT / "python"), *arguments.path]), VLLM_ENABLE_V1_MULTIPROCESSING="0",
                            VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_NO_USAGE_STATS="1",
                            HF_HUB_OFFLINE="1", VLLM_LOGGING_LEVEL="WARNING", OMP_NUM_THREADS="1", WEIR_BUILD=str(build))
         subprocess.run([SERVING / "bin" / "python", __file__, arguments.folder, built, "--rounds", str(arguments.rounds),
-                        "--tokens", str(arguments.tokens), "--measure", folded, out], check=True, env=environment)
+                        "--tokens", str(arguments.tokens), *(["--ways", *arguments.ways] if arguments.ways else []),
+                        "--measure", folded, out], check=True, env=environment)
         rates = json.loads(out.read_text())
-    for way in ("off", "hf"):
-        print(f"{way}: {statistics.median(rates[way]):.1f} tokens for each second of the processor")
-    for way, base in (("idle", "off"), ("one", "off"), ("sixteen", "off"), ("sixteen", "one"), ("folded", "off"),
-                      ("hooks", "hf")):
+    for way in ("off", "hf", "ie"):
+        if way in rates:
+            print(f"{way}: {statistics.median(rates[way]):.1f} tokens for each second of the processor")
+    for way, base in (("idle", "off"), ("idle", "plain"), ("one", "off"), ("sixteen", "off"), ("sixteen", "one"),
+                      ("folded", "plain"), ("hooks", "hf"), ("sae", "hf"), ("one", "hooks"), ("one", "sae"),
+                      ("ie add", "ie")):
+        if way not in rates or base not in rates:
+            continue
         low, middle, high = statistics.quantiles([a / b for a, b in zip(rates[way], rates[base])], n=4)
         print(f"{way} against {base}: {middle:.3f} ({low:.3f} to {high:.3f}), best against best "
               f"{max(rates[way]) / max(rates[base]):.3f}")

@@ -110,7 +110,8 @@ class SiteTable:
 
             with safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get("weir")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                # Of its own: the file may be written over while its numbers are in use.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
         except FileNotFoundError:
             hint = "; build the spec again with this version of weirc" if (path.parent / "manifest.json").exists() else ""
             raise SiteTableError(f"{path}: there is no such file{hint}") from None

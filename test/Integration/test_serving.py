@@ -16,6 +16,7 @@ from conftest import EFFORT
 from engines import Built
 from serving import Answers, Served, random_ids
 from test_equivalence_tiny import prepared
+from weir.sites import SiteTable
 
 # Chunks of 64 tokens, blocks of 32 of them, and prompts of several of both.
 ENGINE = {"max_model_len": serving.POSITIONS, "max_num_seqs": 8, "block_size": 32, "async_scheduling": False,
@@ -42,6 +43,7 @@ plans:
   behind: [behind]
   same: [always]
 """
+SERVED_KINDS = {"res", "mlp", "att", "mid", "head", "mlp_in"}
 PLANS = ("late", "early", "always", "ramped", "behind")
 
 
@@ -67,7 +69,6 @@ def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[ho
     """Built from random specs; those that no server takes (layers that are replaced, neurons) are drawn again. `served` of
     a program is the folder that a server gets: of every other one its kernels."""
     found = {}
-    served_kinds = {"res", "mlp", "att", "mid", "head", "mlp_in"}
 
     @hypothesis.settings(max_examples=3 * count, phases=[hypothesis.Phase.generate])
     @hypothesis.given(specs.cases(specs.Shape(served.family, tuple(served.kinds))))
@@ -75,7 +76,7 @@ def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[ho
         if len(found) == count or any(policy["do"] == "substitute" for policy in case.data["policies"].values()):
             return
         reference, program = prepared(case, served, folder / f"s{len(found)}")
-        if any(site["site"] not in served_kinds for site in program.manifest["sites"]):
+        if any(site["site"] not in SERVED_KINDS for site in program.manifest["sites"]):
             return
         if program.plans and program.manifest["sites"]:
             program.served = serving.with_kernels(program, served.archive) if len(found) % 2 else program.folder
@@ -85,27 +86,24 @@ def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[ho
     return found
 
 
-def requests_of(found, random, count: int) -> list[dict]:
-    """Requests of random plans, one in five of none, with knobs of their own."""
-    requests = []
-    for _ in range(count):
-        name = sorted(found)[random.integers(len(found))]
-        _, program = found[name]
-        plan = None if random.random() < 0.2 else program.plans[random.integers(len(program.plans))]
-        knobs = {}
-        if plan is not None:
-            from weir.sites import SiteTable
+def request_of(found, random, ids: list[int], tokens: int) -> dict:
+    """Under a random plan, one in five under none, with knobs of its own."""
+    name = sorted(found)[random.integers(len(found))]
+    _, program = found[name]
+    plan, knobs, extra = None, {}, None
+    if random.random() >= 0.2:
+        plan = program.plans[random.integers(len(program.plans))]
+        used = SiteTable.open(program.folder).plan(plan).knobs
+        knobs = {knob: float(random.choice([-2, -1, 0, 0.5, 2])) for knob in used if random.random() < 0.5}
+        extra = {"weir_plan": f"{name}/{plan}"}
+        if knobs:
+            extra["weir_knobs"] = ",".join(f"{knob}={value}" for knob, value in knobs.items())
+    return {"ids": ids, "tokens": tokens, "extra": extra, "of": [name, plan, knobs]}
 
-            used = SiteTable.open(program.folder).plan(plan).knobs
-            knobs = {knob: float(random.choice([-2, -1, 0, 0.5, 2])) for knob in used if random.random() < 0.5}
-        extra = None
-        if plan is not None:
-            extra = {"weir_plan": f"{name}/{plan}"}
-            if knobs:
-                extra["weir_knobs"] = ",".join(f"{knob}={value}" for knob, value in knobs.items())
-        requests.append({"ids": random_ids(random, int(random.integers(2, 100))), "tokens": int(random.integers(2, 12)),
-                         "extra": extra, "of": [name, plan, knobs]})
-    return requests
+
+def requests_of(found, random, count: int) -> list[dict]:
+    return [request_of(found, random, random_ids(random, int(random.integers(2, 100))), int(random.integers(2, 12)))
+            for _ in range(count)]
 
 
 def check_all(found, requests, results) -> Answers:
@@ -230,7 +228,7 @@ WRONG = [
 
 def test_wrong_requests_and_forged_keys(turns, served, tmp_path):
     """Refused with what there is; what a request brings under the plugin's own name is overwritten; several answers of one
-    request are all steered."""
+    request are all steered. And two processes, each with a part of every layer, answer the same."""
     _, program = turns
     ids = list(range(3, 40))
     forged = {"weir": {"table": "x", "plan": 0, "knobs": [], "key": "y", "scopes": [{}]}}
@@ -241,7 +239,11 @@ def test_wrong_requests_and_forged_keys(turns, served, tmp_path):
                      {"run": [plain | {"extra": forged}, plain | {"extra": {"weir_plan": "none"}}, late,
                               late | {"extra": {**forged, "weir_plan": "late"}}]},
                      {"run": [late | {"n": 3}]}]}
-    results = serving.run_job(job, tmp_path / "job")
+    asked = [{"ids": list(range(3, 3 + length)), "tokens": 8, "extra": plan and {"weir_plan": plan}}
+             for plan, length in ((None, 33), ("late", 70), ("early", 20), ("always", 12), ("ramped", 40), ("behind", 25))]
+    split = {"model": str(served.folder), "weir": {"folder": str(program.served)}, "steps": [{"run": asked}, {"counts": True}],
+             "engine": ENGINE | {"enforce_eager": True, "tensor_parallel_size": 2, "distributed_executor_backend": "mp"}}
+    results, (in_parts, counts) = serving.run_jobs([job, split], tmp_path / "job")
     for (extra, message), result in zip(WRONG, results):
         if list(extra) == ["weir_knobs"]:  # there is a plan: the default
             message = "plan 'early' has no knob 'faith'"
@@ -253,3 +255,6 @@ def test_wrong_requests_and_forged_keys(turns, served, tmp_path):
     for result in (one, two, *results[-1]):
         answers.check(late, result, "", "late", {})
     assert len(results[-1]) == 3 and one["ids"] != none["ids"]
+    for request, result in zip(asked, in_parts, strict=True):
+        answers.check(request, result, "", request["extra"] and request["extra"]["weir_plan"], {})
+    assert all(counts.values())

@@ -219,3 +219,20 @@ def test_operators_stay_in_compiled_graphs(folder):
         assert got.equal(want) and not got.equal(values[0][:count] * 2 + 1)
         with pytest.raises(RuntimeError, match="did not pass"):  # the other sites
             runtime.begin_dummy()
+
+
+def test_sites_that_no_model_of_vllm_has():
+    """By name; and under tensor parallelism those of which no rank has the whole value."""
+    layer = torch.nn.Module()
+    layer.self_attn = torch.nn.Module()
+    layer.self_attn.o_proj = layer.mlp = torch.nn.Module()
+    model = type("LlamaForCausalLM", (torch.nn.Module,), {})()
+    model.model = torch.nn.Module()
+    model.model.layers = torch.nn.ModuleList([layer])
+    assert len(models.places(model, [("res", 0), ("head", 0), ("mlp", 0)])) == 3
+    for site, ranks, said in ((("head", 0), 2, "0/head is split under tensor parallelism"), (("neurons", 0), 1, "0/neurons is not served"),
+                              (("res", 1), 1, "1/res is of no layer"), (("mid", 0), 1, "has no post_attention_layernorm")):
+        with pytest.raises(models.UnsupportedSite, match=said):
+            models.places(model, [site], ranks)
+    with pytest.raises(models.UnsupportedSite, match="GPT2LMHeadModel cannot be steered; LlamaForCausalLM"):
+        models.places(type("GPT2LMHeadModel", (torch.nn.Module,), {})(), [("res", 0)])
