@@ -96,4 +96,4 @@ def test_what_vllm_answers_on_smollm2(smollm2, model, found, tmp_path):  # noqa:
             answers.check(request, result, "all", plan, {})
     print(f"{compared + answers.compared} tokens, the worst {max(*worst, answers.worst):.1e} off; kernels at {kernels}; edited: {counts}")
     assert compared >= 700 and answers.compared >= 200
-    assert all(counts[site] for site in ("11/res", "13/res", "15/res")) and len(kernels) >= 6
+    assert all(counts[site] for site in ("11/res", "13/res", "15/res")) and {"14/res", "15/res"}.issubset(kernels)
