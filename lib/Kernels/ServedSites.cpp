@@ -8,8 +8,8 @@
 //
 // A server puts an operator at each site into its model, before that is compiled,
 // and says before each step which tokens are steered. The operators then run the
-// kernels of a site on these tokens, and nothing of Python. Sites that kernels do
-// not do are handed on to operators of the same form, weir::vllm_edit_ and
+// kernels of a site on these tokens, and nothing of Python. What kernels do not do
+// is handed on to operators of the same form, weir::vllm_edit_ and
 // weir::vllm_edit_sum_.
 //
 // One thread at a time runs a server's model, and sets what it runs with.
@@ -268,6 +268,18 @@ void edit(int64_t number, const Tensor &value, const Tensor *residual) {
           "there is no site ", number);
   Site &site = active->sites[number];
   site.isPassed = true;
+  // What PyTorch reads there for later sites is the value before all edits. Tokens
+  // that it edits are not those of kernels.
+  if (site.isByTorch && residual) {
+    std::array<StableIValue, 3> stack = {give(value), give(*residual),
+                                         give(number)};
+    STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(
+        "weir::vllm_edit_sum_", "", stack.data(), TORCH_ABI_VERSION));
+  } else if (site.isByTorch) {
+    std::array<StableIValue, 2> stack = {give(value), give(number)};
+    STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(
+        "weir::vllm_edit_", "", stack.data(), TORCH_ABI_VERSION));
+  }
   for (SiteKernel &kernel : site.kernels) {
     const Steered &steered = active->tables[kernel.table];
     if (steered.rows.empty())
@@ -285,18 +297,6 @@ void edit(int64_t number, const Tensor &value, const Tensor *residual) {
     default:
       require(false, "a site's value is of no type that kernels take");
     }
-  }
-  if (!site.isByTorch)
-    return;
-  if (residual) {
-    std::array<StableIValue, 3> stack = {give(value), give(*residual),
-                                         give(number)};
-    STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(
-        "weir::vllm_edit_sum_", "", stack.data(), TORCH_ABI_VERSION));
-  } else {
-    std::array<StableIValue, 2> stack = {give(value), give(number)};
-    STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(
-        "weir::vllm_edit_", "", stack.data(), TORCH_ABI_VERSION));
   }
 }
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,22 +142,12 @@ class SiteTable:
         return [knob.default for knob in self.knobs]
 
     def kernels(self) -> dict[Site, SiteKernel]:
-        """By site, of a folder built with --lower=kernel: where a kernel does what the operations say. Not where another
-        site's operations use what is computed there, which a kernel keeps to itself."""
-        made = {op["out"]: (site["site"], int(site["layer"])) for site in self.document["sites"] for op in site["ops"]
-                if "out" in op}
-        used: set[Site] = set()
-        for site in self.document["sites"]:
-            for reference in (each for op in site["ops"] for each in _flat(op["in"])):
-                if isinstance(reference, str) and "/" in reference:
-                    layer, kind = reference.split("/")
-                    used.add((kind, int(layer)))
-                elif isinstance(reference, int) and made.get(reference) != (site["site"], int(site["layer"])):
-                    used.add(made.get(reference))
+        """By site, of a folder built with --lower=kernel: where a kernel makes the new value. What is read there for later
+        sites is left to the operations (`Edits`, without these sites)."""
         return {at: SiteKernel(kernel["name"], tuple(kernel["inputs"]), tuple(kernel["reads"]),
                                tuple(self.tensors[constant["tensor"]] for constant in kernel["constants"]))
                 for at, kernel in (((site["site"], int(site["layer"])), site.get("kernel")) for site in self.document["sites"])
-                if kernel is not None and at not in used}
+                if kernel is not None}
 
 
 # ------------------------------------------------------------------ what the caller knows of its tokens
@@ -204,21 +195,34 @@ class _SiteEdits:
 
 
 class Edits:
-    """A table's operations, with its numbers on a device. With `count`, a step also says how many tokens it edited."""
+    """A table's operations, with its numbers on a device. With `count`, a step also says how many tokens it edited. Sites
+    of `without` are edited by somebody else: of their operations those stay that others use, and the site if there are any."""
 
-    def __init__(self, table: SiteTable, device: torch.device | str = "cpu", count: bool = False):
+    def __init__(self, table: SiteTable, device: torch.device | str = "cpu", count: bool = False,
+                 without: Collection[Site] = ()):
         self.table, self.count = table, count
         compiler = Compiler(table, torch.device(device))
         self.prelude = [(op.get("out"), compiler.compile(op)) for op in table.document["prelude"]]
         self.sites: dict[Site, _SiteEdits] = {}
+        made = {op["out"]: op for site in table.document["sites"] for op in site["ops"] if "out" in op}
+        used, kept = set(), set()  # numbers of results, and sites of which others want the value
+        left = [reference for site in table.document["sites"] if (site["site"], int(site["layer"])) not in without
+                for op in site["ops"] for reference in _flat(op["in"])]
+        while left:
+            reference = left.pop()
+            if isinstance(reference, str) and "/" in reference:
+                layer, kind = reference.split("/")
+                kept.add((kind, int(layer)))
+            elif isinstance(reference, int) and reference in made and reference not in used:
+                used.add(reference)
+                left += _flat(made[reference]["in"])
         for site in table.document["sites"]:
-            edits = self.sites[site["site"], int(site["layer"])] = _SiteEdits(result=site.get("result"))
-            for op in site["ops"]:
-                edits.operations.append((op.get("out"), compiler.compile(op)))
-                for reference in _flat(op["in"]):
-                    if isinstance(reference, str) and "/" in reference:
-                        layer, kind = reference.split("/")
-                        self.sites[kind, int(layer)].is_kept = True
+            at = site["site"], int(site["layer"])
+            ops = [op for op in site["ops"] if at not in without or op.get("out") in used]
+            if at in without and not ops and at not in kept:
+                continue
+            self.sites[at] = _SiteEdits([(op.get("out"), compiler.compile(op)) for op in ops],
+                                        None if at in without else site.get("result"), at in kept)
         # Scopes that look for markers: (key, first, ids or (slots, table)), for who answers them otherwise than History.
         self.questions = compiler.questions
         self.fixed = table.fixed is not None

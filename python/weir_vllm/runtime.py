@@ -34,20 +34,20 @@ class Scheduled:
 
 class Loaded:
     """A table on the worker's device, with its buffers. `server` is that of native operators, which do the sites that the
-    folder has kernels of; `by_torch` are the numbers of the others."""
+    folder has kernels of; `by_torch` are the numbers of the others, and of those that others read."""
 
     def __init__(self, folder: Folder, device, tokens: int, sites: list, server: native.Server | None, dtype):
         self.folder, self.table, self.server = folder, folder.table, server
         kernels = native.kernels_of(folder, dtype) if server else {}
         self.number = server.add(kernels) if server else None
         self.kernels = set(kernels)
-        self.own = [site for site in self.table.sites if site not in kernels]
+        self.edits = Edits(folder.table, device, count=True, without=kernels)
+        self.own = list(self.edits.sites)
         self.by_torch = [sites.index(site) for site in self.own]
         self.step = None
         self.visited: set = set()
         if not self.own:
             return
-        self.edits = Edits(folder.table, device, count=True)
         self.plan = torch.full((tokens,), NO_PLAN, dtype=torch.int64, device=device)
         self.knobs = torch.zeros((tokens, len(self.table.knobs)), dtype=torch.float32, device=device)
         # The answers to what scopes ask of markers, made where the ids are.
