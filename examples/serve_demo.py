@@ -77,14 +77,14 @@ def call(port: int, path: str, body: dict | None = None, method: str | None = No
         return error.code, json.load(error)
 
 
-def serve(model: Path, folder: Path, port: int, *options: str) -> subprocess.Popen:
-    """Starts the server and waits until it answers."""
+def serve(model: Path, folder: Path, port: int, *options: str, weir: dict | None = None) -> subprocess.Popen:
+    """Starts the server and waits until it answers. `weir` are the plugin's settings, if more than the folder."""
     log = open(folder.with_suffix(".log"), "w")
     environment = dict(os.environ, VLLM_PLUGINS="weir", VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind",
-                       VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1", PYTHONPATH=str(ROOT / "python"))
+                       VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1", PYTHONPATH=str(ROOT / "python"), WEIR_BUILD=str(BUILD))
     command = [str(SERVING / "bin" / "python"), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
                "--served-model-name", "model", "--host", "127.0.0.1", "--port", str(port), "--max-model-len", "1024",
-               "--max-num-seqs", "16", "--additional-config", json.dumps({"weir": {"folder": str(folder)}}), *options]
+               "--max-num-seqs", "16", "--additional-config", json.dumps({"weir": weir or {"folder": str(folder)}}), *options]
     print("$ " + " ".join(command).replace(str(ROOT) + "/", ""), flush=True)
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     for _ in range(1200):
@@ -114,7 +114,7 @@ def main() -> int:
     model = BUILD / "smollm2-hf"
     write_model(model)
     program = run(sys.executable, "-m", "weir", "export", "smollm2", "--dtype", "bf16", "--cached").strip().splitlines()[-1]
-    run(BUILD / "bin" / "weirc", "build", SPEC, "--model", program, "-o", OUT)
+    run(BUILD / "bin" / "weirc", "build", SPEC, "--model", program, "--lower", "kernel", "-o", OUT)
     port = free_port()
     server = serve(model, OUT, port, "--dtype", "bfloat16", "--enforce-eager")
     try:

@@ -277,6 +277,8 @@ LogicalResult Compiler::lower(bool isLimited) {
   if ((isLimited && failed(checkPatches(program()))) ||
       failed(passes.run(module())))
     return failure();
+  if (siteTable)
+    siteTable->addKernels(module());
   return isLimited ? checkAddedCalls(program(), before) : success();
 }
 

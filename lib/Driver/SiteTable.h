@@ -38,6 +38,10 @@ public:
   /// table can say is no error: it is named in `refused`.
   static SiteTable collect(mlir::ModuleOp module);
 
+  /// Adds what kernels do at sites, of a module whose patches were lowered; marks of
+  /// sites at their calls are taken away.
+  void addKernels(mlir::ModuleOp module);
+
   /// Writes the file: the operations, with what the manifest says of plans, knobs
   /// and the model, the numbers of all recipes, and some numbers of each of the
   /// model's weights, by which another model is told. Errors are reported.

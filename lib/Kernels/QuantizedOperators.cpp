@@ -11,7 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "StableArguments.h"
+#include "TorchTensors.h"
 
 #include "weir/Kernels/Blocks.h"
 

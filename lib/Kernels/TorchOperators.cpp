@@ -10,43 +10,21 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "StableArguments.h"
-
-#include "weir/Kernels/weir_kernels.h"
+#include "TorchTensors.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
 
+using namespace weir::kernels;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-using namespace weir::kernels;
 
 namespace {
-
-int64_t typeOf(const Tensor &tensor) {
-  switch (tensor.scalar_type()) {
-  case ScalarType::Float:
-    return WEIR_F32;
-  case ScalarType::BFloat16:
-    return WEIR_BF16;
-  case ScalarType::Half:
-    return WEIR_F16;
-  case ScalarType::Long:
-    return WEIR_I64;
-  case ScalarType::Bool:
-    return WEIR_BOOL;
-  default:
-    return -1;
-  }
-}
-
-void check(const char *error) { require(!error, error ? error : ""); }
 
 /// All that a call of a kernel takes, in its order.
 class Call {

@@ -20,9 +20,9 @@ from .compiler import tool
 from .errors import WeirError
 from .files import open_regular
 
-# Files stay open, also those that were refused: the loader knows them by their names, and another file of the same
-# name would get an older one's code.
-_loaded: list = []
+# Copies of files stay open, also of those that were refused: the loader knows them by their names, and another file of the
+# same name would get an older one's code.
+_loaded: list[int] = []
 
 
 @cache
@@ -44,15 +44,18 @@ def load(path: str | Path, *, sha256: str | None = None):
     import torch
 
     register()
-    stream = open_regular(path)
+    with open_regular(path) as stream:
+        content = stream.read()
     if sha256 is not None:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         if digest != sha256:
-            stream.close()
             raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {sha256}")
-    # What is loaded is the file that was compared.
-    name = f"/proc/self/fd/{stream.fileno()}"
-    _loaded.append(stream)
+    # What is loaded is what was compared, and stays as it is when somebody writes another file over this one.
+    held = os.memfd_create("weir-kernels", os.MFD_CLOEXEC)
+    _loaded.append(held)
+    with open(held, "wb", closefd=False) as copy:
+        copy.write(content)
+    name = f"/proc/self/fd/{held}"
     try:
         torch.ops.weir.load_kernels(name)
     except RuntimeError as error:

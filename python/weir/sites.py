@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,8 +28,8 @@ FILE = "sites.safetensors"
 VERSION = 1
 NO_PLAN = -1
 
-__all__ = ["Edits", "History", "Knob", "NO_PLAN", "Plan", "Policy", "Rows", "SiteTable", "SiteTableError", "Step", "ramp",
-           "scope_holds"]
+__all__ = ["Edits", "History", "Knob", "NO_PLAN", "Plan", "Policy", "Rows", "SiteKernel", "SiteTable", "SiteTableError",
+           "Step", "ramp", "scope_holds"]
 
 Site = tuple[str, int]  # kind and layer
 
@@ -69,6 +70,16 @@ class Plan:
         return any(policy.edits for policy in self.policies)
 
 
+@dataclass(frozen=True)
+class SiteKernel:
+    """A kernel of the folder's kernels.so that does all edits of a site (weir_kernels.h)."""
+
+    name: str
+    inputs: tuple[str, ...]  # "plan", "knobs", "positions" or "prompt_length"
+    reads: tuple[int, ...]  # columns of what it reads for records, after the new value
+    constants: tuple[torch.Tensor, ...]
+
+
 class SiteTable:
     """An opened sites.safetensors. `document` is its JSON; tensors are on the CPU."""
 
@@ -100,7 +111,8 @@ class SiteTable:
 
             with safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get("weir")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                # Of its own: the file may be written over while its numbers are in use.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
         except FileNotFoundError:
             hint = "; build the spec again with this version of weirc" if (path.parent / "manifest.json").exists() else ""
             raise SiteTableError(f"{path}: there is no such file{hint}") from None
@@ -128,6 +140,14 @@ class SiteTable:
 
     def defaults(self) -> list[float]:
         return [knob.default for knob in self.knobs]
+
+    def kernels(self) -> dict[Site, SiteKernel]:
+        """By site, of a folder built with --lower=kernel: where a kernel makes the new value. What is read there for later
+        sites is left to the operations (`Edits`, without these sites)."""
+        return {at: SiteKernel(kernel["name"], tuple(kernel["inputs"]), tuple(kernel["reads"]),
+                               tuple(self.tensors[constant["tensor"]] for constant in kernel["constants"]))
+                for at, kernel in (((site["site"], int(site["layer"])), site.get("kernel")) for site in self.document["sites"])
+                if kernel is not None}
 
 
 # ------------------------------------------------------------------ what the caller knows of its tokens
@@ -175,21 +195,34 @@ class _SiteEdits:
 
 
 class Edits:
-    """A table's operations, with its numbers on a device. With `count`, a step also says how many tokens it edited."""
+    """A table's operations, with its numbers on a device. With `count`, a step also says how many tokens it edited. Sites
+    of `without` are edited by somebody else: of their operations those stay that others use, and the site if there are any."""
 
-    def __init__(self, table: SiteTable, device: torch.device | str = "cpu", count: bool = False):
+    def __init__(self, table: SiteTable, device: torch.device | str = "cpu", count: bool = False,
+                 without: Collection[Site] = ()):
         self.table, self.count = table, count
         compiler = Compiler(table, torch.device(device))
         self.prelude = [(op.get("out"), compiler.compile(op)) for op in table.document["prelude"]]
         self.sites: dict[Site, _SiteEdits] = {}
+        made = {op["out"]: op for site in table.document["sites"] for op in site["ops"] if "out" in op}
+        used, kept = set(), set()  # numbers of results, and sites of which others want the value
+        left = [reference for site in table.document["sites"] if (site["site"], int(site["layer"])) not in without
+                for op in site["ops"] for reference in _flat(op["in"])]
+        while left:
+            reference = left.pop()
+            if isinstance(reference, str) and "/" in reference:
+                layer, kind = reference.split("/")
+                kept.add((kind, int(layer)))
+            elif isinstance(reference, int) and reference in made and reference not in used:
+                used.add(reference)
+                left += _flat(made[reference]["in"])
         for site in table.document["sites"]:
-            edits = self.sites[site["site"], int(site["layer"])] = _SiteEdits(result=site.get("result"))
-            for op in site["ops"]:
-                edits.operations.append((op.get("out"), compiler.compile(op)))
-                for reference in _flat(op["in"]):
-                    if isinstance(reference, str) and "/" in reference:
-                        layer, kind = reference.split("/")
-                        self.sites[kind, int(layer)].is_kept = True
+            at = site["site"], int(site["layer"])
+            ops = [op for op in site["ops"] if at not in without or op.get("out") in used]
+            if at in without and not ops and at not in kept:
+                continue
+            self.sites[at] = _SiteEdits([(op.get("out"), compiler.compile(op)) for op in ops],
+                                        None if at in without else site.get("result"), at in kept)
         # Scopes that look for markers: (key, first, ids or (slots, table)), for who answers them otherwise than History.
         self.questions = compiler.questions
         self.fixed = table.fixed is not None

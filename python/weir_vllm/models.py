@@ -9,9 +9,12 @@ tensor parallelism and so the same on every rank; inputs of a layer's last proje
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
+
+logger = logging.getLogger("vllm.weir")
 
 
 class UnsupportedSite(ValueError):
@@ -67,29 +70,32 @@ def places(model, sites, tensor_parallel: int = 1) -> list[tuple[torch.nn.Module
     return found
 
 
-def wrap(module: torch.nn.Module, place: Place, site: int):
-    """Puts the operator of a site (its number) behind or in front of a module. What was put there before stays, nearer to
-    the module, so sites go in by the order in which a model computes them, inputs last."""
-    inner, operators = module.forward, torch.ops.weir
+def wrap(module: torch.nn.Module, place: Place, site: int, native: bool):
+    """Puts the operator of a site (its number) behind or in front of a module; the `native` ones are those of
+    libweir_kernels.so. What was put there before stays, nearer to the module, so sites go in by the order in which a model
+    computes them, inputs last."""
+    inner = module.forward
+    edit, edit_sum = ((torch.ops.weir.serve_edit_, torch.ops.weir.serve_edit_sum_) if native else
+                      (torch.ops.weir.vllm_edit_, torch.ops.weir.vllm_edit_sum_))
     if place.side == "sum" and place.module:
         def forward(hidden, residual=None, *args, **kwargs):
             if residual is None:
                 raise RuntimeError("weir: a norm that should get the residual stream got none")
-            operators.vllm_edit_sum_(hidden, residual, site)
+            edit_sum(hidden, residual, site)
             return inner(hidden, residual, *args, **kwargs)
     elif place.side == "sum":
         def forward(*args, **kwargs):
             hidden, residual = inner(*args, **kwargs)
-            operators.vllm_edit_sum_(hidden, residual, site)
+            edit_sum(hidden, residual, site)
             return hidden, residual
     elif place.side == "input":
         def forward(value, *args, **kwargs):
-            operators.vllm_edit_(value, site)
+            edit(value, site)
             return inner(value, *args, **kwargs)
     else:
         def forward(*args, **kwargs):
             value = inner(*args, **kwargs)
-            operators.vllm_edit_(value, site)
+            edit(value, site)
             return value
     module.forward = forward
 
@@ -100,13 +106,22 @@ class Active:
 
 
 def vllm_edit_(value: torch.Tensor, site: int) -> None:
-    if Active.runtime is not None:
-        Active.runtime.edit(value, None, site)
+    edit(value, None, site)
 
 
 def vllm_edit_sum_(hidden: torch.Tensor, residual: torch.Tensor, site: int) -> None:
-    if Active.runtime is not None:
-        Active.runtime.edit(hidden, residual, site)
+    edit(hidden, residual, site)
+
+
+def edit(value: torch.Tensor, residual: torch.Tensor | None, site: int):
+    if Active.runtime is None:
+        return
+    try:
+        Active.runtime.edit(value, residual, site)
+    except Exception:
+        if Active.runtime.server is not None:  # native operators that handed it on give their own error only
+            logger.exception("weir: a site could not be edited")
+        raise
 
 
 def _edit_fake(value: torch.Tensor, site: int) -> None:
@@ -125,9 +140,12 @@ def register():
     global _library
     if _library is not None:
         return
-    from vllm.utils.torch_utils import direct_register_custom_op
-
     library = torch.library.Library("weir", "FRAGMENT")
-    direct_register_custom_op("vllm_edit_", vllm_edit_, ["value"], _edit_fake, target_lib=library)
-    direct_register_custom_op("vllm_edit_sum_", vllm_edit_sum_, ["hidden"], _edit_sum_fake, target_lib=library)
+    for schema, run, fake in (("vllm_edit_(Tensor(a!) value, int site) -> ()", vllm_edit_, _edit_fake),
+                              ("vllm_edit_sum_(Tensor(a!) hidden, Tensor residual, int site) -> ()", vllm_edit_sum_,
+                               _edit_sum_fake)):
+        name = schema.partition("(")[0]
+        library.define(schema)
+        library.impl(name, run, "CompositeExplicitAutograd")
+        library._register_fake(name, fake)
     _library = library

@@ -17,7 +17,7 @@ from typing import Callable
 import numpy as np
 from weir.errors import WeirError
 
-from . import models
+from . import models, native
 from .check import WeightCheck, check_config
 from .keys import request_block_key
 from .runtime import Runtime, Scheduled, said_by
@@ -72,7 +72,7 @@ def apply():
                                f"{VERSIONS}")
         user.generate_block_hash_extra_keys = utils.generate_block_hash_extra_keys
     worker = importlib.import_module("vllm.v1.worker.gpu_worker").Worker
-    worker.weir_counts, worker.weir_reload = counts, reload_tables
+    worker.weir_counts, worker.weir_reload, worker.weir_kernels = counts, reload_tables, kernel_sites
 
 
 # ------------------------------------------------------------------ the process that takes requests
@@ -161,22 +161,23 @@ def install(runner, config, registry: Registry) -> Runtime:
     model = runner.get_model()
     sites = list(dict.fromkeys(site for folder in registry.folders for site in folder.table.sites))
     found = models.places(model, sites, config.parallel_config.tensor_parallel_size)
+    is_native = runner.device.type == "cpu" and native.is_there()
     for number, (module, place) in enumerate(found):
-        models.wrap(module, place, number)
+        models.wrap(module, place, number, is_native)
     others = {key: value for key, value in config.additional_config.items() if key != "weir"} if isinstance(
         config.additional_config, dict) else config.additional_config.others
-    config.additional_config = Hashed(registry.settings, others, sites)
+    config.additional_config = Hashed(registry.settings, others, sites, is_native)
     # Padded sizes of graphs included.
     capture = getattr(config.compilation_config, "max_cudagraph_capture_size", None) or 0
     tokens = max(config.scheduler_config.max_num_batched_tokens, capture, config.scheduler_config.max_num_seqs) + 128
-    return Runtime(registry.folders, tokens, runner.device, sites)
+    return Runtime(registry.folders, tokens, runner.device, sites, config.model_config.dtype if is_native else None)
 
 
 def prepare_inputs(old):
     def run(self, scheduler_output, num_scheduled_tokens, *args, **kwargs):
         out = old(self, scheduler_output, num_scheduled_tokens, *args, **kwargs)
         if self.weir is None:
-            models.Active.runtime = None
+            deactivate()
             return out
         batch = self.input_batch
         scheduled = []
@@ -190,6 +191,13 @@ def prepare_inputs(old):
     return run
 
 
+def deactivate():
+    """Another engine of this process may have had plans."""
+    if models.Active.runtime is not None:
+        models.Active.runtime = None
+        native.off()
+
+
 def ids_of(token_ids: np.ndarray, index: int, count: int) -> np.ndarray:
     return token_ids[index, :count]
 
@@ -199,9 +207,15 @@ def dummy_run(old):
         if getattr(self, "weir", None) is not None:
             self.weir.begin_dummy()
         else:
-            models.Active.runtime = None
+            deactivate()
         return old(self, *args, **kwargs)
     return run
+
+
+def kernel_sites(self) -> list[str]:
+    """For collective_rpc: sites that Weir's kernels do, for some folder at least."""
+    runtime = getattr(self.model_runner, "weir", None)
+    return runtime.kernel_sites() if runtime is not None else []
 
 
 def counts(self) -> dict[str, int]:

@@ -3,8 +3,9 @@
 """What a worker does in a step: which plan, knobs and place in its row each token has, and the edits at each site.
 
 Buffers have a row for each token of a step and live as long as the worker, so that what a CUDA graph captured finds them.
-On the CPU, a step without a steered token does nothing; on a device that may capture graphs nothing is decided here, and
-tokens without a plan are left to the bit by gates that do not hold.
+On the CPU, a step without a steered token does nothing, and sites that a folder has kernels of are done without Python;
+on a device that may capture graphs nothing is decided here, and tokens without a plan are left to the bit by gates that do
+not hold.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from weir.sites import NO_PLAN, Edits, Rows
 
-from . import models
+from . import models, native
 from .keys import find
 from .settings import RESERVED, Folder, looks_for_markers
 
@@ -32,74 +33,96 @@ class Scheduled:
 
 
 class Loaded:
-    """A table on the worker's device, with its buffers."""
+    """A table on the worker's device, with its buffers. `server` is that of native operators, which do the sites that the
+    folder has kernels of; `by_torch` are the numbers of the others, and of those that others read."""
 
-    def __init__(self, folder: Folder, device, tokens: int):
-        self.folder, self.table = folder, folder.table
-        self.edits = Edits(folder.table, device, count=True)
+    def __init__(self, folder: Folder, device, tokens: int, sites: list, server: native.Server | None, dtype):
+        self.folder, self.table, self.server = folder, folder.table, server
+        kernels = native.kernels_of(folder, dtype) if server else {}
+        self.number = server.add(kernels) if server else None
+        self.kernels = set(kernels)
+        self.edits = Edits(folder.table, device, count=True, without=kernels)
+        self.own = list(self.edits.sites)
+        self.by_torch = [sites.index(site) for site in self.own]
+        self.step = None
+        self.visited: set = set()
+        if not self.own:
+            return
         self.plan = torch.full((tokens,), NO_PLAN, dtype=torch.int64, device=device)
         self.knobs = torch.zeros((tokens, len(self.table.knobs)), dtype=torch.float32, device=device)
         # The answers to what scopes ask of markers, made where the ids are.
         self.found = {key: torch.zeros((tokens,), dtype=torch.int64, device=device) for key, _, _ in self.edits.questions}
         self.marked = {plan.index for plan in self.table.plans if looks_for_markers(plan)}
         self.counts = torch.zeros(len(self.table.sites), dtype=torch.int64, device=device)
-        self.step = None
-        self.visited: set = set()
 
     def find(self, first: bool, positions: torch.Tensor, markers, query) -> torch.Tensor:
         return self.found[query][: positions.shape[0]].unsqueeze(1)
 
+    def forget(self):
+        """No token has a plan of this table."""
+        if self.own:
+            self.plan.fill_(NO_PLAN)
+
 
 class Runtime:
-    """Of one worker. `sites` are the places that have an operator, (kind, layer) by number."""
+    """Of one worker. `sites` are the places that have an operator, (kind, layer) by number; with a `dtype`, that of the
+    model, they are the native ones."""
 
-    def __init__(self, folders: list[Folder], tokens: int, device: torch.device, sites: list):
-        self.device, self.tokens, self.sites = device, tokens, sites
+    def __init__(self, folders: list[Folder], tokens: int, device: torch.device, sites: list, dtype=None):
+        self.device, self.tokens, self.sites, self.dtype = device, tokens, sites, dtype
+        self.server = native.Server(sites) if dtype is not None else None
         self.skips = device.type == "cpu"
         self.positions = torch.zeros(tokens, dtype=torch.int64, device=device)
         self.prompt_length = torch.zeros(tokens, dtype=torch.int64, device=device)
-        self.tables = {folder.identity: Loaded(folder, device, tokens) for folder in folders}
+        self.tables: dict[str, Loaded] = {}
+        for folder in folders:
+            self.load(folder)
         self.present: list[Loaded] = [] if self.skips else list(self.tables.values())
         self.asked: set[str] = set()  # tables of the running step
+
+    def load(self, folder: Folder):
+        if folder.identity not in self.tables:
+            self.tables[folder.identity] = Loaded(folder, self.device, self.tokens, self.sites, self.server, self.dtype)
 
     # -- what is told before a step
     def begin(self, scheduled: list[Scheduled]):
         """Of the tokens that come, in their order; what stands behind them is padding."""
-        models.Active.runtime = self
-        self.check_visited()
         asked = {each.said["table"] for each in scheduled if each.said}
-        for loaded in self.tables.values():
-            loaded.step = None
-        unknown = asked - self.tables.keys()
-        if unknown:
-            raise RuntimeError(f"weir: a request was made for a folder that this worker does not have ({', '.join(unknown)})")
+        self.start(asked)
         if not asked:
             self.clear()
             return
-        total = sum(each.count for each in scheduled)
         counts = np.array([each.count for each in scheduled])
         firsts = np.array([each.first for each in scheduled])
         starts = np.cumsum(counts) - counts
-        self.put(self.positions, np.arange(total) + np.repeat(firsts - starts, counts))
-        self.put(self.prompt_length, np.repeat([each.prompt_length for each in scheduled], counts))
+        positions = np.arange(counts.sum()) + np.repeat(firsts - starts, counts)
+        lengths = np.repeat(np.array([each.prompt_length for each in scheduled], dtype=np.int64), counts)
+        if any(self.tables[identity].own for identity in asked):
+            self.put(self.positions, positions)
+            self.put(self.prompt_length, lengths)
         for identity, loaded in self.tables.items():
             if identity in asked:
-                self.fill(loaded, scheduled, counts, starts)
+                self.fill(loaded, scheduled, counts, starts, positions, lengths)
             elif identity in self.asked:
-                loaded.plan.fill_(NO_PLAN)
+                loaded.forget()
         self.asked = asked
         if self.skips:
-            self.present = [self.tables[identity] for identity in sorted(asked)]
+            self.present = [self.tables[identity] for identity in sorted(asked) if self.tables[identity].own]
 
-    def fill(self, loaded: Loaded, scheduled, counts, starts):
+    def fill(self, loaded: Loaded, scheduled, counts, starts, positions, lengths):
         own = [each.said if each.said and each.said["table"] == loaded.folder.identity else None for each in scheduled]
-        plans = np.repeat([said["plan"] if said else NO_PLAN for said in own], counts)
+        plans = np.repeat(np.array([said["plan"] if said else NO_PLAN for said in own], dtype=np.int64), counts)
+        none = loaded.table.defaults()
+        knobs = np.repeat(np.array([said["knobs"] if said else none for said in own], dtype=np.float32), counts, axis=0)
+        if loaded.kernels:
+            rows = np.flatnonzero(plans != NO_PLAN)
+            loaded.server.steer(loaded.number, rows, plans[rows], knobs[rows], positions[rows], lengths[rows])
+        if not loaded.own:
+            return
         self.put(loaded.plan, plans)
         loaded.plan[len(plans):].fill_(NO_PLAN)
         if loaded.table.knobs:
-            none = loaded.table.defaults()
-            self.put(loaded.knobs, np.repeat(np.array([said["knobs"] if said else none for said in own], dtype=np.float32),
-                                             counts, axis=0))
+            self.put(loaded.knobs, knobs)
         if not any(said and said["plan"] in loaded.marked for said in own):
             return
         answers = {key: np.zeros(len(plans), dtype=np.int64) for key, _, _ in loaded.edits.questions}
@@ -125,37 +148,51 @@ class Runtime:
         """No token is steered: of a step without one, and of a run with no requests."""
         for identity in self.asked:
             if identity in self.tables:
-                self.tables[identity].plan.fill_(NO_PLAN)
+                self.tables[identity].forget()
         self.asked = set()
         if self.skips:
             self.present = []
 
     def begin_dummy(self):
-        models.Active.runtime = self
-        self.check_visited()
+        self.start(set())
         self.clear()
+
+    def start(self, asked: set[str]):
+        """A step begins in which these tables steer something."""
+        models.Active.runtime = self
+        unknown = asked - self.tables.keys()
+        if unknown:
+            raise RuntimeError(f"weir: a request was made for a folder that this worker does not have ({', '.join(unknown)})")
+        self.check_visited()
+        if self.server is not None:
+            missed = self.server.step(sorted({number for identity in asked for number in self.tables[identity].by_torch}))
+            if missed >= 0:
+                self.missed(self.sites[missed])
         for loaded in self.tables.values():
             loaded.step = None
 
     def check_visited(self):
         """Whether the last step passed all sites: a graph that lost one would leave requests unsteered in silence. Where
-        graphs are replayed nobody passes here."""
-        if self.skips:
+        graphs are replayed nobody passes here, and native operators have their own."""
+        if self.skips and self.server is None:
             for loaded in self.present:
-                missing = [site for site in loaded.table.sites if site not in loaded.visited]
-                if loaded.step is None or missing:
-                    kind, layer = (missing or loaded.table.sites)[0]
-                    raise RuntimeError(f"weir: the model ran and did not pass the site {layer}/{kind}: its requests were not "
-                                       "steered; report this")
+                for site in loaded.own:
+                    if site not in loaded.visited:
+                        self.missed(site)
         for loaded in self.tables.values():
             loaded.visited = set()
+
+    def missed(self, site):
+        kind, layer = site
+        raise RuntimeError(f"weir: the model ran and did not pass the site {layer}/{kind}: its requests were not steered; "
+                           "report this")
 
     # -- what the operators call
     def edit(self, value: torch.Tensor, residual: torch.Tensor | None, number: int):
         """Edits a site's value [N, d] in place; with `residual` their sum is the value."""
         site = self.sites[number]
         for loaded in self.present:
-            if site not in loaded.edits.sites:
+            if site not in loaded.own:
                 continue
             count = value.shape[0]
             step = loaded.step
@@ -181,10 +218,17 @@ class Runtime:
         """Tokens that were edited since the start, by site. A token is counted again where it is computed again."""
         total: dict[str, int] = {}
         for loaded in self.tables.values():
-            for (kind, layer), count in zip(loaded.table.sites, loaded.counts.tolist()):
-                if (kind, layer) in loaded.table.edited:
-                    total[f"{layer}/{kind}"] = total.get(f"{layer}/{kind}", 0) + count
+            by_kernel = dict(zip(self.sites, self.server.counts(loaded.number))) if self.server else {}
+            by_torch = dict(zip(loaded.table.sites, loaded.counts.tolist())) if loaded.own else {}
+            for kind, layer in loaded.table.edited:
+                count = (by_kernel if (kind, layer) in loaded.kernels else by_torch)[kind, layer]
+                total[f"{layer}/{kind}"] = total.get(f"{layer}/{kind}", 0) + count
         return total
+
+    def kernel_sites(self) -> list[str]:
+        """Sites that kernels do, for one of the folders at least."""
+        return [f"{layer}/{kind}" for kind, layer in self.sites
+                if any((kind, layer) in loaded.kernels for loaded in self.tables.values())]
 
     def reload(self, folders: list[Folder]):
         """Adds folders as they are now. Older ones stay, for the requests that began with them. Errors: ValueError for
@@ -198,8 +242,7 @@ class Runtime:
                 raise ValueError(f"weir: {folder.path} edits or reads sites that it did not when the server started, "
                                  f"{', '.join(new)}; start the server again")
         for folder in folders:
-            if folder.identity not in self.tables:
-                self.tables[folder.identity] = Loaded(folder, self.device, self.tokens)
+            self.load(folder)
 
 
 def said_by(sampling_params) -> dict | None:

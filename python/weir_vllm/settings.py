@@ -71,18 +71,18 @@ class Hashed:
     """An additional_config whose hash, by which vLLM finds compiled graphs again, says which operators are in the graph
     and nothing of plans and their numbers."""
 
-    def __init__(self, settings: Settings, others: dict, sites):
-        self.settings, self.others, self.sites = settings, others, list(sites)
+    def __init__(self, settings: Settings, others: dict, sites, native: bool):
+        self.settings, self.others, self.sites, self.native = settings, others, list(sites), native
 
     def get(self, key, default=None):
         return self.others.get(key, default)
 
     def compute_hash(self) -> str:
-        said = json.dumps([self.others, OPERATOR_VERSION, self.sites], sort_keys=True)
+        said = json.dumps([self.others, OPERATOR_VERSION, self.native, self.sites], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()
 
 
-OPERATOR_VERSION = 1
+OPERATOR_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Folder:
     path: str
     identity: str
     table: SiteTable
+    kernels: tuple[Path, str] | None = None  # kernels.so and its SHA-256
 
     @classmethod
     def open(cls, name: str, path: str) -> Folder:
@@ -102,16 +103,19 @@ class Folder:
             raise SettingsError(f"weir: {error}") from None
         file = table.path
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        manifest = Path(file).with_name("manifest.json")
+        manifest, kernels = Path(file).with_name("manifest.json"), None
         if manifest.exists():
             try:
-                said = json.loads(manifest.read_text()).get("table", {}).get("sha256")
-            except (ValueError, AttributeError) as error:
+                record = json.loads(manifest.read_text())
+                said = record.get("table", {}).get("sha256")
+                if record.get("kernels"):
+                    kernels = manifest.with_name(record["kernels"]["path"]), record["kernels"]["sha256"]
+            except (ValueError, AttributeError, KeyError, TypeError) as error:
                 raise SettingsError(f"weir: {manifest}: {error}") from None
             if said != digest:
                 raise SettingsError(f"weir: {file} is not the one that {manifest} names: it was changed, or is being "
                                     "built; build the spec again")
-        return cls(name, path, digest[:16], table)
+        return cls(name, path, digest[:16], table, kernels)
 
 
 def scopes_of(plan: Plan) -> list[dict]:

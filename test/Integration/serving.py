@@ -15,7 +15,8 @@ import hooks
 import numpy
 import torch
 from engines import ROOT, Built
-from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 
 POSITIONS = 300  # of prompt and answer together
 TOLERANCE = 1e-4  # of log-probabilities, in f32
@@ -25,8 +26,13 @@ _common = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_at
                pad_token_id=0)
 # vLLM's attention on the CPU wants heads of 32 numbers at least.
 CONFIGS = {"llama": LlamaConfig(**_common),
+           "mistral": MistralConfig(**_common, sliding_window=None),
+           "qwen2": Qwen2Config(**{key: value for key, value in _common.items() if key != "head_dim"}),
            "qwen3": Qwen3Config(**_common),
-           "gemma2": Gemma2Config(**_common, query_pre_attn_scalar=32, sliding_window=512)}
+           "gemma2": Gemma2Config(**_common, query_pre_attn_scalar=32, sliding_window=512),
+           # Two kinds of layers: their windows have blocks of their own.
+           "gemma3": Gemma3TextConfig(**_common, query_pre_attn_scalar=32, sliding_window=64,
+                                      layer_types=["sliding_attention", "full_attention", "sliding_attention"])}
 
 
 @functools.cache
@@ -90,14 +96,24 @@ def write_tokenizer(folder: Path):
 
 def run_job(job: dict, folder: Path, timeout: int = 900) -> list:
     """The results of a job (see serving_job.py)."""
+    return run_jobs([job], folder, timeout)[0]
+
+
+def run_jobs(jobs: list[dict], folder: Path, timeout: int = 900) -> list[list]:
+    """Of several, one engine after the other in one process."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "job.json").write_text(json.dumps(jobs))
     done = subprocess.run([python(), Path(__file__).with_name("serving_job.py"), folder / "job.json", folder / "out.json"],
                           env=environment(), capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0 and (folder / "out.json").exists(), done.stderr[-4000:]
     out = json.loads((folder / "out.json").read_text())
     assert "failed" not in out, out["failed"]
     return out["results"]
+
+
+def with_kernels(program: Built, model: Path) -> Path:
+    """The folder of the same spec on kernels, which a server on the CPU calls."""
+    return Built(program.spec, model, program.folder.with_name("kernels"), lower="kernel").folder
 
 
 class Answers:

@@ -1,13 +1,14 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Runs requests on vLLM with the plugin, in the serving environment: a job is a JSON file, its results another.
+"""Runs requests on vLLM with the plugin, in the serving environment: a JSON file has a list of jobs, each with an engine of
+its own, and another gets the list of their results.
 
     {"model": DIR, "weir": {...} or null, "engine": {...}, "steps": [...]}
 
 A step is {"run": [requests]} (in one batch), {"reset": true} (the prefix cache), {"counts": true}, {"without_keys": true}
 (blocks are keyed as vLLM does by itself: what the keys are for has to go wrong then), {"turns": request with "more"} (a
 conversation: each prompt is the last one with its answer and the next of "more"), {"arrive": [requests with "at", a step
-of the engine, and perhaps "cancel", so many steps later]} or {"refuse": extra_args}. A request is {"ids": [...], "extra":
+of the engine, and perhaps "cancel", so many steps later]}, {"kernels": true} (sites that kernels do) or {"refuse": extra_args}. A request is {"ids": [...], "extra":
 {...}, "tokens": N}; its result {"ids", "logprobs" of these, "cached"}.
 """
 
@@ -80,18 +81,11 @@ def arrive(llm, requests: list[dict]) -> dict:
     return {"answers": answers, "preempted": preempted}
 
 
-def main(job: str, out: str):
-    with open(job) as file:
-        asked = json.load(file)
+def do(asked: dict) -> list:
     from vllm import LLM
 
-    try:
-        llm = LLM(asked["model"], skip_tokenizer_init=True, dtype=asked.get("dtype", "float32"), disable_log_stats=False,
-                  additional_config={"weir": asked["weir"]} if asked.get("weir") else {}, **asked.get("engine", {}))
-    except Exception as error:
-        with open(out, "w") as file:
-            json.dump({"failed": str(error)}, file)
-        return
+    llm = LLM(asked["model"], skip_tokenizer_init=True, dtype=asked.get("dtype", "float32"), disable_log_stats=False,
+              additional_config={"weir": asked["weir"]} if asked.get("weir") else {}, **asked.get("engine", {}))
     results = []
     for step in asked["steps"]:
         if "run" in step:
@@ -105,6 +99,8 @@ def main(job: str, out: str):
             results.append(None)
         elif "counts" in step:
             results.append(llm.collective_rpc("weir_counts")[0])
+        elif "kernels" in step:
+            results.append(llm.collective_rpc("weir_kernels")[0])
         elif "without_keys" in step:
             from vllm.v1.core import block_pool, kv_cache_utils
 
@@ -116,8 +112,18 @@ def main(job: str, out: str):
                 results.append({"said": None, "ran": run(llm, [{"ids": [5, 6], "tokens": 1, "extra": step["refuse"]}])})
             except Exception as error:
                 results.append({"said": str(error), "kind": type(error).__name__})
+    return results
+
+
+def main(jobs: str, out: str):
+    with open(jobs) as file:
+        asked = json.load(file)
+    try:
+        said = {"results": [do(job) for job in asked]}
+    except Exception as error:
+        said = {"failed": f"{error} {error.__cause__ or ''}"}
     with open(out, "w") as file:
-        json.dump({"results": results}, file)
+        json.dump(said, file)
 
 
 if __name__ == "__main__":

@@ -473,7 +473,7 @@ private:
 };
 
 /// The call of a site becomes one of its kernel.
-void replaceCall(func::CallOp call, func::FuncOp kernel,
+void replaceCall(func::CallOp call, Attribute place, func::FuncOp kernel,
                  ArrayRef<std::pair<Attribute, RankedTensorType>> constants) {
   OpBuilder builder(call);
   SmallVector<Value> stored;
@@ -497,6 +497,7 @@ void replaceCall(func::CallOp call, func::FuncOp kernel,
   auto edit = fx::CallOp::create(
       builder, call.getLoc(), given,
       reads ? "weir.edit_and_read.default" : "weir.edit.default", arguments);
+  edit->setAttr(kernelSiteName, place);
   if (reads) {
     Attribute slot = fx::SlotAttr::get(builder.getContext());
     SmallVector<Attribute> slots(call.getNumResults(), slot);
@@ -522,7 +523,7 @@ struct ConvertSteerToKernels
     ModuleOp module = getOperation();
     SmallVector<func::FuncOp> found;
     for (auto func : module.getOps<func::FuncOp>())
-      if (func->hasAttr("steer.site"))
+      if (func->hasAttr(kernelSiteName))
         found.push_back(func);
     if (found.empty())
       return;
@@ -540,7 +541,8 @@ struct ConvertSteerToKernels
         return signalPassFailure();
       kernels += isNew;
       for (func::CallOp call : calls[site.getSymName()]) {
-        replaceCall(call, *kernel, maker.getConstants());
+        replaceCall(call, site->getAttr(kernelSiteName), *kernel,
+                    maker.getConstants());
         ++sites;
       }
       site.erase();

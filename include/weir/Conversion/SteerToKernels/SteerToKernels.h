@@ -24,6 +24,9 @@ void registerKernelDialects(mlir::DialectRegistry &registry);
 /// The symbol of the module that holds the kernels.
 inline constexpr llvm::StringLiteral kernelModuleName = "steer.kernels";
 
+/// The site (flow.site) of an outlined function, and of the call of its kernel.
+inline constexpr llvm::StringLiteral kernelSiteName = "steer.site";
+
 /// What an argument of a kernel is, as its attribute `weir.role` says:
 /// the value of the site [batch, sequence, d], another input, a constant, the
 /// new value, or activations that leave the kernel. `weir.sizes` gives its sizes,

@@ -1,4 +1,4 @@
-//===- StableArguments.h - What operators take and say ---===//
+//===- TorchTensors.h - Tensors of PyTorch, to kernels ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -6,10 +6,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef WEIR_LIB_KERNELS_STABLEARGUMENTS_H
-#define WEIR_LIB_KERNELS_STABLEARGUMENTS_H
+#ifndef WEIR_LIB_KERNELS_TORCHTENSORS_H
+#define WEIR_LIB_KERNELS_TORCHTENSORS_H
 
-#include <torch/csrc/stable/library.h>
+#include "weir/Kernels/weir_kernels.h"
+
+#include <torch/csrc/stable/stableivalue_conversions.h>
 #include <torch/csrc/stable/tensor.h>
 
 #include <memory>
@@ -19,6 +21,9 @@
 #include <vector>
 
 namespace weir::kernels {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 
 /// A list that the dispatcher gave, taken apart and given back.
 template <typename T> std::vector<T> takeList(StableIValue value) {
@@ -37,8 +42,26 @@ inline std::string takeString(StableIValue value) {
   return std::string(data, length);
 }
 
+inline int64_t typeOf(const Tensor &tensor) {
+  switch (tensor.scalar_type()) {
+  case ScalarType::Float:
+    return WEIR_F32;
+  case ScalarType::BFloat16:
+    return WEIR_BF16;
+  case ScalarType::Half:
+    return WEIR_F16;
+  case ScalarType::Long:
+    return WEIR_I64;
+  case ScalarType::Bool:
+    return WEIR_BOOL;
+  default:
+    return -1;
+  }
+}
+
 /// Ends the call with an error that begins with what the user called.
-template <typename... Parts> void require(bool holds, const Parts &...parts) {
+template <typename... Parts>
+void require(bool holds, const Parts &...parts) {
   if (holds)
     return;
   std::ostringstream text;
@@ -47,6 +70,8 @@ template <typename... Parts> void require(bool holds, const Parts &...parts) {
   throw std::runtime_error(text.str());
 }
 
+inline void check(const char *error) { require(!error, error ? error : ""); }
+
 } // namespace weir::kernels
 
-#endif // WEIR_LIB_KERNELS_STABLEARGUMENTS_H
+#endif // WEIR_LIB_KERNELS_TORCHTENSORS_H
