@@ -108,12 +108,21 @@ function(weir_library name)
   weir_install(${name})
 endfunction()
 
+# weir_carries_libraries(NAME PATHS...): where an installed tool or shared library finds
+# those that a wheel carries, as do the libraries that these need in turn (which only
+# the older kind of search path is for).
+function(weir_carries_libraries name)
+  set_property(TARGET ${name} APPEND PROPERTY INSTALL_RPATH ${ARGN})
+  target_link_options(${name} PRIVATE LINKER:--disable-new-dtags)
+endfunction()
+
 # weir_tool(NAME [SOURCES ...] [LINK ...])
 function(weir_tool name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   weir_link(${name} PRIVATE weir_options ${ARG_LINK})
   target_compile_definitions(${name} PRIVATE WEIR_VERSION="${PROJECT_VERSION}")
+  weir_carries_libraries(${name} "$ORIGIN/../lib/weir")
 endfunction()
 
 # weir_unittest(NAME [OWN_HEADERS] [SOURCES ...] [LINK ...]): a GoogleTest binary

@@ -211,8 +211,13 @@ int main(int argc, char **argv) {
     os << "weir-codegen " WEIR_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
   });
   cl::ParseCommandLineOptions(argc, argv, "Compiles the kernels of a program\n");
+#ifdef WEIR_NATIVE_TARGET_ONLY
+  InitializeNativeTarget();
+  InitializeNativeTargetAsmPrinter();
+#else
   InitializeAllTargets();
   InitializeAllTargetMCs();
   InitializeAllAsmPrinters();
+#endif
   return run();
 }

@@ -11,6 +11,7 @@
 #include "FoldedWeights.h"
 
 #include "weir/Conversion/SteerToWeights/SteerToWeights.h"
+#include "weir/Dialect/Steer/Transforms/FixedPlan.h"
 #include "weir/Program/TensorWriter.h"
 #include "weir/Resources/Recipes.h"
 #include "weir/Support/Files.h"
@@ -45,22 +46,37 @@ StringRef weir::nameOf(FoldTarget target) {
   llvm_unreachable("unknown target");
 }
 
-/// The plan to fold: the one that is named, or the only one.
-static FailureOr<std::string> choosePlan(Compiler &compiler, StringRef given) {
+/// The plan to fold: the one that is named, or the only one. What is wrong with it
+/// and with the values of knobs is the command line's.
+static FailureOr<std::string> choosePlan(ModuleOp module,
+                                         const FoldOptions &options) {
+  auto error = [&] { return emitError(UnknownLoc::get(module.getContext())); };
   SmallVector<std::string> plans;
-  for (auto plan : compiler.module().getOps<steer::PlanOp>())
+  for (auto plan : module.getOps<steer::PlanOp>())
     plans.push_back(specName(plan.getSymName()).str());
-  if (!given.empty())
-    return given.str();
-  if (plans.size() == 1)
-    return plans.front();
-  InFlightDiagnostic error = compiler.module().emitError();
-  error << "which plan is to be folded? The spec has ";
   if (plans.empty())
-    error << "none";
-  llvm::interleaveComma(plans, error);
-  error << "; name one with --plan";
-  return error;
+    return error() << "the spec has no plan to fold; name its policies in a "
+                      "section 'plans'";
+  if (options.plan.empty() && plans.size() > 1) {
+    InFlightDiagnostic unclear = error();
+    unclear << "--plan is needed where the spec has several plans: it has ";
+    llvm::interleaveComma(plans, unclear);
+    return unclear;
+  }
+  std::string name = options.plan.empty() ? plans.front() : options.plan;
+  auto plan = steer::findFixedPlan(
+      module, name, [&](steer::KnobOp) { return error() << "--plan: "; });
+  if (failed(plan) || failed(steer::readFixedKnobs(module, *plan, options.knobs,
+                                                   [&](steer::KnobOp knob) {
+                                                     InFlightDiagnostic diag =
+                                                         error() << "--knob: ";
+                                                     if (knob)
+                                                       diag.attachNote(knob.getLoc())
+                                                           << "the knob";
+                                                     return diag;
+                                                   })))
+    return failure();
+  return name;
 }
 
 /// Names of the policies of a location.
@@ -128,7 +144,7 @@ LogicalResult weir::foldPlan(
     llvm::json::Object &result) {
   if (failed(compiler.load()))
     return failure();
-  auto plan = choosePlan(compiler, options.plan);
+  auto plan = choosePlan(compiler.module(), options);
   if (failed(plan))
     return failure();
   compiler.fix({*plan, options.knobs});

@@ -24,9 +24,13 @@ static constexpr int64_t blockNumbers = 1 << 20;
 
 namespace {
 
-/// Rounds to the nearest number of a type, ties to even.
-void store(DType type, double value, std::byte *to) {
-  auto put = [&](auto number) { std::memcpy(to, &number, sizeof(number)); };
+/// Rounds to the nearest number of a type, ties to even. False where the type has
+/// none: it would be infinite, or is no number.
+bool store(DType type, double value, std::byte *to) {
+  auto put = [&](auto number) {
+    std::memcpy(to, &number, sizeof(number));
+    return std::isfinite(static_cast<double>(number));
+  };
   switch (type) {
   case DType::Float64:
     return put(value);
@@ -39,6 +43,17 @@ void store(DType type, double value, std::byte *to) {
     // than 2^-16 of the last place.
     return put(Eigen::bfloat16(static_cast<float>(value)));
   }
+}
+
+/// Rounds all numbers into `bytes`.
+Error storeAll(DType type, ArrayRef<double> values, std::vector<std::byte> &bytes) {
+  size_t size = sizeOf(type);
+  bytes.resize(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!store(type, values[i], bytes.data() + i * size))
+      return createStringError("folding leads to a number that %s cannot hold",
+                               nameOf(type).str().c_str());
+  return Error::success();
 }
 
 /// Calls `visit` with rows of a stored matrix, in f64, and the first one's number.
@@ -68,8 +83,7 @@ public:
 
   Error stream(Sink sink) const override {
     std::vector<std::byte> bytes;
-    size_t size = sizeOf(dtype());
-    return forEachBlock(folded->stored(), [&](int64_t first, Factor block) {
+    return forEachBlock(folded->stored(), [&](int64_t first, Factor block) -> Error {
       if (folded->isInOut())
         block.noalias() +=
             folded->right().middleCols(first, block.rows()).transpose() *
@@ -77,9 +91,10 @@ public:
       else
         block.noalias() +=
             folded->left().middleRows(first, block.rows()) * folded->right();
-      bytes.resize(block.size() * size);
-      for (Eigen::Index i = 0; i < block.size(); ++i)
-        store(dtype(), block.data()[i], bytes.data() + i * size);
+      if (Error error = storeAll(
+              dtype(), ArrayRef(block.data(), static_cast<size_t>(block.size())),
+              bytes))
+        return error;
       return sink(bytes);
     });
   }
@@ -95,10 +110,12 @@ public:
         folded(std::move(folded)) {}
 
   Error stream(Sink sink) const override {
-    size_t size = sizeOf(dtype());
-    std::vector<std::byte> bytes(folded->outputs() * size);
-    for (int64_t i = 0; i < folded->outputs(); ++i)
-      store(dtype(), folded->shift()[i], bytes.data() + i * size);
+    std::vector<std::byte> bytes;
+    if (Error error = storeAll(
+            dtype(),
+            ArrayRef(folded->shift().data(), static_cast<size_t>(folded->outputs())),
+            bytes))
+      return error;
     return sink(bytes);
   }
 

@@ -76,6 +76,15 @@ def _aot(arguments) -> int:
     return 0
 
 
+def _runtime(arguments) -> int:
+    from . import runtimes
+
+    show = _progress(sys.stderr)
+    write = {"onnx": runtimes.to_onnx, "openvino": runtimes.to_openvino}[arguments.target]
+    show(f"wrote {write(arguments.program, arguments.output, progress=show, allow_operators=arguments.allow_operator)}")
+    return 0
+
+
 def _sites(arguments) -> int:
     from . import site_list
 
@@ -208,6 +217,18 @@ def _parser() -> argparse.ArgumentParser:
                          "checks; may be repeated")
     command.add_argument("--kernels", metavar="FILE", help="the kernels.so of a program that calls kernels")
     command.set_defaults(run=_aot)
+
+    for target, name, state in (("onnx", "ONNX", "whose caches are inputs and outputs"),
+                                ("openvino", "OpenVINO", "which keeps its caches itself")):
+        command = commands.add_parser(
+            target, help=f"write a program (.pt2, or a folder of weirc build) for {name}",
+            description=f"Writes a folder with a model for {name}, {state}; plans and knobs stay inputs. It is run and compared "
+            "with the reference engine of weir-run before it is kept. See docs/runtimes.md.")
+        command.add_argument("program", metavar="PROGRAM", help="an archive such as model.pt2, or a folder of weirc build; in f32")
+        command.add_argument("-o", "--output", metavar="FOLDER", required=True, help="the folder to make")
+        command.add_argument("--allow-operator", action="append", default=[], metavar="NAME", help="an operator that the program "
+                             "may call although the catalogue lacks it; may be repeated")
+        command.set_defaults(run=_runtime, target=target)
 
     command = commands.add_parser(
         "sites",

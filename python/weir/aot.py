@@ -7,244 +7,47 @@ The package holds code and no weights: the runner gives it the archive's, which 
 
 from __future__ import annotations
 
-import json
-import math
-import subprocess
-import tempfile
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Sequence
 
-import numpy
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from . import archives, compiler
-from .errors import WeirError, WeirWarning, first_line
+from . import archives, comparison
+from .comparison import bounds, inputs_of, traced
+from .errors import WeirError, first_line
 from .files import replacing, same_file
-
-# |package - reference| / |reference| of a token, Euclidean norms over its logits. Kernels that are fused sum in
-# another order and round less often: 6e-6 on SmolLM2 and less on tiny models in f32, up to 0.1 in bf16. What reads past
-# an input, mixes up rows or leaves out an operation is off by about the size of the logits themselves.
-TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.25}
-
-
-#===---- Inputs ------------------------------------------------------------------------------------===#
-
-def _inputs(program: ExportedProgram) -> dict[str, torch.Tensor]:
-    """The program's inputs by name, as tensors without data whose dynamic sizes are symbols."""
-    values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    return {spec.arg.name: values[spec.arg.name] for spec in program.graph_signature.input_specs
-            if spec.kind == InputKind.USER_INPUT}
-
-
-def _bounds(program: ExportedProgram, size) -> tuple[int, int]:
-    """The smallest and the largest value of a size."""
-    if isinstance(size, int):
-        return size, size
-    limits = program.range_constraints[size.node.expr]
-    return int(limits.lower), int(limits.upper) if math.isfinite(float(limits.upper)) else 2**62
-
-
-def _traced(size) -> int:
-    """What a size was when the program was traced."""
-    return size if isinstance(size, int) else int(size.node.hint)
 
 
 def example_inputs(program: ExportedProgram) -> tuple[torch.Tensor, ...]:
     """Zeros of the types and sizes of the program's inputs; a dynamic size is the one it was traced with."""
-    return tuple(torch.zeros([_traced(size) for size in value.shape], dtype=value.dtype)
-                 for value in _inputs(program).values())
+    return tuple(torch.zeros([traced(size) for size in value.shape], dtype=value.dtype)
+                 for value in inputs_of(program).values())
 
 
 def _check_sizes(program: ExportedProgram, path: Path):
     """Raises WeirError where the size of an input is dynamic, but the largest one was traced: AOTInductor
     would take it for the only one, and read past the end of smaller inputs."""
-    for name, value in _inputs(program).items():
+    for name, value in inputs_of(program).items():
         for axis, size in enumerate(value.shape):
-            if not isinstance(size, int) and _bounds(program, size)[1] <= _traced(size):
+            if not isinstance(size, int) and bounds(program, size)[1] <= traced(size):
                 raise WeirError(f"{path} was traced with the largest size of input {name} [axis {axis}], "
-                                f"{_traced(size)}; a package would work for that size only: export the model again")
-
-
-#===---- Comparison --------------------------------------------------------------------------------===#
-
-@dataclass(frozen=True)
-class _Case:
-    """Texts from their start, the second and each other after it half as long as the first.
-
-    ids        [b, S] int64, random; -1 at padding
-    positions  [b, S] int64, -1 at padding
-    plans      an index into the program's plans for each row, -1 for none
-    knobs      of all rows, by name
-    """
-
-    ids: torch.Tensor
-    positions: torch.Tensor
-    plans: list[int]
-    knobs: dict[str, float]
-
-    def inputs(self, program: ExportedProgram, columns=slice(None)) -> list[torch.Tensor]:
-        """What the program takes, in its order, of some columns of the texts."""
-        rows = len(self.plans)
-        values = {"input_ids": self.ids[:, columns].clamp(min=0), "positions": self.positions[:, columns].contiguous(),
-                  "prompt_length": (self.positions >= 0).sum(1), "plan": torch.tensor(self.plans),
-                  "knobs": torch.tensor([list(self.knobs.values())] * rows, dtype=torch.float32)}
-        return [values[name] for name in _inputs(program)]
-
-    def __str__(self):
-        return f"{self.ids.shape[0]} rows of {self.ids.shape[1]} tokens"
-
-
-def _knob(about: dict) -> float:
-    """A value at which a knob acts."""
-    return about["default"] or about["max"] or about["min"]
-
-
-def _case(rows: int, length: int, vocabulary: int, plans: list[int], steering: dict) -> _Case:
-    random = torch.Generator().manual_seed(0)
-    positions = torch.arange(length).repeat(rows, 1)
-    positions[1::2, (length + 1) // 2:] = -1
-    ids = torch.randint(0, vocabulary, (rows, length), generator=random).masked_fill(positions < 0, -1)
-    return _Case(ids, positions, plans, {knob["name"]: _knob(knob) for knob in steering.get("knobs", [])})
-
-
-def _largest(program: ExportedProgram, info: dict) -> tuple[int, int]:
-    """The most rows and the most tokens a row that the program takes at once."""
-    most = (_bounds(program, size)[1] for size in _inputs(program)["input_ids"].shape)
-    return tuple(min(bound, info[key]) for bound, key in zip(most, ("max_batch", "max_length")))
-
-
-def _row_plans(rows: int, plans: int, fixed: bool = False) -> list[list[int]]:
-    """Which plans to compare on so many rows. A row alone has none, and then the first; of several every other one has
-    none, and the rest have one after another. With a plan that is fixed all have that."""
-    if fixed:
-        return [[0] * rows]
-    if rows == 1:
-        return [[-1], [0]] if plans else [[-1]]
-    return [[(row // 2) % plans if row % 2 and plans else -1 for row in range(rows)]]
-
-
-class _TooLarge(Exception):
-    """The reference engine would hold more memory than it may."""
-
-
-def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str],
-               kernels: str | Path | None = None) -> torch.Tensor:
-    """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's."""
-    command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
-               "--no-verify"]  # weirc has read all of these very bytes
-    for name in operators:
-        command += ["--allow-operator", name]
-    if kernels is not None:
-        command += ["--kernels", str(kernels)]
-    if steering.get("plans"):
-        command += ["--plan", ",".join("none" if plan < 0 else steering["plans"][plan] for plan in case.plans)]
-    for name, value in case.knobs.items():
-        command += ["--knob", f"{name}={value!r}"]
-    with tempfile.TemporaryDirectory(prefix="weir-") as folder:
-        ids, logits = Path(folder, "ids.npy"), Path(folder, "logits.npy")
-        numpy.save(ids, case.ids.numpy())
-        done = subprocess.run([*command, "--ids", ids, "--logits", logits], capture_output=True, text=True,
-                              pass_fds=(opened.handle,))
-        if done.returncode:
-            if "--max-memory" in done.stderr:
-                raise _TooLarge
-            said = done.stderr.strip().replace(archives.name_of(opened.handle), str(path)) or \
-                f"it ended with status {done.returncode}"
-            raise WeirError(f"the package cannot be compared with the reference engine: {said}")
-        # It stays readable when the folder is gone.
-        return torch.from_numpy(numpy.load(logits, mmap_mode="c"))
-
-
-def _distances(got: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
-    """[..., V] and the same -> [...]: how far apart, relative to the size of `want`; infinite for NaN."""
-    got, want = got.float(), want.float()
-    far = (got - want).norm(dim=-1) / want.norm(dim=-1).clamp(min=1e-12)
-    return torch.where(got.isfinite().all(-1), far, math.inf)
-
-
-def _run(package, inputs: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
-    """The package's logits. Raises ValueError with what is wrong instead."""
-    try:
-        got = package(*inputs)
-    except RuntimeError as error:
-        raise ValueError(f"an error: {first_line(error)}") from error
-    got = got[0] if isinstance(got, (tuple, list)) else got
-    if tuple(got.shape) != tuple(shape):
-        raise ValueError(f"sizes {list(got.shape)} instead of {list(shape)}")
-    return got
-
-
-def _worst(program: ExportedProgram, package, case: _Case, want: torch.Tensor) -> float:
-    """How far apart the package and the reference are where they differ most: over the texts at once and, after that,
-    over the last token of each alone, which reads the package's cache. Of the tokens of steered rows it is the best
-    two thirds that count: near a jump, rounding may decide, and a row's tokens after it are others."""
-    rows, length = case.ids.shape
-    got = _run(package, case.inputs(program), want.shape)
-    free, steered = [torch.zeros(1)], []
-    for row, plan in enumerate(case.plans):
-        count = int((case.positions[row] >= 0).sum())
-        (free if plan < 0 else steered).append(_distances(got[row, :count], want[row, :count]))
-    if length > 1:
-        whole = case.positions[:, -1] >= 0
-        got = _run(package, case.inputs(program, slice(length - 1, length)), (rows, 1, want.shape[2]))
-        for row in whole.nonzero().flatten().tolist():
-            (free if case.plans[row] < 0 else steered).append(_distances(got[row], want[row, -1:]))
-    worst = torch.cat(free).max()
-    if steered:
-        tokens = torch.cat(steered)
-        worst = torch.maximum(worst, tokens.kthvalue(math.ceil(len(tokens) * 2 / 3)).values)
-    return float(worst)
+                                f"{traced(size)}; a package would work for that size only: export the model again")
 
 
 @torch.no_grad()
 def compare(opened: archives.Opened, package, path: Path, progress: Callable[[str], None] = lambda line: None,
             operators: Sequence[str] = (), kernels: str | Path | None = None):
-    """Runs a package, and its program in weir-run's reference engine, on 1 and on the largest number of rows, with 1
-    and with the largest number of tokens, and raises WeirError where they disagree.
-
-    Where the reference engine has not enough memory for so many tokens, it is half as many, as often as need be, and
-    a WeirWarning says so. `path` is how messages call the program; `operators` are those that it may call although the
-    catalogue lacks them.
-    """
-    program, info = opened.program, opened.info
-    steering = json.loads(opened.extra.get("weir.steering.json", "{}"))
+    """Gives a package the weights of its program, and compares the two: see comparison.compare."""
+    program = opened.program
     tensors = {**program.state_dict, **program.constants}
     # What the package writes to is its own.
     own = {name: tensor.detach().clone() if name in program.constants else tensor.detach()
            for name, tensor in tensors.items()}
     package.load_constants({name: own[name] for name in package.get_constant_fqns()}, check_full_update=True,
                            user_managed=True)
-    tolerance = max(TOLERANCE.get(tensor.dtype, 0) for tensor in [torch.zeros(0), *tensors.values()])
-    most_rows, most_length = _largest(program, info)
-    for rows in sorted({1, most_rows}):
-        for longest in sorted({1, most_length}):
-            for plans in _row_plans(rows, len(steering.get("plans", [])), bool(steering.get("fixed"))):
-                length = longest
-                while True:
-                    case = _case(rows, length, info["vocab_size"], plans, steering)
-                    try:
-                        want = _reference(opened, path, case, steering, operators, kernels)
-                        break
-                    except _TooLarge:
-                        if length == 1:
-                            raise WeirError(f"{path}: there is not enough memory to run {case}, with which a package is "
-                                            "compared: export the model with fewer rows (--max-batch)") from None
-                        length //= 2
-                try:
-                    worst = _worst(program, package, case, want)
-                    if not worst <= tolerance:
-                        raise ValueError(f"a relative error of {worst:.2g} (allowed {tolerance:g})")
-                except ValueError as error:
-                    raise WeirError(f"the package that AOTInductor makes of {path} is not the program: on {case} it has "
-                                    f"{error}. It is not kept") from error
-                progress(f"compared with the reference engine on {case}: a relative error of {worst:.2g}")
-                if length < longest:
-                    warnings.warn(f"the package was compared on {case} only: for {longest} there is not enough memory",
-                                  WeirWarning)
+    comparison.compare(opened, package, path, progress, operators, kernels)
 
 
 #===---- Packages ----------------------------------------------------------------------------------===#
@@ -269,7 +72,7 @@ def package(path: str | Path, output: str | Path | None = None, *, kernels: str 
     with archives.opening(path, allow_operators=allow_operators, kernels=kernels is not None) as opened:
         program = opened.program
         _check_sizes(program, path)
-        if not {"input_ids", "positions"} <= set(_inputs(program)) or \
+        if not {"input_ids", "positions"} <= set(inputs_of(program)) or \
                 not {"vocab_size", "max_batch", "max_length"} <= set(opened.info or {}):
             raise WeirError(f"{path} is no program of python -m weir export or weirc build: weir-run could not run it")
         # The archive's own are not read.

@@ -176,6 +176,34 @@ def test_every_plan_through_every_door(models):
             llama.refused(plan, door)
 
 
+def test_the_reason_is_the_policys_own(models):
+    """One error for each policy that does not fold, and none that follows from another."""
+    llama = models("llama")
+    assert "another policy's projection of the stream follows at every layer" in llama.refused("two_out", "checkpoint")
+    for door in ("checkpoint", "pt2"):
+        assert llama.refused("noted", door) == ("policy 'noted' cannot be folded into weights: a folded model has no output for "
+                                                "what is recorded")
+
+
+def test_what_is_wrong_on_the_command_line_is_not_the_specs(models, tmp_path):
+    """Without a place in the spec, and with the names that there are."""
+    llama = models("llama")
+    several = "push, first, slope"
+
+    def said(**options) -> str:
+        with pytest.raises(CompileError) as caught:
+            weir.fold(llama.spec, tmp_path / "out", model=llama.archive, **({"to": "pt2"} | options))
+        assert not any("line" in error for error in caught.value.diagnostics)
+        return str(caught.value)
+
+    assert f"--plan is needed where the spec has several plans: it has {several}" in said()
+    assert f"--plan: there is no plan 'none'; the spec has {several}" in said(plan="none")
+    assert "--knob: there is no knob 'dail'; the spec has dial" in said(plan="dialled", knob="dail=2")
+    assert "--to: there is no 'lorra'; did you mean 'lora'?" in said(to="lorra", plan="push")
+    assert "--type: there is no 'q4'; there is 'f32', 'f16', 'bf16' or 'q8_0'" in said(to="gguf", type="q4", plan="push")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("family", ["llama-tied", "gpt2", "gpt-neox", "granite"])
 def test_additions_and_projections_of_other_families(models, family):
     """Tied embeddings, Conv1D, parallel blocks, factors: what is exact for all of them."""

@@ -9,6 +9,8 @@
 #include "Command.h"
 #include "SpecCommand.h"
 
+#include "../OneOf.h"
+
 #include "weir/Driver/PythonTool.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -78,7 +80,7 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
   build
       ->add_option("--engine", options->engine,
                    "aot makes an AOTInductor package as well (needs Python)")
-      ->check(CLI::IsMember({"reference", "aot"}))
+      ->transform(oneOf({"reference", "aot"}))
       ->capture_default_str();
   build
       ->add_option("--lower", options->compiler.lower,
@@ -86,11 +88,10 @@ Command weir::addBuild(CLI::App &app, const char *argv0) {
                    "(aten), a kernel of its own in kernels.so wherever there is "
                    "one (kernel), or what is estimated to be faster for the "
                    "engine (auto)")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, steer::LoweringChoice>{
-              {"aten", steer::LoweringChoice::Aten},
-              {"kernel", steer::LoweringChoice::Kernel},
-              {"auto", steer::LoweringChoice::Auto}}))
+      ->transform(oneOf<steer::LoweringChoice>(
+          {{"aten", steer::LoweringChoice::Aten},
+           {"kernel", steer::LoweringChoice::Kernel},
+           {"auto", steer::LoweringChoice::Auto}}))
       ->default_str("aten");
   addMatchingOptions(build, *options);
   return {build, [=] {

@@ -9,6 +9,8 @@
 #include "Command.h"
 #include "SpecCommand.h"
 
+#include "../OneOf.h"
+
 #include "weir/Driver/FoldJob.h"
 #include "weir/Driver/PythonTool.h"
 
@@ -44,16 +46,16 @@ Command weir::addFold(CLI::App &app, const char *argv0) {
   fold->add_option("-o,--output", options->job.output,
                    "the folder to make; for gguf and gguf-control the file")
       ->required();
-  std::map<std::string, FoldTarget> targets;
+  std::vector<std::pair<std::string, FoldTarget>> targets;
   for (FoldTarget target :
        {FoldTarget::Checkpoint, FoldTarget::PT2, FoldTarget::LoRA,
         FoldTarget::GGUFControl, FoldTarget::GGUF})
-    targets[nameOf(target).str()] = target;
+    targets.emplace_back(nameOf(target).str(), target);
   fold->add_option("--to", options->job.target,
                    "checkpoint: a Hugging Face folder; pt2: a program; lora: a "
                    "PEFT adapter; gguf-control: a control vector of llama.cpp; "
                    "gguf: the model's own GGUF file with changed tensors")
-      ->transform(CLI::CheckedTransformer(targets))
+      ->transform(oneOf(std::move(targets)))
       ->required();
   fold->add_option("--plan", options->job.plan,
                    "the plan; not needed where the spec has one only");
@@ -65,7 +67,7 @@ Command weir::addFold(CLI::App &app, const char *argv0) {
                    "the name that it was exported by if not given");
   fold->add_option("--type", options->job.tensorType,
                    "gguf: what changed weights are stored in")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
+      ->transform(oneOf({"f32", "f16", "bf16", "q8_0"}))
       ->capture_default_str();
   addMatchingOptions(fold, *options);
   return {fold, [=] { return runFold(*options, argv0); }};

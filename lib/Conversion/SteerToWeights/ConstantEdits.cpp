@@ -72,8 +72,9 @@ LogicalResult Refusals::refuse(Location loc, const Twine &what, StringRef hint) 
   });
   // What carries no policy's name, such as a norm, is there because of one that was
   // refused.
-  if (isTold || (names.empty() && !refused.empty()))
+  if (isTold || (names.empty() && (hasUnnamed || !refused.empty())))
     return failure();
+  hasUnnamed |= names.empty();
   InFlightDiagnostic error = emitError(loc);
   error << (names.empty() ? "an edit" : names.c_str())
         << " cannot be folded into weights: " << what;
@@ -82,8 +83,9 @@ LogicalResult Refusals::refuse(Location loc, const Twine &what, StringRef hint) 
   return error;
 }
 
-FailureOr<SmallVector<ConstantEdit>> Refusals::editsOf(PatchOp patch) {
-  SmallVector<ConstantEdit> edits;
+LogicalResult Refusals::editsOf(PatchOp patch,
+                                SmallVectorImpl<ConstantEdit> &edits) {
+  bool failedAny = false;
   for (Operation &op : patch.getBody().front()) {
     if (isa<StrengthOp, ConstantOp, YieldOp>(op))
       continue;
@@ -92,16 +94,22 @@ FailureOr<SmallVector<ConstantEdit>> Refusals::editsOf(PatchOp patch) {
       continue;
     }
     auto write = dyn_cast<WriteOp>(op);
-    if (!write)
-      return refuse(op.getLoc(), "what happens at " + patch.getSite().str() +
-                                     " is not the same for every token");
+    if (!write) {
+      failedAny = true;
+      (void)refuse(op.getLoc(), "what happens at " + patch.getSite().str() +
+                                    " is not the same for every token");
+      continue;
+    }
     for (auto [coefficient, row] :
          llvm::zip_equal(write.getCoefficients(), write.getRows())) {
       auto strength = coefficient.getDefiningOp<StrengthOp>();
-      if (!strength || strength.getGate() || strength.getTimes())
-        return refuse(coefficient.getLoc(),
-                      "what is added at " + patch.getSite().str() +
-                          " is not the same for every token");
+      if (!strength || strength.getGate() || strength.getTimes()) {
+        failedAny = true;
+        (void)refuse(coefficient.getLoc(),
+                     "what is added at " + patch.getSite().str() +
+                         " is not the same for every token");
+        continue;
+      }
       // One rounding, that of the sum.
       SmallVector<double> weights{1.0};
       Attribute rows = row;
@@ -120,5 +128,5 @@ FailureOr<SmallVector<ConstantEdit>> Refusals::editsOf(PatchOp patch) {
                        strength.getLoc()});
     }
   }
-  return edits;
+  return success(!failedAny);
 }

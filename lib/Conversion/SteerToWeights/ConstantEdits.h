@@ -30,8 +30,10 @@ public:
   /// Reports what the policies themselves say that is not the same for every
   /// token. `knobs` are those whose value may be taken for good.
   mlir::LogicalResult checkPolicies(llvm::ArrayRef<std::string> knobs);
-  /// The edits of a patch in their order; reports what is none.
-  mlir::FailureOr<llvm::SmallVector<ConstantEdit>> editsOf(steer::PatchOp patch);
+  /// Appends the edits of a patch in their order; reports what is none, and leaves
+  /// it out.
+  mlir::LogicalResult editsOf(steer::PatchOp patch,
+                              llvm::SmallVectorImpl<ConstantEdit> &edits);
   /// An error at the policies of a location, unless one of them has had one. The
   /// result is always failure.
   mlir::LogicalResult refuse(mlir::Location loc, const llvm::Twine &what,
@@ -40,6 +42,7 @@ public:
 private:
   mlir::ModuleOp module;
   llvm::DenseSet<mlir::StringAttr> refused; ///< names of policies
+  bool hasUnnamed = false; ///< one was refused that carries no policy's name
 };
 
 } // namespace weir

@@ -65,11 +65,9 @@ struct SteerToControlVector
     SmallVector<Place> places;
     for (PatchOp patch :
          llvm::make_early_inc_range(program.getEntry().getOps<PatchOp>())) {
-      auto edits = refusals.editsOf(patch);
-      failedAny |= failed(edits);
-      places.push_back({patch.getSite(), patch.getInput(),
-                        succeeded(edits) ? std::move(*edits)
-                                         : SmallVector<ConstantEdit>()});
+      SmallVector<ConstantEdit> edits;
+      failedAny |= failed(refusals.editsOf(patch, edits));
+      places.push_back({patch.getSite(), patch.getInput(), std::move(edits)});
       patch.getResult().replaceAllUsesWith(patch.getInput());
       patch.erase();
     }

@@ -72,9 +72,10 @@ struct ConvertSteerToWeights
     Writers writers(program);
     for (PatchOp patch :
          llvm::make_early_inc_range(program.getEntry().getOps<PatchOp>())) {
-      auto edits = refusals.editsOf(patch);
-      failedAny |= failed(edits) || failed(fold(patch, *edits, writers, refusals));
-      // Those behind it are looked at even so.
+      SmallVector<ConstantEdit> edits;
+      failedAny |= failed(refusals.editsOf(patch, edits));
+      // Those behind what does not fold are looked at even so.
+      failedAny |= failed(fold(patch, edits, writers, refusals));
       flow::SiteAttr site = patch.getSite();
       patch.getResult().replaceAllUsesWith(patch.getInput());
       patch.erase();
@@ -90,20 +91,22 @@ struct ConvertSteerToWeights
 private:
   LogicalResult fold(PatchOp patch, ArrayRef<ConstantEdit> edits,
                      Writers &writers, Refusals &refusals) {
+    bool failedAny = false;
     for (const ConstantEdit &edit : edits) {
       if (succeeded(writers.fold(patch, edit)))
         continue;
+      failedAny = true;
       bool isStream = llvm::is_contained(
           {SiteKind::Emb, SiteKind::Mid, SiteKind::Res},
           patch.getSite().getKind());
-      return refusals.refuse(
+      (void)refusals.refuse(
           edit.loc, "at " + patch.getSite().str() + ", " + writers.problem,
           edit.isProjection && isStream && !isWholeStream(edit)
               ? "the residual connection goes past a projection at single "
                 "layers; 'layers: all' projects all that is written to the stream"
               : "");
     }
-    return success();
+    return success(!failedAny);
   }
 
   /// Whether the policy is written at the whole stream already.

@@ -191,7 +191,7 @@ bool Writers::takes(CallOp call, const ConstantEdit &edit, bool reads) {
 bool Writers::isClean(Value value, Attribute basis) {
   value = handedOn(value);
   if (auto found = clean.find(value); found != clean.end())
-    if (found->second == basis)
+    if (found->second.back() == basis)
       return true;
   auto call = value.getDefiningOp<CallOp>();
   if (isPlainSum(call))
@@ -200,15 +200,34 @@ bool Writers::isClean(Value value, Attribute basis) {
   return false;
 }
 
+bool Writers::isOvertaken(Value value, Attribute basis) {
+  value = handedOn(value);
+  if (auto found = clean.find(value); found != clean.end())
+    return llvm::is_contained(found->second, basis);
+  auto call = value.getDefiningOp<CallOp>();
+  return isPlainSum(call) &&
+         (isOvertaken(call.getMainInput(), basis) ||
+          isOvertaken(call.getArgumentValue("other"), basis));
+}
+
 bool Writers::backwardSum(CallOp sum, const ConstantEdit &edit,
                           Targets &targets) {
   Value terms[] = {sum.getMainInput(), sum.getArgumentValue("other")};
   if (handedOn(terms[0]) == handedOn(terms[1]))
     return fail(describe(sum.getResult(0)) + " adds a value to itself");
   if (edit.isProjection) {
-    for (Value term : terms)
-      if (!isClean(term, edit.recipe) && !backward(term, edit, sum, targets))
+    for (Value term : terms) {
+      if (isClean(term, edit.recipe))
+        continue;
+      // Two projections give one where they commute, which those of two policies
+      // hardly ever do: the second one brings back a part of what the first took.
+      if (isOvertaken(term, edit.recipe))
+        return fail("another policy's projection of the stream follows at every "
+                    "layer, and weights cannot do the two in turn; one policy with "
+                    "the features of both folds");
+      if (!backward(term, edit, sum, targets))
         return false;
+    }
     return true;
   }
   // Into one of them. A block's own part is the one that nobody else reads.
@@ -356,9 +375,12 @@ LogicalResult Writers::fold(PatchOp patch, const ConstantEdit &edit) {
     (target.reads ? entry.reads : entry.gives).push_back(target.recipe);
     entry.locs.push_back(edit.loc);
   }
+  auto taken = clean.lookup(value);
   for (Value changed : path)
     clean.erase(changed);
-  if (edit.isProjection)
-    clean[value] = edit.recipe;
+  if (edit.isProjection) {
+    taken.push_back(edit.recipe);
+    clean[value] = std::move(taken);
+  }
   return success();
 }

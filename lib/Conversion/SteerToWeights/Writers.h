@@ -64,13 +64,15 @@ private:
   bool forward(mlir::Value value, const ConstantEdit &edit, Targets &targets);
   /// Whether an edit can go into the weight or the bias of a call.
   bool takes(fx::CallOp call, const ConstantEdit &edit, bool reads);
-  /// Whether the span was taken out of a value already.
+  /// Whether the span was taken out of a value already, with nothing behind it.
   bool isClean(mlir::Value value, mlir::Attribute basis);
+  /// Whether other spans were taken out behind it.
+  bool isOvertaken(mlir::Value value, mlir::Attribute basis);
   std::string describe(mlir::Value value);
 
   fx::ProgramOp program;
-  /// Values by what was taken out of them last, with nothing added since.
-  llvm::DenseMap<mlir::Value, mlir::Attribute> clean;
+  /// Values by what was taken out of them, in this order, with nothing added since.
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Attribute, 1>> clean;
   /// Values that the search has come through.
   llvm::SmallVector<mlir::Value> path;
 };

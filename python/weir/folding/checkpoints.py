@@ -19,7 +19,7 @@ from ..errors import WeirError, first_line
 from ..export import loading
 from ..files import read_text
 from . import whole
-from .job import Change, Job, Refused
+from .job import Change, Job, Refused, within
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -178,7 +178,7 @@ def _write(job: Job, folder: Path, config) -> list[str]:
             new[name] = change.weight(old, change.in_out)
         if change.bias is not None:
             bias = weights.find(change.bias_name, prefix) if change.had_bias else name.removesuffix("weight") + "bias"
-            new[bias] = change.bias.to(old.dtype)
+            new[bias] = within(change.bias.to(old.dtype), change.bias_name)
     # A flag brings biases that nothing is added to.
     for name, value in empty.state_dict().items():
         own = name.removeprefix(f"{prefix}.")

@@ -28,6 +28,13 @@ class Refused(Exception):
         self.tensor = tensor
 
 
+def within(values: torch.Tensor, name: str) -> torch.Tensor:
+    """The values, unless their type could not hold one of them."""
+    if not values.isfinite().all():
+        raise Refused(f"the new {name} has numbers beyond {str(values.dtype).removeprefix('torch.')}", name)
+    return values
+
+
 @dataclass
 class Change:
     """A linear map y = W x + b, or a table of rows, that becomes W + left @ right and bias.
@@ -61,10 +68,7 @@ class Change:
         for first in range(0, old.shape[0], step):
             part = slice(first, first + step)
             new[part] = (old[part].double() + left[part] @ right).to(old.dtype)
-        if not new.isfinite().all():
-            raise Refused(f"the new {self.weight_name} has numbers beyond {str(old.dtype).removeprefix('torch.')}",
-                          self.weight_name)
-        return new
+        return within(new, self.weight_name)
 
 
 @dataclass

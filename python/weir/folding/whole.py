@@ -18,16 +18,16 @@ from ..files import umask
 MARK = "weir-fold.json"  # what is in it was made here, and may be replaced
 
 
-def _made_here(folder: Path) -> bool:
-    """Whether a folder is empty, or holds what a fold has made and nothing else."""
+def _made_here(folder: Path, mark: str) -> bool:
+    """Whether a folder is empty, or holds what its mark says was made here and nothing else."""
     present = {entry.name for entry in folder.iterdir()}
     if not present:
         return True
     try:
-        made = json.loads((folder / MARK).read_text())["files"]
+        made = json.loads((folder / mark).read_text())["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return isinstance(made, list) and present <= {MARK, *map(str, made)}
+    return isinstance(made, list) and present <= {mark, *map(str, made)}
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -39,8 +39,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def folder(output: Path, keep: Path | None, about: dict):
-    """A new folder that is called `output` when the block ends without an error, with a list of its files.
+def folder(output: Path, keep: Path | None, about: dict, mark: str = MARK, maker: str = "weirc fold"):
+    """A new folder that is called `output` when the block ends without an error, with a list of its files in `mark`.
 
     What is there under that name has to be empty or made here. WeirError if it is not, or if it would take the place
     of `keep` or of a folder around it.
@@ -50,14 +50,14 @@ def folder(output: Path, keep: Path | None, about: dict):
         kept = Path(os.path.realpath(keep))
         if output in (kept, *kept.parents) or kept in output.parents:
             raise WeirError(f"{output} is or lies in the folder of the model itself, which stays as it is; choose another")
-    if output.exists() and not (output.is_dir() and _made_here(output)):
-        raise WeirError(f"{output} is there already and holds other things than what weirc fold makes; remove it, or "
+    if output.exists() and not (output.is_dir() and _made_here(output, mark)):
+        raise WeirError(f"{output} is there already and holds other things than what {maker} makes; remove it, or "
                         "choose another name")
     output.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{output.name[:200]}.weir-part-", dir=output.parent))
     try:
         yield scratch
-        (scratch / MARK).write_text(json.dumps({**about, "files": sorted(entry.name for entry in scratch.iterdir())}, indent=1)
+        (scratch / mark).write_text(json.dumps({**about, "files": sorted(entry.name for entry in scratch.iterdir())}, indent=1)
                                     + "\n")
         for entry in scratch.iterdir():
             with open(entry, "rb") as stream:
@@ -65,7 +65,7 @@ def folder(output: Path, keep: Path | None, about: dict):
         scratch.chmod(0o777 & ~umask())
         if not output.exists():
             scratch.rename(output)
-        elif not _made_here(output):
+        elif not _made_here(output, mark):
             raise WeirError(f"{output} has changed meanwhile")
         elif not _exchange(scratch, output):
             old = Path(tempfile.mkdtemp(prefix=f".{output.name[:200]}.weir-old-", dir=output.parent))

@@ -155,6 +155,42 @@ TEST_F(FoldedTest, RoundsOnceToTheTypeOfTheWeight) {
   EXPECT_EQ(bias[1], 0x3f82);
 }
 
+TEST_F(FoldedTest, NumbersThatTheTypeCannotHoldAreErrors) {
+  // What rounds to infinity, and NaN: of the weight itself, and of its bias.
+  auto problem = [&](DType type, std::vector<uint16_t> weight, float added,
+                     bool projected) {
+    TensorView stored{type, {2, 1},
+                      reinterpret_cast<const std::byte *>(weight.data()), nullptr};
+    std::vector<VectorEdit> gives{{false, RowMatrix::Constant(1, 2, added)}};
+    if (projected) {
+      RowMatrix basis(1, 2);
+      basis << 1, 0;
+      gives = {{true, basis}};
+    }
+    auto folded =
+        FoldedLinear::create(stored, std::nullopt, false, {}, std::move(gives));
+    if (!folded)
+      return toString(folded.takeError());
+    auto ignore = [](ArrayRef<std::byte>) { return Error::success(); };
+    auto source = projected ? (*folded)->weight() : (*folded)->bias();
+    return toString(source->stream(ignore));
+  };
+  const uint16_t one = 0x3f80, halfOne = 0x3c00, nan = 0x7fc0, halfNan = 0x7e00;
+  EXPECT_EQ(problem(DType::BFloat16, {one, one}, 3.38e38f, false), "");
+  EXPECT_THAT(problem(DType::BFloat16, {one, one}, 3.4e38f, false),
+              HasSubstr("a number that bf16 cannot hold"));
+  EXPECT_EQ(problem(DType::Float16, {halfOne, halfOne}, 65504, false), "");
+  EXPECT_THAT(problem(DType::Float16, {halfOne, halfOne}, 65520, false),
+              HasSubstr("a number that f16 cannot hold"));
+  for (auto [type, number, none] : {std::tuple(DType::BFloat16, one, nan),
+                                    std::tuple(DType::Float16, halfOne, halfNan)}) {
+    EXPECT_EQ(problem(type, {number, number}, 0, true), "");
+    for (std::vector<uint16_t> weight : {std::vector<uint16_t>{none, number},
+                                         std::vector<uint16_t>{number, none}})
+      EXPECT_THAT(problem(type, weight, 0, true), HasSubstr("beyond f32"));
+  }
+}
+
 TEST_F(FoldedTest, WhatDoesNotFit) {
   RowMatrix weight = numbers(9, 6), bias = numbers(1, 6);
   auto problem = [&](std::optional<TensorView> bias, std::vector<VectorEdit> reads,

@@ -1,0 +1,228 @@
+# Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What python -m weir onnx and python -m weir openvino do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Callable, Sequence
+
+import torch
+
+from .. import archives, comparison
+from ..errors import WeirError, first_line
+from ..files import read_text
+from ..folding import whole
+from .explicit_state import State, explicit
+
+TARGETS = ("onnx", "openvino")
+INFO = "weir.json"
+_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
+# Relative errors are 1e-6 on tiny models; an operation that is left out is off by about 1.
+_TOLERANCE = {torch.float32: 1e-3}
+_INLINE = 1 << 30  # a protobuf holds 2 GiB: from here on weights are a file of their own
+
+
+def _need(target: str):
+    missing = []
+    for name in _PACKAGES[target]:
+        try:
+            __import__(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise WeirError(f"this needs {' and '.join(missing)}: pip install {' '.join(missing)} (docs/runtimes.md has the versions)")
+
+
+def _archive(path: Path) -> tuple[Path, dict]:
+    """The archive of a folder of weirc build, with the hash that its manifest says; a file is taken as it is."""
+    if not path.is_dir():
+        return path, {}
+    if not (path / "manifest.json").is_file():
+        raise WeirError(f"{path} has no manifest.json: not the output of weirc build")
+    try:
+        program = json.loads(read_text(path / "manifest.json"))["program"]
+        name, expected = program["path"], {"sha256": program["sha256"], "size": program["bytes"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeirError(f"{path / 'manifest.json'} is no manifest of weirc build") from error
+    if not isinstance(name, str) or Path(name).name != name:
+        raise WeirError(f"{path / 'manifest.json'}: {name!r} is no file of this folder")
+    return path / name, expected
+
+
+@contextlib.contextmanager
+def _opening(archive: Path, **options):
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(archives.opening(archive, **options))
+        except WeirError as error:
+            if "needs its kernels" in str(error):
+                raise WeirError(f"{archive} calls kernels of Weir's, which other runtimes lack: build with --lower aten") from error
+            raise
+        yield opened
+
+
+@contextlib.contextmanager
+def _quiet():
+    """PyTorch's exporter tells of packages that are not needed."""
+    loggers = [logging.getLogger("torch.onnx"), logging.getLogger("onnxscript"), logging.getLogger("onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+def _onnx_model(program, states: list[State], outputs: list[str], path: Path):
+    """The program as an ONNX model whose inputs and outputs have Weir's names."""
+    with _quiet():
+        try:
+            made = torch.onnx.export(program, dynamo=True, verbose=False)
+        except torch.onnx.errors.OnnxExporterError as error:
+            cause: BaseException | None = error
+            while cause is not None:
+                if found := re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(cause)):
+                    raise WeirError(f"{path} calls {found[1]}, which ONNX has no counterpart of") from error
+                cause = cause.__cause__
+            raise WeirError(f"{path} cannot be converted: {first_line(error)}") from error
+        graph = made.model.graph
+        for value, state in zip(graph.inputs[len(graph.inputs) - len(states):], states):
+            value.name = state.name
+        names = [*outputs, *(f"{state.name}.next" for state in states)]
+        if len({id(value) for value in graph.outputs}) != len(names):
+            raise WeirError(f"{path} gives one value under two names, which an ONNX model cannot")
+        for value, name in zip(graph.outputs, names):
+            value.name = name
+        return made
+
+
+class OnnxRunner:
+    """A model.onnx in ONNX Runtime. Called with the program's inputs it gives its outputs, and keeps the states."""
+
+    def __init__(self, path: Path, states: list[State]):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.names = [value.name for value in self.session.get_inputs()]
+        self.states = [torch.zeros(state.shape, dtype=state.dtype).numpy() for state in states]
+
+    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        values = [*(value.contiguous().numpy() for value in inputs), *self.states]
+        try:
+            outputs = self.session.run(None, dict(zip(self.names, values, strict=True)))
+        except Exception as error:  # its errors have no base of their own
+            raise RuntimeError(first_line(error)) from error
+        count = len(outputs) - len(self.states)
+        self.states = outputs[count:]
+        return [torch.from_numpy(value) for value in outputs]
+
+
+class OpenVINORunner:
+    """A model.xml in OpenVINO, on the processor and in f32; the states are the model's own."""
+
+    def __init__(self, path: Path):
+        import openvino
+
+        self.request = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+        self.names = [value.get_any_name() for value in self.request.model_inputs]
+
+    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        values = [value.contiguous().numpy() for value in inputs]
+        outputs = self.request.infer(dict(zip(self.names, values, strict=True)))
+        return [torch.from_numpy(outputs[index].copy()) for index in range(len(self.request.model_outputs))]
+
+
+def _stateful(source: Path, states: list[State], outputs: list[str], to: Path):
+    """The ONNX model with its states inside, as model.xml and model.bin."""
+    import openvino
+    from openvino._offline_transformations import apply_make_stateful_transformation
+
+    try:
+        model = openvino.convert_model(source)
+        apply_make_stateful_transformation(model, {state.name: f"{state.name}.next" for state in states})
+        if [value.get_any_name() for value in model.outputs] != outputs:
+            raise WeirError("OpenVINO's outputs are not the program's")
+        openvino.save_model(model, to / "model.xml", compress_to_fp16=False)
+    except RuntimeError as error:
+        raise WeirError(f"OpenVINO cannot convert the program: {first_line(error)}") from error
+
+
+def _convert(target: str, path: str | Path, output: str | Path, progress: Callable[[str], None],
+             allow_operators: Sequence[str]) -> Path:
+    _need(target)
+    path, output = Path(path), Path(output)
+    archive, expected = _archive(path)
+    with _opening(archive, allow_operators=allow_operators, **expected) as opened:
+        program, info = opened.program, opened.info or {}
+        if not {"input_ids", "positions"} <= set(comparison.inputs_of(program)) or \
+                not {"vocab_size", "max_batch", "max_length"} <= set(info):
+            raise WeirError(f"{archive} is no program of python -m weir export or weirc build")
+        narrow = {str(tensor.dtype).removeprefix("torch.") for tensor in {**program.state_dict, **program.constants}.values()
+                  if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)}
+        if narrow:
+            raise WeirError(f"{archive} has numbers in {' and '.join(sorted(narrow))}, in which these runtimes multiply no "
+                            "matrices on processors: export the model with --dtype f32")
+        steering = json.loads(opened.extra.get("weir.steering.json", "{}"))
+        about = {"weir": target, **{key: info[key] for key in ("max_batch", "max_length", "vocab_size")},
+                 **{key: steering[key] for key in ("model", "plans", "knobs", "records", "fixed") if steering.get(key)}}
+        with whole.folder(output, path, about, mark=INFO, maker=f"python -m weir {target}") as to, \
+                tempfile.TemporaryDirectory(prefix="weir-", dir=to) as scratch:
+            inputs = list(comparison.inputs_of(program))
+            progress("turning caches into inputs and outputs")
+            with _quiet():
+                changed, states = explicit(program)
+            outputs = steering.get("outputs", ["logits"])
+            progress("converting")
+            made = _onnx_model(changed, states, outputs, archive)
+            size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
+            place = to if target == "onnx" else Path(scratch)
+            made.save(str(place / "model.onnx"), external_data=size > _INLINE)
+            del made, changed
+            if target == "openvino":
+                progress("making it stateful")
+                _stateful(place / "model.onnx", states, outputs, to)
+                runner = OpenVINORunner(to / "model.xml")
+            else:
+                runner = OnnxRunner(to / "model.onnx", states)
+            comparison.compare(opened, runner, archive, progress, allow_operators, what=f"the {target} model",
+                               tolerances=_TOLERANCE)
+            for name, text in opened.texts.items():
+                (to / name).write_bytes(text)
+            about |= {"inputs": inputs, "outputs": outputs,
+                      "state": [{"name": state.name, "shape": state.shape, "dtype": str(state.dtype).removeprefix("torch.")}
+                                for state in states]}
+        return output
+
+
+def to_onnx(path: str | Path, output: str | Path, *, progress: Callable[[str], None] = lambda line: None,
+            allow_operators: Sequence[str] = ()) -> Path:
+    """Writes the folder `output` with model.onnx (and model.onnx.data from 1 GiB on), weir.json and the tokenizer's files.
+    `path` is an archive or a folder of weirc build, in f32 and without kernels.
+
+    The model has the program's inputs and outputs and, for each of the `state` of weir.json, an input NAME (zeros at first)
+    and an output NAME.next, which is the input of the next pass.
+
+    Raises WeirError for what cannot be converted, and if ONNX Runtime's logits are not the program's; nothing is
+    written then.
+    """
+    return _convert("onnx", path, output, progress, allow_operators)
+
+
+def to_openvino(path: str | Path, output: str | Path, *, progress: Callable[[str], None] = lambda line: None,
+                allow_operators: Sequence[str] = ()) -> Path:
+    """The same for OpenVINO: model.xml and model.bin, which keep the state themselves (reset_state of the request begins
+    anew)."""
+    return _convert("openvino", path, output, progress, allow_operators)
