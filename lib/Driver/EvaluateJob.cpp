@@ -499,6 +499,16 @@ LogicalResult Evaluator::judgePairs() {
     return success();
   stage("waiting for the judge");
   std::vector<llvm::json::Object> questions;
+  const auto labels = flow::labelsOf(*spec);
+  auto labelOf = [&](size_t dictionary, int64_t index) {
+    const EvaluatedDictionary &entry = dictionaries[dictionary];
+    auto collection = entry.collection;
+    return labels
+        .lookup(flow::FeatureAttr::get(
+            &context, FlatSymbolRefAttr::get(collection.getSymNameAttr()),
+            entry.site.getKind(), entry.site.getLayer(), index))
+        .str();
+  };
   for (const PairContexts::Pair &pair : contexts->pairs()) {
     const MatchEntry &entry = matches.entries()[matchOf[pair.match]];
     auto nameOf = [&](size_t dictionary, int64_t index) {
@@ -509,6 +519,8 @@ LogicalResult Evaluator::judgePairs() {
     judged.matching = entry.matching;
     judged.source = nameOf(match.source, pair.feature);
     judged.target = nameOf(match.target, pair.partner);
+    judged.sourceLabel = labelOf(match.source, pair.feature);
+    judged.targetLabel = labelOf(match.target, pair.partner);
     judged.similarity = entry.match.values[pair.feature * entry.match.k];
     auto first = contexts->contextsOf(match.source, pair.feature);
     auto second = contexts->contextsOf(match.target, pair.partner);

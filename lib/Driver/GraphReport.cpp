@@ -16,7 +16,6 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 
 #include <algorithm>
@@ -125,6 +124,48 @@ llvm::json::Object GraphReport::toJSON() const {
                                             {"edges", std::move(edges)}};
   }
   return llvm::json::Object{{"graphs", std::move(graphs)}};
+}
+
+void GraphReport::writeJSON(llvm::raw_ostream &os, unsigned indent) const {
+  llvm::json::OStream json(os, indent);
+  // Names in the order in which a llvm::json::Object prints them.
+  std::vector<const NamedGraph *> sorted;
+  for (const NamedGraph &graph : all)
+    sorted.push_back(&graph);
+  llvm::sort(sorted, [](const NamedGraph *a, const NamedGraph *b) {
+    return a->name < b->name;
+  });
+  auto write = [&](const NamedGraph &graph) {
+    json.attributeArray("edges", [&] {
+      for (const NamedGraph::Edge &edge : graph.edges)
+        json.object([&] {
+          json.attribute("effect", edge.effect ? llvm::json::Value(*edge.effect)
+                                               : llvm::json::Value(nullptr));
+          json.attribute("from", StringRef(graph.nodes[edge.from].feature));
+          json.attribute("similarity", edge.similarity);
+          json.attribute("to", StringRef(graph.nodes[edge.to].feature));
+        });
+    });
+    json.attributeArray("nodes", [&] {
+      for (const NamedGraph::Node &node : graph.nodes)
+        json.object([&] {
+          json.attribute("feature", StringRef(node.feature));
+          json.attribute("label", node.label.empty()
+                                      ? llvm::json::Value(nullptr)
+                                      : llvm::json::Value(StringRef(node.label)));
+        });
+    });
+    json.attributeArray("target", [&] {
+      for (size_t target : graph.targets)
+        json.value(StringRef(graph.nodes[target].feature));
+    });
+  };
+  json.object([&] {
+    json.attributeObject("graphs", [&] {
+      for (const NamedGraph *graph : sorted)
+        json.attributeObject(graph->name, [&] { write(*graph); });
+    });
+  });
 }
 
 static std::string withLabel(const NamedGraph::Node &node) {
@@ -321,7 +362,8 @@ llvm::Error GraphReport::write(StringRef path) const {
   llvm::raw_string_ostream os(text);
   StringRef extension = llvm::sys::path::extension(path);
   if (extension == ".json") {
-    os << llvm::formatv("{0:2}", llvm::json::Value(toJSON())) << "\n";
+    writeJSON(os, /*indent=*/2);
+    os << "\n";
   } else if (extension == ".dot") {
     os << dotHead;
     for (const NamedGraph &graph : all)

@@ -17,6 +17,10 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 using namespace mlir;
 using namespace weir;
 
@@ -26,7 +30,7 @@ bool PictureJob::draws(StringRef path) {
 }
 
 LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
-                              const llvm::json::Object &graphs) const {
+                              GraphReport graphs) const {
   auto fail = [&](const std::string &message) {
     return emitError(UnknownLoc::get(&context))
            << "cannot write a temporary file: " << message;
@@ -39,13 +43,18 @@ LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
     return fail(code.message());
   llvm::FileRemover remover(path);
   llvm::raw_fd_ostream os(file, /*shouldClose=*/true);
-  os << llvm::json::Value(llvm::json::Object(graphs));
+  graphs.writeJSON(os);
   os.close();
   if (os.has_error()) {
     std::string message = os.error().message();
     os.clear_error();
     return fail(message);
   }
+  // Python needs room for as much again.
+  graphs = {};
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 
   std::vector<std::string> arguments = {"picture", path.str().str()};
   auto add = [&](const std::string &option, const std::string &value) {

@@ -1,4 +1,4 @@
-//===- SpecEdit.cpp - A spec with another number in it ---===//
+//===- SpecEdit.cpp - A spec with other settings in it ---===//
 //
 // Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -8,35 +8,174 @@
 
 #include "SpecEdit.h"
 
-#include "mlir/IR/BuiltinAttributes.h"
+#include "weir/Spec/YAML.h"
+
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
 using namespace llvm;
 using namespace weir;
+using spec::SourceRange;
+using spec::YamlEntry;
+using spec::YamlNode;
 
-Expected<std::string> weir::withNumberAt(StringRef text, mlir::Location where,
-                                         StringRef number) {
-  auto place = dyn_cast<mlir::FileLineColRange>(where);
-  if (!place)
-    return createStringError("it is not known where the number stands");
-  size_t begin = 0;
-  for (unsigned line = 1; line < place.getStartLine(); ++line) {
-    begin = text.find('\n', begin);
-    if (begin == StringRef::npos)
-      return createStringError("the spec has changed meanwhile");
-    ++begin;
+static const YamlEntry *entryOf(const YamlNode *map, StringRef key) {
+  if (map)
+    for (const YamlEntry &entry : map->entries)
+      if (entry.key.value == key)
+        return &entry;
+  return nullptr;
+}
+
+static const YamlNode *valueOf(const YamlNode *map, StringRef key) {
+  const YamlEntry *entry = entryOf(map, key);
+  return entry ? &entry->value : nullptr;
+}
+
+namespace {
+/// Parts of a text that become other ones.
+class Edits {
+public:
+  explicit Edits(StringRef text) : text(text) {}
+  StringRef at(SourceRange range) const {
+    return text.slice(range.begin, range.end);
   }
-  begin += place.getStartColumn() - 1;
-  size_t end = std::min(text.find_first_not_of("0123456789+-.eE", begin),
-                        text.size());
-  double value = 0;
-  if (begin >= end || text.slice(begin, end).getAsDouble(value))
-    return createStringError("there is no number at line " +
-                             Twine(place.getStartLine()) + ", column " +
-                             Twine(place.getStartColumn()));
-  return (text.take_front(begin) + number + text.drop_front(end)).str();
+  void replace(SourceRange range, const Twine &by) {
+    edits.push_back({range, by.str()});
+  }
+  /// Puts an entry before another one of a mapping, of either style.
+  void insertBefore(const YamlNode &map, const YamlEntry &entry,
+                    const Twine &added) {
+    uint32_t begin = entry.key.range.begin;
+    StringRef line = text.take_front(begin);
+    line = line.drop_front(line.rfind('\n') + 1); // npos + 1 is 0
+    std::string between =
+        text[map.range.begin] == '{'
+            ? std::string(", ")
+            : (text.contains("\r\n") ? "\r\n" : "\n") +
+                  std::string(line.size(), ' ');
+    replace({begin, begin}, added + between);
+  }
+  std::string apply() {
+    llvm::sort(edits, [](const Edit &a, const Edit &b) {
+      return a.range.begin < b.range.begin;
+    });
+    std::string result;
+    uint32_t done = 0;
+    for (const Edit &edit : edits) {
+      result += text.slice(done, edit.range.begin);
+      result += edit.by;
+      done = edit.range.end;
+    }
+    return result + text.drop_front(done).str();
+  }
+
+private:
+  struct Edit {
+    SourceRange range;
+    std::string by;
+  };
+  StringRef text;
+  std::vector<Edit> edits;
+};
+} // namespace
+
+/// A mapping in braces to its closing one, which may be lines behind the last value.
+static SourceRange wholeRange(StringRef text, SourceRange range) {
+  if (text[range.begin] != '{' || text[range.end - 1] == '}')
+    return range;
+  for (size_t end = range.end; end < text.size(); ++end) {
+    if (text[end] == '}')
+      return {range.begin, static_cast<uint32_t>(end + 1)};
+    if (text[end] == '#')
+      end = std::min(text.find('\n', end), text.size());
+    else if (!StringRef(" \t\r\n,").contains(text[end]))
+      break;
+  }
+  return range;
+}
+
+static Error setKnob(const YamlNode &root, const SpecSetting::Knob &knob,
+                     Edits &edits) {
+  const YamlNode *number =
+      valueOf(valueOf(valueOf(&root, "knobs"), knob.name), "default");
+  if (!number || !number->isScalar())
+    return createStringError("the knob '" + knob.name +
+                             "' has no default in the spec");
+  edits.replace(number->range, knob.value);
+  return Error::success();
+}
+
+static Error setForm(StringRef text, const YamlNode &root,
+                     const SpecSetting &setting, Edits &edits) {
+  const YamlNode *policy = valueOf(valueOf(&root, "policies"), setting.policy);
+  const YamlEntry *strength = entryOf(policy, "strength");
+  if (!strength)
+    return createStringError("the policy '" + setting.policy +
+                             "' has no strength in the spec");
+  std::string written = "{value: " + setting.value;
+  if (!setting.schedule.empty())
+    written += ", " + setting.schedule;
+  for (const YamlEntry &entry : strength->value.entries)
+    if (entry.key.value == "times" || entry.key.value == "weight")
+      written += (", " + entry.key.value + ": " +
+                  edits.at(entry.value.range))
+                     .str();
+  edits.replace(wholeRange(text, strength->value.range), written + "}");
+  if (const YamlNode *layers = valueOf(policy, "layers"))
+    edits.replace(layers->range, setting.layers);
+  else if (setting.layers != "own")
+    edits.insertBefore(*policy, *strength, "layers: " + setting.layers);
+  return Error::success();
+}
+
+static bool isText(const YamlNode *node, StringRef text) {
+  return node && node->isScalar() && node->text == text;
+}
+
+/// Whether a spec that was edited says what it is to say.
+static bool says(const YamlNode &root, const SpecSetting &setting) {
+  for (const SpecSetting::Knob &knob : setting.knobs)
+    if (!isText(valueOf(valueOf(valueOf(&root, "knobs"), knob.name), "default"),
+                knob.value))
+      return false;
+  if (setting.policy.empty())
+    return true;
+  const YamlNode *policy = valueOf(valueOf(&root, "policies"), setting.policy);
+  const YamlNode *strength = valueOf(policy, "strength");
+  const YamlNode *layers = valueOf(policy, "layers");
+  return isText(valueOf(strength, "value"), setting.value) &&
+         (valueOf(strength, "schedule") != nullptr) ==
+             !setting.schedule.empty() &&
+         (layers ? isText(layers, setting.layers) : setting.layers == "own");
+}
+
+Expected<std::string> weir::withSetting(StringRef text,
+                                        const SpecSetting &setting,
+                                        mlir::MLIRContext *context) {
+  spec::SourceFile file("", text);
+  spec::Reporter reporter(file, context);
+  std::optional<YamlNode> root = spec::parseYaml(file, reporter);
+  if (!root)
+    return createStringError("the spec has changed meanwhile");
+  Edits edits(text);
+  for (const SpecSetting::Knob &knob : setting.knobs)
+    if (Error error = setKnob(*root, knob, edits))
+      return std::move(error);
+  if (!setting.policy.empty())
+    if (Error error = setForm(text, *root, setting, edits))
+      return std::move(error);
+  std::string edited = edits.apply();
+  // YAML has more ways to write a thing than are looked for here.
+  spec::SourceFile again("", edited);
+  spec::Reporter problems(again, context);
+  std::optional<YamlNode> read = spec::parseYaml(again, problems);
+  if (!read || problems.failed() || !says(*read, setting))
+    return createStringError("the setting cannot be put into the spec as it is "
+                             "laid out; write it by hand");
+  return edited;
 }
 
 static std::string folderOf(StringRef path) {

@@ -24,7 +24,7 @@ namespace {
 /// The features of an addition, and where their collections begin.
 struct Written {
   int64_t layer, firstOfCollection;
-  double length; ///< |d|
+  double length; ///< |w d|, w being its weight
 };
 } // namespace
 
@@ -90,8 +90,8 @@ featuresOf(steer::PolicyOp policy, steer::AddAttr add, Resources &resources) {
                                  "no budget can be told";
   flow::DictionaryStore store(module, resources);
   std::vector<Written> features;
-  for (auto feature :
-       select.getSelectors().getAsRange<flow::FeatureAttr>()) {
+  flow::FeatureList list = select.getList();
+  for (auto [place, feature] : llvm::enumerate(list.features)) {
     auto collection =
         module.lookupSymbol<flow::CollectionOp>(feature.getCollection());
     std::string symbol = collection.dictionaryName(feature.getSite());
@@ -105,9 +105,11 @@ featuresOf(steer::PolicyOp policy, steer::AddAttr add, Resources &resources) {
     auto row = (*dictionary)->decoder({feature.getIndex()});
     if (!row)
       return policy.emitError() << llvm::toString(row.takeError());
-    features.push_back({feature.getLayer(),
-                        int64_t(collection.getFirstLayer()),
-                        add.getNormalize() ? 1.0 : row->cast<double>().norm()});
+    const double weight =
+        list.weights.empty() ? 1.0 : std::abs(list.weights[place]);
+    features.push_back(
+        {feature.getLayer(), int64_t(collection.getFirstLayer()),
+         weight * (add.getNormalize() ? 1.0 : row->cast<double>().norm())});
   }
   return features;
 }
@@ -149,6 +151,10 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
   if (!add)
     return policy.emitError()
            << "--schedules: only an 'add' is spread over layers";
+  if (add.getDose())
+    return policy.emitError()
+           << "--schedules: a dose is a share of each site's own values, so that "
+              "doses have no budget in common; give a 'value'";
   auto features = featuresOf(findByName<steer::PolicyOp>(resolved, policyName),
                              add, resources);
   if (failed(features))
@@ -176,7 +182,7 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
     std::function<steer::ScheduleAttrInterface(double)> schedule;
   };
   const std::string gaussian =
-      llvm::formatv(", schedule: gaussian, center: {0}, width: {1}",
+      llvm::formatv("schedule: gaussian, center: {0}, width: {1}",
                     shortestFloat(center), shortestFloat(width));
   const Kind kinds[] = {
       {"own", "", steer::LayersKind::Own,
@@ -187,12 +193,12 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
        [&](double value) -> steer::ScheduleAttrInterface {
          return steer::ConstantAttr::get(context, number(value));
        }},
-      {"cumulative linear", ", schedule: linear, last: 0",
+      {"cumulative linear", "schedule: linear, last: 0",
        steer::LayersKind::Cumulative,
        [&](double value) -> steer::ScheduleAttrInterface {
          return steer::LinearAttr::get(context, number(value), number(0));
        }},
-      {"cumulative exponential", ", schedule: exponential, rate: -0.05",
+      {"cumulative exponential", "schedule: exponential, rate: -0.05",
        steer::LayersKind::Cumulative,
        [&](double value) -> steer::ScheduleAttrInterface {
          return steer::ExponentialAttr::get(context, number(value),
@@ -205,7 +211,7 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
        }}};
 
   std::vector<Sweep::Form> forms{
-      {"as written", specName(plan.getSymName()).str(), "", budget}};
+      {"as written", specName(plan.getSymName()).str(), "", "", "", budget}};
   for (const Kind &kind : kinds) {
     auto layers = steer::LayersAttr::get(context, kind.layers, -1, -1);
     // Each is proportional to its value. The one that is written is positive or
@@ -237,9 +243,8 @@ weir::addForms(ModuleOp spec, ModuleOp resolved, Resources &resources,
     addPlan(builder, plan, symbol, reference,
             FlatSymbolRefAttr::get(copy.getSymNameAttr()));
     forms.push_back(
-        {kind.name.str(), symbol,
-         "strength: {value: " + value + kind.keys.str() + "}, layers: " +
-             (kind.layers == steer::LayersKind::Own ? "own" : "cumulative"),
+        {kind.name.str(), symbol, value, kind.keys.str(),
+         kind.layers == steer::LayersKind::Own ? "own" : "cumulative",
          budgetOf(*features, layers, schedule)});
   }
   return forms;

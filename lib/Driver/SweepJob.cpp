@@ -162,7 +162,6 @@ private:
 
   const SweepOptions &options;
   OwningOpRef<ModuleOp> spec;
-  steer::KnobOp knobOp;
   std::unique_ptr<SteeredProgram> program;
   std::vector<RowSetting> settings; ///< of the points, the plain one first
   std::vector<std::vector<int64_t>> prompts;
@@ -215,7 +214,6 @@ LogicalResult Sweeper::checkKnobs() {
                << " is outside of the range of the knob '" << given.name << "'";
     if (!given.isSwept)
       continue;
-    knobOp = knob;
     auto reference = FlatSymbolRefAttr::get(knob.getSymNameAttr());
     bool isUsed = llvm::any_of(
         plan.getPolicies().getAsRange<FlatSymbolRefAttr>(),
@@ -235,7 +233,8 @@ LogicalResult Sweeper::checkKnobs() {
 
 LogicalResult Sweeper::findForms() {
   if (options.policy.empty()) {
-    result.forms.push_back({"as written", result.plan, "", std::nullopt});
+    result.forms.push_back(
+        {"as written", result.plan, "", "", "", std::nullopt});
     return success();
   }
   Compiler resolver(context, inner(), compiler.opened());
@@ -277,6 +276,8 @@ LogicalResult Sweeper::addReader() {
   if (!collection.covers(attribute.getSite()))
     return emitError(collection.getLoc())
            << "--feature: it has no dictionary at " << attribute.getSite().str();
+  result.feature = options.feature;
+  result.label = flow::labelsOf(*spec).lookup(attribute).str();
   // What is wrong with the feature is told at its dictionary.
   Location where = collection.getLoc();
   auto features = flow::SelectOp::create(
@@ -633,7 +634,7 @@ void Sweeper::chooseBest() {
 LogicalResult Sweeper::writeSpec() {
   if (options.output.empty())
     return success();
-  if (!result.best)
+  if (!result.bestOfAll)
     return error() << "--write: no setting has a higher score than the plain "
                       "model within --max-loss-increase "
                    << shortestFloat(options.maxLossIncrease)
@@ -642,9 +643,20 @@ LogicalResult Sweeper::writeSpec() {
   auto text = readText(compiler.settings().spec);
   if (!text)
     return error() << llvm::toString(text.takeError());
-  auto edited =
-      withNumberAt(*text, spec::locationOf(knobOp, "default"),
-                   shortestFloat(result.points[*result.best].value));
+  const Sweep::Point &best = result.points[*result.bestOfAll];
+  const Sweep::Form &form = result.forms[best.form];
+  SpecSetting setting;
+  for (const SweptKnob &knob : options.knobs)
+    setting.knobs.push_back(
+        {knob.name,
+         shortestFloat(knob.isSwept ? best.value : knob.values.front())});
+  if (!form.value.empty()) {
+    setting.policy = options.policy;
+    setting.value = form.value;
+    setting.schedule = form.schedule;
+    setting.layers = form.layers;
+  }
+  auto edited = withSetting(*text, setting, &context);
   if (!edited)
     return error() << "--write: " << llvm::toString(edited.takeError());
   if (llvm::Error failed = writeTextAtomically(options.output, *edited))

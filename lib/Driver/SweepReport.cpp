@@ -27,13 +27,23 @@ static std::string limited(StringRef text, size_t most) {
   return line.substr(0, end) + " …";
 }
 
+std::string Sweep::Form::yaml() const {
+  if (value.empty())
+    return "";
+  return "strength: {value: " + value + (schedule.empty() ? "" : ", ") +
+         schedule + "}, layers: " + layers;
+}
+
 void Sweep::print(raw_ostream &os) const {
   os << "knob " << knob << " of plan " << plan << "\n";
+  if (!feature.empty())
+    os << "score: the mean activation of " << feature
+       << (label.empty() ? "" : " (" + label + ")") << "\n";
   for (const Form &form : forms)
     if (form.budget)
       os << "  " << left_justify(form.name, 24)
          << format("budget %.4g", *form.budget)
-         << (form.yaml.empty() ? "" : "   ") << form.yaml << "\n";
+         << (form.value.empty() ? "" : "   ") << form.yaml() << "\n";
   os << "\n" << left_justify("form", 24) << right_justify("value", 9);
   const bool hasLoss = plain.loss.has_value();
   const bool hasTexts = plain.repetition.has_value();
@@ -103,7 +113,7 @@ json::Object Sweep::toJSON() const {
   json::Array formsOut, pointsOut;
   for (const Form &form : forms)
     formsOut.push_back(json::Object{{"name", form.name},
-                                    {"yaml", form.yaml},
+                                    {"yaml", form.yaml()},
                                     {"budget", ::toJSON(form.budget)}});
   for (const Point &point : points) {
     json::Object object = ::toJSON(point);
@@ -118,6 +128,10 @@ json::Object Sweep::toJSON() const {
                       {"plan", plan},
                       {"scored_by", scoredBy.empty() ? json::Value(nullptr)
                                                      : json::Value(scoredBy)},
+                      {"feature", feature.empty() ? json::Value(nullptr)
+                                                  : json::Value(feature)},
+                      {"label", label.empty() ? json::Value(nullptr)
+                                              : json::Value(label)},
                       {"forms", std::move(formsOut)},
                       {"prompts", json::Array(prompts)},
                       {"plain", ::toJSON(plain)},

@@ -424,6 +424,14 @@ FailureOr<ValidationResult> Validation::run() {
     return failure();
   result.sites = plan.sites;
   result.targets = plan.targets;
+  for (auto [named, label] : flow::labelsOf(spec.module())) {
+    auto feature = cast<flow::FeatureAttr>(named);
+    size_t site = siteOf({feature.getCollection().getValue().str(),
+                          feature.getKind(), feature.getLayer()});
+    if (site < plan.sites.size())
+      result.labels[{static_cast<uint32_t>(site),
+                     static_cast<int32_t>(feature.getIndex())}] = label.str();
+  }
   result.losses = options.losses;
   result.lossTokens = options.losses ? options.lossTokens : 0;
   auto told = [&](llvm::Error problem) -> LogicalResult {

@@ -214,6 +214,42 @@ static std::string textOf(const Estimate &estimate) {
   return text;
 }
 
+/// A line for each target that the spec has a name for, over all methods.
+void ValidationResult::printNamed(llvm::raw_ostream &os) const {
+  struct Target {
+    int64_t occurrences = 0;
+    Share pairs;
+    Sum change;
+  };
+  std::map<uint32_t, Target> named;
+  auto isNamed = [&](uint32_t target) {
+    return labels.count(targets[target]) != 0;
+  };
+  for (const ValidationOccurrence &occurrence : occurrences)
+    if (isNamed(occurrence.target))
+      ++named[occurrence.target].occurrences;
+  for (const ValidationCase &made : cases) {
+    uint32_t target = occurrences[made.occurrence].target;
+    if (!isNamed(target))
+      continue;
+    named[target].pairs.add(made.isSuccess());
+    named[target].change.add(made.change());
+  }
+  if (named.empty())
+    return;
+  os << "\nnamed target                      occurrences    cases  "
+     << llvm::left_justify("success within pairs", 23) << "activation change\n";
+  for (const auto &[number, target] : named) {
+    std::string name =
+        nameOf(targets[number]) + " (" + labels.at(targets[number]) + ")";
+    os << llvm::left_justify(name, 34)
+       << llvm::right_justify(std::to_string(target.occurrences), 11) << "  "
+       << llvm::right_justify(std::to_string(target.pairs.count), 7) << "  "
+       << llvm::left_justify(textOf(target.pairs.wilson()), 23)
+       << textOf(target.change.mean()) << "\n";
+  }
+}
+
 void ValidationResult::print(llvm::raw_ostream &os) const {
   Tables tables(*this);
   std::set<uint32_t> seen;
@@ -254,6 +290,7 @@ void ValidationResult::print(llvm::raw_ostream &os) const {
        << tables.jointOnly->count
        << " occurrences with several active predecessors go out when these are "
           "taken away together, and by none of them alone\n";
+  printNamed(os);
   if (!graphs.empty()) {
     int64_t all = 0, measured = 0, strong = 0;
     for (const ValidationEdge &edge : edges)
@@ -340,7 +377,16 @@ llvm::json::Object ValidationResult::toJSON() const {
                            {"cases", edge.cases}});
   for (const ValidationFeature &target : targets)
     targetList.push_back(nameOf(target));
+  // Of what is named here.
+  std::set<ValidationFeature> features(targets.begin(), targets.end());
+  for (const ValidationEdge &edge : edges)
+    features.insert(edge.predecessor);
+  llvm::json::Object labelled;
+  for (const auto &[feature, label] : labels)
+    if (features.count(feature))
+      labelled[nameOf(feature)] = label;
   llvm::json::Object result{{"targets", std::move(targetList)},
+                            {"labels", std::move(labelled)},
                             {"graphs", llvm::json::Array(graphs)},
                             {"occurrences", int64_t(occurrences.size())},
                             {"cases", int64_t(cases.size())},

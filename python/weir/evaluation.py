@@ -100,6 +100,8 @@ class JudgedPair:
     target: str
     similarity: float
     verdict: str  # SAME, MAYBE or DIFFERENT
+    source_label: str | None = None  # what the spec calls it
+    target_label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,14 @@ class Form:
 class Sweep:
     """What `weirc sweep` printed. Arrays are [forms, values], float64, NaN where a number was not measured; distinct is
     [forms, values, 3], of 1-, 2- and 3-grams. texts[form][value] are by prompt, then sample. `plain` has the same
-    numbers of the unsteered model. best and best_of_all are (form, value) as indices, or None."""
+    numbers of the unsteered model. best and best_of_all are (form, value) as indices, or None. feature is the one that rates
+    texts, label what the spec calls it."""
 
     knob: str
     plan: str
     scored_by: str | None
+    feature: str | None
+    label: str | None
     forms: list[Form]
     values: "numpy.ndarray"
     loss: "numpy.ndarray"
@@ -200,7 +205,7 @@ def sweep(spec: str | os.PathLike, knob: str | list[str], **options) -> Sweep:
 
     distinct = numpy.array([point["distinct"] or [numpy.nan] * 3 for point in points]).reshape(len(forms), count, 3)
     texts = [point["texts"] for point in points]
-    return Sweep(printed["knob"], printed["plan"], printed["scored_by"], forms,
+    return Sweep(printed["knob"], printed["plan"], printed["scored_by"], printed["feature"], printed["label"], forms,
                  numpy.array([point["value"] for point in points[:count]]), grid("loss", "mean"), grid("change", "mean"),
                  grid("change", "half_width"), grid("repetition"), distinct, grid("score"),
                  [texts[at:at + count] for at in range(0, len(texts), count)], printed["prompts"], printed["plain"],

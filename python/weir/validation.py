@@ -71,6 +71,7 @@ class Validation:
     edges: Edges
     cases: Cases
     tokens: numpy.ndarray  # [windows, context] int64, -1 behind the end
+    labels: dict[str, str]  # by feature, what the spec calls it
     report: dict  # all that `weirc validate --json` says
 
 
@@ -145,4 +146,4 @@ def validate(spec: str | os.PathLike, text: str | os.PathLike, *, sample: int | 
             **{name: [given] if isinstance(given, str) else list(given)
                for name, given in (("graph", graph), ("match", match), ("method", method))})
         return Validation(table=_table(report["table"]), edges=_edges(report["edges"]), cases=_cases(cases),
-                          tokens=numpy.load(tokens), report=report)
+                          tokens=numpy.load(tokens), labels=report["labels"], report=report)

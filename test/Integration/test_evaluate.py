@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -73,15 +74,16 @@ def case(tiny, tmp_path_factory):
     return folder, model, [window for window in windows if len(window) > SKIP]
 
 
-def command(case, *arguments, spec=None, text=None, cache=None):
+def command(case, *arguments, spec=None, text=None, cache=None, threads=1):
     folder, model, _ = case
     return [TOOLS / "weirc", "evaluate", spec or folder / "spec.yaml", "--model", model.archive, "--text",
-            text or folder / "ids.npy", "--context", str(CONTEXT), "--cache", cache or folder / "cache", "--threads", "1",
+            text or folder / "ids.npy", "--context", str(CONTEXT), "--cache", cache or folder / "cache", "--threads", str(threads),
             *map(str, arguments)]
 
 
-def evaluated(case, *arguments, spec=None) -> dict:
-    done = subprocess.run(command(case, "--json", *arguments, spec=spec), capture_output=True, text=True)
+def evaluated(case, *arguments, environment=None, **inputs) -> dict:
+    done = subprocess.run(command(case, "--json", *arguments, **inputs), capture_output=True, text=True,
+                          env=os.environ | (environment or {}))
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout)
 
@@ -235,6 +237,18 @@ def test_no_number_depends_on_the_batch(case, got):
     assert [entry["active"] for entry in got["matches"]] == [entry["active"] for entry in alone["matches"]]
 
 
+def test_no_number_depends_on_threads(case, got, tmp_path):
+    other = evaluated(case, threads=2, cache=tmp_path, environment={"OMP_NUM_THREADS": "2"})
+    assert other["resumed"] == {"rows": 0, "windows": 0}
+    for one, two in zip([got["plain"]] + [plan["loss"] for plan in got["plans"]],
+                        [other["plain"]] + [plan["loss"] for plan in other["plans"]]):
+        assert one["mean"] == pytest.approx(two["mean"], rel=1e-6) and one["half_width"] == pytest.approx(two["half_width"], rel=1e-5)
+    for one, two in zip(got["dictionaries"], other["dictionaries"]):
+        assert one["l0"] == two["l0"] and one["silent"] == two["silent"]
+        assert one["explained_variance"] == pytest.approx(two["explained_variance"], abs=1e-6)
+    assert [entry["active"] for entry in got["matches"]] == [entry["active"] for entry in other["matches"]]
+
+
 def test_tables_and_python(case, got, tmp_path):
     folder, model, _ = case
     result = weir.evaluate(folder / "spec.yaml", folder / "ids.npy", model=model.archive, context=CONTEXT,
@@ -272,7 +286,8 @@ def test_plots(case, tmp_path):
 
 
 def test_a_run_that_was_killed_goes_on(case, tmp_path):
-    """While losses are computed, and while activations are counted; a finished one is there at once."""
+    """While losses are computed, and while activations are counted, by a signal and by a full disk; a finished one is there at
+    once."""
     folder, model, _ = case
     numpy.save(tmp_path / "long.npy", numpy.concatenate([numpy.load(folder / "ids.npy")] * 100))
 
@@ -292,7 +307,11 @@ def test_a_run_that_was_killed_goes_on(case, tmp_path):
     logs = killed.kill(words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 3)
     assert len(logs) == 1
     os.truncate(logs[0], logs[0].stat().st_size - 7)  # as if the disk had taken half of what was written last
+    assert "what was finished before is kept" in killed.fill_disk(
+        words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 2)
     killed.kill(words(cache), cache, "measures", lambda changes: len(changes) == 2)
+    assert "what was finished before is kept" in killed.fill_disk(
+        words(cache), cache, "measures", lambda changes: len(changes) == 2 and changes[1] > 2)
     resumed, said = finished(cache)
     assert resumed["rows"] == rows and 0 < resumed["windows"] < whole["text"]["windows"]
     assert said == whole
@@ -330,8 +349,10 @@ dictionaries:
   sae: {format: sae_lens, path: "res.{layer}", sites: [res], layers: 0..1}
 matches:
   flow: {method: top_k, k: 1}
+labels:
+%s
 policies: {}
-""")
+""" % "\n".join(f"  1/res/{index}: the {index}th" for index in range(random_dictionaries.FEATURES)))
     (folder / "text.txt").write_text((ROOT / "LICENSE").read_text()[:1500])
     return folder
 
@@ -370,6 +391,14 @@ def test_a_judge_of_pairs(readable, tmp_path):
                 assert context["text"] in whole and context["token"] in context["text"]
     again = weir.evaluate(folder / "spec.yaml", folder / "text.txt", **options)
     assert again.judged == result.judged
+    for pair in result.judged:
+        for feature, label in (pair.source, pair.source_label), (pair.target, pair.target_label):
+            assert label == (f"the {feature.rpartition('/')[2]}th" if feature.startswith("1/") else None)
+    shown = subprocess.run([TOOLS / "weirc", "evaluate", folder / "spec.yaml", "--text", folder / "text.txt", *(
+        str(word) for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value))], capture_output=True, text=True)
+    pair = result.judged[0]
+    assert re.search(rf"^  {pair.verdict} +{pair.source}.* and {pair.target}", shown.stdout, re.M), shown.stdout + shown.stderr
+    assert f"{pair.source} ({pair.source_label})" in shown.stdout or f"{pair.target} ({pair.target_label})" in shown.stdout
     other = weir.evaluate(folder / "spec.yaml", folder / "text.txt", **options | {"seed": 1})
     assert [pair.source for pair in other.judged] != [pair.source for pair in result.judged]
 

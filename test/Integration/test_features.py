@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import resource
 import subprocess
 
 import dictionaries
@@ -226,6 +228,46 @@ def test_what_a_batch_holds_changes_nothing(folder, monkeypatch):
     assert numpy.array_equal(batch.density, single.density)
     numpy.testing.assert_allclose(batch.mean, single.mean, rtol=1e-5)
     assert [[(c.document, c.position) for c in row] for row in batch.contexts] == [[(c.document, c.position) for c in row] for row in single.contexts]
+
+
+def test_nothing_depends_on_threads(folder, found):
+    done = subprocess.run([weir.tool("weirc"), "features", folder / "spec.yaml", "--text", folder / "text.jsonl", "--context", "16",
+                           "--contexts", "4", "--around", "3", "--promotes", "6", "--neighbours", "4", "--json"], capture_output=True,
+                          text=True, env=os.environ | {"OMP_NUM_THREADS": "2"})
+    assert done.returncode == 0, done.stderr
+    rows = {row["feature"]: row for row in json.loads(done.stdout)["features"]}
+    assert rows.keys() == found[0].keys()
+    for name, row in found[0].items():
+        assert rows[name]["density"] == row["density"] and rows[name]["mean"] == pytest.approx(row["mean"], rel=1e-5)
+        for key in ("contexts", "promotes", "neighbours"):
+            assert [(each.get("document"), each.get("position"), each.get("token"), each.get("feature")) for each in rows[name][key]] == [
+                (each.get("document"), each.get("position"), each.get("token"), each.get("feature")) for each in row[key]]
+
+
+def test_a_full_disk_costs_the_resumption_only(folder, tmp_path, monkeypatch):
+    """A limit on the size of files stands for it, from the second batch on."""
+    from weir.meaning import checkpoints, recording
+
+    def result():
+        return weir.features(folder / "spec.yaml", folder / "text.jsonl", features=["1/res/3", "2/res/7"], context=12, promotes=0,
+                             neighbours=0, cache=tmp_path).to_json()
+
+    whole = result()
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    batches, limit = recording.Recorder.batches, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filled(self, windows, begin=0):
+        try:
+            for number, batch in enumerate(batches(self, windows, begin)):
+                if number == 1:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limit[1]))
+                yield batch
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    monkeypatch.setattr(recording.Recorder, "batches", filled)
+    assert result() == whole
+    assert not list((tmp_path / "features").iterdir())
 
 
 @pytest.mark.parametrize("what", ["features", "theme"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -261,6 +262,21 @@ def test_labels_and_forms_of_files(folder):
     assert "has to end in .json, .dot, .graphml, .html or .svg" in weirc(folder, data, "-o", folder / "a.png", code=1).stderr
     text = weirc(folder, data, "faith").stdout
     assert re.match(r'faith: \d+ nodes, \d+ edges, layers \d to 4, target 4/res/2 \(faith & "doubt"\)\n', text)
+
+
+@pytest.mark.parametrize("ending", ["json", "dot", "graphml", "svg", "html"])
+def test_a_full_disk_leaves_the_file_that_was_there(folder, tmp_path, ending):
+    """A limit on the size of files stands for it."""
+    data = base()
+    data["graphs"] = {"faith": {"from": "4/res/2", "match": "flow", "width": 2}}
+    path = tmp_path / f"graph.{ending}"
+    weirc(folder, data, "-o", path)
+    before = path.read_bytes()
+    done = subprocess.run([str(TOOLS / "weirc"), "graph", str(folder / "spec.yaml"), "--cache", str(folder / "cache"), "-o", str(path)],
+                          capture_output=True, text=True, restore_signals=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
+    assert done.returncode == 2 and "too large" in done.stderr, done.stderr
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_graphs_in_python(folder):

@@ -45,6 +45,7 @@ plans:
   pushed: [push, more]
   alone: [push]
   quiet: [more]
+labels: {2/res/1: what is counted}
 """
 TEXT = ["The answer then is in the other hand.", "An ant ran in, and the rain ran on.", "Tea."]
 PROMPTS = ["The ", "an ant"]
@@ -64,13 +65,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-def command(folder, *arguments, knob="force=-2:4:5"):
-    return [weir.tool("weirc"), "sweep", folder / "spec.yaml", "--model", letters.exported(), "--threads", "1",
+def command(folder, *arguments, knob="force=-2:4:5", spec=None, threads=1):
+    return [weir.tool("weirc"), "sweep", spec or folder / "spec.yaml", "--model", letters.exported(), "--threads", str(threads),
             f"--knob={knob}", *map(str, arguments)]
 
 
-def swept(folder, *arguments, **options) -> dict:
-    done = subprocess.run(command(folder, "--json", *arguments, **options), capture_output=True, text=True)
+def swept(folder, *arguments, environment=None, **options) -> dict:
+    done = subprocess.run(command(folder, "--json", *arguments, **options), capture_output=True, text=True,
+                          env=os.environ | (environment or {}))
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout)
 
@@ -169,6 +171,14 @@ def test_rows_are_separate_runs(folder, got, steered):
             numpy.mean([sum(word in ("the", "an") for word in row) / len(row) if row else 0 for row in words]))
 
 
+def test_nothing_depends_on_threads(folder, got, tmp_path):
+    other = swept(folder, *both(folder), "--words", "the,an", "--cache", tmp_path, threads=2, environment={"OMP_NUM_THREADS": "2"})
+    assert other["resumed"] == {"rows": 0, "texts": 0}
+    for one, two in zip([got["plain"], *got["points"]], [other["plain"], *other["points"]]):
+        assert one["texts"] == two["texts"] and one["score"] == two["score"] and one["repetition"] == two["repetition"]
+        assert one["loss"]["mean"] == pytest.approx(two["loss"]["mean"], rel=1e-6)
+
+
 def test_samples_have_seeds(folder):
     """The same random numbers under every setting: the plain model's texts do not depend on the points."""
     options = ["--prompt", "The ", "--samples", 3, "--temperature", 0.9, "-n", 8, "--seed", 7]
@@ -184,7 +194,9 @@ def test_samples_have_seeds(folder):
 @torch.no_grad()
 def test_a_feature_rates_what_the_plain_model_reads(folder, steered):
     got = swept(folder, "--prompts", folder / "prompts.txt", "-n", 6, "--feature", "2/res/1")
-    assert got["scored_by"] == "feature"
+    assert (got["scored_by"], got["feature"], got["label"]) == ("feature", "2/res/1", "what is counted")
+    shown = subprocess.run(command(folder, "--prompt", "a", "-n", 1, "--feature", "2/res/1"), capture_output=True, text=True, check=True)
+    assert "score: the mean activation of 2/res/1 (what is counted)" in shown.stdout
     model = letters.model()
     row = torch.from_numpy(numpy.load(folder / "rows.2.npy")[1]).double()
     seen = []
@@ -271,6 +283,60 @@ def test_the_best_setting_is_written_as_a_spec(folder, tmp_path):
     assert (limited["points"][limited["best"]]["score"] if allowed else limited["best"]) == (max(allowed) if allowed else None)
 
 
+LAYOUTS = {
+    "block": SPEC,
+    "braces": SPEC.replace("""  push: # what is pushed
+    on: [1/res/1, 2/res/0]
+    do: add
+    strength: {value: 4, times: force}
+    layers: cumulative
+    tokens: {skip_first: 1}
+""", """  push: {on: [1/res/1, 2/res/0], do: add, strength: 4, # what is pushed
+    times: force, tokens: {skip_first: 1}}
+"""),
+    "lines": SPEC.replace("    strength: {value: 4, times: force}\n    layers: cumulative\n", """    strength:
+      value: 4
+      times: force
+      schedule: linear
+      last: 1
+"""),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_best_schedule_is_written_as_well(folder, tmp_path, layout):
+    spec, best = folder / f"{layout}.yaml", folder / f"best of {layout}.yaml"
+    best.unlink(missing_ok=True)
+    spec.write_text(LAYOUTS[layout])
+    judge = tmp_path / "judge.py"
+    # The later the better: the last form at its last value.
+    judge.write_text("import json, sys\nfor line in sys.stdin:\n    id = json.loads(line)['id']\n"
+                     "    print(json.dumps({'id': id, 'score': id / 1000}))\n")
+    # A knob that is set belongs to the setting as well.
+    options = ["--text", folder / "text.jsonl", "--prompt", "The ", "-n", 2, "--knob=other=0.5"]
+    got = swept(folder, *options, "--schedules", "push", "--judge", f"{sys.executable} {judge}", "--max-loss-increase", 1000, "--write",
+                best, knob="force=1:2:2", spec=spec)
+    point, form = got["points"][got["best_of_all"]], got["forms"][-1]
+    assert (point["form"], point["value"]) == (form["name"], 2) == ("cumulative gaussian", 2)
+    text, data, want = best.read_text(), hooks.read(best.read_text()), hooks.read(LAYOUTS[layout])
+    assert "# what is pushed" in text and "# not the other one" in text
+    form = hooks.read(f"{{{form['yaml']}}}")
+    policy = want["policies"]["push"]
+    old = policy["strength"]
+    policy |= {"layers": "cumulative", "strength": form["strength"] | ({"times": old["times"]} if isinstance(old, dict) else {})}
+    want["knobs"]["force"]["default"], want["knobs"]["other"]["default"] = 2, 0.5
+    assert data == want
+    # And it is that setting.
+    again = swept(folder, *options, knob="force=2:2:1", spec=best)["points"][0]
+    assert again["loss"]["mean"] == pytest.approx(point["loss"]["mean"], rel=1e-6) and again["texts"] == point["texts"]
+
+
+def test_a_dose_has_no_budget(folder):
+    spec = folder / "dose.yaml"
+    spec.write_text(SPEC.replace("{value: 4, times: force}", "{dose: 0.4, text: text.jsonl, times: force}"))
+    assert "doses have no budget in common" in refused(folder, "--text", folder / "text.jsonl", "--schedules", "push", spec=spec)
+
+
 def test_judges_that_fail(folder):
     for judge, message in (("exit 4", "--judge: the judge ended with exit code 4"),
                            ("echo nonsense", "line 1 of the judge's answers is not JSON: nonsense"),
@@ -318,6 +384,8 @@ def test_a_run_that_was_killed_goes_on(folder, tmp_path):
     cache = tmp_path / "killed"
     logs = killed.kill(words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 3)
     os.truncate(logs[0], logs[0].stat().st_size - 7)
+    assert "what was finished before is kept" in killed.fill_disk(
+        words(cache), cache, "measures", lambda changes: bool(changes) and changes[0] > 2)
     killed.kill(words(cache), cache, "measures", lambda changes: len(changes) == 2 and changes[1] > 2)
     resumed, said = finished(cache)
     assert said == whole and resumed["rows"] > 0 and 0 < resumed["texts"] < 40
@@ -363,6 +431,8 @@ def test_wrong_input(folder, tmp_path):
     assert "the spec has no plan 'loud'; it has pushed, alone, quiet" in refused(folder, *text, "--plan", "loud")
     assert "the spec has no policy 'pull'" in refused(folder, *text, "--schedules", "pull")
     assert "is no policy of the plan" in refused(folder, *text, "--schedules", "more", "--plan", "alone")
+    numpy.save(tmp_path / "one.npy", numpy.array([5]))
+    assert "there is no token that counts" in refused(folder, "--text", tmp_path / "one.npy")
     prompts = ["--prompts", folder / "prompts.txt"]
     assert "a(b" in refused(folder, *prompts, "--regex", "a(b", "-n", 1)
     assert "is not one word" in refused(folder, *prompts, "--words", "a b", "-n", 1)

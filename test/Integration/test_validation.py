@@ -274,6 +274,7 @@ def with_graphs(folder, path, **changes):
     data["graphs"] = {
         "near": {"from": [f"2/res/{i}" for i in range(10)], "match": "wide", "width": 2, "keep": 0.02},
         "chain": {"from": "1/res/3", "match": "paired", "direction": "both", "keep": 0}}
+    data["labels"] = {"1/res/3": "the third", "2/res/3": "another", "0/mlp/9": "somewhere else"}
     data.update(changes)
     path.write_text(json.dumps(data))
     return data
@@ -352,6 +353,13 @@ def test_features_of_graphs(workplace, tmp_path):
     assert {case["method"] for case in few.cases} == {"edges", "joint", "permutation"}
     assert compare(oracle, few, 3) > 0.6
     one = Validated(spec, folder / "ids.npy", tmp_path / "one", "--graph", "near", "--method", "edges")
+    # Names are shown where the features are.
+    assert validated.said["labels"] == {"1/res/3": "the third", "2/res/3": "another"}
+    done = subprocess.run(list(map(str, [engines.TOOLS / "weirc", "validate", spec, "--text", folder / "ids.npy", "--graph", "near",
+                                         "--method", "edges"])), capture_output=True, text=True,
+                          env=os.environ | {"WEIR_CACHE": str(tmp_path / "one" / "cache")})
+    of = [case for case in one.cases if case["target"] == "2/res/3"]
+    assert re.search(rf"^2/res/3 \(another\) +\d+ +{len(of)} ", done.stdout, re.M) and "1/res/3 (" not in done.stdout, done.stdout
     near = walked.graph("near")
     assert set(one.said["targets"]) == {str(to) for _, to in near.edges}
     assert {case["predecessors"] for case in one.cases} <= {str(source) for source, _ in near.edges}
@@ -517,6 +525,7 @@ def test_python_has_the_same_as_arrays(workplace, tmp_path, monkeypatch):
     assert result.table.group.tolist() == [row["group"] or "all" for row in rows]
     assert result.table.within_pairs.shape == result.table.loss_change.shape == (len(rows), 3)
     assert result.table.cases.tolist() == [row["cases"] for row in rows]
+    assert result.labels == validated.said["labels"]
     assert result.edges.effect.tolist() == [edge["effect"] for edge in validated.said["edges"]]
     with pytest.raises(weir.CompileError, match="has no match 'flown'"):
         weir.validate(folder / "spec.yaml", folder / "ids.npy", sample=6, match="flown")

@@ -70,7 +70,9 @@ static int runGraph(const GraphOptions &options, const char *argv0) {
     job.spec = options.compiler.spec;
     job.model = options.compiler.model;
     job.cache = options.compiler.cache;
-    if (failed(job.run(argv0, session.context(), report.toJSON())))
+    bool isLast = !options.json && !options.output.empty();
+    if (failed(job.run(argv0, session.context(),
+                       isLast ? std::move(report) : report)))
       return session.finish(false);
   }
   if (options.json)

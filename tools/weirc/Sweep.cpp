@@ -126,8 +126,8 @@ Command weir::addSweep(CLI::App &app, const char *argv0) {
       ->transform(numberIn<double>(0, 1))
       ->capture_default_str();
   command->add_option("--write", options->job.output,
-                      "write the spec with the best setting as the knob's "
-                      "default: a new file in the spec's folder");
+                      "write the spec with the best setting, the knobs' defaults and "
+                      "with --schedules the form: a new file in the spec's folder");
   addResultFiles(command, options->files);
   addMatchingOptions(command, *options);
   return {command, [options, argv0] { return runSweep(*options, argv0); }};

@@ -95,6 +95,8 @@ struct Evaluation {
   };
   struct JudgedPair {
     std::string matching, source, target; ///< "11/res/743"
+    /// What the spec calls them, or empty.
+    std::string sourceLabel, targetLabel;
     double similarity = 0;
     std::string verdict;
   };

@@ -50,6 +50,9 @@ public:
   ///                    "edges": [{"from": feature, "to": feature,
   ///                               "similarity": …, "effect": … or null}, …]}}}
   llvm::json::Object toJSON() const;
+  /// The same text as that of `toJSON`, without the object, which takes some
+  /// kilobytes an edge. `indent`: spaces a level, 0 for a single line.
+  void writeJSON(llvm::raw_ostream &os, unsigned indent = 0) const;
   void print(llvm::raw_ostream &os) const;
   /// Writes all graphs into one file, by its extension: .json, .dot (one digraph
   /// each) or .graphml (one graph element each). Errors also: those of

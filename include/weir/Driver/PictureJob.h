@@ -9,9 +9,10 @@
 #ifndef WEIR_DRIVER_PICTUREJOB_H
 #define WEIR_DRIVER_PICTUREJOB_H
 
+#include "weir/Driver/GraphReport.h"
+
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Support/LLVM.h"
-#include "llvm/Support/JSON.h"
 
 #include <optional>
 #include <string>
@@ -34,10 +35,10 @@ struct PictureJob {
   /// Whether a file of this name is a picture.
   static bool draws(llvm::StringRef path);
 
-  /// `graphs` is {"graphs": {…}}. Reports an error if Python cannot be started or
-  /// fails, after what it says itself.
+  /// `graphs` is gone before Python starts. Reports an error if it cannot be started
+  /// or fails, after what it says itself.
   mlir::LogicalResult run(const char *argv0, mlir::MLIRContext &context,
-                          const llvm::json::Object &graphs) const;
+                          GraphReport graphs) const;
 };
 
 } // namespace weir

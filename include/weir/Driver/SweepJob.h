@@ -74,8 +74,11 @@ struct SweepOptions {
 struct Sweep {
   struct Form {
     std::string name, plan; ///< "cumulative gaussian"
-    /// The keys of the policy that make it; empty for the one that is written.
-    std::string yaml;
+    /// What makes it: the value of the strength, the keys behind that, and "own" or
+    /// "cumulative"; all empty for the form that is written.
+    std::string value, schedule, layers;
+    /// The same as keys of the policy.
+    std::string yaml() const;
     std::optional<double> budget; ///< at a knob of 1; see SweepForms.h
   };
   struct Point {
@@ -89,6 +92,8 @@ struct Sweep {
   };
 
   std::string knob, plan, scoredBy; ///< "words", …, or empty
+  /// The feature that rates texts, and what the spec calls it; may be empty.
+  std::string feature, label;
   std::vector<Form> forms;
   Point plain; ///< without a plan
   std::vector<Point> points; ///< by form, then value

@@ -113,6 +113,8 @@ struct ValidationEdge {
 struct ValidationResult {
   std::vector<ActivationSite> sites;
   std::vector<ValidationFeature> targets;
+  /// What the spec calls features of these sites, where it does.
+  std::map<ValidationFeature, std::string> labels;
   /// Whose features the targets are; empty for a sample.
   std::vector<std::string> graphs;
   std::vector<ValidationMethod> methods;
@@ -140,6 +142,9 @@ struct ValidationResult {
   /// that is there and is neither empty nor an older one of these, or is `text`.
   static llvm::Error checkCases(llvm::StringRef path);
   static llvm::Error checkTokens(llvm::StringRef path, llvm::StringRef text);
+
+private:
+  void printNamed(llvm::raw_ostream &os) const;
 };
 
 /// Validates the graphs or the matches of a spec that `compiler` has loaded, with
