@@ -89,18 +89,25 @@ def run_unittests(build: Path, env: dict[str, str]) -> tuple[int, int]:
     return sum(good for good, _ in counts), sum(bad for _, bad in counts)
 
 
-def run_pytest(build: Path, env: dict[str, str],
-               folders: list[str]) -> tuple[int, int]:
-    heading("pytest")
-    report = build / "test" / "pytest.xml"
-    report.unlink(missing_ok=True)
-    done = subprocess.run(
+def _call_pytest(report: Path, env: dict[str, str], folders: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x" if env.get("WEIR_FAIL_FAST")
          else "--maxfail=50", f"--junitxml={report}", "-p", "no:cacheprovider",
          # A module's fixtures are built once. A third process works while others wait for
          # the disk: programs of half a gigabyte are written to it for good.
          "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "-p", "long_first", "-p", "folders_of_fixtures", "-p", "processor_time", "--durations=15", *folders],
         cwd=ROOT, env=env, check=False)
+
+
+def run_pytest(build: Path, env: dict[str, str],
+               folders: list[str]) -> tuple[int, int]:
+    heading("pytest")
+    report = build / "test" / "pytest.xml"
+    report.unlink(missing_ok=True)
+    # Inductor finds out once what the processor and its compiler can do, and compiles its headers once; commands of
+    # Weir do so each time, since folders that others may write to are not to be trusted.
+    with tempfile.TemporaryDirectory(prefix="weir-inductor-") as inductor:
+        done = _call_pytest(report, {"TORCHINDUCTOR_CACHE_DIR": inductor, **env}, folders)
     if not report.exists():
         return 0, 1
     suite = ElementTree.parse(report).getroot().find("testsuite")

@@ -13,6 +13,8 @@ import pytest
 # Before anything imports distutils from Python's library: Inductor imports setuptools, which insists on its own.
 import setuptools  # noqa: F401
 import torch
+import warm_python as warm
+import weir.export
 
 # On the real model vLLM takes minutes: only where it is asked for.
 collect_ignore = [] if os.environ.get("WEIR_SERVING_SMOLLM2") else ["test_serving_smollm2.py"]
@@ -34,10 +36,15 @@ def one_thread():
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Matches and graphs of dictionaries that a test made are of no use to anybody else."""
+    """Matches and graphs of dictionaries that a test made are of no use to anybody else. Exports are: all processes
+    share them, and they are named after all that they depend on."""
     with pytest.MonkeyPatch.context() as patch:
         if "WEIR_CACHE" not in os.environ:
-            patch.setenv("WEIR_CACHE", str(tmp_path_factory.mktemp("matches")))
+            folder = tmp_path_factory.mktemp("matches")
+            exports = weir.export.cache_folder()
+            exports.mkdir(parents=True, exist_ok=True)
+            (folder / "models").symlink_to(exports)
+            patch.setenv("WEIR_CACHE", str(folder))
         yield
 
 
@@ -45,3 +52,12 @@ def own_cache(tmp_path_factory):
 def tiny():
     """A function from a family's name to its tiny model, exported."""
     return functools.cache(lambda family: models.Tiny(family))
+
+
+@pytest.fixture(scope="module")
+def warm_python(tmp_path_factory, request):
+    """The interpreter of weirc is one that has PyTorch and transformers imported already."""
+    with warm.started(tmp_path_factory, request.config, "transformers.modeling_utils", "torch.export") as python, \
+            pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIR_PYTHON", str(python.path))
+        yield python

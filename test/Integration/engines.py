@@ -31,6 +31,11 @@ def call(tool: str, *arguments, spec: Path | None = None) -> str:
 LOWER = os.environ.get("WEIR_LOWER", "aten")
 
 
+def measured(model: Path) -> Path:
+    """The cache of what is measured on texts, which lasts as long as the tests; models stay longer."""
+    return Path(os.environ.get("WEIR_CACHE", Path(model).parent)) / "measured"
+
+
 class Built:
     """A compiled spec. Batches are specs.Batch."""
 
@@ -43,7 +48,7 @@ class Built:
         # What was measured on a text for a model is found again; what random dictionaries match is of no use later.
         call("weirc", "build", spec, "--model", model, "-o", folder, "--engine", engine, *(["--stats"] if stats else []),
              *(["--fixed", fixed] if fixed else []), *(f"--knob={name}={value}" for name, value in (knobs or {}).items()),
-             "--cache", folder.parent / "cache" if "matches:" in spec.read_text() else Path(model).with_name("cache"),
+             "--cache", folder.parent / "cache" if "matches:" in spec.read_text() else measured(model),
              *(["--lower", lower] if lower != "aten" else []), spec=spec)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         self.plans = [plan["name"] if isinstance(plan, dict) else plan for plan in self.manifest["plans"]]
@@ -52,6 +57,7 @@ class Built:
         self.columns = [[(record["policy"], feature if feature.startswith("gate:") or "[" in feature else parse(feature))
                          for feature in record["features"]] for record in self.manifest["records"]]
         self.counts = self.manifest.get("counts", [])
+        self._runs = {}  # what weir-run gave, by what it was given
 
     def _by_feature(self, records, row: int) -> dict:
         """One row's records [S] by (policy, feature), as the reference has them."""
@@ -65,22 +71,33 @@ class Built:
 
     def run(self, batch, engine: str = "reference", prefill: int | None = None):
         """weir-run on a batch whose rows have the same knobs: (logits [b, S, V], records of each row). With
-        `prefill`, that many tokens go in at once and the others one by one."""
+        `prefill`, that many tokens go in at once and the others one by one. What one check has run is there for the
+        next: each run is a process that starts anew, so the same again gives the same."""
         assert all(knobs == batch.knobs[0] for knobs in batch.knobs)
-        ids, logits, records = (self.folder.with_name(f"{self.folder.name}-{name}")
-                                for name in ("ids.npy", "logits.npy", "records.npz"))
+        ids = self._beside("ids.npy")
         numpy.save(ids, batch.padded().numpy())
+        key = repr((batch, engine, prefill))
+        if key not in self._runs:
+            self._runs[key] = self._run(batch, ids, engine, prefill)
+        *result, self.stats = self._runs[key]
+        return tuple(result)
+
+    def _beside(self, name: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-{name}")
+
+    def _run(self, batch, ids: Path, engine: str, prefill: int | None):
+        """(logits, records of each row, counts of edited tokens or None)."""
+        logits, records = self._beside("logits.npy"), self._beside("records.npz")
         said = call("weir-run", self.folder, "--ids", ids, "--engine", engine, "--threads", 1, "--logits", logits,
              "--prompt-length", ",".join(map(str, batch.prompt_lengths)),
              "--plan", ",".join(plan or "none" for plan in batch.plans),
              *(f"--knob={name}={value}" for name, value in batch.knobs[0].items() if name in self.knobs),
              *(("--record", records) if self.columns else ()), *(("--prefill", prefill) if prefill else ()),
              *(("--stats", "--json") if self.counts else ()), spec=self.spec)
-        if self.counts:
-            self.stats = json.loads(said)["stats"]["edited"]
         arrays = numpy.load(records) if self.columns else {}
         read = [arrays[record["name"]] for record in self.manifest["records"]]
-        return torch.from_numpy(numpy.load(logits)), [self._by_feature(read, row) for row in range(len(batch.ids))]
+        return (torch.from_numpy(numpy.load(logits)), [self._by_feature(read, row) for row in range(len(batch.ids))],
+                json.loads(said)["stats"]["edited"] if self.counts else None)
 
     @functools.cached_property
     def module(self):

@@ -15,6 +15,8 @@ import safetensors.numpy
 import torch
 import weir
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 POSITIVE = ["the ant", "a thin thing", "tint", "an inner tin\n"]
 NEGATIVE = ["12, 34", "9", "0x1f é", "55 + 5"]
 SITES = [(0, "res"), (1, "res"), (2, "res"), (1, "mlp")]

@@ -43,7 +43,8 @@ def row_of(batch: specs.Batch, row: int) -> specs.Batch:
 
 
 def references(reference, batch) -> list[hooks.Result]:
-    return [reference.run(*row) for row in zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)]
+    """What a row gives does not depend on who asks."""
+    return [reference.known(*row) for row in zip(batch.ids, batch.plans, batch.prompt_lengths, batch.knobs)]
 
 
 def check_against_hooks(program, reference, case, tally):

@@ -25,6 +25,8 @@ from weir.__main__ import main
 from weir.meaning import windows
 from weir.meaning.specs import Spec
 
+pytestmark = pytest.mark.usefixtures("warm_python")
+
 SITES = [(0, "res"), (1, "res"), (2, "res"), (1, "mlp"), (2, "mlp")]
 TEXTS = [("the ant and the tin hat in the inner inn; then another ant ate the thing that ran at ten. " * 2, "ants"),
          ("12, 34 and 55 + 5 = 60\n\tnot é or 名前, nor <b>the</b> end", None), ("a", None), ("", "empty"),
