@@ -35,7 +35,7 @@ TOKENS = 40
 def run(*command: object) -> str:
     print("$ " + " ".join(str(part) for part in command).replace(str(ROOT) + "/", ""), flush=True)
     return subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT / "python"))).stdout
+                          env=dict(os.environ, PYTHONPATH=str(ROOT / "python"), WEIR_BUILD=str(BUILD))).stdout
 
 
 def write_model(folder: Path) -> None:

@@ -206,9 +206,9 @@ def main() -> int:
         weirc = build / "bin" / "weirc"
         subprocess.run([weirc, "build", spec, "--lower", "kernel", "-o", built], check=True)
         subprocess.run([weirc, "fold", adds, "--to", "checkpoint", "--source", arguments.folder, "-o", folded], check=True)
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT / "python"), *arguments.path]), VLLM_ENABLE_V1_MULTIPROCESSING="0",
-                           VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_NO_USAGE_STATS="1",
-                           HF_HUB_OFFLINE="1", VLLM_LOGGING_LEVEL="WARNING", OMP_NUM_THREADS="1", WEIR_BUILD=str(build))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT / "python"), *arguments.path]),
+                           VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE="1",
+                           VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_NO_USAGE_STATS="1", HF_HUB_OFFLINE="1", VLLM_LOGGING_LEVEL="WARNING", OMP_NUM_THREADS="1", WEIR_BUILD=str(build))
         subprocess.run([SERVING / "bin" / "python", __file__, arguments.folder, built, "--rounds", str(arguments.rounds),
                         "--tokens", str(arguments.tokens), *(["--ways", *arguments.ways] if arguments.ways else []),
                         "--measure", folded, out], check=True, env=environment)

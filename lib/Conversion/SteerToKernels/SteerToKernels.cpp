@@ -523,7 +523,7 @@ struct ConvertSteerToKernels
     ModuleOp module = getOperation();
     SmallVector<func::FuncOp> found;
     for (auto func : module.getOps<func::FuncOp>())
-      if (func->hasAttr(kernelSiteName))
+      if (func->hasAttr("steer.site"))
         found.push_back(func);
     if (found.empty())
       return;
@@ -541,7 +541,7 @@ struct ConvertSteerToKernels
         return signalPassFailure();
       kernels += isNew;
       for (func::CallOp call : calls[site.getSymName()]) {
-        replaceCall(call, site->getAttr(kernelSiteName), *kernel,
+        replaceCall(call, site->getAttr("steer.site"), *kernel,
                     maker.getConstants());
         ++sites;
       }

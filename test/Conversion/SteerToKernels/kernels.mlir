@@ -17,7 +17,7 @@ steer.plan @b []
 // CHECK-DAG: %[[ENC:.*]] = fx.constant #flow.rows<encoder of @d[1, 2]> -> tensor<2x40xf32>
 // CHECK-DAG: %[[NUMBERS:.*]] = fx.constant dense<5.000000e-01> : tensor<1xf32>
 // CHECK-DAG: %[[OTHERS:.*]] = fx.constant dense<2.500000e-01> : tensor<1xf32>
-// CHECK: %[[Y:.*]] = fx.call pure @weir.edit.default(x: %x, inputs: [%plan], constants: [%[[NUMBERS]], %{{.*}}, %[[ENC]], %{{.*}}, %{{.*}}, %{{.*}}], kernel: "[[KERNEL:edit_[0-9a-f]+]]") {steer.site = #flow.site<3/res>}
+// CHECK: %[[Y:.*]] = fx.call pure @weir.edit.default(x: %x, inputs: [%plan], constants: [%[[NUMBERS]], %{{.*}}, %[[ENC]], %{{.*}}, %{{.*}}, %{{.*}}], kernel: "[[KERNEL:edit_[0-9a-f]+]]") {weir.site = #flow.site<3/res>}
 // CHECK: fx.call pure @weir.edit.default(x: %[[Y]], inputs: [%plan], constants: [%[[OTHERS]], {{.*}}], kernel: "[[KERNEL]]")
 // CHECK-NOT: site.3.res
 fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.input<user_input>) {

@@ -122,7 +122,7 @@ class Executor:
             line = line.strip()
             constant = re.match(r"(%\w+) = fx\.constant (.*) (?:->|:) tensor<([\dx]+)x(\w+)>$",
                                 line)
-            call = re.match(r"(%\w+)(?::\d+)? = fx\.call (?:pure )?@([\w.]+)\((.*?)\)(?: \{outputs.*\})? : \(",
+            call = re.match(r"(%\w+)(?::\d+)? = fx\.call (?:pure )?@([\w.]+)\((.*?)\)(?: \{(?:outputs|weir\.site).*\})? : \(",
                             line)
             if constant:
                 shape = [int(n) for n in constant.group(3).split("x")]

@@ -24,8 +24,8 @@ void registerKernelDialects(mlir::DialectRegistry &registry);
 /// The symbol of the module that holds the kernels.
 inline constexpr llvm::StringLiteral kernelModuleName = "steer.kernels";
 
-/// The site (flow.site) of an outlined function, and of the call of its kernel.
-inline constexpr llvm::StringLiteral kernelSiteName = "steer.site";
+/// The site (flow.site) of the call of a kernel.
+inline constexpr llvm::StringLiteral kernelSiteName = "weir.site";
 
 /// What an argument of a kernel is, as its attribute `weir.role` says:
 /// the value of the site [batch, sequence, d], another input, a constant, the
