@@ -16,6 +16,8 @@
     weir.features("spec.yaml", "text.jsonl")           what features mean: contexts, promoted tokens, neighbours
     weir.theme("spec.yaml", "text.jsonl", "war")       the features of a theme, and a spec that steers by them
     weir.graph("spec.yaml")                            how features flow across layers, as arrays
+    weir.picture("spec.yaml", "graphs.html")           the same as a page, .svg, .dot, .json or .graphml
+    weir.story("spec.yaml")                            the same told as text
     weir.validate("spec.yaml", "text.jsonl", sample=20)  sees which of these matches are causes
 
 The compiler is weirc and the runner with tokenizer and sampling is weir-run; this package calls
@@ -29,7 +31,7 @@ from .compiler import CompileError, compile, tool
 from .errors import WeirError
 from .evaluation import Evaluation, Sweep, evaluate, sweep
 from .folding import fold
-from .graphs import Graph, graph
+from .graphs import Graph, Story, graph, picture, story
 from .matches import match
 from .generation import Generated
 from .meaning.report import FeatureReport, features
@@ -37,6 +39,6 @@ from .meaning.theme import Theme, theme
 from .programs import Output, Program, load
 from .validation import Validation, validate
 
-__all__ = ["Attached", "CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Sweep", "Theme",
-           "Validation", "WeirError", "attach", "compile", "evaluate", "features", "fold", "graph", "load", "match", "sweep",
-           "theme", "tool", "validate"]
+__all__ = ["Attached", "CompileError", "Evaluation", "FeatureReport", "Generated", "Graph", "Output", "Program", "Story", "Sweep", "Theme",
+           "Validation", "WeirError", "attach", "compile", "evaluate", "features", "fold", "graph", "load", "match",
+           "picture", "story", "sweep", "theme", "tool", "validate"]

@@ -96,6 +96,27 @@ def test_a_picture_and_a_story(folder):
     assert "deep" not in told and "middle (1/res/3)" in told
 
 
+@pytest.mark.parametrize("ending", ["html", "svg", "dot", "json", "graphml"])
+def test_pictures_from_python(folder, tmp_path, ending):
+    graphs = weir.picture(folder / "spec.yaml", tmp_path / f"one.{ending}", "deep")
+    run(folder, "deep", "-o", tmp_path / f"other.{ending}")
+    assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"other.{ending}").read_bytes()
+    graph = weir.graph(folder / "spec.yaml", "deep")["deep"]
+    assert graphs.keys() == {"deep"} and graphs["deep"].features == graph.features
+    numpy.testing.assert_array_equal(graphs["deep"].similarities, graph.similarities)
+    with pytest.raises(weir.CompileError, match="has to end in .json, .dot, .graphml, .html or .svg"):
+        weir.picture(folder / "spec.yaml", tmp_path / "one.png")
+
+
+def test_stories_from_python(folder):
+    stories = weir.story(folder / "spec.yaml")
+    assert run(folder, "--story").stdout.startswith("\n".join(stories[name].text for name in sorted(stories)))
+    assert stories["deep"].graph.features and all("\n" not in text for text in stories["deep"].paragraphs)
+    told = weir.story(folder / "spec.yaml", "flat", text=folder / "text.jsonl", max_tokens=10)
+    assert told.keys() == {"flat"}
+    assert told["flat"].text.strip() in run(folder, "flat", "--story", "--text", folder / "text.jsonl", "--max-tokens", 10).stdout
+
+
 @pytest.mark.parametrize("words, code, reason", [
     (["-o", "two.svg"], 2, "a picture has one graph; name one of"),
     (["-o", "text.jsonl.html", "--text", "none.jsonl"], 2, "none.jsonl: No such file"),

@@ -421,6 +421,7 @@ PAIR = {"target": ["2/res/3"], "nodes": [NODE, {"feature": "2/res/3"}], "edges":
     ({"edges": [{**EDGE, "to": None}]}, "edges[0].to: None is no node"),
     ({"edges": [EDGE, EDGE]}, "is there twice"),
     ({"edges": [{**EDGE, "to": "1/res/2"}]}, "leads from 1/res/2 to itself"),
+    ({"edges": [EDGE, {**EDGE, "from": EDGE["to"], "to": EDGE["from"]}]}, "is a cycle; edges lead from earlier features to later ones"),
     ({"edges": [{**EDGE, "similarity": None}]}, "similarity is missing"),
     ({"edges": [{**EDGE, "similarity": "0.5"}]}, "similarity is '0.5'"),
     ({"edges": [{**EDGE, "effect": True}]}, "effect is True"),

@@ -11,6 +11,7 @@ A FEATURE is "layer/site/index", or "dictionary:layer/site/index".
 from __future__ import annotations
 
 import collections
+import graphlib
 import json
 import math
 import re
@@ -118,6 +119,19 @@ def _list(value, where: str) -> list:
     return value
 
 
+def _check_order(edges: list[tuple], features: list[Feature], where: str):
+    """Edges lead to what is computed later, so that there is no way back."""
+    leads = graphlib.TopologicalSorter()
+    for source, destination, *_ in edges:
+        leads.add(destination, source)
+    try:
+        leads.prepare()
+    except graphlib.CycleError as error:
+        way = [features[node].name for node in error.args[1]]
+        shown = [*way[:4], "…", way[-1]] if len(way) > 6 else way
+        raise WeirError(f"{where}: {' -> '.join(shown)} is a cycle; edges lead from earlier features to later ones") from error
+
+
 def of(name: str, data) -> FlowGraph:
     """A graph out of its JSON object. Raises WeirError that says where it is none."""
     import numpy
@@ -165,6 +179,7 @@ def of(name: str, data) -> FlowGraph:
         if math.isnan(similarity):
             raise WeirError(f"{place}: similarity is missing")
         edges.append((*ends, similarity, _number(edge.get("effect"), place, "effect")))
+    _check_order(edges, features, f"graphs.{name}.edges")
     columns = list(zip(*edges)) or [(), (), (), ()]
     return FlowGraph(name, features, labels,
                      list(dict.fromkeys(number(one, f"graphs.{name}.target[{index}]") for index, one in enumerate(target))),

@@ -226,9 +226,13 @@ def tell(graph: FlowGraph, about: dict[str, dict]) -> list[Paragraph]:
     return paragraphs
 
 
+def paragraphs(graph: FlowGraph, about: dict[str, dict]) -> list[str]:
+    """The story as texts."""
+    return ["".join(part if isinstance(part, str) else part.text for part in paragraph).strip() for paragraph in tell(graph, about)]
+
+
 def as_text(graph: FlowGraph, about: dict[str, dict], width: int = 100) -> str:
     """The story as lines of at most `width` characters, with the graph's name above."""
     name = visible(graph.name)
-    paragraphs = ["".join(part if isinstance(part, str) else part.text for part in paragraph).strip()
-                  for paragraph in tell(graph, about)]
-    return "\n\n".join([f"{name}\n{'=' * len(name)}", *(textwrap.fill(text, width, break_long_words=False) for text in paragraphs)]) + "\n"
+    filled = (textwrap.fill(text, width, break_long_words=False) for text in paragraphs(graph, about))
+    return "\n\n".join([f"{name}\n{'=' * len(name)}", *filled]) + "\n"
