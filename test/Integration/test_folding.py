@@ -37,22 +37,28 @@ LLAMA_CPP = 5e-3
 LEAST = 0.02
 
 
+def column(head: str) -> dict[str, str]:
+    """What a column of the page's table says of each plan."""
+    lines = re.search(r"\n(\| plan \|.*?)\n\n", PAGE, re.S)[1].splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    at = rows[0].index(head)
+    return {row[0].strip("`"): row[at] for row in rows[2:]}
+
+
 def table() -> dict[tuple[str, str], str]:
     """The table of the page: plan and door to what it says, of those doors that weirc fold opens."""
-    lines = re.search(r"\n(\| plan \|.*?)\n\n", PAGE, re.S)[1].splitlines()
-    head = [cell.strip(" `") for cell in lines[0].split("|")[1:-1]]
-    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines[2:]]
-    return {(row[0], door): said for row in rows for door, said in zip(head[1:], row[1:]) if door in TARGETS}
+    return {(plan, door): said for door in TARGETS for plan, said in column(f"`{door}`").items()}
 
 
 class Model:
     """A tiny model: in memory, exported, as a folder and, where there is such a thing, as a GGUF file; and the page's
     spec with directions that fit it."""
 
-    def __init__(self, family: str, folder: Path, dtype: str = "f32"):
+    def __init__(self, family: str, folder: Path, dtype: str = "f32", of: tuple | None = None):
+        """`of`: another model of the family, and its archive."""
         self.family, self.folder, self.dtype = family, folder, dtype
-        self.model = families.model(family, torch.bfloat16 if dtype == "bf16" else torch.float32)
-        self.archive = families.exported(family, dtype)
+        self.model, self.archive = of or (families.model(family, torch.bfloat16 if dtype == "bf16" else torch.float32),
+                                          families.exported(family, dtype))
         self.source = folder / "model"
         self.model.save_pretrained(self.source, max_shard_size="20KB")
         (self.source / "tokenizer_config.json").write_text("{}")

@@ -25,15 +25,24 @@ class State:
     dtype: torch.dtype
 
 
-def _cummin(values, dim):
-    """aten.cummin, which ONNX has no counterpart of. The smallest of what is in front of each element, by a table
-    [..., S, S]: S is a row's positions."""
+def _running(values, dim, smallest):
+    """aten.cummin and aten.cummax, which ONNX has no counterpart of: the smallest (largest) of what is in front of each
+    element, by a table [..., S, S]: S is a row's positions."""
     dim %= values.dim()
     values = values.transpose(dim, -1)
     at = torch.arange(values.shape[-1])
-    highest = torch.iinfo(values.dtype).max if not values.is_floating_point() else float("inf")
-    seen = values.unsqueeze(-2).masked_fill(at > at.unsqueeze(-1), highest)
-    return seen.amin(-1).transpose(dim, -1), seen.argmin(-1).transpose(dim, -1)
+    limits = torch.finfo(values.dtype) if values.is_floating_point() else torch.iinfo(values.dtype)
+    seen = values.unsqueeze(-2).masked_fill(at > at.unsqueeze(-1), limits.max if smallest else limits.min)
+    best, place = (seen.amin(-1), seen.argmin(-1)) if smallest else (seen.amax(-1), seen.argmax(-1))
+    return best.transpose(dim, -1), place.transpose(dim, -1)
+
+
+def _cummin(values, dim):
+    return _running(values, dim, True)
+
+
+def _cummax(values, dim):
+    return _running(values, dim, False)
 
 
 def _gather(values, dim, index, sparse_grad=False):
@@ -46,7 +55,14 @@ def _gather(values, dim, index, sparse_grad=False):
     return values[tuple(at)]
 
 
-_DECOMPOSITIONS = {torch.ops.aten.cummin.default: _cummin, torch.ops.aten.gather.default: _gather}
+def _isin(elements, tests, *, assume_unique=False, invert=False):
+    """aten.isin, which would become a search that ONNX has no counterpart of. Lists of tokens are short."""
+    found = (elements.unsqueeze(-1) == tests.flatten()).any(-1)
+    return found.logical_not() if invert else found
+
+
+_DECOMPOSITIONS = {torch.ops.aten.cummin.default: _cummin, torch.ops.aten.cummax.default: _cummax,
+                   torch.ops.aten.gather.default: _gather, torch.ops.aten.isin.Tensor_Tensor: _isin}
 
 
 @torch.no_grad()
