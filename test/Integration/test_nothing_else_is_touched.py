@@ -29,7 +29,6 @@ import weir
 import weir.export
 import random_dictionaries
 import tokenizers
-import warm_python
 from transformers import PreTrainedTokenizerFast
 from hostile import ANY_FILE, ARCHIVE, ARRAYS, MANIFEST, Place
 
@@ -190,14 +189,6 @@ def original(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory, request):
-    """A Python with PyTorch imported, and nothing that looks into the home folder while it is."""
-    with warm_python.started(tmp_path_factory, request.config, "torch.export") as python:
-        yield {"WEIR_PYTHON": str(python.path),
-               "PATH": os.pathsep.join(map(str, [engines.TOOLS, python.path.parent, Path(sys.executable).parent, os.environ["PATH"]]))}
-
-
 def run(place: Place, command: str, **more: str) -> subprocess.CompletedProcess:
     """Runs a command, with a second to spare on a busy machine for each that it may take."""
     env = dict(os.environ, HOME=str(place.home), TMPDIR=str(place.scratch), WEIR_CACHE=str(place.home / "cache"),
@@ -224,8 +215,8 @@ def left_in_scratch(place: Place, arguments: str) -> list[Path]:
     return [path for path in place.scratch.iterdir() if not (own and path.name.startswith("torchinductor_"))]
 
 
-def check(place: Place, command: Command, before: dict, what: str, wanted: set[int], **more: str) -> subprocess.CompletedProcess:
-    done = run(place, command.arguments, **more)
+def check(place: Place, command: Command, before: dict, what: str, wanted: set[int]) -> subprocess.CompletedProcess:
+    done = run(place, command.arguments)
     said = f"{command.arguments}\n{what}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert not place.marker.exists(), f"ran what a file told it to: {said}"
     assert done.returncode in wanted, said
@@ -248,15 +239,14 @@ def laid_out(tmp_path: Path, original: Path) -> Place:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.arguments.replace("/", "_"))
-def test_hostile_inputs(command, original, warm, tmp_path):
+def test_hostile_inputs(command, original, tmp_path):
     place = laid_out(tmp_path, original)
     # Undamaged it works: a damage is what a failure comes from. A package takes a minute, which other tests spend.
     if not command.arguments.startswith("python -m weir aot"):
         assert check(place, command, place.snapshot(), "undamaged", {0}).returncode == 0
         for own in command.outputs:
             hostile.remove(place.work / own)
-    # Python takes seconds to start, so it sees fewer of the damages that every file can have, and on them it need not
-    # import PyTorch anew.
+    # Python takes seconds to start, so it sees fewer of the damages that every file can have.
     # What measures a text takes as long as the text is.
     slow = command.arguments.startswith(("python", "weirc direction", "weirc features", "weirc evaluate", "weirc sweep"))
     for name, special in command.inputs.items():
@@ -264,7 +254,7 @@ def test_hostile_inputs(command, original, warm, tmp_path):
         for what, damage in {**common, **special}.items():
             path = place.work / name
             damage(path, place)
-            check(place, command, place.snapshot(), f"{what} {name}", {0, 1, 2}, **warm)
+            check(place, command, place.snapshot(), f"{what} {name}", {0, 1, 2})
             for own in command.outputs:
                 hostile.remove(place.work / own)
             hostile.remove(path)
@@ -345,11 +335,11 @@ def test_targets_that_are_not_its_own(target, original, tmp_path):
     "python -m weir export checkpoint -o site", "python -m weir aot program.pt2 -o link",
     "python -m weir export checkpoint -o checkpoint/model.safetensors", "python -m weir export checkpoint -o tokens.pt2",
 ], ids=lambda arguments: arguments.replace("/", "_"))
-def test_files_are_not_written_over_folders(arguments, original, warm, tmp_path):
+def test_files_are_not_written_over_folders(arguments, original, tmp_path):
     place = laid_out(tmp_path, original)
     (place.work / "tokens.pt2").symlink_to("checkpoint/tokenizer.json")
     shutil.copyfile(place.work / "checkpoint/model.safetensors", place.work / "rows.safetensors")
-    check(place, Command(arguments), place.snapshot(), "target", {1, 2}, **warm)
+    check(place, Command(arguments), place.snapshot(), "target", {1, 2})
 
 
 def test_modules_of_the_current_folder_are_not_run(original, tmp_path):
