@@ -27,6 +27,11 @@ class Node:
     def place(self):
         return self.layer, self.site
 
+    @staticmethod
+    def parse(text: str) -> Node:
+        layer, site, index = text.rpartition(":")[2].split("/")
+        return Node(int(layer), site, int(index))
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -44,11 +49,42 @@ def span(value) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-class Oracle:
-    """`rows(layer, site)`: decoder rows [F, d] of the one dictionary that everything is about."""
+def mersenne_twister(seed: int):
+    """The numbers of std::mt19937_64, by Matsumoto's and Nishimura's recurrence."""
+    size, middle, whole = 312, 156, (1 << 64) - 1
+    state = [seed]
+    for i in range(1, size):
+        state.append((6364136223846793005 * (state[-1] ^ (state[-1] >> 62)) + i) & whole)
+    while True:
+        for i in range(size):
+            x = (state[i] & ~0x7FFFFFFF & whole) | (state[(i + 1) % size] & 0x7FFFFFFF)
+            state[i] = state[(i + middle) % size] ^ (x >> 1) ^ (0xB5026F5AA96619E9 if x & 1 else 0)
+        for x in state:
+            x ^= (x >> 29) & 0x5555555555555555
+            x ^= (x << 17) & 0x71D67FFFEDA60000
+            x ^= (x << 37) & 0xFFF7EEE000000000
+            yield x ^ (x >> 43)
 
-    def __init__(self, data: dict, collection: dict, rows, features=None):
+
+@functools.cache
+def random_directions(width: int) -> numpy.ndarray:
+    """[2048, width], as docs/graphs.md says."""
+    bits = mersenne_twister(0x77656972)
+    count = 2048 * width
+    uniform = numpy.array([((next(bits) >> 11) + 0.5) * 2.0**-53 for _ in range(2 * ((count + 1) // 2))]).reshape(-1, 2)
+    radius, angle = numpy.sqrt(-2 * numpy.log(uniform[:, 0])), 2 * numpy.pi * uniform[:, 1]
+    normal = numpy.stack([radius * numpy.cos(angle), radius * numpy.sin(angle)], 1).reshape(-1)[:count]
+    directions = normal.astype(numpy.float32).astype(numpy.float64).reshape(2048, width)
+    return directions / numpy.linalg.norm(directions, axis=1, keepdims=True)
+
+
+class Oracle:
+    """`rows(layer, site)`: decoder rows [F, d] of the one dictionary that everything is about. `effects`: what was measured, by
+    (earlier node, later node); an edge that no token has a case of is not in it."""
+
+    def __init__(self, data: dict, collection: dict, rows, features=None, effects=None):
         self.data, self.collection, self.rows = data, collection, rows
+        self.effects = effects or {}
         self.features = features or {}  # lists by name, as nodes
         self.edges_of = functools.cache(self._edges_of)
         self.graph = functools.cache(self._graph)
@@ -101,26 +137,29 @@ class Oracle:
         if isinstance(selection, list):
             return [node for each in selection for node in self.nodes(each)]
         if isinstance(selection, str):
-            layer, site, index = selection.rpartition(":")[2].split("/")
-            return [Node(int(layer), site, int(index))]
+            return [Node.parse(selection)]
         if "features" in selection:
             return self.features[selection["features"]]
         return self.part(selection)
 
-    def keeps(self, graph: dict, node: Node, similarity: float, null) -> bool:
-        """`node`: the earlier end of an edge. `null(place, q)`: what random directions reach."""
-        keep = graph.get("keep", {})
+    def keeps(self, graph: dict, ends: tuple[Node, Node], similarity: float) -> bool:
+        node, keep = ends[0], graph.get("keep", {})
         for threshold in (keep, keep.get(node.site) if isinstance(keep, dict) else None):
             if not isinstance(threshold, dict):
                 threshold = {} if threshold is None else {"similarity": threshold}
             if "similarity" in threshold and similarity < float(threshold["similarity"]):
                 return False
-            if "null" in threshold and similarity < null(node.place, float(threshold["null"])):
+            if "null" in threshold and similarity < self.null(node.place, float(threshold["null"])):
+                return False
+            if "effect" in threshold and not self.effects.get(ends, -numpy.inf) >= float(threshold["effect"]):
                 return False
         return True
 
     def null(self, place, q: float) -> float:
-        raise NotImplementedError("drawn by whoever compares quantiles")
+        """What this share of random directions does not reach at a dictionary."""
+        rows = numpy.asarray(self.rows(*place), numpy.float64)
+        cosines = random_directions(rows.shape[1]) @ (rows / numpy.linalg.norm(rows, axis=1, keepdims=True)).T
+        return float(numpy.quantile(cosines.max(axis=1), q))
 
     def _graph(self, name: str) -> Graph:
         entry = self.data["graphs"][name]
@@ -147,7 +186,7 @@ class Oracle:
                     at = sorted((entry for entry in near if entry[0].place == place),
                                 key=lambda entry: (-entry[2], entry[0].index))
                     for other, ends, similarity in at[: entry.get("width", 1)]:
-                        if self.keeps(entry, ends[0], similarity, self.null):
+                        if self.keeps(entry, ends, similarity):
                             found[ends] = similarity
                             if other not in seen:
                                 seen.add(other)
@@ -213,14 +252,15 @@ class Oracle:
         return sorted((node for node in nodes if first <= node.layer <= last and node.site in sites),
                       key=lambda node: (node.layer, kind[node.site], node.index))
 
-    def _weights(self, name: str) -> dict:
-        """The largest product of similarities on a way between a node and a target."""
+    def _weights(self, name: str, of: str = "similarity") -> dict:
+        """The largest product of similarities, or effects, on a way between a node and a target."""
         graph, weights = self.graph(name), {}
+        factors = graph.edges if of == "similarity" else {ends: max(0.0, self.effects.get(ends, 0.0)) for ends in graph.edges}
         for toward in (True, False):
             @functools.cache
             def best(node, toward=toward):
                 ways = [1.0] if node in graph.targets else []
-                for (earlier, later), similarity in graph.edges.items():
+                for (earlier, later), similarity in factors.items():
                     here, there = (earlier, later) if toward else (later, earlier)
                     if here == node and (rest := best(there)) is not None:
                         ways.append(similarity * rest)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import math
 import re
 from collections import defaultdict
@@ -124,9 +125,14 @@ def _layers(value) -> tuple[int, int]:
 
 
 class Spec:
-    """A spec file, with its names resolved. Markers that are texts need Hugging Face's `tokenizer`."""
+    """A spec file, with its names resolved. Markers that are texts need Hugging Face's `tokenizer`; effects of edges are those
+    that `weirc validate --json` has said, in effects.json beside the spec."""
 
     def __init__(self, path: Path, model, tokenizer=None):
+        measured = Path(path).with_name("effects.json")
+        self.effects = {} if not measured.exists() else {
+            tuple(map(graph_oracle.Node.parse, (edge["from"], edge["to"]))): edge["effect"]
+            for edge in json.loads(measured.read_text())["edges"] if edge["effect"] is not None}
         self.folder, self.model, self.tokenizer = Path(path).parent, model, tokenizer
         self.data = read(Path(path).read_text())
         self.collections = self.data.get("dictionaries", {})
@@ -153,7 +159,7 @@ class Spec:
         collection = self.collection_of(name)
         return graph_oracle.Oracle(
             self.data, self.collections[collection],
-            lambda layer, site: self.dictionary(collection, layer, site).rows.numpy())
+            lambda layer, site: self.dictionary(collection, layer, site).rows.numpy(), effects=self.effects)
 
     def collection_of(self, graph: str) -> str:
         entry = self.data["graphs"][graph]
@@ -173,13 +179,13 @@ class Spec:
         strength = self.policies[policy].get("strength")
         if not isinstance(strength, dict) or strength.get("weight", "none") == "none":
             return 1.0
-        assert strength["weight"] == "similarity"
+        assert strength["weight"] in ("similarity", "effect")
         for selector in self._single(self.policies[policy]["on"]):
             if feature in self._select(selector):
                 if not isinstance(selector, dict) or "graph" not in selector:
                     return 1.0
                 node = graph_oracle.Node(feature.layer, feature.site, feature.index)
-                return self.graphs(selector["graph"]).weights(selector["graph"])[node]
+                return self.graphs(selector["graph"]).weights(selector["graph"], strength["weight"])[node]
         raise AssertionError("a feature of no selector")
 
     def _single(self, selector) -> list:

@@ -199,7 +199,7 @@ class _Drawing:
 
     def draw_graphs(self):
         """Up to two walks backward from features of `sae`, each with an edge at least: the best cosine of so many
-        features is positive."""
+        features is positive; and what is made of two."""
         collection = self.collections["sae"]
         first, last = (int(end) for end in collection["layers"].split(".."))
         modules = [kind for kind in collection["sites"] if kind in ("mlp", "att")]
@@ -219,6 +219,13 @@ class _Drawing:
             self.graphs["both"] = {"union": ["doubt", "faith"]}
             low, high = zip(*self.reached.values())
             self.reached["both"] = min(low), max(high)
+            # None of these can be empty: each has a target of its first graph.
+            self.graphs["common"] = {"intersection": ["both", "faith"]}
+            self.reached["common"] = self.reached["both"]
+            later, earlier = sorted(("faith", "doubt"), key=lambda name: self.reached[name][1], reverse=True)
+            if self.reached[later][1] > self.reached[earlier][1]:
+                self.graphs["rest"] = {"difference": [later, earlier]}
+                self.reached["rest"] = self.reached[later]
 
     def part(self) -> dict:
         """Some nodes of a graph, one at least."""
@@ -348,7 +355,8 @@ class _Drawing:
             changed.append((target[0], KINDS.index(target[1])))
         elif action == "add":
             self.strength(policy)
-            if any("graph" in selector for selector in selected if isinstance(selector, dict)) and self.one_in(2):
+            # What is left of a graph may have nodes that no path joins with a target, which have no weight.
+            if any(selector.get("graph", "rest") != "rest" for selector in selected if isinstance(selector, dict)) and self.one_in(2):
                 if not isinstance(policy["strength"], dict):
                     policy["strength"] = {"value": policy["strength"]}
                 policy["strength"]["weight"] = "similarity"

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 
 import pytest
 from engines import ROOT, TOOLS
@@ -31,6 +33,15 @@ def weirc(*arguments) -> dict:
 def test_it_compiles(name, cache):
     report = weirc("explain", FOLDER / name, "--model", cached("smollm2"), "--cache", cache)["report"]
     assert report["sites"]
+
+
+def test_the_walkthrough(cache, tmp_path):
+    done = subprocess.run([sys.executable, FOLDER / "walkthrough.py", tmp_path], capture_output=True, text=True,
+                          env=os.environ | {"WEIR_CACHE": str(cache)})
+    assert done.returncode == 0, done.stderr
+    assert "13/res/1103 -> 14/res/839" in done.stdout and "12 features of layers 11 to 16, 11 edges." in done.stdout
+    assert re.search(r"edges have a case, with a mean effect of 0\.\d\d", done.stdout) and "0.4: +" in done.stdout, done.stdout
+    assert (tmp_path / "war.html").read_text().startswith("<!DOCTYPE html>") and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_page_about_matches_has_the_numbers_of_the_command(cache):

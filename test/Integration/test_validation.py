@@ -24,6 +24,7 @@ import random_dictionaries
 import scipy.optimize
 import torch
 import torch.nn.functional as functional
+from models import Tally, apart
 
 import weir
 
@@ -647,3 +648,52 @@ def test_graphs_find_what_was_measured_and_say_how_to(workplace, tmp_path):
     other.write_text(spec.read_text().replace("2/res/7", "1/res/5").replace("width: 2", "width: 1"))
     weirc("validate", other, "--text", folder / "ids.npy", "--sample", 2, "--match", "flow", "--method", "top1", cache="other")
     assert "was not measured" in weirc("graph", other, code=2, cache="other").stderr
+
+
+def test_policies_over_graphs_of_effects_equal_hooks(workplace, tmp_path, monkeypatch):
+    """`weight: effect`, `keep: {effect: e}` and `{null: q}`, a path and what is left of a graph, each under a policy: logits."""
+    model, folder, _ = workplace("llama")
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
+    data = hooks.read((folder / "spec.yaml").read_text())
+    data["dictionaries"]["sae"]["path"] = str(folder / "{site}.{layer}")
+    data["matches"] = {"flow": {"method": "top_k", "k": 3, "similarity": "cosine"}}
+    text, targets = str(folder / "ids.npy"), [f"2/res/{index}" for index in range(10)]
+    wide = {"from": targets, "match": "flow", "width": 2, "text": text}
+    data["graphs"] = {"measured": wide, "causal": wide | {"keep": {"similarity": 0.01, "effect": 0.02}},
+                      "chance": {"from": targets[:4], "match": "flow", "width": 3, "keep": {"null": 0.3}},
+                      "rest": {"difference": ["measured", "chance"]}}
+    walked = graph_oracle.Oracle(data, data["dictionaries"]["sae"], lambda layer, site: hooks.dictionaries.load(
+        "sae_lens", folder / f"{site}.{layer}", model.model, layer, 0).rows.numpy())
+    # A way that is there, over two layers.
+    edges = {ends for ends in walked.edges_of("flow") if ends[0].site == "res"}
+    first, last = next((str(a), str(d)) for a, b in sorted(edges) for c, d in sorted(edges) if b == c and a.layer == 0)
+    data["graphs"]["way"] = {"path": [first, last], "match": "flow"}
+    add = {"do": "add", "strength": {"value": 3, "weight": "effect"}, "layers": "cumulative"}
+    data["policies"] = {"weighted": add | {"on": {"graph": "measured"}}, "causal": add | {"on": {"graph": "causal", "sites": ["res"]}},
+                        "left": add | {"on": {"graph": "rest"}, "strength": 1.5}, "chance": {"on": {"graph": "chance"}, "do": "scale", "factor": 2},
+                        "way": {"on": {"graph": "way"}, "do": "add", "strength": {"value": -2, "weight": "similarity"}}}
+    data["plans"] = {name: [name] for name in data["policies"]}
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(json.dumps(data))
+    done = subprocess.run(list(map(str, [engines.TOOLS / "weirc", "validate", spec, "--text", text, "--graph", "measured", "--graph", "causal",
+                                         "--method", "edges", "--json"])), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "effects.json").write_text(done.stdout)
+    reference = hooks.Reference(spec, model.model)
+    # The graphs are not all the same, and effects are in them.
+    kept = {name: reference.spec.graphs(name).graph(name) for name in data["graphs"]}
+    assert {len(graph.nodes) for graph in kept.values()} != {len(kept["measured"].nodes)}
+    assert len(kept["causal"].edges) < len(kept["measured"].edges) and 0 < len(kept["chance"].edges)
+    for name, graph in weir.graph(spec).items():
+        assert set(graph.features) == set(map(str, kept[name].nodes)), name
+    weights = reference.spec.graphs("measured").weights("measured", "effect")
+    assert any(0 < weight < 1 for weight in weights.values()) and any(weight == 0 for weight in weights.values())
+    weir.compile(spec, tmp_path / "program", model=model.archive)
+    program, tally = weir.load(tmp_path / "program"), Tally()
+    ids = numpy.random.default_rng(4).integers(3, families.VOCABULARY, 14).tolist()
+    plain = reference.run(ids, None)
+    for plan in data["plans"]:
+        want = reference.run(ids, plan)
+        tally.compare(torch.as_tensor(program([ids], plan=plan).logits)[0], {}, hooks.Result(want.logits, {}, {}, want.doubtful))
+        assert apart(want.logits, plain.logits) > 1e-3, plan
+    tally.assert_enough()
