@@ -483,7 +483,9 @@ LogicalResult FlowBuildGraphs::replace(Run &run, PartOp op) {
 
   auto nameOf = [&](const GraphNode &node) { return run.nameOf(node); };
   std::vector<double> weights;
-  if (std::optional<Weight> weight = op.getWeight()) {
+  std::optional<Weight> weight = op.getWeight();
+  // What is still to be measured weighs nothing yet.
+  if (weight && !(candidates && *weight == Weight::Effect)) {
     auto found =
         matching::weightsOf(graph, *weight == Weight::Effect, nameOf);
     if (!found)

@@ -116,7 +116,7 @@ def FlowBuildGraphsPass : Pass<"flow-build-graphs", "::mlir::ModuleOp"> {
     difference, and a part without a node are errors. An edge whose effect is asked
     for and was not measured is one as well, and says with which command it is; edges
     that were looked for and have no case are left out, with a warning. With `candidates`, what `keep`
-    says of effects is left out: these are the edges that are to be measured.
+    and weights say of effects is left out: these are the edges that are to be measured.
   }];
   let options = [
     Option<"candidates", "candidates", "bool", /*default=*/"false",
