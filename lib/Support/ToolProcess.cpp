@@ -273,6 +273,9 @@ static void installHandlers() {
                      before[i].sa_handler == SIG_IGN;
     ::sigaction(signals[i], isIgnored ? &before[i] : &action, nullptr);
   }
+  // A file that may not grow further fails as a full disk does, with an error that
+  // names it.
+  ::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action = {};
   action.sa_sigaction = onBusError;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;

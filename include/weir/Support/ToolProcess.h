@@ -27,6 +27,8 @@ namespace weir {
 ///   and folders (TemporaryFile, ScratchFolder) go away first, and its child
 ///   process ends too; so do they on exit(). A signal that the caller ignores
 ///   stays ignored.
+/// * A file that grows beyond the limit of its size (ulimit -f) fails as on a full
+///   disk.
 /// * Reading a file that was cut short while it was mapped ends it with a
 ///   message that names the file and exit code 2.
 ///

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +128,19 @@ TEST(ToolProcess, AScratchFolderLosesNothingThatIsBelowItsFiles) {
   });
   EXPECT_EQ(code, -SIGTERM);
   EXPECT_EQ(readFile(folder.file("scratch/of others/note")), "a note");
+}
+
+TEST(ToolProcess, AFileThatMayNotGrowIsAnError) {
+  TemporaryFolder folder;
+  auto [code, said] = runTool([&] {
+    const struct rlimit limit = {1000, 1000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    Error error =
+        writeTextAtomically(folder.file("large"), std::string(100000, 'x'));
+    std::exit(error ? 3 : 0);
+  });
+  EXPECT_EQ(code, 3);
+  EXPECT_EQ(folder.entries(), std::vector<std::string>());
 }
 
 TEST(ToolProcess, AJobFolderGoesWithItsFiles) {
