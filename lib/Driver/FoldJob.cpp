@@ -21,7 +21,6 @@
 
 #include "mlir/Pass/PassManager.h"
 
-
 using namespace mlir;
 using namespace weir;
 

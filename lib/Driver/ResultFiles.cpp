@@ -17,7 +17,6 @@
 #include "mlir/IR/Location.h"
 #include "llvm/Support/Path.h"
 
-
 using namespace mlir;
 using namespace weir;
 

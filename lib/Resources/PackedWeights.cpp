@@ -18,7 +18,7 @@ llvm::StringRef flow::packedType(ProgramOp program, WeightAttr weight) {
   StringRef found;
   program.walk([&](CallOp call) {
     const OperatorInfo *info = call.getOperatorInfo();
-    if (!info || !StringRef(info->name).starts_with("weir.quantized_"))
+    if (!info || info->packing != WeightPacking::Blocks)
       return WalkResult::advance();
     auto argument = dyn_cast_if_present<BlockArgument>(call.getMainWeight());
     if (!argument ||

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import Counter
 from types import SimpleNamespace
@@ -267,6 +268,17 @@ def test_blocks_are_the_files_own_bytes():
     theirs = theirs.view(numpy.uint8).reshape(len(theirs), -1)
     assert not numpy.array_equal(ours, theirs)
     assert numpy.array_equal(ours, theirs.reshape(4, 32, 2, -1).swapaxes(1, 2).reshape(ours.shape))
+
+
+def test_equal_matrices_of_a_file_are_told_apart(tmp_path):
+    """A head that is stored beside an embedding with the same numbers."""
+    model = copy.deepcopy(quantised_models._random("llama"))
+    with torch.no_grad():
+        model.lm_head.weight.copy_(model.model.embed_tokens.weight)
+    path = gguf_files.write(tmp_path / "model.gguf", model, types=quantised_models.types("llama") | {
+        "token_embd.weight": "Q8_0", "output.weight": "Q8_0"})
+    out = weir.export.export(path, tmp_path / "out.pt2", weights="native", max_batch=families.MAX_BATCH, max_length=8)
+    assert out.exists()
 
 
 def test_activations_of_16_bits():

@@ -115,7 +115,8 @@ class _Matches:
         """The matrix whose rows `weight` [rows, width] has, and its blocks in the weight's order."""
         wanted = _row_keys(weight)
         ordered = sorted(wanted)
-        for stored in self.by_shape[tuple(weight.shape)]:
+        # Where a file has the same numbers twice, each place takes one of them.
+        for stored in sorted(self.by_shape[tuple(weight.shape)], key=lambda stored: stored.name in self.used):
             if stored.name not in self.keys:
                 self.keys[stored.name] = [_row_keys(numbers) for numbers in stored.numbers(self.dtype)]
             for version, keys in enumerate(self.keys[stored.name]):
