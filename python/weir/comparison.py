@@ -9,6 +9,7 @@ import math
 import subprocess
 import tempfile
 import warnings
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Sequence
@@ -25,6 +26,9 @@ from .errors import WeirError, WeirWarning, first_line
 # another order and round less often: 6e-6 on SmolLM2 and less on tiny models in f32, up to 0.1 in bf16. What reads past
 # an input, mixes up rows or leaves out an operation is off by about the size of the logits themselves.
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.25}
+_WHOLE = 4  # batches with texts of the largest length
+_SHORT = 32  # tokens
+_PACKAGE = "the package that AOTInductor makes"
 
 
 #===---- Inputs ------------------------------------------------------------------------------------===#
@@ -53,7 +57,8 @@ def traced(size) -> int:
 
 @dataclass(frozen=True)
 class _Case:
-    """Texts from their start, the second and each other after it half as long as the first.
+    """Texts from their start, the second and each other after it half as long as the first. The first half of each is
+    its prompt.
 
     ids        [b, S] int64, random; -1 at padding
     positions  [b, S] int64, -1 at padding
@@ -66,11 +71,16 @@ class _Case:
     plans: list[int]
     knobs: dict[str, float]
 
+    @property
+    def prompts(self) -> torch.Tensor:
+        """[b] int64: how many tokens of each row are its prompt."""
+        return ((self.positions >= 0).sum(1) + 1) // 2
+
     def inputs(self, program: ExportedProgram, columns=slice(None)) -> list[torch.Tensor]:
         """What the program takes, in its order, of some columns of the texts."""
         rows = len(self.plans)
         values = {"input_ids": self.ids[:, columns].clamp(min=0), "positions": self.positions[:, columns].contiguous(),
-                  "prompt_length": (self.positions >= 0).sum(1), "plan": torch.tensor(self.plans),
+                  "prompt_length": self.prompts, "plan": torch.tensor(self.plans),
                   "knobs": torch.tensor([list(self.knobs.values())] * rows, dtype=torch.float32)}
         return [values[name] for name in inputs_of(program)]
 
@@ -98,13 +108,22 @@ def largest(program: ExportedProgram, info: dict) -> tuple[int, int]:
 
 
 def _row_plans(rows: int, plans: int, fixed: bool = False) -> list[list[int]]:
-    """Which plans to compare on so many rows. A row alone has none, and then the first; of several every other one has
-    none, and the rest have one after another. With a plan that is fixed all have that."""
+    """Which plans to compare on so many rows, a list for each batch. Every plan is in one of them, and so is no plan: the
+    first row of several has none, and the others, as far as there are plans, one after another. Where half of the rows
+    are enough for the plans, a row with one stands between rows without. With a plan that is fixed all have that."""
     if fixed:
         return [[0] * rows]
     if rows == 1:
-        return [[-1], [0]] if plans else [[-1]]
-    return [[(row // 2) % plans if row % 2 and plans else -1 for row in range(rows)]]
+        return [[plan] for plan in range(-1, plans)]
+    if plans <= rows // 2:
+        return [[(row // 2) % plans if row % 2 and plans else -1 for row in range(rows)]]
+    return [[-1, *((first + row) % plans for row in range(rows - 1))] for first in range(0, plans, rows - 1)]
+
+
+def _lengths(longest: int, batches: int) -> list[int]:
+    """How many tokens a row the batches have. With many plans those after the second are shorter: all together have about
+    as many as _WHOLE long ones, or _SHORT each."""
+    return [longest] * min(batches, 2) + [min(longest, max(_SHORT, _WHOLE * longest // batches))] * (batches - 2)
 
 
 class _TooLarge(Exception):
@@ -112,8 +131,8 @@ class _TooLarge(Exception):
 
 
 def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str],
-               kernels: str | Path | None = None) -> torch.Tensor:
-    """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's."""
+               kernels: str | Path | None = None, what: str = _PACKAGE) -> torch.Tensor:
+    """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's. `what` is what they are for."""
     command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
                "--no-verify"]  # weirc has read all of these very bytes
     for name in operators:
@@ -122,6 +141,8 @@ def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict,
         command += ["--kernels", str(kernels)]
     if steering.get("plans"):
         command += ["--plan", ",".join("none" if plan < 0 else steering["plans"][plan] for plan in case.plans)]
+    if "prompt_length" in inputs_of(opened.program):
+        command += ["--prompt-length", ",".join(map(str, case.prompts.tolist()))]
     for name, value in case.knobs.items():
         command += ["--knob", f"{name}={value!r}"]
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
@@ -134,7 +155,7 @@ def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict,
                 raise _TooLarge
             said = done.stderr.strip().replace(archives.name_of(opened.handle), str(path)) or \
                 f"it ended with status {done.returncode}"
-            raise WeirError(f"the package cannot be compared with the reference engine: {said}")
+            raise WeirError(f"{what} cannot be compared with the reference engine: {said}")
         # It stays readable when the folder is gone.
         return torch.from_numpy(numpy.load(logits, mmap_mode="c"))
 
@@ -160,32 +181,33 @@ def _run(package, inputs: list[torch.Tensor], shape: tuple[int, ...]) -> torch.T
 
 def _worst(program: ExportedProgram, package, case: _Case, want: torch.Tensor) -> float:
     """How far apart the package and the reference are where they differ most: over the texts at once and, after that,
-    over the last token of each alone, which reads the package's cache. Of the tokens of steered rows it is the best
+    over the last token of each alone, which reads the package's cache. Of the tokens of each plan's rows it is the best
     two thirds that count: near a jump, rounding may decide, and a row's tokens after it are others."""
     rows, length = case.ids.shape
     got = _run(package, case.inputs(program), want.shape)
-    free, steered = [torch.zeros(1)], []
+    distances = defaultdict(list)  # by plan
     for row, plan in enumerate(case.plans):
         count = int((case.positions[row] >= 0).sum())
-        (free if plan < 0 else steered).append(_distances(got[row, :count], want[row, :count]))
+        distances[plan].append(_distances(got[row, :count], want[row, :count]))
     if length > 1:
         whole = case.positions[:, -1] >= 0
         got = _run(package, case.inputs(program, slice(length - 1, length)), (rows, 1, want.shape[2]))
         for row in whole.nonzero().flatten().tolist():
-            (free if case.plans[row] < 0 else steered).append(_distances(got[row], want[row, -1:]))
-    worst = torch.cat(free).max()
-    if steered:
-        tokens = torch.cat(steered)
-        worst = torch.maximum(worst, tokens.kthvalue(math.ceil(len(tokens) * 2 / 3)).values)
-    return float(worst)
+            distances[case.plans[row]].append(_distances(got[row], want[row, -1:]))
+    worst = []
+    for plan, tokens in distances.items():
+        tokens = torch.cat(tokens)
+        worst.append(tokens.kthvalue(len(tokens) if plan < 0 else math.ceil(len(tokens) * 2 / 3)).values)
+    return float(torch.stack(worst).max())
 
 
 @torch.no_grad()
 def compare(opened: archives.Opened, package, path: Path, progress: Callable[[str], None] = lambda line: None,
-            operators: Sequence[str] = (), kernels: str | Path | None = None, what: str = "the package that AOTInductor makes",
+            operators: Sequence[str] = (), kernels: str | Path | None = None, what: str = _PACKAGE,
             tolerances: dict[torch.dtype, float] = TOLERANCE):
     """Runs what was made of a program, and the program in weir-run's reference engine, on 1 and on the largest number of
-    rows, with 1 and with the largest number of tokens, and raises WeirError where they disagree.
+    rows, with 1 and with the largest number of tokens, and raises WeirError where they disagree. On the largest sizes every
+    plan is compared; on the others it may be one.
 
     `package` takes the program's inputs in their order and gives its outputs; it keeps its cache between calls. Where the
     reference engine has not enough memory for so many tokens, it is half as many, as often as need be, and a WeirWarning
@@ -199,16 +221,19 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
     most_rows, most_length = largest(program, info)
     for rows in sorted({1, most_rows}):
         for longest in sorted({1, most_length}):
-            for plans in _row_plans(rows, len(steering.get("plans", [])), bool(steering.get("fixed"))):
-                length = longest
+            batches = _row_plans(rows, len(steering.get("plans", [])), bool(steering.get("fixed")))
+            if (rows, longest) != (most_rows, most_length):
+                batches = batches[:2 if rows == 1 else 1]
+            for plans, wanted in zip(batches, _lengths(longest, len(batches))):
+                length = wanted
                 while True:
                     case = _case(rows, length, info["vocab_size"], plans, steering)
                     try:
-                        want = _reference(opened, path, case, steering, operators, kernels)
+                        want = _reference(opened, path, case, steering, operators, kernels, what)
                         break
                     except _TooLarge:
                         if length == 1:
-                            raise WeirError(f"{path}: there is not enough memory to run {case}, with which a package is "
+                            raise WeirError(f"{path}: there is not enough memory to run {case}, with which {what} is "
                                             "compared: export the model with fewer rows (--max-batch)") from None
                         length //= 2
                 try:
@@ -219,6 +244,6 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
                     raise WeirError(f"{what} of {path} is not the program: on {case} it has "
                                     f"{error}. It is not kept") from error
                 progress(f"compared with the reference engine on {case}: a relative error of {worst:.2g}")
-                if length < longest:
-                    warnings.warn(f"the package was compared on {case} only: for {longest} there is not enough memory",
+                if length < wanted:
+                    warnings.warn(f"{what} was compared on {case} only: for {wanted} there is not enough memory",
                                   WeirWarning)

@@ -18,7 +18,7 @@ import numpy
 import pytest
 import torch
 import weir.__main__ as main
-from weir import aot, archives
+from weir import aot, archives, comparison
 from weir.compiler import flags, tool
 from weir.errors import WeirError, WeirWarning
 
@@ -90,10 +90,10 @@ def test_packages_of_named_operators(folder, monkeypatch):
     with pytest.raises(WeirError, match=f"give --allow-operator {NAME}"):
         aot.package(path)
     with pytest.warns(WeirWarning, match=f"the program calls {NAME}"), archives.opening(path, allow_operators=[NAME]) as opened:
-        case = aot._case(1, 3, families.VOCABULARY, [-1], {})
-        assert aot._reference(opened, path, case, {}, [NAME]).shape == (1, 3, families.VOCABULARY)
+        case = comparison._case(1, 3, families.VOCABULARY, [-1], {})
+        assert comparison._reference(opened, path, case, {}, [NAME]).shape == (1, 3, families.VOCABULARY)
         with pytest.raises(WeirError, match="cannot be compared with the reference engine: .*--allow-operator"):
-            aot._reference(opened, path, case, {}, [])
+            comparison._reference(opened, path, case, {}, [])
 
     def reached(*arguments, **options):
         raise RuntimeError("reached")

@@ -17,14 +17,16 @@ import torch
 import weir
 from models import apart
 from test_equivalence_fixed import EVERYTHING, written
-from weir import runtimes
+from weir import archives, comparison, runtimes
 from weir.__main__ import main
 from weir.errors import WeirError
 from weir.runtimes import convert, explicit_state
 
 # With tokens that EVERYTHING looks for.
 ROWS = [[5, 9, 61, 7, 100, 23, 4, 80, 17, 52, 84, 11], [3, 64, 80, 90, 41], [12]]
-KNOBS = {"mood": -1.5, "force": 1.0}
+PROMPTS = [6, 2, 1]  # what `tokens: generated` and the part `sampled` act behind
+PLANS = ["first", "second", "third"]
+KNOBS = {"first": {"mood": -1.5, "force": 1.0}, "third": {"force": -2.0}}
 TOLERANCE = 2e-5  # of the largest logit of the batch
 
 
@@ -49,17 +51,17 @@ def runner(folder: Path):
     return convert.OnnxRunner(folder / "model.onnx", states)
 
 
-def check(folder: Path, program: weir.Program, plan: str | None, knobs: dict[str, float] | None = None):
-    """A batch at once, and its first row token by token, as weir.load has them."""
+def check(folder: Path, program: weir.Program, plans: list[str | None], knobs: list[dict[str, float]]) -> torch.Tensor:
+    """A batch at once, and its first row token by token, as weir.load has them: a plan and knobs for each row."""
     about = json.loads((folder / "weir.json").read_text())
-    want = program(ROWS, **({} if program.fixed is not None else {"plan": plan, "knobs": knobs}))
+    want = program(ROWS, prompt_length=PROMPTS, **({} if program.fixed is not None else {"plan": plans, "knobs": knobs}))
     longest = max(map(len, ROWS))
     ids, positions = torch.zeros(3, longest, dtype=torch.int64), torch.full((3, longest), -1)
     for row, tokens in enumerate(ROWS):
         ids[row, :len(tokens)], positions[row, :len(tokens)] = torch.tensor(tokens), torch.arange(len(tokens))
-    values = {"prompt_length": torch.tensor([len(tokens) for tokens in ROWS]),
-              "plan": torch.full((3,), -1 if plan is None else program.plans.index(plan)),
-              "knobs": torch.tensor([[(knobs or {}).get(name, knob["default"]) for name, knob in program.knobs.items()]] * 3,
+    values = {"prompt_length": torch.tensor(PROMPTS),
+              "plan": torch.tensor([-1 if plan is None else program.plans.index(plan) for plan in plans]),
+              "knobs": torch.tensor([[given.get(name, knob["default"]) for name, knob in program.knobs.items()] for given in knobs],
                                     dtype=torch.float32)}
 
     def run(engine, columns, rows=slice(None)):
@@ -84,9 +86,13 @@ def test_every_plan_in_its_own_runtime(work, target):
     files = {"onnx": {"model.onnx"}, "openvino": {"model.xml", "model.bin"}}[target]
     assert {entry.name for entry in (work / target).iterdir()} == files | {"weir.json"}
     program = weir.load(work / "steered")
-    plain = check(work / target, program, None)
-    for plan, knobs in (("first", KNOBS), ("second", None), ("third", {"force": -2.0})):
-        assert apart(check(work / target, program, plan, knobs), plain) > 0.02
+    plain = check(work / target, program, [None, "first", None], [{}, KNOBS["first"], {}])
+    for plans in (PLANS, PLANS[1:] + PLANS[:1], PLANS[2:] + PLANS[:2]):
+        mixed = check(work / target, program, plans, [KNOBS.get(plan, {}) for plan in plans])
+        assert apart(mixed[0], plain[0]) > 0.02
+    for plan in ("second", "third"):  # whose policies tell answers from prompts
+        given = dict(plan=plan, knobs=KNOBS.get(plan, {}))
+        assert apart(program(ROWS[:1], **given).logits, program(ROWS[:1], prompt_length=PROMPTS[0], **given).logits) > 1e-3
     # A position behind the cache is an error, and not another token's.
     engine = runner(work / target)
     behind = [torch.tensor([[5]]), torch.tensor([[families.MAX_LENGTH]]), torch.tensor([1]), torch.tensor([-1]), torch.ones(1, 2)]
@@ -98,12 +104,44 @@ def test_a_fixed_program_of_another_family(tiny, tmp_path):
     """Soft caps, windows, and one plan compiled in: no input is left of it. A folder that was made here is replaced."""
     model = tiny("gemma2")
     weir.compile(written(EVERYTHING, model, tmp_path), tmp_path / "fixed", model=model.archive, fixed="first",
-                 knob=[f"{name}={value}" for name, value in KNOBS.items()])
+                 knob=[f"{name}={value}" for name, value in KNOBS["first"].items()])
     (tmp_path / "made").mkdir()
     runtimes.to_onnx(tmp_path / "fixed", tmp_path / "made")
     about = json.loads((tmp_path / "made" / "weir.json").read_text())
     assert not {"plan", "knobs"} & set(about["inputs"]) and {"name": "mood", "value": -1.5} in about["fixed"]["knobs"]
-    check(tmp_path / "made", weir.load(tmp_path / "fixed"), "first", KNOBS)
+    check(tmp_path / "made", weir.load(tmp_path / "fixed"), ["first"] * 3, [KNOBS["first"]] * 3)
+
+
+@pytest.mark.parametrize("wrong", ["third", "prompts"])
+def test_every_plan_is_compared(work, wrong):
+    """What stands in for a model does not know the last plan, or takes every token for a prompt's."""
+    path = work / "steered" / "program.pt2"
+    with archives.opening(path) as opened:
+        names, module = list(comparison.inputs_of(opened.program)), opened.program.module()
+
+        def other(*inputs):
+            values = dict(zip(names, inputs))
+            if wrong == "prompts":
+                values["prompt_length"] = torch.full_like(values["prompt_length"], families.MAX_LENGTH)
+            else:
+                values["plan"] = values["plan"].masked_fill(values["plan"] == PLANS.index(wrong), -1)
+            return module(*values.values())
+
+        said = []
+        with pytest.raises(WeirError, match=f"a thing of .* is not the program: on 3 rows of {families.MAX_LENGTH} tokens"):
+            comparison.compare(opened, other, path, said.append, what="a thing")
+        assert len(said) >= 4  # smaller sizes have the first plan
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("plans", [0, 1, 3, 50])
+def test_which_plans_are_compared(rows, plans):
+    batches = comparison._row_plans(rows, plans)
+    assert {plan for batch in batches for plan in batch} == set(range(-1, plans)) and {len(batch) for batch in batches} == {rows}
+    assert len(batches) <= plans + 1 and (rows == 1 or all(batch[0] == -1 for batch in batches))
+    lengths = comparison._lengths(512, len(batches))
+    assert len(lengths) == len(batches) and lengths[0] == 512 and min(lengths) >= 32
+    assert sum(lengths) <= 512 * 6 + 32 * len(batches)
 
 
 def test_what_is_refused(work, tmp_path, monkeypatch, capsys):
