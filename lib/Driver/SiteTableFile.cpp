@@ -81,40 +81,47 @@ private:
 } // namespace
 
 /// Numbers of each parameter, equally far apart: whoever runs another model, or
-/// another version of it, has others.
-static void addProbes(const Archive &model, Tensors &tensors) {
+/// another version of it, has others. Gives the name of a parameter that holds no
+/// numbers to compare, of which any model's would pass; empty if there is none.
+static StringRef addProbes(const Archive &model, Tensors &tensors) {
   constexpr int64_t count = 16;
   std::vector<StringRef> names;
   for (const auto &entry : model.weights())
     if (entry.second.isParameter)
       names.push_back(entry.first());
   llvm::sort(names);
+  StringRef incomparable;
   for (StringRef name : names) {
     const ArchiveTensor &tensor = model.weights().find(name)->second;
     std::optional<DType> dtype = dtypeOfArchive(tensor.dtype);
-    if (!dtype || !isFloat(*dtype))
-      continue;
-    int64_t elements = 1, stride = 1;
-    bool isDense = true;
-    for (auto [size, step] :
-         llvm::reverse(llvm::zip_equal(tensor.sizes, tensor.strides))) {
-      isDense &= size == 1 || step == stride;
-      stride *= size;
+    int64_t elements = 1;
+    for (int64_t size : tensor.sizes)
       elements *= size;
-    }
-    if (!isDense || elements == 0)
+    if (elements == 0)
       continue;
+    if (!dtype || !isFloat(*dtype)) {
+      if (incomparable.empty())
+        incomparable = name;
+      continue;
+    }
     TensorView view;
     view.dtype = *dtype;
-    view.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
-    view.data =
-        tensor.bytes.data() + tensor.storageOffset * sizeOf(*dtype);
+    view.shape = {static_cast<int64_t>(tensor.bytes.size() / sizeOf(*dtype))};
+    view.data = tensor.bytes.data();
     int64_t taken = std::min(count, elements);
     SmallVector<float> probes;
-    for (int64_t i = 0; i < taken; ++i)
-      probes.push_back(static_cast<float>(view.at(i * (elements / taken))));
+    for (int64_t i = 0; i < taken; ++i) {
+      int64_t rest = i * (elements / taken), at = tensor.storageOffset;
+      for (auto [size, stride] :
+           llvm::reverse(llvm::zip_equal(tensor.sizes, tensor.strides))) {
+        at += rest % size * stride;
+        rest /= size;
+      }
+      probes.push_back(static_cast<float>(view.at(at)));
+    }
     tensors.add<float>(("model/" + name).str(), DType::Float32, {taken}, probes);
   }
+  return incomparable;
 }
 
 LogicalResult SiteTable::write(StringRef path, ModuleOp module,
@@ -135,9 +142,15 @@ LogicalResult SiteTable::write(StringRef path, ModuleOp module,
     if (llvm::Error failed = all.add(name, **source))
       return error() << llvm::toString(std::move(failed));
   }
-  addProbes(model, all);
+  StringRef incomparable = addProbes(model, all);
 
   json::Object out = document;
+  if (!incomparable.empty())
+    out.getArray("refused")->push_back(json::Object{
+        {"weight", incomparable},
+        {"why", "the program keeps quantised blocks, of which it cannot be told "
+                "whether they are a server's weights; export it with --weights "
+                "plain to serve it"}});
   json::Object said = manifest.recordJSON();
   out["weir_sites"] = version;
   for (StringRef key : {"model", "knobs", "fixed", "dictionaries"})

@@ -73,6 +73,8 @@ struct Server {
   std::vector<std::byte> before, after, reads; ///< scratch
 };
 
+/// Servers live until the process ends, and so do the tables of folders that were
+/// built anew: compiled graphs and requests in flight know them by their numbers.
 std::vector<std::unique_ptr<Server>> &servers() {
   static auto *all = new std::vector<std::unique_ptr<Server>>;
   return *all;
@@ -324,6 +326,8 @@ void serveEditSumMeta(StableIValue *stack, uint64_t, uint64_t) {
 // What is said between steps
 //===----------------------------------------------------------------------===//
 
+/// Makes a server, which lives until the process ends (see `servers`); gives its
+/// number.
 int64_t serveNew(int64_t sites) {
   require(sites >= 0, "a server has no negative number of sites");
   auto server = std::make_unique<Server>();

@@ -20,6 +20,11 @@ from .compiler import tool
 from .errors import WeirError
 from .files import open_regular
 
+
+class OtherProcessor(WeirError):
+    """Kernels that are whole, and do not run on this machine."""
+
+
 # Copies of files stay open, also of those that were refused: the loader knows them by their names, and another file of the
 # same name would get an older one's code.
 _loaded: list[int] = []
@@ -40,6 +45,8 @@ def load(path: str | Path, *, sha256: str | None = None):
     """Loads the kernels of a file, which is native code, for as long as the process lives.
 
     sha256  64 lower-case hexadecimal digits that the file has to have
+
+    Errors: WeirError for what is no file of kernels, or another one; OtherProcessor for kernels that do not run here.
     """
     import torch
 
@@ -59,5 +66,9 @@ def load(path: str | Path, *, sha256: str | None = None):
     try:
         torch.ops.weir.load_kernels(name)
     except RuntimeError as error:
-        said = str(error).splitlines()[0].removeprefix("weir: ").replace(name, os.fspath(path))
-        raise WeirError(said if os.fspath(path) in said else f"{os.fspath(path)}: {said}") from error
+        said = str(error).splitlines()[0].removeprefix("weir: ")
+        # What is behind the name, which a person chose.
+        kind = OtherProcessor if said.startswith((f"{name} holds kernels of another processor",
+                                                  f"{name}: no variant of its kernels runs on this processor")) else WeirError
+        said = said.replace(name, os.fspath(path))
+        raise kind(said if os.fspath(path) in said else f"{os.fspath(path)}: {said}") from error

@@ -27,6 +27,7 @@ from .site_operations import Compiler, SiteTableError, ramp, scope_holds
 FILE = "sites.safetensors"
 VERSION = 1
 NO_PLAN = -1
+KERNEL_INPUTS = ("plan", "knobs", "positions", "prompt_length")
 
 __all__ = ["Edits", "History", "Knob", "NO_PLAN", "Plan", "Policy", "Rows", "SiteKernel", "SiteTable", "SiteTableError",
            "Step", "ramp", "scope_holds"]
@@ -75,7 +76,7 @@ class SiteKernel:
     """A kernel of the folder's kernels.so that does all edits of a site (weir_kernels.h)."""
 
     name: str
-    inputs: tuple[str, ...]  # "plan", "knobs", "positions" or "prompt_length"
+    inputs: tuple[str, ...]  # of KERNEL_INPUTS
     reads: tuple[int, ...]  # columns of what it reads for records, after the new value
     constants: tuple[torch.Tensor, ...]
 
@@ -143,11 +144,30 @@ class SiteTable:
 
     def kernels(self) -> dict[Site, SiteKernel]:
         """By site, of a folder built with --lower=kernel: where a kernel makes the new value. What is read there for later
-        sites is left to the operations (`Edits`, without these sites)."""
-        return {at: SiteKernel(kernel["name"], tuple(kernel["inputs"]), tuple(kernel["reads"]),
-                               tuple(self.tensors[constant["tensor"]] for constant in kernel["constants"]))
-                for at, kernel in (((site["site"], int(site["layer"])), site.get("kernel")) for site in self.document["sites"])
-                if kernel is not None}
+        sites is left to the operations (`Edits`, without these sites). Errors: SiteTableError for an entry that says no
+        kernel."""
+        found = {}
+        for site in self.document["sites"]:
+            if site.get("kernel") is None:
+                continue
+            try:
+                found[site["site"], int(site["layer"])] = self._kernel(site["kernel"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise SiteTableError(f"{self.path}: the kernel of {site['layer']}/{site['site']} is damaged: {error!r}; build "
+                                     "the spec again") from None
+        return found
+
+    def _kernel(self, entry: dict) -> SiteKernel:
+        name, inputs, reads = entry["name"], entry["inputs"], entry["reads"]
+        if not isinstance(name, str) or not isinstance(inputs, list) or not isinstance(reads, list):
+            raise TypeError("a name and lists of inputs and reads")
+        for given in inputs:
+            if given not in KERNEL_INPUTS:
+                raise ValueError(f"input {given!r}")
+        for columns in reads:
+            if type(columns) is not int or columns < 0:
+                raise ValueError(f"read {columns!r}")
+        return SiteKernel(name, tuple(inputs), tuple(reads), tuple(self.tensors[each["tensor"]] for each in entry["constants"]))
 
 
 # ------------------------------------------------------------------ what the caller knows of its tokens

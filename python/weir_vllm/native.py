@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from weir import kernels
 from weir.errors import WeirError
-from weir.sites import SiteKernel
+from weir.sites import KERNEL_INPUTS, SiteKernel, SiteTableError
 
 from .settings import Folder, SettingsError
 
 logger = logging.getLogger("vllm.weir")
 
-INPUTS = ("plan", "knobs", "positions", "prompt_length")  # by the operators' numbers
+INPUTS = KERNEL_INPUTS  # by the operators' numbers
 
 
 @functools.cache
@@ -34,19 +34,22 @@ def is_there() -> bool:
 
 def kernels_of(folder: Folder, dtype: torch.dtype) -> dict[tuple[str, int], SiteKernel]:
     """The sites of a folder that its kernels do, for a model in this type. Errors: SettingsError for a kernels.so that is
-    not the one of the folder."""
+    not the one of the folder, and for a table that says no kernels."""
     from .check import DTYPES
 
-    found = folder.table.kernels()
+    try:
+        found = folder.table.kernels()
+    except SiteTableError as error:
+        raise SettingsError(f"weir: {error}") from None
     if not found or folder.kernels is None or DTYPES.get(folder.table.model.get("dtype")) != dtype:
         return {}
     path, digest = folder.kernels
     try:
         kernels.load(path, sha256=digest)
+    except kernels.OtherProcessor as error:
+        logger.warning("%s; sites are edited by PyTorch's operators", error)
+        return {}
     except WeirError as error:
-        if "processor" in str(error):  # made for others
-            logger.warning("%s; sites are edited by PyTorch's operators", error)
-            return {}
         raise SettingsError(f"weir: {error}") from None
     except OSError as error:
         raise SettingsError(f"weir: {path}: {error}") from None

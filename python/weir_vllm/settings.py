@@ -148,6 +148,8 @@ class Registry:
         for folder in self.folders:
             where = folder.table.path
             for entry in folder.table.refused:
+                if "weight" in entry:  # of all plans
+                    raise SettingsError(f"weir: {where}: the weight {entry['weight']} cannot be served: {entry['why']}")
                 what = f"policy '{entry['policy']}'" if "policy" in entry else entry["operation"]
                 raise SettingsError(f"weir: {where}: {what} cannot be served: {entry['why']}; build the spec without it")
             for plan in folder.table.plans:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import subprocess
 from collections import Counter
 from types import SimpleNamespace
 
@@ -338,3 +339,20 @@ def test_matrices_that_are_none(tmp_path, monkeypatch, kind, shape, size, messag
     with pytest.raises(weir.export.ExportError) as error:
         packed._matrices(tmp_path / "m.gguf")
     assert str(error.value).startswith(f"m.gguf: {message}")
+
+
+def test_a_folder_with_blocks_is_not_served(tmp_path):
+    """Numbers of blocks are not compared, so a server with any other matrices would pass for the program's model."""
+    from weir.compiler import tool
+    from weir.sites import SiteTable
+    from weir_vllm.settings import Registry, Settings, SettingsError
+
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("weir: 1\nmodel: {program: model.pt2}\ndictionaries:\n  u: {format: unembedding, sites: [res], layers: 0..2}\n"
+                    'policies:\n  pin: {on: "u:1/res/7", do: set, value: 4}\nplans:\n  pin: [pin]\n')
+    subprocess.run([tool("weirc"), "build", spec, "--model", quantised_models.exported("llama"), "-o", tmp_path / "steered"],
+                   check=True)
+    entry, = SiteTable.open(tmp_path / "steered").refused
+    assert entry["weight"] == "lm_head.weight" and "--weights plain" in entry["why"]
+    with pytest.raises(SettingsError, match="the weight lm_head.weight cannot be served: the program keeps quantised blocks"):
+        Registry.open(Settings.of({"weir": {"folder": str(tmp_path / "steered")}}))
