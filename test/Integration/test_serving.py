@@ -83,6 +83,7 @@ def random_specs(served: Served, folder: Path, count: int) -> dict[str, tuple[ho
             found[f"s{len(found)}"] = reference, program
 
     draw()
+    assert len(found) >= max(1, count * 3 // 4), f"{served.family}: only {len(found)} of {count} specs"
     return found
 
 
