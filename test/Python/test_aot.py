@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 
 import families
+import numpy
 import pytest
+import quantised_models
 import torch
 import weir
 from weir import archives, aot
@@ -50,6 +54,22 @@ def test_a_package_takes_its_weights_from_the_archive_and_any_batch_and_length(a
         torch.testing.assert_close(one[0, 0], want[0, at], rtol=0, atol=5e-5)
     with pytest.raises(RuntimeError):
         runner(tokens[:1, :1], torch.tensor([[families.MAX_LENGTH]]))
+
+
+def test_blocks_of_a_gguf_file_stay_blocks(tmp_path):
+    """A package calls Weir's operators, which weir-run has, on the archive's bytes."""
+    shutil.copy(quantised_models.exported("llama"), tmp_path / "native.pt2")
+    said = []
+    package = aot.package(tmp_path / "native.pt2", progress=said.append)
+    assert sum("compared with the reference engine" in line for line in said) == 4
+    ids = numpy.random.default_rng(0).integers(0, families.VOCABULARY, (families.MAX_BATCH, 20))
+    ids[1, 9:] = -1
+    numpy.save(tmp_path / "ids.npy", ids)
+    for engine in ("aot", "reference"):
+        subprocess.run([weir.tool("weir-run"), tmp_path / "native.pt2", "--engine", engine, "--ids", tmp_path / "ids.npy",
+                        "--prefill", "12", "--logits", tmp_path / f"{engine}.npy"], check=True)
+    got, want = (numpy.load(tmp_path / f"{engine}.npy")[ids >= 0] for engine in ("aot", "reference"))
+    assert package.exists() and abs(got - want).max() <= 5e-5 * abs(want).max()
 
 
 class Package:
