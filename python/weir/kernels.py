@@ -29,6 +29,9 @@ class OtherProcessor(WeirError):
 # same name would get an older one's code.
 _loaded: list[int] = []
 
+# Functions of PyTorch that libraries of operators call when they are loaded, with its stable interface and without.
+_REGISTERING = b"aoti_torch_library", b"torch7Library"
+
 
 @cache
 def register():
@@ -57,6 +60,9 @@ def load(path: str | Path, *, sha256: str | None = None):
         digest = hashlib.sha256(content).hexdigest()
         if digest != sha256:
             raise WeirError(f"{path}: its SHA-256 is {digest}, the manifest says {sha256}")
+    # A library that registers operators which are there ends in the middle of the loader, whose lock it keeps.
+    if any(mark in content for mark in _REGISTERING):
+        raise WeirError(f"{path} holds no kernels: it registers operators of PyTorch")
     # What is loaded is what was compared, and stays as it is when somebody writes another file over this one.
     held = os.memfd_create("weir-kernels", os.MFD_CLOEXEC)
     _loaded.append(held)

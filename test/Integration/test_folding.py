@@ -413,7 +413,7 @@ def test_where_outputs_go(models, tmp_path):
     copy.save_pretrained(changed, max_shard_size="20KB")
     assert "has other numbers than the program's" in error(tmp_path / "none", source=changed)
     assert "has other numbers than the program's" in error(tmp_path / "none", "lora", source=changed)
-    assert "which plan is to be folded? The spec has push, first" in error(tmp_path / "none", plan=None)
+    assert "--plan is needed where the spec has several plans: it has push, first" in error(tmp_path / "none", plan=None)
     assert "there is no plan 'pusch'" in error(tmp_path / "none", plan="pusch")
     assert "no such file or folder" in error(tmp_path / "none", source=tmp_path / "missing")
     assert "is no GGUF file" in error(tmp_path / "none.gguf", "gguf")

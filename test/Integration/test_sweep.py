@@ -276,6 +276,11 @@ def test_the_best_setting_is_written_as_a_spec(folder, tmp_path):
     # Limits: nothing costs so little.
     message = refused(folder, *both(folder), "--regex", ".", "--write", best, "--max-loss-increase", -1000)
     assert "no setting has a higher score than the plain model within --max-loss-increase -1000" in message and not best.exists()
+    # What was measured is there all the same.
+    table = folder / "measured.csv"
+    table.unlink(missing_ok=True)
+    refused(folder, *both(folder), "--regex", ".", "--write", best, "--max-loss-increase", -1000, "--csv", table)
+    assert len(table.read_text().splitlines()) == 2 + len(got["points"]) and not best.exists()
     costs = sorted(point["change"]["mean"] for point in got["points"])
     limited = swept(folder, *both(folder), "--judge", f"{sys.executable} {judge}", "--max-loss-increase", costs[1])
     allowed = [point["score"] for point in limited["points"] if point["change"]["mean"] <= costs[1]

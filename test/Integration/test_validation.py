@@ -403,8 +403,10 @@ def test_graphs_of_several_dictionaries(workplace, tmp_path):
     data["graphs"] = {name: {"from": f"{name}:2/res/{index}", "match": name, "keep": 0}
                       for name, index in (("sae", 1), ("other", 4))}
     data["policies"]["unused"]["on"] = {"site": "sae:0/res"}
+    data["labels"] = {"sae:2/res/1": "one"}
     spec.write_text(json.dumps(data))
     validated = Validated(spec, folder / "ids.npy", tmp_path, "--method", "edges", "--method", "joint")
+    assert validated.said["labels"] == data["labels"]
     assert {"sae:2/res/1", "other:2/res/4"} <= set(validated.said["targets"])
     for case in validated.cases:
         features = [case["target"], *case["predecessors"].split("+")]

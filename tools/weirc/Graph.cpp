@@ -98,6 +98,7 @@ Command weir::addGraph(CLI::App &app, const char *argv0) {
       "--story", options->story,
       "tell where each target comes from and goes to (needs Python)");
   story->excludes(output);
+  story->excludes(graph->get_option("--json"));
   auto *features = graph->add_option(
       "--features", options->picture.features,
       "what weirc features --json has printed: contexts and tokens for pages "

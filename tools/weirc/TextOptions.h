@@ -59,7 +59,7 @@ int runMeasuringJob(Options &options, const char *argv0, llvm::StringRef command
     return session.finish(false);
   if (!options.json)
     found->print(llvm::outs());
-  return session.finish(true, found->toJSON());
+  return session.finish(found->isWhole(), found->toJSON());
 }
 
 } // namespace weir

@@ -116,11 +116,13 @@ Command weir::addValidate(CLI::App &app) {
                    "tokens at which a feature is looked at, one a window")
       ->transform(numberIn<int64_t>(1, mostItems))
       ->capture_default_str();
-  validate->add_flag("--loss", validation.losses,
-                     "also the change of the loss behind the token");
+  auto *loss =
+      validate->add_flag("--loss", validation.losses,
+                         "also the change of the loss behind the token");
   validate
       ->add_option("--loss-tokens", validation.lossTokens,
                    "over how many tokens, from the edited one on")
+      ->needs(loss)
       ->transform(numberIn<int64_t>(1, mostItems))
       ->capture_default_str();
   validate

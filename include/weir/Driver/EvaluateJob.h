@@ -114,6 +114,8 @@ struct Evaluation {
 
   std::vector<DecayPoint> decay() const;
   void print(llvm::raw_ostream &os) const;
+  /// Whether all that was asked for is there.
+  bool isWhole() const { return true; }
   llvm::json::Object toJSON() const;
   /// One number a line.
   std::string toCSV() const;

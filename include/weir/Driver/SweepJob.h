@@ -102,11 +102,16 @@ struct Sweep {
   /// all forms. None without a score, and where no point within them has a higher
   /// one than the plain model.
   std::optional<size_t> best, bestOfAll;
+  /// False if a spec with the best setting was asked for and could not be written,
+  /// of which there was an error.
+  bool isWritten = true;
   /// What a run before, of the same, had finished: rows of losses, and texts of a
   /// point.
   int64_t resumedRows = 0, resumedTexts = 0;
 
   void print(llvm::raw_ostream &os) const;
+  /// Whether all that was asked for is there.
+  bool isWhole() const { return isWritten; }
   llvm::json::Object toJSON() const;
   /// A line a point; the first is the plain model's.
   std::string toCSV() const;

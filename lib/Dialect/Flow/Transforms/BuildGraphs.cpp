@@ -456,6 +456,9 @@ FailureOr<FlowGraph> FlowBuildGraphs::combine(Run &run, Operation *op) {
   if (graph.nodes.size() > matching::maxGraphNodes)
     return op->emitError() << ::nameOf(op) << " has more than "
                            << matching::maxGraphNodes << " nodes";
+  if (graph.edges.size() > matching::maxGraphEdges)
+    return op->emitError() << ::nameOf(op) << " has more than "
+                           << matching::maxGraphEdges << " edges";
   return graph;
 }
 
