@@ -8,6 +8,9 @@
 
 #include "weir/Driver/EvaluateJob.h"
 
+#include "weir/Support/Json.h"
+#include "weir/Support/Words.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 
@@ -133,15 +136,12 @@ void Evaluation::print(raw_ostream &os) const {
                "%lld DIFFERENT.\n",
                static_cast<long long>(judged.size()), share("SAME"),
                share("MAYBE"), share("DIFFERENT"));
-  auto named = [](StringRef feature, StringRef label) {
-    return feature.str() + (label.empty() ? "" : " (" + label.str() + ")");
-  };
   // Those that the spec has a name for; --json has all.
   for (const JudgedPair &pair : judged)
     if (!pair.sourceLabel.empty() || !pair.targetLabel.empty())
       os << "  " << left_justify(pair.verdict, 10)
-         << named(pair.source, pair.sourceLabel) << " and "
-         << named(pair.target, pair.targetLabel) << "\n";
+         << withLabel(pair.source, pair.sourceLabel) << " and "
+         << withLabel(pair.target, pair.targetLabel) << "\n";
 }
 
 static json::Object scoresOf(const MatchStatistics::Scores &scores) {
@@ -183,15 +183,12 @@ json::Object Evaluation::toJSON() const {
                                     {"pairs", point.pairs},
                                     {"cosine", point.cosine},
                                     {"active", scoresOf(point.active)}});
-  auto labelOf = [](StringRef label) {
-    return label.empty() ? json::Value(nullptr) : json::Value(label);
-  };
   for (const JudgedPair &pair : judged)
     judgedOut.push_back(json::Object{{"matching", pair.matching},
                                      {"source", pair.source},
                                      {"target", pair.target},
-                                     {"source_label", labelOf(pair.sourceLabel)},
-                                     {"target_label", labelOf(pair.targetLabel)},
+                                     {"source_label", jsonOrNull(pair.sourceLabel)},
+                                     {"target_label", jsonOrNull(pair.targetLabel)},
                                      {"similarity", pair.similarity},
                                      {"verdict", pair.verdict}});
   return json::Object{{"text", json::Object{{"file", text},

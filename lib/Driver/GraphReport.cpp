@@ -11,6 +11,8 @@
 #include "weir/Spec/Source.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/Json.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
@@ -101,6 +103,25 @@ llvm::Error GraphReport::keepOnly(StringRef name) {
 // Forms
 //===----------------------------------------------------------------------===//
 
+static std::string labelled(const NamedGraph::Node &node) {
+  return withLabel(node.feature, node.label);
+}
+
+static llvm::json::Object jsonOf(const NamedGraph::Node &node) {
+  return llvm::json::Object{{"feature", node.feature},
+                            {"label", jsonOrNull(node.label)}};
+}
+
+static llvm::json::Object jsonOf(const NamedGraph &graph,
+                                 const NamedGraph::Edge &edge) {
+  return llvm::json::Object{
+      {"from", graph.nodes[edge.from].feature},
+      {"to", graph.nodes[edge.to].feature},
+      {"similarity", edge.similarity},
+      {"effect", edge.effect ? llvm::json::Value(*edge.effect)
+                             : llvm::json::Value(nullptr)}};
+}
+
 llvm::json::Object GraphReport::toJSON() const {
   llvm::json::Object graphs;
   for (const NamedGraph &graph : all) {
@@ -108,17 +129,9 @@ llvm::json::Object GraphReport::toJSON() const {
     for (size_t target : graph.targets)
       targets.push_back(graph.nodes[target].feature);
     for (const NamedGraph::Node &node : graph.nodes)
-      nodes.push_back(llvm::json::Object{
-          {"feature", node.feature},
-          {"label", node.label.empty() ? llvm::json::Value(nullptr)
-                                       : llvm::json::Value(node.label)}});
+      nodes.push_back(jsonOf(node));
     for (const NamedGraph::Edge &edge : graph.edges)
-      edges.push_back(llvm::json::Object{
-          {"from", graph.nodes[edge.from].feature},
-          {"to", graph.nodes[edge.to].feature},
-          {"similarity", edge.similarity},
-          {"effect", edge.effect ? llvm::json::Value(*edge.effect)
-                                 : llvm::json::Value(nullptr)}});
+      edges.push_back(jsonOf(graph, edge));
     graphs[graph.name] = llvm::json::Object{{"target", std::move(targets)},
                                             {"nodes", std::move(nodes)},
                                             {"edges", std::move(edges)}};
@@ -138,22 +151,11 @@ void GraphReport::writeJSON(llvm::raw_ostream &os, unsigned indent) const {
   auto write = [&](const NamedGraph &graph) {
     json.attributeArray("edges", [&] {
       for (const NamedGraph::Edge &edge : graph.edges)
-        json.object([&] {
-          json.attribute("effect", edge.effect ? llvm::json::Value(*edge.effect)
-                                               : llvm::json::Value(nullptr));
-          json.attribute("from", StringRef(graph.nodes[edge.from].feature));
-          json.attribute("similarity", edge.similarity);
-          json.attribute("to", StringRef(graph.nodes[edge.to].feature));
-        });
+        json.value(jsonOf(graph, edge));
     });
     json.attributeArray("nodes", [&] {
       for (const NamedGraph::Node &node : graph.nodes)
-        json.object([&] {
-          json.attribute("feature", StringRef(node.feature));
-          json.attribute("label", node.label.empty()
-                                      ? llvm::json::Value(nullptr)
-                                      : llvm::json::Value(StringRef(node.label)));
-        });
+        json.value(jsonOf(node));
     });
     json.attributeArray("target", [&] {
       for (size_t target : graph.targets)
@@ -168,11 +170,6 @@ void GraphReport::writeJSON(llvm::raw_ostream &os, unsigned indent) const {
   });
 }
 
-static std::string withLabel(const NamedGraph::Node &node) {
-  return node.label.empty() ? node.feature
-                            : node.feature + " (" + node.label + ")";
-}
-
 void GraphReport::print(llvm::raw_ostream &os) const {
   constexpr size_t shown = 40;
   for (const NamedGraph &graph : all) {
@@ -183,14 +180,14 @@ void GraphReport::print(llvm::raw_ostream &os) const {
        << graph.nodes.back().layer;
     for (auto [i, target] :
          llvm::enumerate(ArrayRef(graph.targets).take_front(shown / 8)))
-      os << (i == 0 ? ", target " : ", ") << withLabel(graph.nodes[target]);
+      os << (i == 0 ? ", target " : ", ") << labelled(graph.nodes[target]);
     if (graph.targets.size() > shown / 8)
       os << " and " << graph.targets.size() - shown / 8 << " more";
     os << "\n";
     for (const NamedGraph::Edge &edge : ArrayRef(graph.edges).take_front(shown)) {
       os << "  " << llvm::format("%6.3f", edge.similarity) << "  "
-         << withLabel(graph.nodes[edge.from]) << " -> "
-         << withLabel(graph.nodes[edge.to]);
+         << labelled(graph.nodes[edge.from]) << " -> "
+         << labelled(graph.nodes[edge.to]);
       if (edge.effect)
         os << "  effect " << llvm::format("%.3f", *edge.effect);
       os << "\n";

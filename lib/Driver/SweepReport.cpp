@@ -8,6 +8,9 @@
 
 #include "weir/Driver/SweepJob.h"
 
+#include "weir/Support/Json.h"
+#include "weir/Support/Words.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 
@@ -37,8 +40,7 @@ std::string Sweep::Form::yaml() const {
 void Sweep::print(raw_ostream &os) const {
   os << "knob " << knob << " of plan " << plan << "\n";
   if (!feature.empty())
-    os << "score: the mean activation of " << feature
-       << (label.empty() ? "" : " (" + label + ")") << "\n";
+    os << "score: the mean activation of " << withLabel(feature, label) << "\n";
   for (const Form &form : forms)
     if (form.budget)
       os << "  " << left_justify(form.name, 24)
@@ -128,10 +130,8 @@ json::Object Sweep::toJSON() const {
                       {"plan", plan},
                       {"scored_by", scoredBy.empty() ? json::Value(nullptr)
                                                      : json::Value(scoredBy)},
-                      {"feature", feature.empty() ? json::Value(nullptr)
-                                                  : json::Value(feature)},
-                      {"label", label.empty() ? json::Value(nullptr)
-                                              : json::Value(label)},
+                      {"feature", jsonOrNull(feature)},
+                      {"label", jsonOrNull(label)},
                       {"forms", std::move(formsOut)},
                       {"prompts", json::Array(prompts)},
                       {"plain", ::toJSON(plain)},

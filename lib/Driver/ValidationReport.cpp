@@ -17,6 +17,7 @@
 #include "weir/Program/TensorWriter.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
+#include "weir/Support/Words.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -241,7 +242,7 @@ void ValidationResult::printNamed(llvm::raw_ostream &os) const {
      << llvm::left_justify("success within pairs", 23) << "activation change\n";
   for (const auto &[number, target] : named) {
     std::string name =
-        nameOf(targets[number]) + " (" + labels.at(targets[number]) + ")";
+        withLabel(nameOf(targets[number]), labels.at(targets[number]));
     os << llvm::left_justify(name, 34)
        << llvm::right_justify(std::to_string(target.occurrences), 11) << "  "
        << llvm::right_justify(std::to_string(target.pairs.count), 7) << "  "

@@ -41,6 +41,11 @@ uint64_t estimateJSONMemory(llvm::StringRef text);
 llvm::Expected<llvm::json::Value> parseJSON(llvm::StringRef text,
                                             JSONLimits limits = {});
 
+/// A text, null for none.
+inline llvm::json::Value jsonOrNull(llvm::StringRef text) {
+  return text.empty() ? llvm::json::Value(nullptr) : llvm::json::Value(text);
+}
+
 /// JSON on one line. In contrast to LLVM's printer it keeps the sign of -0.0.
 /// Numbers have to be finite.
 std::string printJSON(const llvm::json::Object &object);

@@ -28,6 +28,11 @@ inline std::string countOf(int64_t count, llvm::StringRef what) {
   return (llvm::Twine(count) + " " + what + (count == 1 ? "" : "s")).str();
 }
 
+/// "3/res/5 (what it is called)", or the name alone where it has no label.
+inline std::string withLabel(llvm::StringRef name, llvm::StringRef label) {
+  return label.empty() ? name.str() : (name + " (" + label + ")").str();
+}
+
 } // namespace weir
 
 #endif // WEIR_SUPPORT_WORDS_H
