@@ -32,6 +32,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace weir {
 
@@ -60,13 +61,14 @@ ScratchFolder::ScratchFolder(llvm::StringRef name)
   while (!scratchFolders.compare_exchange_weak(first, node));
 }
 
-void ScratchFolder::release() {
-  char *expected = path;
+char *ScratchFolder::take() {
+  char *own = std::exchange(path, nullptr), *expected = own;
   // Else the handler has it.
-  if (path && node->path.compare_exchange_strong(expected, nullptr))
-    std::free(path);
-  path = nullptr;
+  return own && node->path.compare_exchange_strong(expected, nullptr) ? own
+                                                                      : nullptr;
 }
+
+void ScratchFolder::release() { std::free(take()); }
 
 /// Removes the files of a folder, then the folder. Async-signal-safe.
 static void removeFlatFolder(const char *path) {
@@ -96,12 +98,10 @@ static void removeFlatFolder(const char *path) {
 }
 
 void ScratchFolder::remove() {
-  char *expected = path;
-  if (path && node->path.compare_exchange_strong(expected, nullptr)) {
-    removeFlatFolder(path);
-    std::free(path);
+  if (char *own = take()) {
+    removeFlatFolder(own);
+    std::free(own);
   }
-  path = nullptr;
 }
 
 void removeScratchFolders() {

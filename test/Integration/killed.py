@@ -44,8 +44,7 @@ def kill(command, cache: Path, kind: str, is_time: Callable[[list[int]], bool]):
 
 def fill_disk(command, cache: Path, kind: str, is_time: Callable[[list[int]], bool]) -> str:
     """Starts a command, and when it is time no file may grow any more. What it says when it fails for that, with exit code 2."""
-    # SIGXFSZ is ignored here, and so it is there.
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, restore_signals=False)
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         _wait(process, cache, kind, is_time)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, 1))

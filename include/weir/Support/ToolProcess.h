@@ -51,6 +51,10 @@ public:
   void remove();
 
 private:
+  /// The path, which no signal removes from now on; null where one does, or none
+  /// is left.
+  char *take();
+
   struct Node;
   friend void removeScratchFolders();
   Node *node;
