@@ -459,6 +459,14 @@ def _manifest(folder: Path) -> dict:
     return manifest
 
 
+def _expected(folder: Path, manifest: dict) -> dict:
+    """What the manifest of a compiled program says of its archive, for archives.load."""
+    named = manifest["program"]
+    if not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
+        raise WeirError(f"{folder}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
+    return {"sha256": named["sha256"], "size": named.get("bytes")}
+
+
 def _known_inputs(manifest: dict) -> tuple:
     """What a program with this manifest may take."""
     return (_INPUTS[:2], _INPUTS[:3]) if manifest.get("fixed") else (_INPUTS[:2], _INPUTS[:4], _INPUTS)
@@ -561,16 +569,13 @@ def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str
         archive = path
     else:
         raise WeirError(f"{path}: no such file or folder")
-    named = manifest["program"] if verify and path.is_dir() else {}
-    if named and not re.fullmatch("[0-9a-f]{64}", str(named.get("sha256"))):
-        raise WeirError(f"{path}: the manifest has no SHA-256 of the program, 64 lower-case hexadecimal digits")
+    expected = _expected(path, manifest) if verify and manifest is not None else {}
     if manifest is not None and manifest.get("kernels") is not None:
         from . import kernels
 
         # Native code is loaded with its hash only, whatever else is not compared.
         kernels.load(path / manifest["kernels"]["path"], sha256=str(manifest["kernels"].get("sha256")))
-    opened = archives.load(archive, sha256=named.get("sha256"), size=named.get("bytes"), verify=verify,
-                           allow_operators=allow_operators,
+    opened = archives.load(archive, **expected, verify=verify, allow_operators=allow_operators,
                            kernels=manifest is not None and manifest.get("kernels") is not None)
     exported, info = opened.program, opened.info
     if info is None:

@@ -97,8 +97,7 @@ def _opened(folder: Path):
     if manifest.get("kernels") is None:
         raise WeirError(f"{folder} has no kernels: build it with --lower=kernel")
     kernels.register()
-    opened = archives.load(folder / manifest["program"]["path"], sha256=manifest["program"].get("sha256"),
-                           size=manifest["program"].get("bytes"), kernels=True)
+    opened = archives.load(folder / manifest["program"]["path"], **programs._expected(folder, manifest), kernels=True)
     steering = Steering.of(opened.program.module())
     known: set[str] = set()
     found, others = [], {}

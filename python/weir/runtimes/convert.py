@@ -15,9 +15,8 @@ from typing import Callable, Sequence
 
 import torch
 
-from .. import archives, comparison
+from .. import archives, comparison, programs
 from ..errors import WeirError, first_line
-from ..files import read_text
 from ..folding import whole
 from .explicit_state import State, explicit
 
@@ -44,16 +43,8 @@ def _archive(path: Path) -> tuple[Path, dict]:
     """The archive of a folder of weirc build, with the hash that its manifest says; a file is taken as it is."""
     if not path.is_dir():
         return path, {}
-    if not (path / "manifest.json").is_file():
-        raise WeirError(f"{path} has no manifest.json: not the output of weirc build")
-    try:
-        program = json.loads(read_text(path / "manifest.json"))["program"]
-        name, expected = program["path"], {"sha256": program["sha256"], "size": program["bytes"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeirError(f"{path / 'manifest.json'} is no manifest of weirc build") from error
-    if not isinstance(name, str) or Path(name).name != name:
-        raise WeirError(f"{path / 'manifest.json'}: {name!r} is no file of this folder")
-    return path / name, expected
+    manifest = programs._manifest(path)
+    return path / manifest["program"]["path"], programs._expected(path, manifest)
 
 
 @contextlib.contextmanager
