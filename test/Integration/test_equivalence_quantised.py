@@ -5,9 +5,6 @@ dequantises it (see hooks.py)."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import hypothesis
 import pytest
 import quantised_models
@@ -16,7 +13,7 @@ import torch
 from conftest import EFFORT
 from engines import Built
 from models import TOLERANCE, Tally, Tiny, apart
-from test_equivalence_tiny import check_against_hooks, check_decoding, check_rows_alone, check_runners_agree, prepared
+from test_equivalence_tiny import check_whole
 
 
 class Quantised(Tiny):
@@ -32,16 +29,7 @@ def test_random_specs(family, lower, monkeypatch):
     @hypothesis.settings(max_examples=3 * EFFORT)
     @hypothesis.given(specs.cases(specs.Shape(family, tuple(model.kinds))))
     def check(case):
-        with tempfile.TemporaryDirectory() as folder:
-            reference, program = prepared(case, model, Path(folder))
-            try:
-                check_against_hooks(program, reference, case, tally)
-                check_runners_agree(program, case)
-                check_rows_alone(program, reference, case)
-                check_decoding(program, reference, case)
-            except AssertionError as error:
-                error.add_note(specs.text(reference.spec.data))
-                raise
+        check_whole(case, model, tally)
 
     check()
     tally.assert_enough()

@@ -9,7 +9,6 @@ import copy
 import json
 import re
 import subprocess
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -24,14 +23,7 @@ from engines import TOOLS, Built
 from hypothesis import strategies as st
 from models import Tally, apart
 from test_equivalence_fixed import MARKERS
-from test_equivalence_tiny import (
-    check_against_hooks,
-    check_decoding,
-    check_rows_alone,
-    check_runners_agree,
-    prepared,
-    references,
-)
+from test_equivalence_tiny import check_whole, references
 
 PLANS = 12
 FEATURE = re.compile(r"((?:\w+:)?(\d+)/(\w+))/(\d+)")
@@ -159,17 +151,8 @@ def test_random_specs_with_many_plans(family, tiny):
     @hypothesis.settings(max_examples=3 * EFFORT)
     @hypothesis.given(many_plans(specs.Shape(family, tuple(model.kinds))))
     def check(case):
-        with tempfile.TemporaryDirectory() as folder:
-            reference, program = prepared(case, model, Path(folder))
-            tabulated.append("by its plan, out of" in (program.folder / "report.md").read_text())
-            try:
-                check_against_hooks(program, reference, case, tally)
-                check_runners_agree(program, case)
-                check_rows_alone(program, reference, case)
-                check_decoding(program, reference, case)
-            except AssertionError as error:
-                error.add_note(specs.text(reference.spec.data))
-                raise
+        check_whole(case, model, tally, lambda program, reference: tabulated.append(
+            "by its plan, out of" in (program.folder / "report.md").read_text()))
 
     check()
     tally.assert_enough()

@@ -105,6 +105,22 @@ def check_decoding(program, reference, case):
             torch.testing.assert_close(records[row][column][: want.doubtful], values[: want.doubtful], rtol=1e-4, atol=1e-4)
 
 
+def check_whole(case, model, tally, also=None):
+    """A random spec, run in every way; `also` is called with the program and the reference."""
+    with tempfile.TemporaryDirectory() as folder:
+        reference, program = prepared(case, model, Path(folder))
+        try:
+            check_against_hooks(program, reference, case, tally)
+            check_runners_agree(program, case)
+            check_rows_alone(program, reference, case)
+            check_decoding(program, reference, case)
+            if also:
+                also(program, reference)
+        except AssertionError as error:
+            error.add_note(specs.text(reference.spec.data))
+            raise
+
+
 @every_family
 def test_random_specs(family, tiny):
     model, tally = tiny(family), Tally()
@@ -112,18 +128,11 @@ def test_random_specs(family, tiny):
     @hypothesis.settings(max_examples=4 * EFFORT)
     @hypothesis.given(specs.cases(specs.Shape(family, tuple(model.kinds))))
     def check(case):
-        with tempfile.TemporaryDirectory() as folder:
-            reference, program = prepared(case, model, Path(folder))
-            try:
-                check_against_hooks(program, reference, case, tally)
-                check_runners_agree(program, case)
-                check_rows_alone(program, reference, case)
-                check_decoding(program, reference, case)
-                if program.counts:
-                    check_counts(program, reference, case)
-            except AssertionError as error:
-                error.add_note(specs.text(reference.spec.data))
-                raise
+        def counted(program, reference):
+            if program.counts:
+                check_counts(program, reference, case)
+
+        check_whole(case, model, tally, counted)
 
     check()
     tally.assert_enough()
