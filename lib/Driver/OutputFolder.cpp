@@ -11,6 +11,7 @@
 #include "weir/Runtime/Manifest.h"
 #include "weir/Support/FileLock.h"
 #include "weir/Support/TemporaryFile.h"
+#include "weir/Support/ThreadStop.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
@@ -317,6 +318,7 @@ OutputFolder::create(StringRef target, bool exchange) {
     return files.takeError();
   for (int attempt = 1;; ++attempt) {
     std::string scratch = name + scratchMark.str() + std::string(numRandom, 'X');
+    Unstopped whole;
     if (!mkdtemp(scratch.data()))
       return problem("cannot make a folder beside '" + target + "'",
                      lastError());

@@ -9,11 +9,10 @@
 #include "weir/Driver/PictureJob.h"
 
 #include "weir/Driver/PythonTool.h"
+#include "weir/Support/JobFolder.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -36,13 +35,15 @@ LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
            << "cannot write a temporary file: " << message;
   };
   // For this user only, and gone whatever happens.
-  int file;
-  SmallString<256> path;
-  if (std::error_code code =
-          llvm::sys::fs::createTemporaryFile("weir-graphs", "json", file, path))
+  llvm::Expected<std::unique_ptr<JobFolder>> folder = JobFolder::make("weir-graphs");
+  if (!folder)
+    return emitError(UnknownLoc::get(&context))
+           << llvm::toString(folder.takeError());
+  const std::string path = (*folder)->file("graphs.json");
+  std::error_code code;
+  llvm::raw_fd_ostream os(path, code);
+  if (code)
     return fail(code.message());
-  llvm::FileRemover remover(path);
-  llvm::raw_fd_ostream os(file, /*shouldClose=*/true);
   graphs.writeJSON(os);
   os.close();
   if (os.has_error()) {
@@ -56,7 +57,7 @@ LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
   malloc_trim(0);
 #endif
 
-  std::vector<std::string> arguments = {"picture", path.str().str()};
+  std::vector<std::string> arguments = {"picture", path};
   auto add = [&](const std::string &option, const std::string &value) {
     // One word: a value may begin with a dash.
     if (!value.empty())

@@ -11,6 +11,7 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Program/TensorSource.h"
+#include "weir/Support/ThreadStop.h"
 #include "weir/Support/ToolProcess.h"
 
 #include "mlir/IR/Builders.h"
@@ -19,6 +20,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
+#include <optional>
 #include <unistd.h>
 
 using namespace mlir;
@@ -33,8 +35,10 @@ static std::string below(StringRef folder, StringRef name) {
 llvm::Error weir::openScratchProgram(
     Compiler &compiler, std::string folder,
     llvm::function_ref<llvm::Error(StringRef path)> open) {
+  std::optional<Unstopped> whole;
   if (folder.empty()) {
     SmallString<256> unique;
+    whole.emplace();
     if (std::error_code code =
             llvm::sys::fs::createUniqueDirectory("weir-program", unique))
       return llvm::createStringError(code, "cannot make a temporary folder: " +
@@ -49,6 +53,7 @@ llvm::Error weir::openScratchProgram(
   }
   std::string path = below(folder, "program");
   ScratchFolder outer(folder), inner(path);
+  whole.reset();
   llvm::scope_exit remove([&] {
     llvm::consumeError(removeArtefact(path));
     ::rmdir(folder.c_str());

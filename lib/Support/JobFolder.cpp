@@ -8,6 +8,8 @@
 
 #include "weir/Support/JobFolder.h"
 
+#include "weir/Support/ThreadStop.h"
+
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -16,6 +18,7 @@ namespace weir {
 
 llvm::Expected<std::unique_ptr<JobFolder>> JobFolder::make(llvm::StringRef name) {
   llvm::SmallString<256> path;
+  Unstopped whole;
   if (std::error_code code = llvm::sys::fs::createUniqueDirectory(name, path))
     return llvm::createStringError(code, "cannot make a temporary folder: " +
                                              code.message());

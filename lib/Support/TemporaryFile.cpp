@@ -9,6 +9,7 @@
 #include "weir/Support/TemporaryFile.h"
 
 #include "weir/Support/FileLock.h"
+#include "weir/Support/ThreadStop.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -101,12 +102,19 @@ Expected<TemporaryFile> TemporaryFile::beside(StringRef target) {
                   /*Width=*/numDigits);
     SmallString<256> path(folder);
     sys::path::append(path, prefixOf(name) + digits + endingOf(name));
-    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST && attempt < 100)
+    int fd, code = 0;
+    {
+      Unstopped whole;
+      fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (fd < 0)
+        code = errno;
+      else
+        sys::RemoveFileOnSignal(path);
+    }
+    if (code == EEXIST && attempt < 100)
       continue;
     if (fd < 0)
-      return errorCodeToError(std::error_code(errno, std::generic_category()));
-    sys::RemoveFileOnSignal(path);
+      return errorCodeToError(std::error_code(code, std::generic_category()));
     TemporaryFile file(path.str().str(), fd);
     // Until it is locked another process may take it for abandoned. Where there
     // are no locks nothing is removed either.

@@ -14,6 +14,8 @@
 
 #include "weir/Support/ToolProcess.h"
 
+#include "weir/Support/ThreadStop.h"
+
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
@@ -159,9 +161,26 @@ static void removeEverything() {
 // Signals
 //===----------------------------------------------------------------------===//
 
+/// The thread whose handler ends the process; 0 before.
+static std::atomic<long> endingThread{0};
+
+/// What a handler does before the process ends. Once: a second signal on the same
+/// thread ends the process at once, and on another one it waits for the first.
+static void endByHandler() {
+  const long self = ::syscall(SYS_gettid);
+  long nobody = 0;
+  if (!endingThread.compare_exchange_strong(nobody, self)) {
+    while (nobody != self)
+      ::poll(nullptr, 0, -1);
+    return;
+  }
+  stopOtherThreads();
+  removeEverything();
+}
+
 extern "C" {
 static void onTermination(int signal) {
-  removeEverything();
+  endByHandler();
   // SA_RESETHAND: now it does what it does without a handler.
   ::raise(signal);
 }
@@ -242,7 +261,7 @@ static void onBusError(int signal, siginfo_t *info, void *) {
   if (info->si_code != BUS_ADRERR ||
       !findMappedFile(reinterpret_cast<uintptr_t>(info->si_addr), path)) {
     // Something else: a signal as ever. It is blocked until this returns.
-    removeEverything();
+    endByHandler();
     ::signal(signal, SIG_DFL);
     ::raise(signal);
     return;
@@ -251,7 +270,7 @@ static void onBusError(int signal, siginfo_t *info, void *) {
              << ": was cut short or can no longer be read while it is in use; "
                 "let the file alone until the run has ended\n")
       .write();
-  removeEverything();
+  endByHandler();
   ::_exit(failureCode);
 }
 }
@@ -261,6 +280,7 @@ static void installHandlers() {
   struct sigaction before[std::size(signals)] = {};
   for (size_t i = 0; i < std::size(signals); ++i)
     ::sigaction(signals[i], nullptr, &before[i]);
+  installThreadStop();
   // LLVM installs its handlers once; let it be before these.
   llvm::sys::SetInterruptFunction(nullptr);
   for (size_t i = 0; i < std::size(signals); ++i) {

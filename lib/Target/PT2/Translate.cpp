@@ -9,14 +9,12 @@
 #include "weir/Target/PT2/PT2.h"
 
 #include "weir/Support/Files.h"
+#include "weir/Support/JobFolder.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Tools/mlir-translate/Translation.h"
 
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Signals.h"
 #include "llvm/Support/SourceMgr.h"
 
 using namespace mlir;
@@ -41,15 +39,11 @@ static LogicalResult exportToStream(Operation *op, StringRef archivePath,
   if (!archive)
     return error() << llvm::toString(archive.takeError());
   // The driver hands out a stream, the writer of archives needs a file.
-  llvm::SmallString<128> temporary;
-  if (std::error_code code = llvm::sys::fs::createTemporaryFile(
-          "weir-translate", "pt2", temporary))
-    return error() << code.message();
-  llvm::sys::RemoveFileOnSignal(temporary);
-  llvm::scope_exit remove([&] {
-    llvm::sys::fs::remove(temporary);
-    llvm::sys::DontRemoveFileOnSignal(temporary);
-  });
+  llvm::Expected<std::unique_ptr<JobFolder>> folder =
+      JobFolder::make("weir-translate");
+  if (!folder)
+    return error() << llvm::toString(folder.takeError());
+  const std::string temporary = (*folder)->file("program.pt2");
   auto module = dyn_cast<ModuleOp>(op);
   ConstantMaker maker;
   if (module && makers)

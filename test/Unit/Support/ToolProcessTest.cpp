@@ -19,7 +19,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace llvm;
 using namespace weir;
@@ -166,6 +168,33 @@ TEST(ToolProcess, AJobFolderGoesWithItsFiles) {
   }
   EXPECT_EQ(readFile(below + "/note"), "a note");
   std::filesystem::remove_all(std::filesystem::path(below).parent_path());
+}
+
+TEST(ToolProcess, NoThreadLeavesAFileBehindASignal) {
+  TemporaryFolder folder;
+  for (int round = 0; round < 40; ++round) {
+    auto [code, said] = runTool([&] {
+      // Files by their names, as writers of archives and tensors make them, and
+      // folders.
+      auto work = [&folder](int number) {
+        while (true) {
+          cantFail(writeAtomically(
+              folder.file("out" + std::to_string(number)), [](StringRef path) {
+                return cantFail(OutputFile::open(path))->write(StringRef("x"));
+              }));
+          cantFail(JobFolder::make(folder.file("job")));
+        }
+      };
+      std::vector<std::thread> threads;
+      for (int number = 0; number < 3; ++number)
+        threads.emplace_back(work, number);
+      ::usleep(1000 * (round % 10));
+      ::raise(SIGTERM);
+    });
+    ASSERT_EQ(code, -SIGTERM) << said;
+    for (const std::string &name : folder.entries())
+      ASSERT_EQ(name.substr(0, 3), "out") << "in round " << round;
+  }
 }
 
 TEST(ToolProcess, SignalsEndTheChildFirst) {
