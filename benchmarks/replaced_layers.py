@@ -5,9 +5,9 @@
     python benchmarks/replaced_layers.py [--layer 13] [--text FILE.jsonl]
 
 Builds SmolLM2 without a layer, and with one coded by features, as fixed programs, over one layer and over four, decodes
-with each of them and with the model itself in turn (one row, greedy, one thread), and prints size and time against the
-model's: a layer of 30 is 2.7 % of the weights that are read for a token. Time is that of the processor, which other
-work on the machine disturbs less than the clock: that of a run of many tokens without that of a run of few. With `--text`, lines of JSON with the key "text", also the loss on
+with each of them and with the model itself in turn, in one process (one row, greedy, one thread), and prints size and
+time against the model's: a layer of 30 is 2.7 % of the weights that are read for a token. Time is that of the processor
+for single tokens, which other work on the machine disturbs less than the clock. With `--text`, lines of JSON with the key "text", also the loss on
 its first texts, in nats a token. There, the first token of each text, whose norm is a hundred times that of the others
 and which the dictionaries were not trained on, goes through the layer (`tokens: {skip_first: 1}`) in the second column
 and does not in the first.
@@ -16,11 +16,11 @@ and does not in the first.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from decode_overhead import BUILD, ROOT
@@ -42,17 +42,12 @@ def spec_text(layer: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def decode(program: Path, tokens: int) -> float:
-    """Seconds of the processor for one generated token."""
-    def seconds(count: int) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([BUILD / "bin" / "weir-run", program, "--prompt", "The history of the town begins with", "--max-new-tokens",
-                        str(count), "--threads", "1", "--no-verify"], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_NUM_THREADS="1"))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return (seconds(4 + tokens) - seconds(4)) / tokens
+def decode(program, tokens: int) -> list[float]:
+    """Seconds of the processor for each of so many generated tokens, those of the prompt and of the first one left out."""
+    stamps: list[float] = []
+    program.generate(["The history of the town begins with"], max_new_tokens=tokens + 1, ignore_eos=True,
+                     on_token=lambda row, token: stamps.append(time.thread_time()))
+    return [after - before for before, after in zip(stamps, stamps[1:])]
 
 
 def main() -> int:
@@ -61,9 +56,10 @@ def main() -> int:
     parser.add_argument("--text", type=Path)
     parser.add_argument("--texts", type=int, default=32, help="of the file")
     parser.add_argument("--length", type=int, default=128, help="tokens of each text, at most")
-    parser.add_argument("--tokens", type=int, default=48, help="to decode in a run")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=24, help="to decode in a run")
+    parser.add_argument("--runs", type=int, default=15)
     args = parser.parse_args()
+    sys.path.insert(0, str(ROOT / "python"))
     env = dict(os.environ, PYTHONPATH=str(ROOT / "python"))
     model = subprocess.run([sys.executable, "-m", "weir", "export", "smollm2", "--cached"], check=True,
                            stdout=subprocess.PIPE, text=True, env=env).stdout.split()[-1]
@@ -83,18 +79,25 @@ def main() -> int:
                 plan = f"{name}_{count}_all"
                 programs[f"{name}, {count} layer{'s' * (count > 1)}"] = build(plan, "--fixed", plan)
         size = {name: (program / "program.pt2").stat().st_size for name, program in programs.items()}
-        seconds = {name: [] for name in programs}
-        for _ in range(args.runs):
-            for name, program in programs.items():
-                seconds[name].append(decode(program, args.tokens))
-        for name, taken in seconds.items():
-            pairs = [one / other for one, other in zip(taken, seconds["model"])]
-            print(f"{name:>22}: {size[name] / 1e6:.1f} MB, best {1e3 * min(taken):.2f} ms a token, "
-                  f"{min(taken) / min(seconds['model']):.3f} of the model's (median of pairs {statistics.median(pairs):.3f})")
-        if args.text:
-            sys.path.insert(0, str(ROOT / "python"))
-            import weir
+        import torch
 
+        import weir
+
+        torch.set_num_threads(1)
+        loaded = {name: weir.load(program, verify=False) for name, program in programs.items()}
+        seconds = {name: [] for name in programs}
+        pairs = {name: [] for name in programs}
+        for run in range(args.runs + 1):
+            taken = {name: decode(program, args.tokens) for name, program in loaded.items()}
+            for name in programs if run else ():  # the first one warms up
+                seconds[name] += taken[name]
+                pairs[name].append(statistics.median(taken[name]) / statistics.median(taken["model"]))
+        for name, taken in seconds.items():
+            tenth, model_tenth = (sorted(times)[len(times) // 10] for times in (taken, seconds["model"]))
+            print(f"{name:>22}: {size[name] / 1e6:.1f} MB, {size[name] / size['model']:.3f} of the model's; a token "
+                  f"{1e3 * tenth:.2f} ms (the fastest tenth), {tenth / model_tenth:.3f} of the model's "
+                  f"(median of {args.runs} runs {statistics.median(pairs[name]):.3f})")
+        if args.text:
             program = weir.load(build("all"), verify=False)
             lines = args.text.read_text().splitlines()
             texts = [program.encode(json.loads(line)["text"])[:args.length] for line in lines[:args.texts]]
