@@ -216,12 +216,24 @@ class _SiteEdits:
 
 class Edits:
     """A table's operations, with its numbers on a device. With `count`, a step also says how many tokens it edited. Sites
-    of `without` are edited by somebody else: of their operations those stay that others use, and the site if there are any."""
+    of `without` are edited by somebody else: of their operations those stay that others use, and the site if there are any.
+    Errors: SiteTableError for a table whose operations do not fit each other or its tensors."""
 
     def __init__(self, table: SiteTable, device: torch.device | str = "cpu", count: bool = False,
                  without: Collection[Site] = ()):
         self.table, self.count = table, count
-        compiler = Compiler(table, torch.device(device))
+        try:
+            self._compile(torch.device(device), without)
+            self._rehearse(torch.device(device))
+        except SiteTableError as error:
+            raise SiteTableError(f"{table.path}: {error}") from None
+        except Exception as error:  # whatever a damaged table makes Python or PyTorch say
+            raise SiteTableError(f"{table.path}: its operations do not fit each other: {type(error).__name__}: {error}; "
+                                 "build the spec again") from None
+
+    def _compile(self, device: torch.device, without: Collection[Site]):
+        table = self.table
+        compiler = Compiler(table, device)
         self.prelude = [(op.get("out"), compiler.compile(op)) for op in table.document["prelude"]]
         self.sites: dict[Site, _SiteEdits] = {}
         made = {op["out"]: op for site in table.document["sites"] for op in site["ops"] if "out" in op}
@@ -246,6 +258,20 @@ class Edits:
         # Scopes that look for markers: (key, first, ids or (slots, table)), for who answers them otherwise than History.
         self.questions = compiler.questions
         self.fixed = table.fixed is not None
+
+    def _rehearse(self, device: torch.device):
+        """Edits two tokens, with no plan and with the first, so that what a table does wrong shows before a request."""
+        def whole(*values):
+            return torch.tensor(values, dtype=torch.int64, device=device)
+
+        knobs = torch.tensor([self.table.defaults()] * 2, dtype=torch.float32, device=device)
+        step = self.begin(Rows(whole(-1, 0), knobs, whole([0], [0]), whole(1, 1), History(whole([0], [0]))))
+        for site in self.sites:
+            x = torch.ones(2, 1, self.table.widths[site], device=device)
+            after = step.wide(site, x)
+            if after is not None and after.shape != x.shape:
+                raise SiteTableError(f"the new value of {site[1]}/{site[0]} is a tensor {list(after.shape)} for one of "
+                                     f"{list(x.shape)}")
 
     def begin(self, rows: Rows) -> Step:
         return Step(self, rows)

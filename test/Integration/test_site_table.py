@@ -189,3 +189,25 @@ def test_operations_of_a_later_version_are_refused(built):
     table.document["sites"][1]["ops"][0]["op"] = "read_backwards"
     with pytest.raises(SiteTableError, match="'read_backwards'"):
         Edits(table)
+
+
+def test_damaged_operations_are_refused_before_a_request(built):
+    """Whatever is missing from an operation, or of another type, is an error of the table, or changes nothing."""
+    table = SiteTable.open(built[0].folder)
+    operations = [op for site in table.document["sites"] for op in site["ops"]] + table.document["prelude"]
+    refused = 0
+    for op in operations:
+        for name, value in list(op.items()):
+            for other in (None, "no such", [], {"tensor": "no such"}, 10**6):
+                if other is None:
+                    del op[name]
+                else:
+                    op[name] = other
+                try:
+                    Edits(table)
+                except SiteTableError as error:
+                    assert str(table.path) in str(error)
+                    refused += 1
+                op[name] = value
+    assert refused > 3 * len(operations)
+    Edits(table)
