@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from . import archives, compiler
+from . import archives, compiler, programs
 from .errors import WeirError, WeirWarning, first_line
 
 # |package - reference| / |reference| of a token, Euclidean norms over its logits. Kernels that are fused sum in
@@ -215,7 +214,7 @@ def compare(opened: archives.Opened, package, path: Path, progress: Callable[[st
     them.
     """
     program, info = opened.program, opened.info
-    steering = json.loads(opened.extra.get("weir.steering.json", "{}"))
+    steering = programs.steering_of(opened, path)
     tensors = {**program.state_dict, **program.constants}
     tolerance = max(tolerances.get(tensor.dtype, 0) for tensor in [torch.zeros(0), *tensors.values()])
     most_rows, most_length = largest(program, info)

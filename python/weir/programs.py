@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import tokenizers
     import torch
 
+    from . import archives
+
 UNSTEERED = "none"
 
 
@@ -519,7 +521,7 @@ def _difference(manifest, record, where: str) -> str | None:
     return f'"{where}" is {json.dumps(manifest)} in the manifest and {json.dumps(record)} in the program'
 
 
-def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
+def _agreed(manifest: dict | None, record: str, archive: str | Path) -> dict:
     """What is steered says so itself; a manifest may only repeat it. `record` is the text of the program's own
     record, empty if it has none, and `manifest` None for a program without one."""
     if not record:
@@ -541,6 +543,12 @@ def _agreed(manifest: dict | None, record: str, archive: Path) -> dict:
     if found := _difference(said, has, ""):
         raise WeirError(f"the manifest does not fit its program, {archive}: {found}")
     return manifest
+
+
+def steering_of(opened: archives.Opened, archive: str | Path) -> dict:
+    """What a program says that was steered in it: plans, knobs, records and so on, in the form of the manifest; nothing but
+    its inputs where nothing was. Errors: WeirError where its record is none."""
+    return _agreed(None, opened.extra.get(_RECORD, ""), archive)
 
 
 def load(path: str | Path, *, verify: bool = True, allow_operators: Sequence[str] = ()) -> Program:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import tempfile
@@ -166,7 +165,7 @@ def _convert(target: str, path: str | Path, output: str | Path, progress: Callab
         if narrow:
             raise WeirError(f"{archive} has numbers in {' and '.join(sorted(narrow))}, in which these runtimes multiply no "
                             "matrices on processors: export the model with --dtype f32")
-        steering = json.loads(opened.extra.get("weir.steering.json", "{}"))
+        steering = programs.steering_of(opened, archive)
         about = {"weir": target, **{key: info[key] for key in ("max_batch", "max_length", "vocab_size")},
                  **{key: steering[key] for key in ("model", "plans", "knobs", "records", "fixed") if steering.get(key)}}
         with whole.folder(output, path, about, mark=INFO, maker=f"python -m weir {target}") as to, \
