@@ -12,11 +12,14 @@ import copy
 import functools
 
 import families
+import gguf
 import gguf_files
+import numpy
 import pytest
 import torch
 import weir.export
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
+from weir.export import gguf_reader
 
 LENGTH = 16
 
@@ -117,3 +120,40 @@ def test_the_length_is_by_default_no_more_than_the_context(tmp_path, monkeypatch
     monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
     path = gguf_files.write(tmp_path / "model.gguf", model("llama"))
     assert "-n64-" in str(weir.export.cached(path, max_batch=1))
+
+
+@pytest.mark.parametrize("order", [gguf.GGUFEndian.LITTLE, gguf.GGUFEndian.BIG])
+def test_the_reader_gives_what_the_formats_own_gives(tmp_path, order):
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama", endianess=order)
+    writer.add_array("tokenizer.ggml.tokens", ["", "a", "ä", "long " * 40])
+    writer.add_array("tokenizer.ggml.scores", [0.5, -1e30, 3.0])
+    writer.add_array("llama.lists", [[1, 2], [3]])
+    writer.add_bool("llama.flag", True)
+    writer.add_int8("llama.byte", -3)
+    writer.add_uint64("llama.long", 2**63)
+    writer.add_float64("llama.wide", 1e300)
+    writer.add_tensor("w", numpy.arange(12, dtype=numpy.float32).reshape(3, 4))
+    writer.add_tensor("v", numpy.arange(5, dtype=numpy.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    want, got = gguf.GGUFReader(path), gguf_reader.Reader(path)
+    assert list(want.fields) == list(got.fields) and want.endianess == got.endianess == order
+    for name, field in want.fields.items():
+        other = got.fields[name]
+        assert (field.offset, field.data, field.types) == (other.offset, other.data, other.types)
+        assert [(part.dtype, part.tobytes()) for part in field.parts] == [(part.dtype, part.tobytes()) for part in other.parts]
+        assert field.contents() == other.contents()
+    for one, other in zip(want.tensors, got.tensors, strict=True):
+        assert (one.name, one.tensor_type, one.n_bytes) == (other.name, other.tensor_type, other.n_bytes)
+        assert one.data.dtype == other.data.dtype and numpy.array_equal(one.data, other.data)
+    # Cut off anywhere, both refuse.
+    whole = path.read_bytes()
+    for size in range(0, got.data_offset + 3, 7):
+        path.write_bytes(whole[:size])
+        for reader in (gguf.GGUFReader, gguf_reader.Reader):
+            with pytest.raises(Exception) as error:
+                reader(path)
+            assert isinstance(error.value, (ValueError, IndexError, UnicodeDecodeError)), (size, error.value)
