@@ -42,6 +42,7 @@ LISTS = {
     "requirements-formats": ["requirements", "requirements-ray", "requirements-test"],
     "requirements-serving": [],
     "requirements-doors": ["requirements", "requirements-ray", "requirements-test"],
+    "requirements-gemma": [],
 }
 
 
