@@ -7,6 +7,8 @@ from __future__ import annotations
 import families
 import hooks
 import torch
+from transformers import AutoModelForCausalLM
+from weir.export import gguf_reading, sources
 
 # A row's logits may differ by this part of the largest of them. Relative to the row's largest and
 # not to each logit: a logit is a sum whose rounding is that of its terms, so one that is near zero
@@ -20,6 +22,13 @@ def apart(got: torch.Tensor, want: torch.Tensor) -> float:
     """max |got - want| / max |want|."""
     assert got.shape == want.shape and got.isfinite().all()
     return ((got - want).abs().max() / want.abs().max()).item() if want.numel() else 0.0
+
+
+def smollm2():
+    """SmolLM2 as transformers reads it from its GGUF file, f32."""
+    source = sources.resolve("smollm2")
+    with gguf_reading.once():
+        return AutoModelForCausalLM.from_pretrained(source.location, gguf_file=source.gguf, dtype=torch.float32).eval()
 
 
 class Tiny:

@@ -17,6 +17,7 @@ import dictionaries
 import families
 import hooks
 import matches
+import models
 import numpy
 import pytest
 import random_dictionaries
@@ -24,8 +25,7 @@ import torch
 from engines import ROOT, TOOLS
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
-from weir.export import cached, sources
+from weir.export import cached
 
 TOOL = TOOLS.parent / "test" / "Unit" / "weir-collect-activations"
 
@@ -266,8 +266,7 @@ SITES, PAIRS = [(11, "res"), (12, "res"), (12, "mlp"), (12, "att")], [(1, 0), (1
 def test_smollm2_against_hooks(smollm2, tmp_path):
     spec, archive, text, documents = smollm2
     got = Collected(spec, archive, text, tmp_path / "out.npz", SITES, PAIRS, k=4, context=48)
-    source = sources.resolve("smollm2")
-    model = AutoModelForCausalLM.from_pretrained(source.location, gguf_file=source.gguf, dtype=torch.float32).eval()
+    model = models.smollm2()
     with zipfile.ZipFile(archive) as records:
         name = next(name for name in records.namelist() if name.endswith("/extra/tokenizer.json"))
         tokenizer = Tokenizer.from_str(records.read(name).decode())

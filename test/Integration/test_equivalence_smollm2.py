@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import engines
 import hooks
 import hypothesis
+import models
 import pytest
 import specs
 import torch
@@ -21,8 +22,7 @@ from models import Tally, apart
 from test_equivalence_fixed import AOT_TOLERANCE
 from test_equivalence_tiny import check_against_hooks, check_decoding, check_runners_agree, references
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
-from weir.export import cached, sources
+from weir.export import cached
 
 FOLDER = engines.ROOT / "examples" / "smollm2"
 DICTIONARIES = {"sae": {"format": "sae_lens", "path": str(FOLDER / "dictionaries" / "{site}.{layer}"),
@@ -59,8 +59,8 @@ plans:
 
 @pytest.fixture(scope="module")
 def smollm2():
-    source, archive = sources.resolve("smollm2"), cached("smollm2")
-    model = AutoModelForCausalLM.from_pretrained(source.location, gguf_file=source.gguf, dtype=torch.float32).eval()
+    archive = cached("smollm2")
+    model = models.smollm2()
     model.set_attn_implementation("eager")
     with zipfile.ZipFile(archive) as records:
         (name,) = (name for name in records.namelist() if name.endswith("/extra/tokenizer.json"))

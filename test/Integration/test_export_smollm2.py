@@ -8,13 +8,13 @@ import json
 import zipfile
 from pathlib import Path
 
+import models
 import numpy
 import pytest
 import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
 from weir.export import cached, sources
 
 TEXT = ("The harbour was quiet in the morning. Two boats came in with the tide, and the men on the quay counted "
@@ -28,8 +28,8 @@ def source():
 
 
 @pytest.fixture(scope="session")
-def model(source):
-    return AutoModelForCausalLM.from_pretrained(source.location, gguf_file=source.gguf, dtype=torch.float32).eval()
+def model():
+    return models.smollm2()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import pytest
 import torch
 import weir.export
 from transformers import AutoModelForCausalLM, Gemma3TextConfig
-from weir.export import gguf_reader
+from weir.export import gguf_reading
 
 LENGTH = 16
 
@@ -122,6 +122,34 @@ def test_the_length_is_by_default_no_more_than_the_context(tmp_path, monkeypatch
     assert "-n64-" in str(weir.export.cached(path, max_batch=1))
 
 
+def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    """What an export takes is what gguf's own reader says, from one pass over the file and one table of names."""
+    passes, tables = [], []
+    reader, table = gguf.GGUFReader, gguf.get_tensor_name_map
+    read = reader.__init__
+    monkeypatch.setattr(reader, "__init__", lambda self, *arguments: (passes.append(1), read(self, *arguments))[1])
+    monkeypatch.setattr(gguf, "get_tensor_name_map", lambda *arguments: (tables.append(arguments), table(*arguments))[1])
+    path = gguf_files.write(tmp_path / "tiny.gguf", model("llama"), {"general.name": "one"})
+    tables.clear()
+    weir.export.export(path, tmp_path / "tiny.pt2", max_batch=1, max_length=8)
+    assert len(passes) == len(tables) == 1
+    with gguf_reading.once():
+        first = gguf.GGUFReader(path)
+        with gguf_reading.once():
+            assert gguf.GGUFReader(str(path)) is first
+        assert gguf.GGUFReader(path) is first
+        gguf_files.write(path, model("llama"), {"general.name": "two"})
+        assert gguf.GGUFReader(path) is not first
+    assert gguf.GGUFReader is reader
+    gguf_files.write_tokenizer(tmp_path / "tokens.gguf", {f"t{index}é": index for index in range(50)}, [], "llama-bpe")
+    for path in path, tmp_path / "tokens.gguf":
+        mine, plain = gguf_reading._Reader(path), gguf.GGUFReader(path)
+        assert {name: field.contents() for name, field in mine.fields.items()} == \
+            {name: field.contents() for name, field in plain.fields.items()}
+        for got, want in zip(mine.tensors, plain.tensors, strict=True):
+            assert got.name == want.name and (got.data == want.data).all()
+
+
 @pytest.mark.parametrize("order", [gguf.GGUFEndian.LITTLE, gguf.GGUFEndian.BIG])
 def test_the_reader_gives_what_the_formats_own_gives(tmp_path, order):
     path = tmp_path / "model.gguf"
@@ -139,7 +167,7 @@ def test_the_reader_gives_what_the_formats_own_gives(tmp_path, order):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    want, got = gguf.GGUFReader(path), gguf_reader.Reader(path)
+    want, got = gguf.GGUFReader(path), gguf_reading._Reader(path)
     assert list(want.fields) == list(got.fields) and want.endianess == got.endianess == order
     for name, field in want.fields.items():
         other = got.fields[name]
@@ -153,7 +181,7 @@ def test_the_reader_gives_what_the_formats_own_gives(tmp_path, order):
     whole = path.read_bytes()
     for size in range(0, got.data_offset + 3, 7):
         path.write_bytes(whole[:size])
-        for reader in (gguf.GGUFReader, gguf_reader.Reader):
+        for reader in (gguf.GGUFReader, gguf_reading._Reader):
             with pytest.raises(Exception) as error:
                 reader(path)
             assert isinstance(error.value, (ValueError, IndexError, UnicodeDecodeError)), (size, error.value)

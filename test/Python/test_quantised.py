@@ -335,7 +335,7 @@ def test_what_cannot_be_kept_is_refused_by_name(tmp_path):
 def test_matrices_that_are_none(tmp_path, monkeypatch, kind, shape, size, message):
     """What the format's own reader would not let pass or have in a file that it wrote."""
     tensor = SimpleNamespace(name="w", tensor_type=Type[kind], shape=shape, data=numpy.zeros(size, numpy.uint8))
-    monkeypatch.setattr(packed.gguf_reader, "Reader", lambda path: SimpleNamespace(tensors=[tensor]))
+    monkeypatch.setattr(packed.gguf, "GGUFReader", lambda path: SimpleNamespace(tensors=[tensor]))
     with pytest.raises(weir.export.ExportError) as error:
         packed._matrices(tmp_path / "m.gguf")
     assert str(error.value).startswith(f"m.gguf: {message}")

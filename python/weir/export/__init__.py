@@ -85,7 +85,7 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
     """
     import torch
 
-    from . import archive, check, graph, program, sources
+    from . import archive, check, gguf_reading, graph, program, sources
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
@@ -103,8 +103,9 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
             raise ExportError(f"--weights native keeps the blocks of a GGUF file, and {source.name} is none")
         max_length = _length(source, max_length)
         progress(f"loading {source.name}")
-        loaded = source.model(torch_dtype)
-        tokens = source.tokenizer()
+        with gguf_reading.once():
+            loaded = source.model(torch_dtype)
+            tokens = source.tokenizer()
         program.require_supported(loaded.config, max_batch, max_length)
         ids, want = check.reference(loaded, max_length)
         attention = loaded.config._attn_implementation
@@ -131,10 +132,11 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
 
 def _pack(exported, source, dtype, progress) -> str:
     """Puts the file's blocks into the program; how to call what there is now."""
-    from . import packed
+    from . import gguf_reading, packed
 
     progress(f"finding the blocks of {source.gguf}")
-    counts = packed.pack(exported, Path(source.location) / source.gguf, dtype)
+    with gguf_reading.once():
+        counts = packed.pack(exported, Path(source.location) / source.gguf, dtype)
     return "".join(f", {count} of {kind}" for kind, count in sorted(counts.items()))
 
 

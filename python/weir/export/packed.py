@@ -20,7 +20,6 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from ..errors import first_line
-from . import gguf_reader
 from .errors import ExportError, UnsupportedModel
 
 # Those that lib/Kernels/Blocks.cpp knows, by ggml's names; numbers of a block.
@@ -70,7 +69,7 @@ def _row_keys(matrix: torch.Tensor) -> list[int]:
 def _matrices(path: Path) -> list[Stored]:
     """The matrices of the file that are kept as they are. Raises ExportError with the name of one that cannot be."""
     try:
-        reader = gguf_reader.Reader(path)
+        reader = gguf.GGUFReader(path)
     except Exception as error:  # a damaged file can raise anything there
         raise ExportError(f"cannot read the blocks of {path}: {first_line(error)}") from error
     kept = []

@@ -17,7 +17,7 @@ import torch
 
 from ..errors import WeirWarning, first_line
 from ..files import open_regular, read_text
-from . import check, gguf_reader, loading, pretokenizers
+from . import check, gguf_reading, loading, pretokenizers
 from .errors import ExportError, UnsupportedModel
 from .gguf_file import GGUFFile
 
@@ -89,7 +89,7 @@ class Source:
         if self._file is not None:
             self._file.architecture  # a damaged file is named as such
         try:
-            with gguf_reader.for_transformers():
+            with gguf_reading.once():
                 config = AutoConfig.from_pretrained(self.location, local_files_only=True, trust_remote_code=False,
                                                     **self._arguments)
         except Exception as error:  # a damaged file can raise anything in the readers below
@@ -113,10 +113,10 @@ class Source:
         arguments = {"config": copy.deepcopy(self.config), **self._arguments}
         if not loading.is_text(self.config):
             return _text_of(loading.load(self.name, loading.whole_class(self.config), self.location, dtype, **arguments))
-        with gguf_reader.for_transformers():
+        with gguf_reading.once():
             model = loading.load(self.name, AutoModelForCausalLM, self.location, dtype, **arguments)
-        if self._file is not None:
-            self._file.finish(model)
+            if self._file is not None:
+                self._file.finish(model)
         return model
 
     def tokenizer(self):
@@ -129,7 +129,7 @@ class Source:
         if not self.gguf and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
             return None
         try:
-            with gguf_reader.for_transformers():
+            with gguf_reading.once():
                 tokenizer = AutoTokenizer.from_pretrained(self.location, local_files_only=True, trust_remote_code=False,
                                                           **self._arguments)
         except Exception as error:  # as above

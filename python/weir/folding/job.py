@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 
 from ..errors import WeirError
+from ..export import gguf_reading
 from ..export.sources import Source, resolve
 from ..files import read_text
 
@@ -134,7 +135,8 @@ def write(folder: Path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            files = writers[job.to](job)
+            with gguf_reading.once():
+                files = writers[job.to](job)
         except Refused as reason:
             refused = [{"why": str(reason), **({"tensor": reason.tensor} if reason.tensor else {})}]
     from ..errors import WeirWarning

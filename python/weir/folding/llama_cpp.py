@@ -11,7 +11,6 @@ import numpy
 import torch
 
 from ..errors import WeirError, first_line
-from ..export.gguf_reader import Reader
 from ..files import replacing, same_file
 from .job import Change, Job, Refused
 
@@ -27,7 +26,7 @@ _PLAN = "weir.plan"  # a key of every file that was made here
 
 def _made_here(path: Path) -> bool:
     try:
-        return path.stat().st_size == 0 or Reader(path).get_field(_PLAN) is not None
+        return path.stat().st_size == 0 or gguf.GGUFReader(path).get_field(_PLAN) is not None
     except (OSError, ValueError, IndexError):
         return False
 
@@ -55,7 +54,7 @@ def _architecture(job: Job) -> str:
         return job.family
     if source.gguf is None:
         return job.family
-    field = Reader(Path(source.location) / source.gguf).get_field("general.architecture")
+    field = gguf.GGUFReader(Path(source.location) / source.gguf).get_field("general.architecture")
     return field.contents() if field else job.family
 
 
@@ -127,7 +126,7 @@ def write_model(job: Job) -> list[str]:
     if same_file(path, job.output):
         raise WeirError(f"{path} is the file of the model itself, which stays as it is; choose another")
     try:
-        reader = Reader(path)
+        reader = gguf.GGUFReader(path)
         architecture = reader.get_field("general.architecture").contents()
         layers = reader.get_field(f"{architecture}.block_count").contents()
     except (AttributeError, ValueError, IndexError, KeyError) as error:
