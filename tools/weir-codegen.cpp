@@ -41,7 +41,7 @@ static cl::opt<std::string>
     triple("target", cl::desc("the target; without it, this machine"),
            cl::cat(category));
 static cl::opt<std::string>
-    only("variant", cl::desc("one variant alone: v3, v4 or neon"),
+    only("variant", cl::desc("one variant alone: v3, v4, vnni (of blocks) or neon"),
          cl::cat(category));
 static cl::opt<std::string>
     objects("objects",
@@ -70,24 +70,22 @@ static int fail(const Twine &message) {
 static int makeBlocks(mlir::MLIRContext &context, StringRef target,
                       StringRef architecture, ArrayRef<Variant> variants) {
   context.loadAllAvailableDialects();
-  mlir::OwningOpRef<mlir::ModuleOp> module = makeBlockKernels(&context);
-  if (failed(mlir::verify(*module)))
-    return 1;
   std::error_code code;
   ToolOutputFile file(output, code, sys::fs::OF_None);
   if (code)
     return fail(output + ": " + code.message());
   if (what == Emit::BlocksIR) {
+    auto module = makeBlockKernels(&context, variants.front());
+    if (failed(mlir::verify(*module)))
+      return 1;
     module->print(file.os());
     file.keep();
     return 0;
   }
-  auto kernels = readKernels(*module);
-  if (failed(kernels))
-    return 1;
   LLVMContext llvmContext;
-  auto made = translateAll(*module, *kernels, variants, architecture,
-                           "weir_block_kernels", llvmContext);
+  auto made = translateAll(
+      [&](const Variant &variant) { return makeBlockKernels(&context, variant); },
+      variants, architecture, "weir_block_kernels", llvmContext);
   if (!made)
     return 1;
   SmallString<0> bytes;
@@ -102,7 +100,9 @@ static int makeBlocks(mlir::MLIRContext &context, StringRef target,
 static int run() {
   std::string target = triple.empty() ? sys::getProcessTriple() : triple;
   StringRef architecture = Triple::getArchTypeName(Triple(target).getArch());
-  std::vector<Variant> variants = variantsOf(architecture);
+  bool ofBlocks = what == Emit::Blocks || what == Emit::BlocksIR;
+  std::vector<Variant> variants =
+      ofBlocks ? blockVariantsOf(architecture) : variantsOf(architecture);
   if (!only.empty())
     erase_if(variants, [](const Variant &v) { return v.name != only; });
   if (variants.empty())
@@ -114,7 +114,7 @@ static int run() {
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   // What weir-opt prints in its generic form may hold the program as well.
   context.allowUnregisteredDialects();
-  if (what == Emit::Blocks || what == Emit::BlocksIR)
+  if (ofBlocks)
     return makeBlocks(context, target, architecture, variants);
   if (input.empty())
     return fail("name the file of kernels");

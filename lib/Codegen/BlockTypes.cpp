@@ -43,6 +43,24 @@ Vectors q4Or5(WeightBlock block, bool hasFifthBit, bool hasMinimum) {
   BlockBuilder &b = block.b;
   auto [d, m] = scaleAndMinimum(block, hasMinimum);
   Vectors out;
+  if (b.variant.hasLookup) {
+    auto table = [&, d = d, m = m](int64_t first) -> Value {
+      if (hasMinimum)
+        return b.sum(b.times(d, b.counted(first)), m);
+      return b.times(d, b.counted(first - middleOf(hasFifthBit)));
+    };
+    Value low = table(0), high = hasFifthBit ? table(lanes) : Value();
+    int64_t at = (hasMinimum ? 4 : 2) + (hasFifthBit ? 4 : 0);
+    for (int64_t half : {0, 1}) {
+      Value packed = block.load(at, lanes);
+      Value number = b.lookup(low, packed, half);
+      if (hasFifthBit)
+        number = arith::SelectOp::create(b, block.bits(at - 4 + 2 * half),
+                                         b.lookup(high, packed, half), number);
+      out.push_back(number);
+    }
+    return out;
+  }
   for (int64_t half : {0, 1}) {
     Value q = fourOrFiveBits(block, half, hasFifthBit, hasMinimum);
     out.push_back(
@@ -112,6 +130,26 @@ Vectors qk(WeightBlock block, bool hasFifthBit) {
   for (int64_t group = 0; group < 8; ++group) {
     Value scale = b.spread(b.lane(d, group)),
           least = b.spread(b.lane(m, group));
+    if (b.variant.hasLookup) {
+      auto table = [&](int64_t first) -> Value {
+        return b.difference(b.times(scale, b.counted(first)), least);
+      };
+      Value low = table(0), high = hasFifthBit ? table(lanes) : Value();
+      for (int64_t i : {0, 1}) {
+        Value packed = block.load(
+            (hasFifthBit ? 48 : 16) + 32 * (group / 2) + lanes * i, lanes);
+        Value number = b.lookup(low, packed, group % 2);
+        if (hasFifthBit) {
+          Value bit = b.andOf(block.load(16 + lanes * i, lanes), 1 << group);
+          Value set = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bit,
+                                            b.splat(0));
+          number = arith::SelectOp::create(
+              b, set, b.lookup(high, packed, group % 2), number);
+        }
+        out.push_back(number);
+      }
+      continue;
+    }
     for (int64_t i : {0, 1}) {
       Value q = bitsOfK(block, group, lanes * i, lanes, hasFifthBit);
       out.push_back(b.difference(b.times(scale, b.fromUnsigned(q)), least));
@@ -179,62 +217,114 @@ Vectors plain(WeightBlock block, bool isBrain) {
   return out;
 }
 
-/// 32 bytes as integers, `less` of which is taken.
-Value shorts(BlockBuilder &b, Value bytes, bool isSigned, int64_t less = 0) {
-  auto type = VectorType::get(2 * lanes, b.getI16Type());
-  Value wide = isSigned ? arith::ExtSIOp::create(b, type, bytes).getResult()
-                        : arith::ExtUIOp::create(b, type, bytes).getResult();
-  if (!less)
-    return wide;
-  Value taken = arith::ConstantOp::create(
-      b, DenseElementsAttr::get(type, static_cast<int16_t>(less)));
-  return arith::SubIOp::create(b, wide, taken);
-}
-
-Value joined(BlockBuilder &b, Value low, Value high) {
-  return vector::ShuffleOp::create(
-      b, low, high, llvm::to_vector(llvm::seq<int64_t>(2 * lanes)));
-}
-
-Groups integersOf4Or5(WeightBlock block, bool hasFifthBit, bool hasMinimum) {
+/// Bytes of a block, and of the next or zeros.
+Value loadBoth(WeightBlock block, const WeightBlock *next, int64_t at,
+               int64_t count) {
   BlockBuilder &b = block.b;
-  Value low = fourOrFiveBits(block, 0, hasFifthBit, hasMinimum);
-  Value high = fourOrFiveBits(block, 1, hasFifthBit, hasMinimum);
-  int64_t less = hasMinimum ? 0 : middleOf(hasFifthBit);
-  return {{shorts(b, joined(b, low, high), /*isSigned=*/false, less),
-           hasMinimum ? Value() : b.spread(block.half(0)), Value(),
-           hasMinimum ? block.halves(0) : Value()}};
+  Value second = next ? WeightBlock(*next).load(at, count) : b.splat(0, count);
+  return b.joined(block.load(at, count), second);
 }
 
-Groups integersOf8(WeightBlock block) {
+/// Scales of two blocks, and minima behind them or zeros: 4 x f32.
+Value fourOf(WeightBlock block, const WeightBlock *next, bool hasMinimum) {
   BlockBuilder &b = block.b;
-  return {{shorts(b, block.load(2, 2 * lanes), /*isSigned=*/true),
-           b.spread(block.half(0)), Value(), Value()}};
+  Value bytes = loadBoth(block, next, 0, hasMinimum ? 4 : 2);
+  if (!hasMinimum)
+    bytes = vector::ShuffleOp::create(b, bytes, b.splat(0, 4),
+                                      ArrayRef<int64_t>{0, 1, 4, 5, 2, 3, 6, 7});
+  Value halves = b.bitCast(VectorType::get(4, b.getF16Type()), bytes);
+  return arith::ExtFOp::create(b, VectorType::get(4, b.getF32Type()), halves);
 }
 
-Groups integersOfK(WeightBlock block, bool hasFifthBit) {
+/// Values of four bits from 64 bytes: of each four bytes the lower half of each, or
+/// with a shift of four the upper one.
+Value fourBits(BlockBuilder &b, Value bytes, ArrayRef<int32_t> shifts) {
+  Value words = b.bitCast(b.integers(lanes), bytes);
+  words = arith::ShRUIOp::create(b, words, b.constant(shifts));
+  return b.andOf(b.bitCast(b.bytes(4 * lanes), words), 15);
+}
+
+/// 16 more where a bit is set.
+Value withFifthBits(BlockBuilder &b, Value values, Value set) {
+  return b.orOf(values, arith::SelectOp::create(b, set, b.splat(16, 4 * lanes),
+                                                b.splat(0, 4 * lanes)));
+}
+
+/// A vector of `count` copies of each of these.
+template <typename T>
+SmallVector<T> repeated(ArrayRef<T> values, int64_t count) {
+  SmallVector<T> out;
+  for (T value : values)
+    out.append(count, value);
+  return out;
+}
+
+IntegerPairs integersOf4Or5(WeightBlock block, const WeightBlock *next,
+                            bool hasFifthBit, bool hasMinimum) {
+  BlockBuilder &b = block.b;
+  int64_t at = hasMinimum ? 4 : 2;
+  Value packed = loadBoth(block, next, at + (hasFifthBit ? 4 : 0), lanes);
+  // The 16 bytes of each block twice: numbers 0 to 15 are their lower halves.
+  SmallVector<int64_t> twice;
+  for (int64_t i = 0; i < 4 * lanes; ++i)
+    twice.push_back(i % lanes + i / (2 * lanes) * lanes);
+  Value values = fourBits(b, b.shuffled(packed, twice),
+                          repeated<int32_t>({0, 4, 0, 4}, 4));
+  if (hasFifthBit)
+    values = withFifthBits(b, values,
+                           b.bitCast(b.integers(4 * lanes, 1),
+                                     loadBoth(block, next, at, 4)));
+  return {{values, fourOf(block, next, hasMinimum), Value(),
+           hasMinimum ? 0 : middleOf(hasFifthBit), hasMinimum}};
+}
+
+IntegerPairs integersOf8(WeightBlock block, const WeightBlock *next) {
+  BlockBuilder &b = block.b;
+  Value values = loadBoth(block, next, 2, 2 * lanes);
+  // From -128 to 127, made 0 to 255.
+  values = arith::XOrIOp::create(b, values, b.splat(-128, 4 * lanes));
+  return {{values, fourOf(block, next, false), Value(), 128, false}};
+}
+
+IntegerPairs integersOfK(WeightBlock block, bool hasFifthBit) {
   BlockBuilder &b = block.b;
   auto [scales, minima] = scalesOfK(block);
-  Groups out;
-  for (int64_t group = 0; group < 8; ++group) {
-    Value bytes = bitsOfK(block, group, 0, 2 * lanes, hasFifthBit);
-    out.push_back({shorts(b, bytes, /*isSigned=*/false),
-                   b.spread(b.lane(scales, group)),
-                   arith::NegFOp::create(b, b.lane(minima, group)), Value()});
+  Value negative = arith::NegFOp::create(b, minima);
+  IntegerPairs out;
+  for (int64_t pair = 0; pair < 4; ++pair) {
+    Value packed = block.load((hasFifthBit ? 48 : 16) + 32 * pair, 2 * lanes);
+    Value values = fourBits(b, b.joined(packed, packed),
+                            repeated<int32_t>({0, 4}, 8));
+    if (hasFifthBit) {
+      Value bits = block.load(16, 2 * lanes);
+      Value masks = b.each(repeated<int8_t>(
+          {static_cast<int8_t>(1 << 2 * pair), static_cast<int8_t>(2 << 2 * pair)},
+          2 * lanes));
+      Value bit = arith::AndIOp::create(b, b.joined(bits, bits), masks);
+      Value set = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bit,
+                                        b.splat(0, 4 * lanes));
+      values = withFifthBits(b, values, set);
+    }
+    Value four = vector::ShuffleOp::create(
+        b, scales, negative,
+        ArrayRef<int64_t>{2 * pair, 8 + 2 * pair, 2 * pair + 1, 9 + 2 * pair});
+    out.push_back({values, four, Value(), 0, true});
   }
   return out;
 }
 
-Groups integersOf6K(WeightBlock block) {
+IntegerPairs integersOf6K(WeightBlock block) {
   BlockBuilder &b = block.b;
   Value scales = scalesOf6K(block);
-  Groups out;
-  for (int64_t part = 0; part < 8; ++part) {
-    Value bytes = bitsOf6K(block, part, 0, 2 * lanes);
-    SmallVector<int64_t> from(lanes, 2 * part);
-    std::fill(from.begin() + lanes / 2, from.end(), 2 * part + 1);
-    out.push_back({shorts(b, bytes, /*isSigned=*/false, 32),
-                   b.shuffled(scales, from), Value(), Value()});
+  IntegerPairs out;
+  for (int64_t pair = 0; pair < 4; ++pair) {
+    Value low = bitsOf6K(block, 2 * pair, 0, 2 * lanes);
+    Value high = bitsOf6K(block, 2 * pair + 1, 0, 2 * lanes);
+    int64_t first = 4 * pair;
+    Value fine = b.shuffled(
+        scales,
+        repeated<int64_t>({first, first + 1, first + 2, first + 3}, 4));
+    out.push_back({b.joined(low, high), Value(), fine, 32, false});
   }
   return out;
 }
@@ -247,21 +337,34 @@ const BlockType types[] = {
      nullptr},
     {"Q4_0", 32, 18,
      [](WeightBlock block) { return q4Or5(block, false, false); },
-     [](WeightBlock block) { return integersOf4Or5(block, false, false); }},
+     [](WeightBlock block, const WeightBlock *next) {
+       return integersOf4Or5(block, next, false, false);
+     }},
     {"Q4_1", 32, 20,
      [](WeightBlock block) { return q4Or5(block, false, true); },
-     [](WeightBlock block) { return integersOf4Or5(block, false, true); }},
+     [](WeightBlock block, const WeightBlock *next) {
+       return integersOf4Or5(block, next, false, true);
+     }},
     {"Q5_0", 32, 22,
      [](WeightBlock block) { return q4Or5(block, true, false); },
-     [](WeightBlock block) { return integersOf4Or5(block, true, false); }},
+     [](WeightBlock block, const WeightBlock *next) {
+       return integersOf4Or5(block, next, true, false);
+     }},
     {"Q5_1", 32, 24, [](WeightBlock block) { return q4Or5(block, true, true); },
-     [](WeightBlock block) { return integersOf4Or5(block, true, true); }},
+     [](WeightBlock block, const WeightBlock *next) {
+       return integersOf4Or5(block, next, true, true);
+     }},
     {"Q8_0", 32, 34, q8, integersOf8},
     {"Q4_K", 256, 144, [](WeightBlock block) { return qk(block, false); },
-     [](WeightBlock block) { return integersOfK(block, false); }},
+     [](WeightBlock block, const WeightBlock *) {
+       return integersOfK(block, false);
+     }},
     {"Q5_K", 256, 176, [](WeightBlock block) { return qk(block, true); },
-     [](WeightBlock block) { return integersOfK(block, true); }},
-    {"Q6_K", 256, 210, q6k, integersOf6K},
+     [](WeightBlock block, const WeightBlock *) {
+       return integersOfK(block, true);
+     }},
+    {"Q6_K", 256, 210, q6k,
+     [](WeightBlock block, const WeightBlock *) { return integersOf6K(block); }},
 };
 
 } // namespace

@@ -15,10 +15,14 @@
 #ifndef WEIR_LIB_CODEGEN_BLOCKTYPES_H
 #define WEIR_LIB_CODEGEN_BLOCKTYPES_H
 
+#include "Codegen.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/Sequence.h"
 
 namespace weir::codegen {
 
@@ -28,8 +32,9 @@ inline constexpr int64_t lanes = 16;
 /// Builds what kernels of all types have in common.
 class BlockBuilder : public mlir::ImplicitLocOpBuilder {
 public:
-  explicit BlockBuilder(mlir::MLIRContext *context)
-      : mlir::ImplicitLocOpBuilder(mlir::UnknownLoc::get(context), context) {}
+  BlockBuilder(mlir::MLIRContext *context, const Variant &variant)
+      : mlir::ImplicitLocOpBuilder(mlir::UnknownLoc::get(context), context),
+        variant(variant) {}
 
   mlir::VectorType bytes(int64_t count) {
     return mlir::VectorType::get(count, getI8Type());
@@ -79,6 +84,29 @@ public:
   mlir::Value shuffled(mlir::Value vector, llvm::ArrayRef<int64_t> from) {
     return mlir::vector::ShuffleOp::create(*this, vector, vector, from);
   }
+  /// Elements of two vectors, one after the other.
+  mlir::Value joined(mlir::Value low, mlir::Value high) {
+    return mlir::vector::ShuffleOp::create(
+        *this, low, high,
+        llvm::to_vector(llvm::seq<int64_t>(widthOf(low) + widthOf(high))));
+  }
+  mlir::VectorType integers(int64_t count, unsigned bits = 32) {
+    return mlir::VectorType::get(count, getIntegerType(bits));
+  }
+  mlir::Value bitCast(mlir::VectorType type, mlir::Value vector) {
+    return mlir::vector::BitCastOp::create(*this, type, vector);
+  }
+  mlir::Value constant(llvm::ArrayRef<int32_t> values) {
+    return mlir::arith::ConstantOp::create(
+        *this, mlir::DenseElementsAttr::get(integers(values.size()), values));
+  }
+  /// An instruction of the processor, by LLVM's name.
+  mlir::Value instruction(llvm::StringRef name, mlir::VectorType type,
+                          mlir::ValueRange operands) {
+    return mlir::LLVM::CallIntrinsicOp::create(*this, type, getStringAttr(name),
+                                               operands)
+        .getResult(0);
+  }
   /// Integers of a byte as f32.
   mlir::Value fromSigned(mlir::Value small) {
     return mlir::arith::SIToFPOp::create(*this, f32Of(small), small);
@@ -119,14 +147,17 @@ public:
     return made;
   }
 
+  using SumBody =
+      llvm::function_ref<void(mlir::Value, llvm::MutableArrayRef<mlir::Value>)>;
   /// A loop that carries sums from `begin` on. `body` gets the place and the
   /// sums, which it replaces.
-  mlir::scf::ForOp sumLoop(
-      mlir::Value to, int64_t step, mlir::ValueRange begin,
-      llvm::function_ref<void(mlir::Value, llvm::MutableArrayRef<mlir::Value>)>
-          body) {
-    auto made =
-        mlir::scf::ForOp::create(*this, index(0), to, index(step), begin);
+  mlir::scf::ForOp sumLoop(mlir::Value to, int64_t step, mlir::ValueRange begin,
+                           SumBody body) {
+    return sumLoop(index(0), to, step, begin, body);
+  }
+  mlir::scf::ForOp sumLoop(mlir::Value from, mlir::Value to, int64_t step,
+                           mlir::ValueRange begin, SumBody body) {
+    auto made = mlir::scf::ForOp::create(*this, from, to, index(step), begin);
     mlir::OpBuilder::InsertionGuard guard(*this);
     setInsertionPointToStart(made.getBody());
     llvm::SmallVector<mlir::Value> next(made.getRegionIterArgs());
@@ -134,6 +165,30 @@ public:
     mlir::scf::YieldOp::create(*this, next);
     return made;
   }
+
+  /// Numbers of a table of 16, by the lower or the upper four bits of 16 x i8.
+  mlir::Value lookup(mlir::Value table, mlir::Value small, bool isUpper) {
+    auto type = mlir::VectorType::get(lanes, getI32Type());
+    mlir::Value places = mlir::arith::ExtUIOp::create(*this, type, small);
+    if (isUpper) {
+      mlir::Value four = mlir::arith::ConstantOp::create(
+          *this, mlir::DenseElementsAttr::get(type, int32_t(4)));
+      places = mlir::arith::ShRUIOp::create(*this, places, four);
+    }
+    return instruction("llvm.x86.avx512.permvar.sf.512", numbers(),
+                       {table, places});
+  }
+  /// 0 to 15.
+  mlir::Value counted(int64_t first = 0) {
+    llvm::SmallVector<float> values;
+    for (int64_t i = 0; i < lanes; ++i)
+      values.push_back(static_cast<float>(first + i));
+    return mlir::arith::ConstantOp::create(
+        *this, mlir::DenseElementsAttr::get(numbers(), llvm::ArrayRef(values)));
+  }
+
+  /// The processor that code is made for.
+  const Variant &variant;
 
 private:
   int64_t widthOf(mlir::Value vector) {
@@ -150,6 +205,10 @@ public:
   WeightBlock(BlockBuilder &b, mlir::Value rows, mlir::Value row,
               mlir::Value offset)
       : b(b), rows(rows), row(row), offset(offset) {}
+  /// The block behind this one.
+  WeightBlock next(int64_t bytes) const {
+    return {b, rows, row, b.plus(offset, bytes)};
+  }
 
   /// Bytes of the block, from a place in it on.
   mlir::Value load(int64_t at, int64_t count) {
@@ -176,9 +235,12 @@ public:
   }
   /// A number for each of 16 bits: 16 where it is set, else 0.
   mlir::Value sixteens(int64_t at) {
-    mlir::Value set = mlir::vector::BitCastOp::create(
+    return mlir::arith::SelectOp::create(b, bits(at), b.splat(16), b.splat(0));
+  }
+  /// 16 bits.
+  mlir::Value bits(int64_t at) {
+    return mlir::vector::BitCastOp::create(
         b, mlir::VectorType::get(lanes, b.getI1Type()), load(at, 2));
-    return mlir::arith::SelectOp::create(b, set, b.splat(16), b.splat(0));
   }
 
   BlockBuilder &b;
@@ -189,21 +251,26 @@ private:
 
 using Vectors = llvm::SmallVector<mlir::Value, 16>;
 
-/// 32 numbers of a row as integers: number i is `scale` of lane i / 2 times
-/// integer i plus `more`.
-struct Integers {
-  mlir::Value values; ///< 32 x i16
-  mlir::Value scale;  ///< 16 x f32, or null: the first of `both`
-  mlir::Value more;   ///< f32, or null for 0 or the second of `both`
-  mlir::Value both;   ///< 2 x f32, scale and more, or null
+/// Two groups of 32 numbers of a row, one after the other, as integers: number i of a
+/// group is its scale times (integer i - less) plus its minimum.
+struct IntegerPair {
+  mlir::Value values; ///< 64 x i8, unsigned
+  /// 4 x f32: scale and minimum of both groups, or null for ones and zeros.
+  mlir::Value four;
+  /// 16 x f32, or null: a further scale of the numbers 4 i to 4 i + 3.
+  mlir::Value fine;
+  int64_t less = 0;        ///< a power of two, or 0
+  bool hasMinimum = false; ///< without it that of `four` is zero
 };
-using Groups = llvm::SmallVector<Integers, 8>;
+using IntegerPairs = llvm::SmallVector<IntegerPair, 4>;
 
 struct BlockType {
   llvm::StringLiteral name;
   int64_t numbers, bytes;
   Vectors (*unpack)(WeightBlock);
-  Groups (*integers)(WeightBlock); ///< null for numbers of 16 bits
+  /// Of a block, and of the next one where blocks are of 32 numbers; that is null for
+  /// the last of an odd count, and its group is zero. Null for numbers of 16 bits.
+  IntegerPairs (*integers)(WeightBlock, const WeightBlock *next);
 };
 
 /// All types, as in ggml.

@@ -38,11 +38,18 @@ struct Variant {
   int64_t jammedTokens = 1, jammedRows = 1;
   /// Rows from different places that are multiplied with one token side by side.
   int64_t jammedGathered = 1;
+  /// An instruction that looks 16 numbers up in a register.
+  bool hasLookup = false;
+  /// Instructions that multiply bytes: by the arithmetic of 16 bits, of two neighbours
+  /// with a sum of 16 bits, of four with one of 32.
+  enum class Products { Wide, Pairs, Fours } products = Products::Wide;
 };
 
 /// The variants of a target ("x86_64", "aarch64"), the better later. Empty for
 /// others.
 std::vector<Variant> variantsOf(llvm::StringRef architecture);
+/// Those of weights in blocks, which have some more.
+std::vector<Variant> blockVariantsOf(llvm::StringRef architecture);
 
 /// An argument of a kernel, as weir_kernels.h describes it.
 struct Argument {
@@ -82,16 +89,16 @@ std::unique_ptr<llvm::Module> makeTable(llvm::ArrayRef<Kernel> kernels,
                                         llvm::LLVMContext &context);
 
 /// The kernels of weights in blocks (lib/Kernels/Blocks.cpp), which are no program's.
-mlir::OwningOpRef<mlir::ModuleOp> makeBlockKernels(mlir::MLIRContext *context);
+/// Their numbers do not depend on the variant, the instructions do.
+mlir::OwningOpRef<mlir::ModuleOp> makeBlockKernels(mlir::MLIRContext *context,
+                                                   const Variant &variant);
 
-/// The kernels of a module with all their variants and their table, which gets the
+/// The kernels that `make` makes for each variant, and their table, which gets the
 /// given name, in one LLVM module. Null after an error, which is reported.
-std::unique_ptr<llvm::Module> translateAll(mlir::ModuleOp module,
-                                           llvm::ArrayRef<Kernel> kernels,
-                                           llvm::ArrayRef<Variant> variants,
-                                           llvm::StringRef architecture,
-                                           llvm::StringRef tableName,
-                                           llvm::LLVMContext &context);
+std::unique_ptr<llvm::Module> translateAll(
+    llvm::function_ref<mlir::OwningOpRef<mlir::ModuleOp>(const Variant &)> make,
+    llvm::ArrayRef<Variant> variants, llvm::StringRef architecture,
+    llvm::StringRef tableName, llvm::LLVMContext &context);
 
 enum class OutputKind { Object, Assembly };
 /// Optimises a module and writes it for a variant of a target.

@@ -26,11 +26,26 @@ std::vector<Variant> codegen::variantsOf(StringRef architecture) {
   if (architecture == "x86_64")
     // 16 registers of 8 numbers, 32 of 16.
     return {{"v3", "x86-64-v3", "", WEIR_X86_64_V3, 3, 1, 2},
-            {"v4", "x86-64-v4", "", WEIR_X86_64_V4, 3, 4, 4}};
+            {"v4", "x86-64-v4", "", WEIR_X86_64_V4, 3, 4, 4, true}};
   // 32 of 4.
   if (architecture == "aarch64")
     return {{"neon", "generic", "+neon", 0, 3, 1, 2}};
   return {};
+}
+
+std::vector<Variant> codegen::blockVariantsOf(StringRef architecture) {
+  std::vector<Variant> variants = variantsOf(architecture);
+  if (architecture != "x86_64")
+    return variants;
+  for (Variant &variant : variants)
+    variant.products = Variant::Products::Pairs;
+  Variant more = variants.back();
+  more.name = "vnni";
+  more.features = "+avx512vnni";
+  more.needs |= WEIR_X86_64_VNNI;
+  more.products = Variant::Products::Fours;
+  variants.push_back(more);
+  return variants;
 }
 
 Error codegen::emit(Module &module, StringRef triple, const Variant &variant,

@@ -30,6 +30,7 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -62,6 +63,8 @@ static int64_t typeOf(Type element) {
     return WEIR_U8;
   if (element.isInteger(16))
     return WEIR_I16;
+  if (element.isInteger(32))
+    return WEIR_I32;
   return element.isInteger(64) ? WEIR_I64 : WEIR_BOOL;
 }
 
@@ -274,14 +277,24 @@ std::unique_ptr<llvm::Module> codegen::makeTable(ArrayRef<Kernel> kernels,
 }
 
 std::unique_ptr<llvm::Module> codegen::translateAll(
-    ModuleOp module, ArrayRef<Kernel> kernels, ArrayRef<Variant> variants,
-    StringRef architecture, StringRef tableName, llvm::LLVMContext &context) {
-  auto whole = makeTable(kernels, variants, architecture, context);
-  llvm::GlobalVariable *table = whole->getGlobalVariable("weir_kernel_table");
-  table->setName(tableName);
-  table->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    llvm::function_ref<OwningOpRef<ModuleOp>(const Variant &)> make,
+    ArrayRef<Variant> variants, StringRef architecture, StringRef tableName,
+    llvm::LLVMContext &context) {
+  std::unique_ptr<llvm::Module> whole;
   for (const Variant &variant : variants) {
-    auto made = translate(module, kernels, variant, context);
+    OwningOpRef<ModuleOp> module = make(variant);
+    if (!module || failed(verify(*module)))
+      return nullptr;
+    auto kernels = readKernels(*module);
+    if (failed(kernels))
+      return nullptr;
+    if (!whole) {
+      whole = makeTable(*kernels, variants, architecture, context);
+      llvm::GlobalVariable *table = whole->getGlobalVariable("weir_kernel_table");
+      table->setName(tableName);
+      table->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
+    auto made = translate(*module, *kernels, variant, context);
     // Every function says which processor it is for.
     if (!made || llvm::Linker::linkModules(*whole, std::move(made)))
       return nullptr;

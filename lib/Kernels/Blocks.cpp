@@ -8,7 +8,7 @@
 
 #include "weir/Kernels/Blocks.h"
 
-#include "weir/Kernels/weir_kernels.h"
+#include "OwnKernels.h"
 
 #include <algorithm>
 #include <array>
@@ -16,10 +16,8 @@
 #include <limits>
 #include <memory>
 
+using namespace weir;
 using namespace weir::blocks;
-
-/// The table of what weir-codegen makes of BlockKernels.cpp.
-extern "C" const weir_kernels weir_block_kernels;
 
 namespace {
 
@@ -42,23 +40,17 @@ struct Functions {
 
 struct Table {
   std::array<Functions, types.size()> ofTypes;
-  weir_function product = nullptr;
+  weir_function product = nullptr, round = nullptr;
   bool isWhole = false;
 
   Table() {
-    auto find = [](const std::string &name) -> weir_function {
-      const weir_kernels &all = weir_block_kernels;
-      for (int64_t i = 0; i < all.num_kernels; ++i)
-        if (name == all.kernels[i].name)
-          return weir_kernel_function(&all.kernels[i]);
-      return nullptr;
-    };
-    product = find("product");
-    isWhole = product != nullptr;
+    product = ownKernel("product");
+    round = ownKernel("round");
+    isWhole = product && round;
     for (size_t i = 0; i < types.size(); ++i) {
       std::string name(types[i].name);
-      ofTypes[i] = {find("unpack_" + name), find("linear_" + name),
-                    find("rounded_" + name)};
+      ofTypes[i] = {ownKernel("unpack_" + name), ownKernel("linear_" + name),
+                    ownKernel("rounded_" + name)};
       isWhole = isWhole && ofTypes[i].unpack && ofTypes[i].linear &&
                 (ofTypes[i].rounded || !hasIntegers(types[i]));
     }
@@ -69,18 +61,6 @@ const Table &table() {
   static const Table made;
   return made;
 }
-
-/// What kernels take of a matrix (weir_kernels.h); the stride is in elements.
-void describe(int64_t *words, const void *data, int64_t rows, int64_t columns,
-              int64_t stride) {
-  words[0] = words[1] = reinterpret_cast<intptr_t>(data);
-  words[2] = 0;
-  words[3] = rows;
-  words[4] = columns;
-  words[5] = stride;
-  words[6] = 1;
-}
-constexpr size_t wordsOfMatrix = 7;
 
 /// Two scales for each 32 numbers.
 constexpr int64_t lanesOfScales = rounded / 2;
@@ -159,43 +139,35 @@ bool weir::blocks::hasIntegers(const Type &type) {
   return type.name.front() == 'Q';
 }
 
-void weir::blocks::round(const float *x, int64_t tokens, int64_t width,
-                         int16_t *out, float *scales) {
-  for (int64_t at = 0; at < tokens * width; at += rounded) {
-    float most = 0;
-    bool isFinite = true;
-    for (int64_t i = 0; i < rounded; ++i) {
-      most = std::max(most, std::fabs(x[at + i]));
-      isFinite = isFinite && std::isfinite(x[at + i]);
-    }
-    float scale = most / 127;
-    // The smallest numbers have no reciprocal.
-    bool isZero = !isFinite || scale < std::numeric_limits<float>::min();
-    int32_t sum = 0;
-    for (int64_t i = 0; i < rounded; ++i) {
-      int32_t value =
-          isZero ? 0 : static_cast<int32_t>(std::nearbyintf(x[at + i] / scale));
-      out[at + i] = static_cast<int16_t>(value);
-      sum += value;
-    }
-    if (!isFinite)
-      scale = std::numeric_limits<float>::quiet_NaN();
-    else if (isZero)
-      scale = 0;
-    scales[at / lanesOfScales] = scale;
-    scales[at / lanesOfScales + 1] = scale * static_cast<float>(sum);
-  }
+Rounded weir::blocks::round(const float *x, int64_t tokens, int64_t width) {
+  constexpr int64_t together = 64;
+  int64_t padded = (width + together - 1) / together * together;
+  Rounded out{tokens, padded, {}, {}, {}};
+  out.integers.resize(static_cast<size_t>(tokens * padded));
+  out.fours.resize(static_cast<size_t>(tokens * padded / 4));
+  out.scales.resize(static_cast<size_t>(tokens * padded / lanesOfScales));
+  std::array<int64_t, 4 * wordsOfMatrix> words;
+  int64_t *at = words.data();
+  describe(at, x, tokens, width, width);
+  describe(at += wordsOfMatrix, out.integers.data(), tokens, padded, padded);
+  describe(at += wordsOfMatrix, out.fours.data(), tokens, padded / 4, padded / 4);
+  describe(at += wordsOfMatrix, out.scales.data(), tokens,
+           padded / lanesOfScales, padded / lanesOfScales);
+  table().round(words.data(), 0, tokens);
+  return out;
 }
 
 void weir::blocks::multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
-                                   const int16_t *x, const float *scales,
-                                   int64_t tokens, float *y, int64_t yStride) {
-  std::array<int64_t, 4 * wordsOfMatrix> words;
+                                   const Rounded &x, float *y,
+                                   int64_t yStride) {
+  std::array<int64_t, 5 * wordsOfMatrix> words;
   int64_t *at = words.data();
   describe(at, rows.data, end, rowBytes(*rows.type, rows.width), rows.stride);
-  describe(at += wordsOfMatrix, x, tokens, rows.width, rows.width);
-  describe(at += wordsOfMatrix, scales, tokens, rows.width / lanesOfScales,
-           rows.width / lanesOfScales);
-  describe(at += wordsOfMatrix, y, tokens, end, yStride);
+  describe(at += wordsOfMatrix, x.integers.data(), x.tokens, x.width, x.width);
+  describe(at += wordsOfMatrix, x.fours.data(), x.tokens, x.width / 4,
+           x.width / 4);
+  describe(at += wordsOfMatrix, x.scales.data(), x.tokens,
+           x.width / lanesOfScales, x.width / lanesOfScales);
+  describe(at += wordsOfMatrix, y, x.tokens, end, yStride);
   functionsOf(*rows.type).rounded(words.data(), begin, end);
 }

@@ -75,6 +75,8 @@ int64_t ownFeatures() {
           __builtin_cpu_supports("avx512bw"), __builtin_cpu_supports("avx512cd"),
           __builtin_cpu_supports("avx512dq"), __builtin_cpu_supports("avx512vl")))
     features |= WEIR_X86_64_V4;
+  if (__builtin_cpu_supports("avx512vnni"))
+    features |= WEIR_X86_64_VNNI;
 #endif
   return features;
 }

@@ -113,17 +113,12 @@ Tensor linear(const LinearArguments &given) {
   }
   auto *from = static_cast<const float *>(input.const_data_ptr());
   auto *to = static_cast<float *>(out.mutable_data_ptr());
-  std::vector<int16_t> bytes;
-  std::vector<float> scales;
-  if (isRounded) {
-    bytes.resize(tokens * width);
-    scales.resize(tokens * width / blocks::rounded * 2);
-    blocks::round(from, tokens, width, bytes.data(), scales.data());
-  }
+  blocks::Rounded rounded;
+  if (isRounded)
+    rounded = blocks::round(from, tokens, width);
   auto work = [&](int64_t begin, int64_t end) {
     if (isRounded)
-      blocks::multiplyRounded(rows, begin, end, bytes.data(), scales.data(),
-                              tokens, to, count);
+      blocks::multiplyRounded(rows, begin, end, rounded, to, count);
     else
       blocks::multiply(rows, begin, end, from, tokens, to, count);
     if (!added)

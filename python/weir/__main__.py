@@ -57,7 +57,8 @@ def _say(text):
 
 def _export(arguments) -> int:
     # In a pipe: what takes a while, and what came of it.
-    options = dict(dtype=arguments.dtype, weights=arguments.weights, max_batch=arguments.max_batch, max_length=arguments.max_length,
+    options = dict(dtype=arguments.dtype, weights=arguments.weights, arithmetic=arguments.arithmetic,
+                   max_batch=arguments.max_batch, max_length=arguments.max_length,
                    progress=_progress(sys.stderr, piped=("loading", "wrote")))
     if arguments.output is None:
         _say(export.cached(arguments.model, **options))
@@ -194,6 +195,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", choices=export.WEIGHTS, default="plain",
                          help="plain: numbers of that type. native: the matrices of a GGUF file stay blocks of small integers, "
                          "as they are in the file; a token then reads fewer bytes (default: %(default)s)")
+    command.add_argument("--arithmetic", choices=export.ARITHMETICS, default="exact",
+                         help="of products with such blocks. exact: f32, on the numbers that they stand for. int8: what they are "
+                         "multiplied with is rounded to bytes first, as llama.cpp does; that is faster and NOT exact "
+                         "(default: %(default)s)")
     command.add_argument("--dtype", choices=export.DTYPES, default="f32",
                          help="of weights, activations and cache (default: %(default)s)")
     command.add_argument("--max-batch", type=int, default=export.MAX_BATCH, metavar="B",

@@ -28,6 +28,9 @@ from . import compiler
 from .errors import WeirError, WeirWarning, first_line
 from .files import open_regular
 
+# Operators that Weir itself has, and no program's kernels.
+_OF_WEIR = tuple(f"torch.ops.weir.{name}" for name in ("quantized_", "cached_attention.", "rms_norm.", "rotate."))
+
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
@@ -169,11 +172,11 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
             if diagnostic["severity"] == "warning":
                 warnings.warn(diagnostic["message"], WeirWarning, stacklevel=3)
         own = [name for name in vetted["operators"] if name.startswith("torch.ops.weir.")]
-        if any(name.startswith("torch.ops.weir.quantized_") for name in own):
+        if any(name.startswith(_OF_WEIR) for name in own):
             from .kernels import register
 
             register()
-        if not kernels and not all(name.startswith("torch.ops.weir.quantized_") for name in own):
+        if not kernels and not all(name.startswith(_OF_WEIR) for name in own):
             raise WeirError(f"cannot load {path}: the program needs its kernels, native code that is not in it; load the "
                             "whole folder that weirc build made")
         from torch._export.serde import schema

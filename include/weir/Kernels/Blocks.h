@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir::blocks {
 
@@ -71,19 +72,26 @@ bool hasIntegers(const Type &type);
 /// Numbers of a token that have a scale in common when they are rounded.
 constexpr int64_t rounded = 32;
 
+/// Tokens that were rounded. They take a multiple of 64 numbers, behind their width
+/// all is zero.
+struct Rounded {
+  int64_t tokens, width;
+  std::vector<int8_t> integers; ///< [tokens, width]
+  std::vector<int32_t> fours;   ///< [tokens, width / 4], negative sums of four
+  /// [tokens, width / 16]: for each 32 the scale, and that times their sum.
+  std::vector<float> scales;
+};
+
 /// Rounds tokens x [tokens, width] to bytes, as llama.cpp does: of 32 numbers the
 /// largest magnitude becomes 127, and the others the nearest integer (even ones
-/// between two). `out` [tokens, width] are these; `scales` [tokens, width / 16] has
-/// for each 32 the scale, and that times their sum. Numbers that are not finite give
-/// a scale that is none.
-void round(const float *x, int64_t tokens, int64_t width, int16_t *out,
-           float *scales);
+/// between two). Numbers that are not finite give a scale that is none. `width` is a
+/// multiple of 32.
+Rounded round(const float *x, int64_t tokens, int64_t width);
 
 /// y[t, r] = sum over i of row r's number i times the number that x[t, i] was rounded
-/// to. In f32 over sums of integers, in an order that depends on `width` alone.
+/// to. In f32 over sums of integers, in an order that depends on the width alone.
 void multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
-                     const int16_t *x, const float *scales, int64_t tokens,
-                     float *y, int64_t yStride);
+                     const Rounded &x, float *y, int64_t yStride);
 
 } // namespace weir::blocks
 

@@ -33,13 +33,15 @@ extern "C" {
 
 /* What an argument is. */
 enum { WEIR_VALUE, WEIR_INPUT, WEIR_RESULT, WEIR_READ, WEIR_CONSTANT };
-/* The type of its numbers; flags are bytes of 0 and 1. The last two are
-   no arguments of a program's kernels. */
-enum { WEIR_F32, WEIR_BF16, WEIR_F16, WEIR_I64, WEIR_BOOL, WEIR_U8, WEIR_I16 };
+/* The type of its numbers; flags are bytes of 0 and 1. The last three
+   are no arguments of a program's kernels. */
+enum {
+  WEIR_F32, WEIR_BF16, WEIR_F16, WEIR_I64, WEIR_BOOL, WEIR_U8, WEIR_I16, WEIR_I32
+};
 /* Sizes with a name: the same in all arguments. A size of 1 stands for both. */
 enum { WEIR_BATCH = -1, WEIR_SEQUENCE = -2, WEIR_ANY = -3 };
 /* What a variant needs of the processor. */
-enum { WEIR_X86_64_V3 = 1, WEIR_X86_64_V4 = 2 };
+enum { WEIR_X86_64_V3 = 1, WEIR_X86_64_V4 = 2, WEIR_X86_64_VNNI = 4 };
 /* The processors that a file is for. */
 enum { WEIR_X86_64 = 1, WEIR_AARCH64 = 2 };
 

@@ -96,6 +96,7 @@ enum class OperatorCost : uint8_t {
   Reduction, ///< `operations` a number of `input`
   Product,   ///< a multiplication and an addition for each pair of factors
   Attention, ///< two products and a softmax
+  CachedAttention, ///< the same of keys [rows, slots, groups, d]
   Sort,      ///< log2(n) comparisons a number of `input`
   Unknown,   ///< the sizes of the tensors do not tell
 };

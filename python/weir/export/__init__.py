@@ -20,10 +20,13 @@ from typing import Callable
 from ..files import same_file
 from .errors import ExportError, UnsupportedModel
 
-__all__ = ["DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "WEIGHTS", "cached", "export"]
+__all__ = ["ARITHMETICS", "DTYPES", "ExportError", "MAX_BATCH", "MAX_LENGTH", "UnsupportedModel", "WEIGHTS", "cached", "export"]
 
 DTYPES = ("f32", "bf16")
 WEIGHTS = ("plain", "native")
+# Of products with weights in blocks: f32 on the numbers that they stand for; or integers, activations rounded to
+# bytes, 32 with a common scale.
+ARITHMETICS = ("exact", "int8")
 MAX_BATCH = 4
 MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
@@ -66,8 +69,8 @@ def _length(source, asked: int | None) -> int:
     return asked if asked is not None else min(MAX_LENGTH, source.positions() or MAX_LENGTH)
 
 
-def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str = "plain", max_batch: int = MAX_BATCH,
-           max_length: int | None = None, name: str | None = None, tokenizer=None,
+def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str = "plain", arithmetic: str = "exact",
+           max_batch: int = MAX_BATCH, max_length: int | None = None, name: str | None = None, tokenizer=None,
            progress: Callable[[str], None] = lambda line: None) -> Path:
     """Writes the exported program of `model` to `path`, replacing it at once or leaving it alone.
 
@@ -76,6 +79,7 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
     dtype       of weights, activations and cache: "f32" or "bf16"; logits are float32 in any case
     weights     "plain": numbers of `dtype`; "native": matrices of a GGUF file stay as it has them, blocks of small
                 integers (docs/quantised.md)
+    arithmetic  of their products: "exact", or "int8", which rounds activations to bytes and is faster (for "native")
     max_batch   rows of the cache; a batch has 1..max_batch rows
     max_length  positions of the cache: prompt and answer together; by default MAX_LENGTH or the model's
                 positions, whichever is less
@@ -85,12 +89,16 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
     """
     import torch
 
-    from . import archive, check, gguf_reading, graph, program, sources
+    from . import archive, check, gguf_reading, graph, program, sources, steps
 
     if dtype not in DTYPES:
         raise ExportError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype}")
     if weights not in WEIGHTS:
         raise ExportError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights}")
+    if arithmetic not in ARITHMETICS:
+        raise ExportError(f"arithmetic must be one of {', '.join(ARITHMETICS)}, not {arithmetic}")
+    if arithmetic != "exact" and weights != "native":
+        raise ExportError(f"--arithmetic {arithmetic} is for weights in blocks: it needs --weights native")
     if isinstance(model, (str, Path)):
         if same_file(model, path):
             raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
@@ -111,19 +119,30 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
         attention = loaded.config._attn_implementation
         experts = getattr(loaded.config, "_experts_implementation", None)
         try:
-            module = program.Program(loaded, max_batch, max_length)
+            # Activations in f32 have kernels of their own beside the products.
+            own = weights == "native" and dtype == "f32"
+            if own:
+                from .. import kernels
+
+                kernels.register()
+            module = program.Program(loaded, max_batch, max_length, own_attention=own)
             progress(f"tracing {loaded.config.num_hidden_layers} layers")
             exported = graph.trace(module)
             held = _pack(exported, source, torch_dtype, progress) if weights == "native" else ""
+            if own:
+                steps.fuse(exported)
         finally:
             loaded.set_attn_implementation(attention)
             if experts is not None:
                 loaded.set_experts_implementation(experts)
         progress(f"checking {ids.numel()} tokens against the model")
-        check.compare(exported, ids, want, max_batch, torch_dtype)
+        compared = ids, want, max_batch, torch_dtype
+        check.compare(exported, *compared)
+        if arithmetic != "exact":
+            held += _round(exported, arithmetic, compared, progress)
         path = Path(path)
         progress(f"writing {path}")
-        archive.write(exported, archive.records(source.name, dtype, module, tokens), path)
+        archive.write(exported, archive.records(source.name, dtype, module, tokens, arithmetic), path)
         progress(f"wrote {path}: {source.name} ({loaded.config.model_type}, {loaded.config.num_hidden_layers} layers, {dtype}{held}), "
                  f"{max_batch} {'row' if max_batch == 1 else 'rows'} of {max_length} positions"
                  + ("" if tokens is not None else ", without a tokenizer"))
@@ -138,6 +157,16 @@ def _pack(exported, source, dtype, progress) -> str:
     with gguf_reading.once():
         counts = packed.pack(exported, Path(source.location) / source.gguf, dtype)
     return "".join(f", {count} of {kind}" for kind, count in sorted(counts.items()))
+
+
+def _round(exported, arithmetic: str, compared: tuple, progress) -> str:
+    """Has products round activations, in a program that was right without it; how to call that."""
+    from . import check, packed
+
+    count = packed.set_arithmetic(exported, arithmetic)
+    progress(f"rounding what {count} products read to {arithmetic}")
+    moved = check.compare(exported, *compared, tolerance=check.ROUNDED)
+    return f"; not exact: what {count} products read is rounded to {arithmetic}, which moves logits by {100 * moved:.2g} %"
 
 
 def cache_folder() -> Path:
@@ -164,8 +193,8 @@ def _key(source, *options) -> str:
     return digest.hexdigest()[:12]
 
 
-def cached(model, *, dtype: str = "f32", weights: str = "plain", max_batch: int = MAX_BATCH, max_length: int | None = None,
-           name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
+def cached(model, *, dtype: str = "f32", weights: str = "plain", arithmetic: str = "exact", max_batch: int = MAX_BATCH,
+           max_length: int | None = None, name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
     """The path of the exported program of `model`, exported now unless an earlier export still holds.
 
     Parameters as in `export`. A file is called after its content's key (the model's files, the
@@ -176,7 +205,7 @@ def cached(model, *, dtype: str = "f32", weights: str = "plain", max_batch: int 
     max_length = _length(source, max_length)
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    kind = dtype if weights == "plain" else f"{dtype}-{weights}"
+    kind = "-".join([dtype, *([weights] if weights != "plain" else []), *([arithmetic] if arithmetic != "exact" else [])])
     stem = f"{source.name}-{kind}-b{max_batch}-n{max_length}".replace("/", "--")
     path = folder / f"{stem}-{_key(source, kind, max_batch, max_length)}.pt2"
     if path.is_file():
@@ -184,8 +213,8 @@ def cached(model, *, dtype: str = "f32", weights: str = "plain", max_batch: int 
     with open(folder / f".{stem}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_file():
-            export(model, path, dtype=dtype, weights=weights, max_batch=max_batch, max_length=max_length, name=name,
-                   tokenizer=tokenizer, progress=progress)
+            export(model, path, dtype=dtype, weights=weights, arithmetic=arithmetic, max_batch=max_batch, max_length=max_length,
+                   name=name, tokenizer=tokenizer, progress=progress)
             superseded = re.compile(re.escape(stem) + "-[0-9a-f]{12}[.]pt2")
             for old in folder.iterdir():
                 if superseded.fullmatch(old.name) and old != path:

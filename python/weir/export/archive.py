@@ -21,7 +21,7 @@ def token_ids(value) -> list[int]:
     return [int(v) for v in value] if isinstance(value, (list, tuple)) else [int(value)]
 
 
-def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
+def records(name: str, dtype: str, program, tokenizer, arithmetic: str = "exact") -> dict[str, str]:
     """The records below `extra/`: weir.json, and the tokenizer's files when there is a tokenizer."""
     model = program.hugging_face
     config, generation = model.config, model.generation_config
@@ -54,6 +54,8 @@ def records(name: str, dtype: str, program, tokenizer) -> dict[str, str]:
         "eos": eos,
         "chat_template": templates.get("default"),
     }
+    if arithmetic != "exact":
+        about["arithmetic"] = arithmetic  # what products do to activations
     if set(templates) - {"default"}:
         about["chat_templates"] = templates
     result["weir.json"] = json.dumps(about, indent=1, ensure_ascii=False)

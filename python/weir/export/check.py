@@ -16,6 +16,8 @@ LENGTH = 12
 # |program - model| / |model|, Euclidean norms over the vocabulary with the mean taken out. Summing in
 # another order costs 1e-6 to 1e-4 in f32; bf16 keeps 8 bits.
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15}
+# Where activations are rounded to bytes: models of real weights move by 0.01 to 0.1, random ones by more.
+ROUNDED = 0.3
 
 
 def sample(vocabulary: int, length: int) -> torch.Tensor:
@@ -65,9 +67,10 @@ def _error(got: torch.Tensor, want: torch.Tensor) -> float:
 
 @torch.no_grad()
 def compare(exported: torch.export.ExportedProgram, ids: torch.Tensor, want: torch.Tensor,
-            max_batch: int, dtype: torch.dtype):
+            max_batch: int, dtype: torch.dtype, tolerance: float | None = None) -> float:
     """Runs a prefill of ragged rows (padding on the right), then the rest token by token, and raises
-    UnsupportedModel where the logits leave those of `reference`. Leaves the cache as it found it: zero."""
+    UnsupportedModel where the logits leave those of `reference`, by more than `tolerance` or what is usual for the
+    type. Leaves the cache as it found it: zero. Returns the largest relative error of a position."""
     rows, length = min(2, max_batch), ids.shape[1]
     run = exported.module()
     prompts = [length // 2, max(1, length // 3)][:rows]
@@ -89,7 +92,8 @@ def compare(exported: torch.export.ExportedProgram, ids: torch.Tensor, want: tor
     for name, tensor in exported.constants.items():
         if name.startswith("kv_cache."):
             tensor.zero_()
-    if not worst <= TOLERANCE[dtype]:
+    allowed = TOLERANCE[dtype] if tolerance is None else tolerance
+    if not worst <= allowed:
         raise UnsupportedModel(f"the exported program does not agree with the model: relative error {worst:.2g} "
-                               f"in {stage} (allowed {TOLERANCE[dtype]:g})")
+                               f"in {stage} (allowed {allowed:g})")
     return worst

@@ -200,6 +200,19 @@ def _replace(exported: ExportedProgram, node: Node, weight: Node, stored: Stored
     graph.erase_node(node)
 
 
+def set_arithmetic(exported: ExportedProgram, arithmetic: str) -> int:
+    """Lets products with blocks of integers be made by another arithmetic, in place; returns how many there are. Matrices
+    of F16 and BF16 have no integers, and stay exact."""
+    count = 0
+    for node in exported.graph_module.graph.nodes:
+        if node.target is torch.ops.weir.quantized_linear.default and node.args[3] not in _PLAIN:
+            node.args = (*node.args[:4], arithmetic)
+            count += 1
+    exported.graph_module.recompile()
+    exported.validate()
+    return count
+
+
 def pack(exported: ExportedProgram, path: Path, dtype: torch.dtype) -> dict[str, int]:
     """Puts the blocks of the GGUF file `path` where the program has the numbers that they stand for, in place.
 

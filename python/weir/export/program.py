@@ -16,7 +16,7 @@ behind a token's position is never seen, so a row starts afresh by starting agai
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as functional
@@ -27,6 +27,9 @@ from ..errors import first_line
 from .errors import ExportError, UnsupportedModel
 
 ATTENTION = "weir_kv_cache"
+
+# Numbers that a head's keys and values are a multiple of for weir::cached_attention (include/weir/Kernels/Steps.h).
+KEY_LANES, LANES = 32, 16
 
 # A program is traced with two rows of two tokens. If two were also the most that there may be, tracing would
 # conclude that it is always two, and compilers would build on it: so a program has room for at least three.
@@ -42,6 +45,11 @@ class LayerShape:
     value_dim: int
     groups: int  # query heads per key/value head
     window: int | None  # None: every earlier token is seen
+    own: bool = False  # weir::cached_attention does it, see _attention
+
+    def fits(self) -> bool:
+        """Whether the kernels of weir::cached_attention have heads of these widths."""
+        return self.key_dim % KEY_LANES == 0 and self.value_dim % LANES == 0
 
 
 class KVCache(torch.nn.Module):
@@ -64,9 +72,9 @@ class _Pass(Cache):
 
     layers = ()  # transformers looks for its own kinds of layers here to choose masks
 
-    def __init__(self, cache: KVCache, length: int, positions: torch.Tensor):
+    def __init__(self, cache: KVCache, shapes: dict[int, LayerShape], length: int, positions: torch.Tensor):
         # Cache.__init__ would allocate layers of its own.
-        self.cache, self.length = cache, length
+        self.cache, self.shapes, self.length = cache, shapes, length
         self.batch = positions.shape[0]
         self.rows = torch.arange(self.batch).unsqueeze(1)
         # Padding goes to the spare slot `length`; a position that does not fit is moved past it,
@@ -75,12 +83,13 @@ class _Pass(Cache):
         self.slots = torch.where(positions < 0, length, slots)
 
     def update(self, keys, values, layer_idx, *args, **kwargs):
-        """keys, values [b, heads, S, dim] -> everything cached of these rows [b, heads, max, dim]."""
+        """keys, values [b, heads, S, dim] -> everything cached of these rows [b, heads, max, dim], or of all rows, as
+        it lies, where weir::cached_attention reads it."""
         result = []
         for name, new in (("key", keys), ("value", values)):
             buffer = getattr(self.cache, f"{name}_{layer_idx}")
             buffer.index_put_((self.rows, self.slots), new.transpose(1, 2))
-            result.append(buffer[: self.batch, : self.length].transpose(1, 2))
+            result.append(buffer if self.shapes[layer_idx].own else buffer[: self.batch, : self.length].transpose(1, 2))
         return tuple(result)
 
     def get_seq_length(self, layer_idx=0):
@@ -98,7 +107,8 @@ class _Probe(Cache):
 
     layers = ()
 
-    def __init__(self):
+    def __init__(self, own: bool):
+        self.own = own
         self.seen: dict[int, tuple[torch.Size, torch.Size]] = {}
         self.shapes: dict[int, LayerShape] = {}
 
@@ -115,15 +125,24 @@ class _Probe(Cache):
         return 1
 
 
-# The pass under way: (masks by window, None) while running, (None, probe) while probing. transformers
-# hands an attention function neither the cache nor anything else that could carry the masks.
-_active: tuple[dict | None, _Probe | None] | None = None
+@dataclass(frozen=True)
+class _Running:
+    """What attention needs of the pass under way."""
+
+    shapes: dict[int, LayerShape]
+    masks: dict  # by window and groups
+    last: torch.Tensor  # [b, S]: the last slot that a token sees
+
+
+# The pass under way: (it, None) while running, (None, probe) while probing. transformers hands an attention
+# function neither the cache nor anything else that could carry the masks.
+_active: tuple[_Running | None, _Probe | None] | None = None
 
 
 @contextlib.contextmanager
-def _activate(masks=None, probe=None):
+def _activate(running=None, probe=None):
     global _active
-    before, _active = _active, (masks, probe)
+    before, _active = _active, (running, probe)
     try:
         yield
     finally:
@@ -135,11 +154,11 @@ def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=N
     """Attention of `query` [b, H, S, d] over cached `key`, `value` [b, H / groups, max, d].
 
     Query heads that share a key/value head become rows of one product instead of copies of keys and
-    values (at decode the cache is what there is to read). Returns ([b, S, H, d], None).
+    values (at decode the cache is what there is to read). Where weir::cached_attention does it, `key` and `value` are
+    the buffers of the cache, of which it reads the slots that a token sees. Returns ([b, S, H, d], None).
     """
-    masks, probe = _active
+    running, probe = _active
     batch, heads, length, dim = query.shape
-    groups = heads // key.shape[1]
     if kwargs.get("s_aux") is not None:
         raise UnsupportedModel("attention sinks are not supported")
     if probe is not None:
@@ -147,10 +166,16 @@ def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=N
         if layer not in probe.seen:
             raise UnsupportedModel(f"layer {layer} attends without writing to the KV cache")
         keys, values = probe.seen[layer]
-        probe.shapes[layer] = LayerShape(keys[1], keys[3], values[3], groups, sliding_window)
+        shape = LayerShape(keys[1], keys[3], values[3], heads // keys[1], sliding_window)
+        own = probe.own and softcap is None and shape.fits()
+        probe.shapes[layer] = replace(shape, own=own)
         return query.new_zeros(batch, length, heads, value.shape[3]), None
 
-    mask = masks[sliding_window, groups]
+    if running.shapes[module.layer_idx].own:
+        scale = dim**-0.5 if scaling is None else float(scaling)
+        return torch.ops.weir.cached_attention(query, key, value, running.last, scale, sliding_window), None
+    groups = heads // key.shape[1]
+    mask = running.masks[sliding_window, groups]
     if groups > 1:
         # contiguous + view, not reshape: whether a reshape copies depends on S, and export would pin S.
         query = query.contiguous().view(batch, heads // groups, groups * length, dim)
@@ -228,9 +253,12 @@ def require_supported(config, max_batch: int, max_length: int):
 
 class Program(torch.nn.Module):
     """The module to export. Its children are the model's own, so that the names of weights and the
-    module stack of the graph (model.layers.0.mlp, …) are those of the Hugging Face model."""
+    module stack of the graph (model.layers.0.mlp, …) are those of the Hugging Face model.
 
-    def __init__(self, model, max_batch: int, max_length: int):
+    own_attention  by weir::cached_attention, where its kernels have heads of that width; models in f32 only
+    """
+
+    def __init__(self, model, max_batch: int, max_length: int, own_attention: bool = False):
         super().__init__()
         for name, child in model.named_children():
             self.add_module(name, child)
@@ -248,14 +276,14 @@ class Program(torch.nn.Module):
         self.max_batch, self.max_length = max_batch, max_length
         self.rows = 1 if max_batch == 1 else max(max_batch, LEAST_ROOM)
         self.length = max(max_length, LEAST_ROOM)
-        self.shapes = self._probe()
+        self.shapes = self._probe(own_attention)
         self.kv_cache = KVCache(self.shapes, self.rows, self.length, model.dtype)
         self.eval()
 
     @torch.no_grad()
-    def _probe(self) -> dict[int, LayerShape]:
+    def _probe(self, own_attention: bool) -> dict[int, LayerShape]:
         """What each layer keeps, by running the model once on two tokens."""
-        probe = _Probe()
+        probe = _Probe(own_attention)
         try:
             with _activate(probe=probe):
                 self._logits(torch.zeros(1, 2, dtype=torch.long), torch.tensor([[0, 1]]), probe)
@@ -309,11 +337,13 @@ class Program(torch.nn.Module):
         visible = positions.clamp(min=0)
         masks, built = {}, {}
         for shape in self.shapes.values():
+            if shape.own:
+                continue
             # A window that covers the cache hides nothing.
             window = shape.window if shape.window is not None and shape.window < self.length else None
             if (window, shape.groups) not in built:
                 built[window, shape.groups] = self._mask(visible, window, shape.groups)
             masks[shape.window, shape.groups] = built[window, shape.groups]
-        with _activate(masks=masks):
-            logits = self._logits(input_ids, visible, _Pass(self.kv_cache, self.length, positions))
+        with _activate(_Running(self.shapes, masks, visible)):
+            logits = self._logits(input_ids, visible, _Pass(self.kv_cache, self.shapes, self.length, positions))
         return logits.float()

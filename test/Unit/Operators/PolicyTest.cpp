@@ -154,7 +154,10 @@ TEST(Operators, CallsOfKernelsNeedTheirKernels) {
     EXPECT_FALSE(isKernelCall(target)) << target.str();
   // They are Weir's own, and no program brings them along.
   for (StringRef target : {"torch.ops.weir.quantized_linear.default",
-                           "torch.ops.weir.quantized_embedding.default"})
+                           "torch.ops.weir.quantized_embedding.default",
+                           "torch.ops.weir.cached_attention.default",
+                           "torch.ops.weir.rms_norm.default",
+                           "torch.ops.weir.rotate.default"})
     EXPECT_TRUE(OperatorPolicy().allows(target)) << target.str();
   // Nobody but the user allows a program to load code.
   EXPECT_FALSE(OperatorPolicy().allows("torch.ops.weir.load_kernels.default"));

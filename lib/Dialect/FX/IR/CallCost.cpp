@@ -107,12 +107,14 @@ static std::optional<int64_t> operationsOf(CallOp call,
       return std::nullopt;
     return *numbers * static_cast<int64_t>(llvm::Log2_64_Ceil(
                           std::max<int64_t>(*last, 1)));
-  case OperatorCost::Attention: {
+  case OperatorCost::Attention:
+  case OperatorCost::CachedAttention: {
+    size_t slots = info.costKind() == OperatorCost::Attention ? 2 : 3;
     auto keys = sizesWhenTraced(call.getArgumentValue("key"));
     std::optional<int64_t> width = lastSize(call.getArgumentValue("value"));
-    if (!numbers || !last || *last == 0 || !keys || keys->size() < 2 || !width)
+    if (!numbers || !last || *last == 0 || !keys || keys->size() < slots || !width)
       return std::nullopt;
-    int64_t scores = *numbers / *last * (*keys)[keys->size() - 2];
+    int64_t scores = *numbers / *last * (*keys)[keys->size() - slots];
     return scores * (2 * *last + 5 + 2 * *width);
   }
   case OperatorCost::Unknown:

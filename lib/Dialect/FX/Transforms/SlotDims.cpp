@@ -92,6 +92,11 @@ bool SlotDims::trackAttention(CallOp call) {
   Value query = call.getArgumentValue("query"), key = call.getArgumentValue("key"),
         value = call.getArgumentValue("value"),
         mask = call.getArgumentValue("attn_mask");
+  // Weir's own has [rows, slots, groups, d], and looks at slots up to a token's last.
+  if (call.getArgumentValue("last"))
+    return key && value && query && !isTracked(query) && isTracked(key) &&
+           isTracked(value) && dims[key] == numDims(key) - 3 &&
+           dims[value] == numDims(value) - 3;
   if (!query || !key || !value || !mask || isTracked(query) ||
       isTracked(mask) || !isTracked(key) || !isTracked(value) ||
       dims[key] != numDims(key) - 2 || dims[value] != numDims(value) - 2 ||
