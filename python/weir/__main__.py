@@ -3,7 +3,8 @@
 """python -m weir COMMAND …
 
 Exit status: 0 done; 1 the command failed, its reason on standard error; 2 bad usage, or what weirc found to be
-wrong in the spec, the model or a dictionary, or a standard output that cannot be written; 130 interrupted.
+wrong in the spec, the model or a dictionary, or a file of graphs or of features that is none, or a standard output that
+cannot be written; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from . import __version__, direction_command, export, matches, plots
 from .compiler import CompileError
-from .errors import WeirError, WeirWarning, first_line
+from .errors import InputError, WeirError, WeirWarning, first_line
 from .meaning import command as features_command
 from .pictures import command as picture_command
 
@@ -322,6 +323,8 @@ def _run(arguments) -> int:
     except WeirError as error:
         # A tool's own message begins like this.
         print(f"error: {str(error).removeprefix('error: ')}", file=sys.stderr)
+        if isinstance(error, InputError):
+            return 2
     except BrokenPipeError:
         pass  # whoever read the output has seen enough
     except OSError as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 from .compiler import compile, weirc
 from .errors import WeirError
-from .files import read_text, replacing, same_file
+from .files import json_of_line, read_text, replacing, same_file
 from .programs import load
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def texts_of(path: str | Path) -> list[str]:
         if path.suffix != ".jsonl":
             texts.append(line)
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise WeirError(f"{path}: line {number}: {error}") from error
+        row = json_of_line(line, f"{path}: line {number}")
         found = [row[key] for key in ("text", "prompt") if isinstance(row, dict) and key in row]
         if len(found) != 1 or not isinstance(found[0], str):
             raise WeirError(f'{path}: line {number}: an object with "text" is expected')

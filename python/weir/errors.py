@@ -7,6 +7,10 @@ class WeirError(Exception):
     """Something the person can mend: a missing file, a bad option, a model that is not supported."""
 
 
+class InputError(WeirError):
+    """A file that was read and is not what it has to be: the message names the place in it. Commands end with status 2."""
+
+
 class WeirWarning(UserWarning):
     """Something that was done, and that the person may want otherwise."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -55,6 +56,17 @@ def read_text(path: str | os.PathLike, limit: int = 64 << 20) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise WeirError(f"{path}: {error}") from error
+
+
+def json_of_line(line: str, where: str):
+    """The value of one line of a file of JSON lines; WeirError that says which column of `where` is wrong."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise WeirError(f"{where}: column {error.colno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise WeirError(f"{where}: {error}") from error
+
 
 MARK = ".weir-part-"
 
@@ -135,8 +147,10 @@ def replacing(path: Path):
     """A new file beside `path` that takes its place when the block ends without an error.
 
     A killed run leaves the old file or the new one, never a part; what else it leaves the next one removes. A link
-    stays, and the file that it leads to is replaced. Raises OSError, also if `path` is there and no regular file.
+    stays, and the file that it leads to is replaced. Raises OSError that names `path`, also if it is there and no regular
+    file.
     """
+    asked = str(path)
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(errno.ENOENT, "is a link that leads nowhere", str(path))
     path = Path(os.path.realpath(path))
@@ -159,9 +173,12 @@ def replacing(path: Path):
             os.replace(name, path)
         finally:
             os.close(lock)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+        # Writes say what is wrong, such as a full disk, and not with what.
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise OSError(error.errno, error.strerror, asked) from error
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

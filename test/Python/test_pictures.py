@@ -421,7 +421,23 @@ PAIR = {"target": ["2/res/3"], "nodes": [NODE, {"feature": "2/res/3"}], "edges":
     ({"edges": [{**EDGE, "to": None}]}, "edges[0].to: None is no node"),
     ({"edges": [EDGE, EDGE]}, "is there twice"),
     ({"edges": [{**EDGE, "to": "1/res/2"}]}, "leads from 1/res/2 to itself"),
-    ({"edges": [EDGE, {**EDGE, "from": EDGE["to"], "to": EDGE["from"]}]}, "is a cycle; edges lead from earlier features to later ones"),
+    ({"edges": [EDGE, {**EDGE, "from": EDGE["to"], "to": EDGE["from"]}]},
+     "edges[1] leads from 2/res/3 to 1/res/2, which a model does not compute later"),
+    ({"nodes": [NODE, {"feature": "2/res/3"}, {"feature": "2/mlp/3"}], "edges": [{**EDGE, "from": "2/res/3", "to": "2/mlp/3"}]},
+     "edges[0] leads from 2/res/3 to 2/mlp/3, which a model does not compute later"),
+    ({"nodes": [NODE, {"feature": "2/res/3"}, {"feature": "2/res/4"}], "edges": [{**EDGE, "from": "2/res/3", "to": "2/res/4"}]},
+     "edges[0] leads from 2/res/3 to 2/res/4, which"),
+    ({"nodes": [{"feature": "1/new/2"}, {"feature": "1/other/3"}, {"feature": "2/res/3"}],
+      "edges": [{**EDGE, "from": "1/new/2", "to": "1/other/3"}, {**EDGE, "from": "1/other/3", "to": "1/new/2"}]},
+     "is a cycle; edges lead from earlier features to later ones"),
+    ({"nodes": [{"feature": "01/res/2"}]}, "nodes[0]: '01/res/2' is no feature"),
+    ({"nodes": [{"feature": "١/res/2"}]}, "nodes[0]: '١/res/2' is no feature"),
+    ({"nodes": [{"feature": "1/res/" + "9" * 1000}]}, "… is no feature; features are such as"),
+    ({"target": None}, "graphs.faith.target must be a list"),
+    ({"edges": [{**EDGE, "similarity": 1e300}]}, "edges[0].similarity is 1e+300; it is a number up to 1"),
+    ({"edges": [{**EDGE, "similarity": -1e300}]}, "edges[0].similarity is -1e+300; it is a number up to 1"),
+    ({"edges": [{**EDGE, "similarity": 10 ** 400}]}, "…; it is a number up to 1"),
+    ({"edges": [{**EDGE, "effect": 1.5}]}, "edges[0].effect is 1.5; it is a number up to 1"),
     ({"edges": [{**EDGE, "similarity": None}]}, "similarity is missing"),
     ({"edges": [{**EDGE, "similarity": "0.5"}]}, "similarity is '0.5'"),
     ({"edges": [{**EDGE, "effect": True}]}, "effect is True"),
@@ -434,17 +450,58 @@ def test_what_is_no_graph_is_told(changed, words):
 
 @pytest.mark.parametrize("text, words", [("{", "not valid JSON"), ("[]", "has no graph"), ('{"graphs": {}}', "has no graph"),
                                          ('{"graphs": {"a": 3}}', "graphs.a must be"), ("[" * 100000, "not valid JSON"),
-                                         (json.dumps({"graphs": {"a": PAIR}}).replace("0.5", "NaN"), "NaN is no number")])
+                                         (json.dumps({"graphs": {"a": PAIR}}).replace("0.5", "NaN"), "NaN is no number"),
+                                         (json.dumps({"graphs": {"a": PAIR}}).replace("0.5", "1e999"), "edges[0].similarity is inf"),
+                                         ('{"graphs": {"a": 1, "b": 2, "a": 3}}', "the key 'a' is there twice in one object"),
+                                         ('{"graphs": {"\\u001b[31m\\ud800": 3}}', "graphs.␛[31m\ufffd must be")])
 def test_what_is_no_json_is_told(text, words):
     with pytest.raises(WeirError, match=re.escape(words)):
         graph.loads(text, "graphs.json")
+
+
+def test_a_file_that_is_no_graph_is_an_input_error_and_nothing_is_written(tmp_path, capsys):
+    path, features = tmp_path / "graphs.json", tmp_path / "features.json"
+    for changed, words in (({"edges": [{**EDGE, "similarity": 1e300}]}, "graphs.faith.edges[0].similarity is 1e+300"),
+                           ({"edges": [{**EDGE, "from": "2/res/3", "to": "1/res/2"}]}, "graphs.faith.edges[0] leads from")):
+        path.write_text(json.dumps({"graphs": {"faith": {**PAIR, **changed}}}))
+        for asked in (["-o", str(tmp_path / "x.html")], ["-o", str(tmp_path / "x.svg")], ["--story"]):
+            assert main(["picture", str(path), *asked]) == 2
+            said = capsys.readouterr()
+            assert f"error: {path}: {words}" in said.err and not said.out
+    path.write_text(json.dumps({"graphs": {"faith": PAIR}}))
+    features.write_text(json.dumps({"features": [{"feature": "1/res/2", "density": 3}]}))
+    assert main(["picture", str(path), "-o", str(tmp_path / "x.html"), "--features", str(features)]) == 2
+    assert f"error: {features}: features[0]: density is no share of tokens" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [features, path]
+
+
+def test_numbers_out_of_the_ordinary_are_drawn(tmp_path):
+    """Minus a mean squared error may be anything below zero."""
+    one = graph.of("far", {**PAIR, "edges": [{**EDGE, "similarity": -123456.0, "effect": -1e9}]})
+    for text in (command.render([one], ".html", {}), command.render([one], ".svg", {}), story.as_text(one, {})):
+        assert "-1.23e+05" in text and "-1e+09" in text and len(text) < 200_000
+
+
+@pytest.mark.parametrize("kind", ["html", "svg"])
+def test_a_full_disk_names_the_file(tmp_path, kind):
+    """A limit on the size of files stands for it."""
+    arguments, path = as_files(tmp_path, {"a": PAIR}), tmp_path / f"x.{kind}"
+    done = subprocess.run([sys.executable, "-c", "import resource, sys; from weir.__main__ import main;"
+                           "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.exit(main(sys.argv[1:]))",
+                           "picture", *arguments, "-o", str(path)], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == f"error: {path}: File too large\n"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "graphs.json"]
 
 
 @pytest.mark.parametrize("row, words", [
     ({}, '"feature" is missing'), ({"feature": "1/res/2", "density": "x"}, "density is no number"),
     ({"feature": "1/res/2", "promotes": [{"token": 3, "logit": 1}]}, "promotes has an entry"),
     ({"feature": "1/res/2", "contexts": [{"tokens": ["a"], "activations": []}]}, "as many tokens as activations"),
-    ({"feature": "1/res/2", "neighbours": [3]}, "neighbours must be a list of objects")])
+    ({"feature": "1/res/2", "neighbours": [3]}, "neighbours must be a list of objects"),
+    ({"feature": "1/res/2", "mean": 10 ** 400}, "mean is no number"), ({"feature": "1/res/2", "density": -1}, "density is no share"),
+    ({"feature": "1/res/2", "contexts": [{"tokens": ["a"], "activations": [1], "source": 3}]}, "a source that is no text"),
+    ({"feature": "1/res/2", "contexts": [{"tokens": ["a"], "activations": [1], "position": "x"}]}, "a position that is no number"),
+    ({"feature": "1/res/2", "neighbours": [{"feature": "1/res/3", "similarity": 0.5, "by": []}]}, "'by' that is no text")])
 def test_what_is_no_list_of_features_is_told(row, words):
     with pytest.raises(WeirError, match=re.escape(words)):
         about.loads(json.dumps({"features": [row]}), "features.json")
@@ -453,7 +510,7 @@ def test_what_is_no_list_of_features_is_told(row, words):
 def test_wrong_usage_is_told(tmp_path, capsys):
     arguments = as_files(tmp_path, {"a": PAIR, "b": PAIR})
     for more, words in ((["-o", str(tmp_path / "x.png")], "pictures are .html and .svg"), (["-o", str(tmp_path / "x.svg")], "name one of a, b"),
-                        (["-o", str(tmp_path / "x.svg"), "--graph", "c"], "there is no graph 'c'"),
+                        (["-o", str(tmp_path / "x.svg"), "--graph", "c"], "there is no graph 'c'; there are a, b\n"),
                         (["-o", str(tmp_path / "x.html"), "--features", str(tmp_path / "none.json")], "none.json")):
         assert main(["picture", *arguments, *more]) == 1
         assert words in capsys.readouterr().err
@@ -503,14 +560,15 @@ def known(feature: str, promotes: list[str], peaks: list[str], density: float) -
 def test_a_story_says_where_a_target_comes_from_and_where_it_goes():
     text = " ".join(story.as_text(LONDON, {}).split())
     for sentence in ("8 features of layers 10 to 13, 7 edges.", "The target is London (11/res/1), a feature of the residual stream of layer 11.",
-                     "10/res/4, the first of its line, emerges in layer 10, out of the MLP of layer 10 (10/mlp/7, 0.41, effect 0.30).",
-                     "It goes on as London (11/res/1) (0.44), then 12/res/2 (0.80, effect 0.70).",
+                     "Followed back along the most similar features, its line begins with 10/res/4, which emerges in layer 10, out of the "
+                     "MLP (10/mlp/7, 0.41, effect 0.30).",
+                     "From there it goes on through the target (0.44) to 12/res/2 (0.80, effect 0.70).",
                      "On the way attention of layer 11 (11/att/5, 0.35) writes to it.",
-                     "It changes most from 10/res/4 to London (11/res/1) (similarity 0.44).",
+                     "It changes most between 10/res/4 and the target (similarity 0.44).",
                      "It ends in layer 12 as 12/res/2: no feature of layer 13 is similar enough.",
-                     "London (11/res/1) also takes in 10/res/6.",
-                     "10/res/4 splits in layer 11: into London (11/res/1) (0.44) and 11/res/9 (0.38).",
-                     "Steering its early features takes along what else they mean: 10/res/4 also leads to 11/res/9."):
+                     "London (11/res/1) also takes up 10/res/6 (0.40).",
+                     "10/res/4 splits in layer 11, into London (11/res/1) (0.44) and 11/res/9 (0.38).",
+                     "Steering its early features takes along what else they mean. 10/res/4 also leads to 11/res/9."):
         assert sentence in text, sentence
     assert "drift" not in text
 
@@ -519,20 +577,40 @@ def test_a_story_says_what_early_features_mean_besides():
     rows = [known("10/res/4", ["London", "fashion"], ["show", "London"], 0.02), known("11/res/1", ["London"], ["London", "Thames"], 0.01),
             known("12/res/2", ["London", "UK"], ["England", "Thames"], 0.004)]
     text = " ".join(story.as_text(LONDON, {row["feature"]: row for row in rows}).split())
-    for sentence in ("10/res/4 fires most on “show”, “London”, 12/res/2 on “England”, “Thames”.",
-                     "It fires on 2.00% of the tokens there and on 0.40% here.",
+    for sentence in ("Its contexts drift. 10/res/4 fires most on “show”, “London”; 12/res/2 on “England”, “Thames”.",
+                     "They change most between 10/res/4 and London (11/res/1), which share 33% of the tokens at which they peak.",
+                     "The first fires on 2.00% of all tokens, the last on 0.40%.",
                      "10/res/4 also fires on “show”, promotes “fashion” and leads to 11/res/9."):
         assert sentence in text, sentence
 
 
 @pytest.mark.parametrize("edges, target, sentence", [
     ([], "3/res/1", "It comes from nowhere in layer 3"),
-    ([("3/res/1", "4/res/1", 0.9, None)], "4/res/1", "3/res/1, the first of its line, is there in layer 3 already, where the graph begins."),
+    ([("3/res/1", "4/res/1", 0.9, None)], "4/res/1", "begins with 3/res/1, which is there in layer 3 already, where the graph begins."),
+    ([("3/res/1", "4/res/1", 0.9, None)], "3/res/1", "It goes on to 4/res/1 (0.90)."),
+    ([("4/mlp/1", "4/res/1", 0.3, None), ("4/res/1", "5/res/1", 0.9, None)], "4/mlp/1",
+     "It has nothing before it in the graph. It goes on through 4/res/1 (0.30) to 5/res/1 (0.90). It changes most between"),
     ([("3/res/1", "4/res/1", 0.9, None)], "4/res/1", "The graph ends with it in layer 4."),
     ([("3/res/1", "4/res/1", 0.9, None)], "3/res/1", "In layer 4, where the graph ends, it is still there as 4/res/1."),
     ([("4/mlp/1", "4/res/1", 0.3, None), ("4/res/2", "5/res/1", 0.9, None)], "4/mlp/1", "a feature of the MLP of layer 4")])
 def test_stories_of_small_graphs(edges, target, sentence):
     assert sentence in " ".join(story.as_text(chain(*edges, target=target), {}).split())
+
+
+def test_a_graph_without_a_target_is_told_by_its_ends():
+    """A difference may take targets away."""
+    names = ["3/res/1", "4/res/1", "4/att/7", "5/res/2"]
+    text = " ".join(story.as_text(graph.of("less", {"target": [], "nodes": [{"feature": name} for name in names], "edges": [
+        {"from": "3/res/1", "to": "4/res/1", "similarity": 0.9}, {"from": "4/res/1", "to": "5/res/2", "similarity": 0.8}]}), {}).split())
+    assert text.startswith("less ==== 4 features of layers 3 to 5, 2 edges. It has no target. Joined with nothing: 4/att/7. A line ends in "
+                           "5/res/2, a feature of the residual stream of layer 5, and begins with 3/res/1. From there it goes on through "
+                           "4/res/1 (0.90) to 5/res/2 (0.80).")
+    assert "nowhere" not in text and "similar enough" not in text
+
+
+def test_a_story_leaves_pieces_of_characters_out():
+    assert about.fires_on(known("1/res/2", [], ["\ufffd", "war"], 0.1)) == ["war"]
+    assert about.promotes(known("1/res/2", ["\ufffd\ufffd", "song"], [], 0.1)) == ["song"]
 
 
 def test_a_story_is_printed(tmp_path, capsys):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
 from ..errors import WeirError
-from ..files import open_regular, read_text
+from ..files import json_of_line, open_regular, read_text
 
 if TYPE_CHECKING:
     import numpy
@@ -136,10 +136,7 @@ def documents_of(path: str | Path, program: "Program") -> list[Document]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise WeirError(f"{where}: {error}") from error
+        row = json_of_line(line, where)
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise WeirError(f'{where}: a line is an object with a string "text"')
         source = row.get("source")

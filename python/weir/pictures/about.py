@@ -16,7 +16,7 @@ import math
 import unicodedata
 from pathlib import Path
 
-from ..errors import WeirError
+from ..errors import InputError
 from ..files import read_text
 
 
@@ -47,6 +47,12 @@ def short(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most - 1] + "…"
 
 
+def _word(token: str) -> str:
+    """Without the spaces around it; nothing for a piece of a character."""
+    word = token.strip()
+    return word if word.strip("\ufffd") else ""
+
+
 def fires_on(known: dict) -> list[str]:
     """The tokens at which a feature is most active in its contexts, without the spaces around them: each once, those of most
     contexts first, then those of the strongest."""
@@ -54,7 +60,7 @@ def fires_on(known: dict) -> list[str]:
     for context in known.get("contexts") or []:
         activations = context["activations"]
         if activations and max(activations) > 0:
-            token = context["tokens"][activations.index(max(activations))].strip()
+            token = _word(context["tokens"][activations.index(max(activations))])
             if token:
                 counts.setdefault(token.casefold(), [0, token])[0] += 1
     return [token for _, token in sorted(counts.values(), key=lambda one: -one[0])]
@@ -64,24 +70,43 @@ def promotes(known: dict) -> list[str]:
     """The tokens that it promotes, without the spaces around them, each once."""
     result: dict[str, str] = {}
     for one in known.get("promotes") or []:
-        if token := one["token"].strip():
+        if token := _word(one["token"]):
             result.setdefault(token.casefold(), token)
     return list(result.values())
 
 
 def _require(condition: bool, where: str, what: str):
     if not condition:
-        raise WeirError(f"{where}: {what}")
+        raise InputError(f"{where}: {what}")
 
 
 def _is_number(value) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    try:
+        return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
+def no_number(text: str):
+    """For NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def object_of(pairs: list[tuple[str, object]]) -> dict:
+    """An object of JSON whose keys are there once."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {short(repr(twice), 60)} is there twice in one object")
+    return made
 
 
 def _check(row, where: str):
     _require(isinstance(row, dict) and isinstance(row.get("feature"), str), where, '"feature" is missing')
     for key in ("density", "mean", "largest"):
         _require(row.get(key) is None or _is_number(row[key]), where, f"{key} is no number")
+    _require(0 <= (row.get("density") or 0) <= 1, where, "density is no share of tokens")
     _require(row.get("label") is None or isinstance(row["label"], str), where, "label is no text")
     for key in ("promotes", "contexts", "neighbours"):
         _require(isinstance(row.get(key, []), list) and all(isinstance(one, dict) for one in row.get(key, [])),
@@ -94,23 +119,31 @@ def _check(row, where: str):
         _require(isinstance(tokens, list) and isinstance(activations, list) and len(tokens) == len(activations)
                  and all(isinstance(token, str) for token in tokens) and all(map(_is_number, activations)),
                  where, "contexts has an entry without as many tokens as activations")
+        _require(one.get("source") is None or isinstance(one["source"], str), where, "contexts has a source that is no text")
+        _require(all(isinstance(one.get(key, 0), int) for key in ("document", "position")), where,
+                 "contexts has a document or a position that is no number")
     for one in row.get("neighbours", []):
         _require(isinstance(one.get("feature"), str) and _is_number(one.get("similarity")), where,
                  "neighbours has an entry without feature and similarity")
+        _require(isinstance(one.get("by", ""), str), where, "neighbours has a 'by' that is no text")
 
 
 def loads(text: str, what: str) -> dict[str, dict]:
-    """By a feature's name, what the JSON text says of it. Raises WeirError for what has another form."""
+    """By a feature's name, what the JSON text says of it. Raises InputError for what has another form."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=no_number, object_pairs_hook=object_of)
     except (ValueError, RecursionError) as error:
-        raise WeirError(f"{what} is not valid JSON: {error}") from error
+        raise InputError(f"{what} is not valid JSON: {error}") from error
     rows = data.get("features") if isinstance(data, dict) else None
     if not isinstance(rows, list):
-        raise WeirError(f'{what} has no "features": it is no output of weirc features --json')
+        raise InputError(f'{what} has no "features": it is no output of weirc features --json')
+    found = {}
     for index, row in enumerate(rows):
-        _check(row, f"{what}: features[{index}]")
-    return {row["feature"]: row for row in rows}
+        where = f"{what}: features[{index}]"
+        _check(row, where)
+        _require(row["feature"] not in found, where, f"{short(visible(row['feature']), 60)} is there twice")
+        found[row["feature"]] = row
+    return found
 
 
 def read(path: str | Path) -> dict[str, dict]:

@@ -13,6 +13,7 @@ from ..files import open_regular, replacing, same_file
 from ..meaning import windows
 from . import about as features
 from . import drawing, graph, layout, page, story
+from .about import visible
 
 KINDS = (".html", ".svg")
 
@@ -31,7 +32,7 @@ def write(source: str | Path, output: str | Path, name: str | None = None, about
     check_output(output, source, None if isinstance(about, dict) else about)
     graphs = select(graph.read(source), name)
     if Path(output).suffix == ".svg" and len(graphs) > 1:
-        raise WeirError(f"{output}: a picture has one graph; name one of {', '.join(one.name for one in graphs)}")
+        raise WeirError(f"{output}: a picture has one graph; name one of {', '.join(visible(one.name) for one in graphs)}")
     known = about if isinstance(about, dict) else {} if about is None else features.read(about)
     text = render(graphs, Path(output).suffix, known, progress)
     with replacing(Path(output)) as stream:
@@ -57,7 +58,8 @@ def select(graphs: list[graph.FlowGraph], name: str | None) -> list[graph.FlowGr
     """All, or the one of that name."""
     found = [one for one in graphs if name in (None, one.name)]
     if not found:
-        raise WeirError(f"there is no graph {name!r}; there are {', '.join(one.name for one in graphs)}")
+        names = [visible(one.name) for one in graphs]
+        raise WeirError(f"there is no graph {name!r}; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}")
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib import resources
 
 from .about import visible
-from .graph import SITES, FlowGraph
+from .graph import SITES, FlowGraph, decimals
 from .layout import GUTTER, Layout, edge_label, text_width
 
 
@@ -164,7 +164,7 @@ def legend(graph: FlowGraph) -> list[tuple[str, str, float]]:
                       f'd="{shape(site, 30, 17)}"/><path class="o" d="{shape(site, 24, 11)}"/></g>', "target"))
     if len(graph.similarity):
         low, high = float(graph.similarity.min()), float(graph.similarity.max())
-        for value in dict.fromkeys([f"{low:.2f}", f"{high:.2f}"]):
+        for value in dict.fromkeys([decimals(low), decimals(high)]):
             signs.append((f'<path class="e" stroke-width="{edge_width(float(value)):.2f}" d="M3 9H31"/>', f"similarity {value}"))
     if any(not math.isnan(effect) for effect in graph.effect.tolist()):
         signs.append(('<text class="l" x="17" y="9" dy=".35em"><tspan class="effect">0.4</tspan></text>', "causal effect"))

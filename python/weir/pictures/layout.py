@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ..errors import WeirError, first_line
 from .about import fires_on, promotes, short, visible
-from .graph import SITES, FlowGraph
+from .graph import SITES, FlowGraph, decimals
 
 # Up to these dot takes under a second.
 DOT_NODES, DOT_EDGES = 1200, 2500
@@ -87,7 +87,7 @@ def text_width(text: str, size: float) -> float:
 def edge_label(graph: FlowGraph, edge: int) -> tuple[str, str]:
     """The similarity, and the effect if it is known."""
     effect = graph.effect[edge]
-    return f"{graph.similarity[edge]:.2f}", "" if math.isnan(effect) else f"{effect:.2f}"
+    return decimals(graph.similarity[edge]), "" if math.isnan(effect) else decimals(effect)
 
 
 def node_lines(graph: FlowGraph, about: dict[str, dict]) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ import textwrap
 from dataclasses import dataclass
 
 from .about import fires_on, promotes, short, visible
-from .graph import SITES, FlowGraph, reached
+from .graph import SITES, FlowGraph, decimals, reached
 
 MOST_TARGETS = 6
 _MOST_NAMED = 6
@@ -64,7 +64,7 @@ class _Story:
 
     def numbers(self, edge: int) -> str:
         effect = self.graph.effect[edge]
-        return f"{self.graph.similarity[edge]:.2f}" + ("" if math.isnan(effect) else f", effect {effect:.2f}")
+        return decimals(self.graph.similarity[edge]) + ("" if math.isnan(effect) else f", effect {decimals(effect)}")
 
     def sources(self, node: int, residual: bool) -> list[int]:
         """Edges to the node from residual features, or from modules."""
@@ -89,37 +89,53 @@ class _Story:
 
     #===---- Sentences -----------------------------------------------------------------------------===#
 
-    def module(self, edge: int) -> list:
+    @staticmethod
+    def module_name(site: str) -> str:
+        return {"mlp": "the MLP", "att": "attention", "mid": "what attention leaves", "head": "a head"}.get(site, site)
+
+    def module(self, edge: int, with_layer: bool = True) -> list:
         source = int(self.graph.source[edge])
-        kind = {"mlp": "the MLP", "att": "attention", "mid": "what attention leaves", "head": "a head"}.get(
-            self.graph.features[source].site, self.graph.features[source].site)
-        return [f"{kind} of layer {self.layer(source)} (", self.of(source), f", {self.numbers(edge)})"]
+        where = f" of layer {self.layer(source)}" if with_layer else ""
+        return [f"{self.module_name(self.graph.features[source].site)}{where} (", self.of(source), f", {self.numbers(edge)})"]
 
     def emergence(self, first: int, target: int) -> Paragraph:
+        """Where the line of features that ends in the target, or goes on from it, begins."""
         layer = self.layer(first)
         modules = self.sources(first, False)
-        it = ["It"] if first == target else [self.of(first), ", the first of its line,"]
+        it = ["It"] if first == target else ["Followed back along the most similar features, its line begins with ", self.of(first), ", which"]
         if modules:
-            return [*it, f" emerges in layer {layer}, out of ", *_some([self.module(edge) for edge in modules]), ". "]
-        if layer == self.graph.layers[0] and len(self.graph.layers) > 1:
+            return [*it, f" emerges in layer {layer}, out of ", *_some([self.module(edge, with_layer=False) for edge in modules]), ". "]
+        if layer == self.graph.layers[0] and len(self.graph.layers) > 1 and self.is_residual[first]:
             return [*it, f" is there in layer {layer} already, where the graph begins. "]
-        return [*it, f" comes from nowhere in layer {layer}: no feature of the layer before it, and none of its MLP and "
-                "attention, is similar enough. "]
+        if not self.is_residual[first]:
+            return [*it, " has nothing before it in the graph. "]
+        return [*it, f" comes from nowhere in layer {layer}: no feature of the layer before, of its MLP or of its attention is "
+                "similar enough. "]
 
     def way(self, chain: list[int], target: int) -> Paragraph:
         if not chain:
             return []
-        steps = [[self.of(int(self.graph.destination[edge])), f" ({self.numbers(edge)})"] for edge in chain]
-        result: Paragraph = ["It goes on as ", *_joined(steps, ", then "), ". "]
-        joining = [one for edge in chain for one in self.sources(int(self.graph.destination[edge]), False)]
+        first = int(self.graph.source[chain[0]])
+
+        def called(node: int) -> "str | Reference":
+            return Reference(node, "the target") if node == target and node != first and target in self.graph.target else self.of(node)
+
+        steps = [[called(int(self.graph.destination[edge])), f" ({self.numbers(edge)})"] for edge in chain]
+        result: Paragraph = ["It goes on " if first == target else "From there it goes on "]
+        if len(steps) > 1:
+            result += ["through ", *_joined(steps[:-1]), " "]
+        result += ["to ", *steps[-1], ". "]
+        line = {first, *(int(self.graph.destination[edge]) for edge in chain)}
+        joining = [one for edge in chain for one in self.sources(int(self.graph.destination[edge]), False)
+                   if int(self.graph.source[one]) not in line]
         joining.sort(key=lambda edge: -self.graph.similarity[edge])
         if joining:
             result += ["On the way ", *_some([self.module(edge) for edge in joining]), " write" if len(joining) > 1 else " writes",
                        " to it. "]
         weakest = min(chain, key=lambda edge: self.graph.similarity[edge])
         if len(chain) > 1:
-            result += ["It changes most from ", self.of(int(self.graph.source[weakest])), " to ",
-                       self.of(int(self.graph.destination[weakest])), f" (similarity {self.graph.similarity[weakest]:.2f}). "]
+            result += ["It changes most between ", called(int(self.graph.source[weakest])), " and ",
+                       called(int(self.graph.destination[weakest])), f" (similarity {decimals(self.graph.similarity[weakest])}). "]
         return result
 
     def meetings(self, nodes: list[int]) -> Paragraph:
@@ -128,18 +144,19 @@ class _Story:
         meeting = [node for node in nodes if len(self.sources(node, True)) > 1]
         parting = [node for node in nodes if len(self.followers(node)) > 1]
         for node in meeting[:_MOST_NAMED]:
-            result += [self.of(node), " also takes in ",
-                       *_some([self.of(int(self.graph.source[edge])) for edge in self.sources(node, True)[1:]]), ". "]
+            result += [self.of(node), " also takes up ",
+                       *_some([[self.of(int(self.graph.source[edge])), f" ({self.numbers(edge)})"]
+                               for edge in self.sources(node, True)[1:]]), ". "]
         for node in parting[:_MOST_NAMED]:
             edges = self.followers(node)
-            result += [self.of(node), f" splits in layer {self.layer(int(self.graph.destination[edges[0]]))}: into ",
+            result += [self.of(node), f" splits in layer {self.layer(int(self.graph.destination[edges[0]]))}, into ",
                        *_some([[self.of(int(self.graph.destination[edge])), f" ({self.numbers(edge)})"] for edge in edges]), ". "]
         return result
 
     def end(self, last: int, target: int) -> Paragraph:
         layer = self.layer(last)
         if layer < self.graph.layers[-1]:
-            return ["It ends in layer ", str(layer), *([] if last == target else [" as ", self.of(last)]),
+            return [f"It ends in layer {layer}", *([] if last == target else [" as ", self.of(last)]),
                     f": no feature of layer {layer + 1} is similar enough."]
         if last == target:
             return [f"The graph ends with it in layer {layer}."]
@@ -165,18 +182,21 @@ class _Story:
         if len(told) < 2:
             return []
         first, last = told[0], told[-1]
-        result: Paragraph = ["Its contexts drift: ", self.of(first), f" fires most on {self.quoted(self.fires_on(first))}, ",
+        result: Paragraph = ["Its contexts drift. ", self.of(first), f" fires most on {self.quoted(self.fires_on(first))}; ",
                              self.of(last), f" on {self.quoted(self.fires_on(last))}. "]
         shares = []
         for one, other in zip(told, told[1:]):
             mine, theirs = ({word.casefold() for word in self.fires_on(node)} for node in (one, other))
             shares.append((len(mine & theirs) / len(mine | theirs), one, other))
         share, one, other = min(shares)
-        result += ["From ", self.of(one), " to ", self.of(other), " they have the least in common",
-                   f" ({share:.0%} of the tokens they peak at). "]
+        common = f"{share:.0%} of the tokens at which they peak" if share else "none of the tokens at which they peak"
+        if len(told) == 2:
+            result.append(f"They share {common}. ")
+        else:
+            result += ["They change most between ", self.of(one), " and ", self.of(other), f", which share {common}. "]
         dense = [self.known(node).get("density") for node in (first, last)]
         if None not in dense and dense[0] and dense[1]:
-            result.append(f"It fires on {dense[0]:.2%} of the tokens there and on {dense[1]:.2%} here. ")
+            result.append(f"The first fires on {dense[0]:.2%} of all tokens, the last on {dense[1]:.2%}. ")
         return result
 
     def other_meanings(self, target: int, line: list[int]) -> Paragraph:
@@ -197,16 +217,20 @@ class _Story:
             if does:
                 told += 1
                 result += [self.of(node), " also ", *_joined(does), ". "]
-        return ["Steering its early features takes along what else they mean: ", *result] if result else []
+        return ["Steering its early features takes along what else they mean. ", *result] if result else []
 
     def target(self, target: int) -> list[Paragraph]:
         before, behind = self.chain(target)
         line = [*(int(self.graph.source[edge]) for edge in before), target, *(int(self.graph.destination[edge]) for edge in behind)]
         feature = self.graph.features[target]
-        opening: Paragraph = ["The target is ", self.of(target), f", a feature of the {SITES.get(feature.site, feature.site)} of "
-                              f"layer {feature.layer}. "]
-        paragraphs = [opening + self.emergence(line[0], target) + self.way([*before, *behind], target) + self.end(line[-1], target),
-                      self.meetings(line), self.drift(line), self.other_meanings(target, line)]
+        is_target = target in self.graph.target
+        opening: Paragraph = ["The target is " if is_target else "A line ends in ", self.of(target),
+                              f", a feature of the {SITES.get(feature.site, feature.site)} of layer {feature.layer}"]
+        if is_target:
+            opening += [". ", *self.emergence(line[0], target), *self.way([*before, *behind], target), *self.end(line[-1], target)]
+        else:  # where it comes from may have been taken away
+            opening += [", and begins with ", self.of(line[0]), ". ", *self.way(before, target)]
+        paragraphs = [opening, self.meetings(line), self.drift(line), self.other_meanings(target, line)]
         return [paragraph for paragraph in paragraphs if paragraph]
 
 
@@ -217,12 +241,20 @@ def tell(graph: FlowGraph, about: dict[str, dict]) -> list[Paragraph]:
     layers = graph.layers
     where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
     edges = len(graph.source)
-    paragraphs: list[Paragraph] = [[f"{len(graph)} feature{'' if len(graph) == 1 else 's'} of {where}, "
-                                    f"{edges} edge{'' if edges == 1 else 's'}."]]
-    for target in graph.target[:MOST_TARGETS]:
+    begin: Paragraph = [f"{len(graph)} feature{'' if len(graph) == 1 else 's'} of {where}, {edges} edge{'' if edges == 1 else 's'}."]
+    told = graph.target
+    if not told:
+        # Such as a difference, which took its targets away.
+        begin.append(" It has no target.")
+        told = [node for node, out in enumerate(graph.outward) if not out and story.sources(node, True)]
+        alone = [node for node, out in enumerate(graph.outward) if not out and not graph.inward[node]]
+        if alone:
+            begin += [" Joined with nothing: ", *_some([story.of(node) for node in alone]), "."]
+    paragraphs = [begin]
+    for target in told[:MOST_TARGETS]:
         paragraphs += story.target(target)
-    if len(graph.target) > MOST_TARGETS:
-        paragraphs.append([f"Of {len(graph.target)} targets these were the first {MOST_TARGETS}."])
+    if len(told) > MOST_TARGETS:
+        paragraphs.append([f"Of {len(told)} {'targets' if graph.target else 'ends'} these were the first {MOST_TARGETS}."])
     return paragraphs
 
 
