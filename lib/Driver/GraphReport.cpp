@@ -93,7 +93,7 @@ llvm::Error GraphReport::keepOnly(StringRef name) {
     for (const NamedGraph &graph : all)
       names.push_back(graph.name);
     return llvm::createStringError("there is no graph " + spec::inQuotes(name) +
-                                   spec::suggest(name, names, "there is"));
+                                   spec::suggest(name, names, "the spec has"));
   }
   all = {std::move(*found)};
   return llvm::Error::success();

@@ -10,7 +10,7 @@
 
 #include "weir/Support/Files.h"
 #include "weir/Support/JobFolder.h"
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
 #include "weir/Support/ToolProcess.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -131,7 +131,7 @@ Expected<std::vector<T>> Judge::ask(std::vector<json::Object> questions,
       return fail("line {0} of the judge's answers {1}: {2}", number,
                   what.str(), shown(line));
     };
-    Expected<json::Value> value = parseJSON(line);
+    Expected<json::Value> value = parseJSONLine(line);
     if (!value) {
       consumeError(value.takeError());
       return wrong("is not JSON");

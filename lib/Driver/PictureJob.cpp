@@ -30,16 +30,16 @@ bool PictureJob::draws(StringRef path) {
 
 LogicalResult PictureJob::run(const char *argv0, MLIRContext &context,
                               GraphReport graphs) const {
-  auto fail = [&](const std::string &message) {
-    return emitError(UnknownLoc::get(&context))
-           << "cannot write a temporary file: " << message;
-  };
   // For this user only, and gone whatever happens.
   llvm::Expected<std::unique_ptr<JobFolder>> folder = JobFolder::make("weir-graphs");
   if (!folder)
     return emitError(UnknownLoc::get(&context))
            << llvm::toString(folder.takeError());
   const std::string path = (*folder)->file("graphs.json");
+  auto fail = [&](const std::string &message) {
+    return emitError(UnknownLoc::get(&context))
+           << "cannot write a temporary file: " << path << ": " << message;
+  };
   std::error_code code;
   llvm::raw_fd_ostream os(path, code);
   if (code)

@@ -20,7 +20,7 @@
 #include "weir/Spec/Locations.h"
 #include "weir/Spec/Spec.h"
 #include "weir/Support/Files.h"
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/StringExtras.h"
@@ -379,7 +379,7 @@ static llvm::Expected<std::vector<std::string>> promptsOf(StringRef path) {
     auto wrong = [&](const Twine &what) {
       return createStringError(path + ":" + Twine(number) + ": " + what);
     };
-    auto value = parseJSON(line);
+    auto value = parseJSONLine(line);
     if (!value)
       return wrong(llvm::toString(value.takeError()));
     const llvm::json::Object *object = value->getAsObject();

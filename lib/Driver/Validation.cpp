@@ -418,7 +418,9 @@ llvm::Error Validation::recordEffects() {
 }
 
 FailureOr<ValidationResult> Validation::run() {
-  if (failed(chooseMatches()) || failed(chooseMethods()) ||
+  // With graphs, building them looks at names.
+  if ((!followsGraphs() && failed(spec.checkLabels())) ||
+      failed(chooseMatches()) || failed(chooseMethods()) ||
       failed(readGraphs()) || failed(match()) ||
       failed(chooseTargets()) || failed(prepareModel()) || failed(readText()))
     return failure();

@@ -185,7 +185,7 @@ LogicalResult Validation::readGraphs() {
   for (const std::string &name : options.graphs)
     if (!llvm::is_contained(names, name))
       return error() << "--graph: there is no graph " << spec::inQuotes(name)
-                     << spec::suggest(name, names, "there is");
+                     << spec::suggest(name, names, "the spec has");
   return success();
 }
 

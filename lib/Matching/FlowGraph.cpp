@@ -329,8 +329,8 @@ Error Walker::take(const GraphLink &link, const GraphNode &from,
     return Error::success();
   }
   edges.push_back({from, to, similarity, effect});
-  if (edges.size() > 2 * maxGraphEdges)
-    return tooLarge("edges", maxGraphEdges);
+  if (edges.size() > 2 * options.maxEdges)
+    return tooLarge("edges", options.maxEdges);
   return Error::success();
 }
 
@@ -371,8 +371,8 @@ Error Walker::go(ArrayRef<GraphNode> targets, bool backward) {
         if (!reached)
           reached = &waiting[end];
         reached->insert(step.feature);
-        if (numNodes + reached->size() > maxGraphNodes)
-          return tooLarge("nodes", maxGraphNodes);
+        if (numNodes + reached->size() > options.maxNodes)
+          return tooLarge("nodes", options.maxNodes);
       }
     }
   }
@@ -386,8 +386,8 @@ Expected<FlowGraph> Walker::finish(ArrayRef<GraphNode> targets) {
     llvm::append_values(graph.nodes, edge.from, edge.to);
   llvm::sort(graph.nodes);
   graph.nodes.erase(llvm::unique(graph.nodes), graph.nodes.end());
-  if (graph.nodes.size() > maxGraphNodes)
-    return tooLarge("nodes", maxGraphNodes);
+  if (graph.nodes.size() > options.maxNodes)
+    return tooLarge("nodes", options.maxNodes);
   for (const Found &edge : edges) {
     GraphEdge &made = graph.edges.emplace_back();
     made.from = graph.find(edge.from);
@@ -405,8 +405,8 @@ Expected<FlowGraph> Walker::finish(ArrayRef<GraphNode> targets) {
       llvm::unique(graph.edges,
                    [&](auto &a, auto &b) { return ends(a) == ends(b); }),
       graph.edges.end());
-  if (graph.edges.size() > maxGraphEdges)
-    return tooLarge("edges", maxGraphEdges);
+  if (graph.edges.size() > options.maxEdges)
+    return tooLarge("edges", options.maxEdges);
   for (const GraphNode &node : targets)
     graph.targets.push_back(graph.find(node));
   llvm::sort(graph.targets);

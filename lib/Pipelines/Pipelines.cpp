@@ -50,7 +50,8 @@ void weir::populateFeatures(OpPassManager &passes,
                             std::shared_ptr<Resources> resources) {
   passes.addPass(flow::createFlowFollowPass(resources));
   passes.addPass(flow::createFlowBuildGraphsPass({}, resources));
-  passes.addPass(flow::createFlowResolvePass(std::move(resources)));
+  passes.addPass(flow::createFlowResolvePass(resources));
+  passes.addPass(flow::createFlowCheckLabelsPass({}, std::move(resources)));
 }
 
 void weir::populatePatches(OpPassManager &passes, bool count,
@@ -99,6 +100,7 @@ void weir::buildMatchingPipeline(OpPassManager &passes, StringRef sites,
                                  std::shared_ptr<Resources> resources,
                                  flow::MatchObserver observer) {
   populateFindSites(passes, sites);
+  passes.addPass(flow::createFlowCheckLabelsPass({}, resources));
   populateMatch(passes, Matchings::Composed, std::move(resources),
                 std::move(observer));
 }
@@ -108,6 +110,8 @@ void weir::buildGraphPipeline(OpPassManager &passes, StringRef sites,
                               bool candidates, flow::MatchObserver matches,
                               flow::GraphObserver graphs) {
   populateFindSites(passes, sites);
+  // Before what takes long.
+  passes.addPass(flow::createFlowCheckLabelsPass({}, resources));
   populateMatch(passes, Matchings::Graphs, resources, std::move(matches));
   passes.addPass(flow::createFlowFollowPass(resources));
   flow::FlowBuildGraphsPassOptions build;
@@ -200,6 +204,22 @@ struct BuildGraphsOptions : ResourcePipelineOptions<BuildGraphsOptions> {
   Option<bool> candidates{*this, "candidates",
                           llvm::cl::desc("Keep edges whatever their effect"),
                           llvm::cl::init(false)};
+  Option<uint64_t> maxNodes{
+      *this, "max-nodes",
+      llvm::cl::desc("What no graph may have more nodes than"),
+      llvm::cl::init(flow::FlowBuildGraphsPassOptions().maxNodes)};
+  Option<uint64_t> maxEdges{
+      *this, "max-edges",
+      llvm::cl::desc("What no graph may have more edges than, and all together "
+                     "five times as many"),
+      llvm::cl::init(flow::FlowBuildGraphsPassOptions().maxEdges)};
+};
+
+struct CheckLabelsOptions : ResourcePipelineOptions<CheckLabelsOptions> {
+  Option<bool> quiet{
+      *this, "quiet",
+      llvm::cl::desc("Say nothing of dictionaries that cannot be opened"),
+      llvm::cl::init(false)};
 };
 } // namespace
 
@@ -267,8 +287,18 @@ void weir::registerPipelines(PrepareResources prepare) {
       [=](OpPassManager &passes, const BuildGraphsOptions &options) {
         flow::FlowBuildGraphsPassOptions build;
         build.candidates = options.candidates;
+        build.maxNodes = options.maxNodes;
+        build.maxEdges = options.maxEdges;
         passes.addPass(
             flow::createFlowBuildGraphsPass(build, resourcesOf(options)));
+      });
+  PassPipelineRegistration<CheckLabelsOptions>(
+      "flow-check-labels", "Refuse names of features that are not there",
+      [=](OpPassManager &passes, const CheckLabelsOptions &options) {
+        flow::FlowCheckLabelsPassOptions check;
+        check.quiet = options.quiet;
+        passes.addPass(
+            flow::createFlowCheckLabelsPass(check, resourcesOf(options)));
       });
   PassPipelineRegistration<FlowPassOptions>(
       "steer-measure-doses",

@@ -11,7 +11,7 @@
 #include "Support.h"
 
 #include "weir/Support/Files.h"
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
 
 #include "llvm/ADT/StringSwitch.h"
 
@@ -134,7 +134,7 @@ Error readKey(StringRef key, const json::Value &value, Request &out) {
 }
 
 Expected<Request> parseRow(StringRef line) {
-  Expected<json::Value> value = parseJSON(line);
+  Expected<json::Value> value = parseJSONLine(line);
   if (!value)
     return value.takeError();
   const json::Object *object = value->getAsObject();

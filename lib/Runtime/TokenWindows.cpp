@@ -12,7 +12,7 @@
 
 #include "weir/Runtime/Program.h"
 #include "weir/Support/Files.h"
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
 
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
@@ -135,7 +135,7 @@ Error WindowReader::readLines(StringRef path) {
     auto failHere = [&](const std::string &what) {
       return fail("{0}:{1}: {2}", path, number, what);
     };
-    Expected<json::Value> value = parseJSON(line);
+    Expected<json::Value> value = parseJSONLine(line);
     if (!value)
       return failHere(toString(value.takeError()));
     const json::Object *object = value->getAsObject();

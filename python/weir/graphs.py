@@ -51,7 +51,8 @@ def _graph(data: dict) -> Graph:
 def graph(spec: str | os.PathLike, name: str | None = None, **options) -> dict[str, Graph]:
     """Builds the graphs that `spec` declares, or the one called `name`, and returns them by name.
 
-    `options` are those of `weirc graph --help`: model="a.pt2", cache="folder", threads=2, output="graphs.dot", …
+    `options` are those of `weirc graph --help`: model="a.pt2", cache="folder", threads=2, output="graphs.dot", …; with
+    text="text.jsonl" graphs that name no text have the effects that `weirc validate` measured on this one.
     Raises CompileError with all messages when the spec, the model or a dictionary is refused.
     """
     names = [] if name is None else [name]
@@ -89,7 +90,8 @@ def story(spec: str | os.PathLike, name: str | None = None, *, text: str | os.Pa
           features: str | os.PathLike | None = None, max_tokens: int | None = None, **options) -> dict[str, Story]:
     """Tells the graphs that `spec` declares, or the one called `name`, and returns their stories by name.
 
-    text, features, max_tokens  what the features mean, as in `picture`; 16,384 tokens of a text unless said, 0 for all
+    text, features, max_tokens  what the features mean, as in `picture`; 16,384 tokens of a text unless said, 0 for all. With
+                                a text also the effects that `weirc validate` measured on it
     options                     those of `weirc graph --help`: model="a.pt2", cache="folder", …
 
     Raises CompileError with weirc's messages, WeirError for a text or a file that cannot be read.
@@ -101,7 +103,7 @@ def story(spec: str | os.PathLike, name: str | None = None, *, text: str | os.Pa
 
     if text is not None and features is not None:
         raise WeirError("give one of text and features")
-    found = weirc("graph", os.fspath(spec), *([] if name is None else [name]), shows_progress=True, **options)["graphs"]
+    found = weirc("graph", os.fspath(spec), *([] if name is None else [name]), text=text, shows_progress=True, **options)["graphs"]
     drawn = {each: read.of(each, data) for each, data in found.items()}
     known = {} if features is None else about.read(features)
     if text is not None:

@@ -22,5 +22,5 @@ flow.matching @flow of @sae sites [#fx.site_kind<res>] layers 1 to 2 by #flow.to
 %others = flow.select [#flow.feature<@other:2/res/3>]
 // expected-error @below {{@flow matches features of @sae, not of @other}}
 %e = flow.graph <both> from %others by @flow width 1
-// expected-error @below {{@flow leads from 0/res to no 2/res: it matches layers 1 to 2}}
+// expected-error @below {{no path of @flow leads from 0/res to 2/res: it matches layers 1 to 2}}
 %f = flow.path #flow.feature<@sae:0/res/1> to #flow.feature<@sae:2/res/3> by @flow

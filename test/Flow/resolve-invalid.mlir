@@ -72,14 +72,3 @@ flow.matching @flow of @sae sites [#fx.site_kind<res>] layers 0 to 2 by #flow.to
 %g = flow.graph <backward> from %f by @flow width 1
 // expected-error @below {{was not selected: run flow-build-graphs before}}
 %part = flow.part %g
-
-// -----
-
-// Names are those of features that are there. What cannot be opened is not known.
-flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 3
-flow.label #flow.feature<@sae:0/res/5> "last"
-// expected-error @below {{feature 0/res/6 is out of range: the dictionary has features 0 to 5}}
-flow.label #flow.feature<@sae:0/res/6> "none"
-// expected-warning @below {{cannot tell whether the dictionary has the feature 3/res/0, which has a name: }}
-flow.label #flow.feature<@sae:3/res/0> "lost"
-flow.label #flow.feature<@sae:3/res/1> "told once"

@@ -318,6 +318,7 @@ MISTAKES = [
     (["--text", "spec.yaml"], "text is read from .txt and .jsonl"),
     (["--text", "one.txt"], "one.txt: there is no token that counts"),
     (["--text", "bad.jsonl"], 'bad.jsonl:2: a line is an object with a string "text"'),
+    (["--text", "broken.jsonl"], "broken.jsonl:2: column 10: Expecting value\n"),
     (["--text", "text.jsonl", "--feature", "9/res/1"], "has no layer 9; it covers 0 to 2"),
     (["--text", "text.jsonl", "--feature", "1/res/9999"], "1/res/9999"),
     (["--text", "text.jsonl", "--contexts", "-1"], "invalid number value"),
@@ -336,12 +337,21 @@ def test_mistakes(folder, monkeypatch, capsys, words, reason):
     (folder / "one.txt").write_text("a")
     (folder / "taken.yaml").write_text("weir: 1\n")
     (folder / "bad.jsonl").write_text('{"text": "the ant"}\n{"texts": 1}\n')
+    (folder / "broken.jsonl").write_text('{"text": "the ant"}\n{"text": }\n')
     try:
         code = main(["features", "spec.yaml", *words])
     except SystemExit as end:  # of argparse
         code = end.code
     assert code in (1, 2) and reason in capsys.readouterr().err and not (folder / "x.yaml").exists()
     assert (folder / "taken.yaml").read_text() == "weir: 1\n"
+
+
+def test_a_name_of_no_feature_is_an_error_at_its_line(folder, capsys):
+    spec = folder / "wrong_name.yaml"
+    spec.write_text((folder / "spec.yaml").read_text() + 'labels:\n  1/res/3: middle\n  1/res/9999: nothing\n')
+    assert main(["features", str(spec), "--text", str(folder / "text.jsonl")]) == 2
+    line = len(spec.read_text().splitlines())
+    assert f"{spec}:{line}:3: error: feature 1/res/9999 is out of range" in capsys.readouterr().err
 
 
 def test_windows_are_within_what_the_program_holds(folder):

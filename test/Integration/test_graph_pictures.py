@@ -88,6 +88,8 @@ def test_a_picture_and_a_story(folder):
     titles = [element.text for element in ElementTree.parse(folder / "flat.svg").iter() if element.tag.endswith("title")]
     assert any(title.startswith("1/res/3: middle") for title in titles)
     story = run(folder, "--story").stdout
+    # What is told, and no list of edges.
+    assert story == "\n".join(told.text for _, told in sorted(weir.story(folder / "spec.yaml").items()))
     assert "deep\n====" in story and "flat\n====" in story
     assert "The target is the <b>end</b> (2/res/7), a feature of the residual stream of layer 2." in " ".join(story.split())
     done = run(folder, "flat", "--story", "--text", folder / "text.jsonl", "--max-tokens", 10)
@@ -119,10 +121,11 @@ def test_stories_from_python(folder):
 
 @pytest.mark.parametrize("words, code, reason", [
     (["-o", "two.svg"], 2, "a picture has one graph; name one of"),
-    (["-o", "text.jsonl.html", "--text", "none.jsonl"], 2, "none.jsonl: No such file"),
+    (["-o", "text.jsonl.html", "--text", "none.jsonl"], 2, "none.jsonl: cannot open: No such file"),
     (["deep", "-o", "mine.svg"], 2, "no picture of Weir's"),
     (["--story", "-o", "x.svg"], 1, "excludes"),
-    (["--text", "text.jsonl"], 1, "require --story"),
+    (["--features", "text.jsonl"], 1, "--features and --max-tokens require --story"),
+    (["--text", "text.jsonl", "--max-tokens", "5"], 1, "--features and --max-tokens require --story"),
 ])
 def test_mistakes(folder, monkeypatch, words, code, reason):
     monkeypatch.chdir(folder)

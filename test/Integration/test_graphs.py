@@ -255,6 +255,7 @@ def test_labels_and_forms_of_files(folder):
     # One graph, and files of others are left alone.
     assert list(json.loads(weirc(folder, data, "back", "--json").stdout)["graphs"]) == ["back"]
     assert "there is no graph 'faiht'; did you mean 'faith'?" in weirc(folder, data, "faiht", code=2).stderr
+    assert "there is no graph 'xyz'; the spec has 'faith' or 'back'" in weirc(folder, data, "xyz", code=2).stderr
     mine = folder / "mine.json"
     mine.write_text('{"other": 1}\n')
     assert "holds no graphs and is not replaced" in weirc(folder, data, "-o", mine, code=1).stderr
@@ -302,7 +303,7 @@ def test_graphs_in_python(folder):
     ({"from": "4/mlp/1", "match": "flow"}, "leads to no site before 4/mlp"),
     ({"from": "4/res/1", "match": "flow", "layers": "4..4", "direction": "forward"},
      "leads to no site after 4/res: the graph covers layers 4 to 4"),
-    ({"path": ["0/mlp/1", "4/att/2"], "match": "flow"}, "leads from 0/mlp to no 4/att"),
+    ({"path": ["0/mlp/1", "4/att/2"], "match": "flow"}, "no path of @flow leads from 0/mlp to 4/att: it matches layers 0 to 4"),
     ({"difference": ["whole", "also"]}, "the graph 'g' is empty: nothing is left"),
     ({"intersection": ["whole", "apart"]}, "the graph 'g' is empty: there is no node that all of its graphs have"),
 ])
@@ -318,6 +319,40 @@ def test_errors_stand_at_their_line(folder, graph, message):
     error = weirc(folder, data, code=2).stderr
     found = re.search(r"spec\.yaml:(\d+):\d+: error: (.*)", error)
     assert message in found[2] and line <= int(found[1]) < end, error
+
+
+@pytest.mark.parametrize("command, options", [("graph", []), ("graph", ["--story"]), ("match", []), ("check", [])])
+def test_a_name_of_no_feature_is_an_error_at_its_line(folder, command, options):
+    data = base()
+    data["graphs"] = {"g": {"from": "4/res/1", "match": "flow"}}
+    path = folder / "labels.yaml"
+    path.write_text(specs.text(data) + "labels:\n  4/res/1: there\n  2/mlp/4: there, in no graph\n  2/mlp/5: not there\n  3/att/77: nor this\n")
+    last = len(path.read_text().splitlines())
+    done = subprocess.run([str(TOOLS / "weirc"), command, str(path), "--cache", str(folder / "cache"), *options],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.findall(r"labels\.yaml:(\d+):3: error: (feature .*)", done.stderr) == [
+        (str(last - 1), "feature 2/mlp/5 is out of range: the dictionary has features 0 to 4"),
+        (str(last), "feature 3/att/77 is out of range: the dictionary has features 0 to 3")]
+
+
+def test_names_of_features_whose_dictionaries_are_elsewhere(folder, tmp_path):
+    """Nothing is known of them: a warning where dictionaries are opened, and nothing where a spec is only read."""
+    data = base()
+    data["dictionaries"]["sae"]["path"] = str(folder / "dictionaries/{site}.{layer}")
+    data["dictionaries"]["far"] = {"format": "sae_lens", "path": "far/{site}.{layer}", "sites": ["res"], "layers": "0..1"}
+    data["labels"] = {"far:1/res/3": "lost"}
+    data["graphs"] = {"g": {"from": "sae:4/res/1", "match": "flow"}}
+    for match in data["matches"].values():
+        match["dictionary"] = "sae"
+    path = tmp_path / "spec.yaml"
+    path.write_text(specs.text(data))
+    for command, said in (("graph", ["cannot tell whether the dictionary has the feature 1/res/3"]), ("check", [])):
+        done = subprocess.run([str(TOOLS / "weirc"), command, str(path), "--cache", str(folder / "cache"), "--json"],
+                              capture_output=True, text=True)
+        told = json.loads(done.stdout)
+        assert done.returncode == 0 and [each["severity"] for each in told["diagnostics"]] == ["warning"] * len(said)
+        assert all(words in each["message"] for each, words in zip(told["diagnostics"], said))
 
 
 def test_a_damaged_graph_is_built_anew(folder):

@@ -320,7 +320,7 @@ def check_graph_cases(oracle: Oracle, validated: Validated, edges: dict):
     return looked
 
 
-def test_features_of_graphs(workplace, tmp_path):
+def test_features_of_graphs(workplace, tmp_path, monkeypatch):
     """Targets, edges, groups and every number, from graphs that are walked in NumPy and hooks one by one."""
     model, folder, _ = workplace("llama")
     spec = tmp_path / "spec.yaml"
@@ -366,6 +366,23 @@ def test_features_of_graphs(workplace, tmp_path):
         count = sum(case["target"] == target for case in one.cases)
         name = re.escape(f"{target} ({data['labels'][target]})")
         assert re.search(rf"^{name} +\d+ +{count} ", done.stdout, re.M), done.stdout
+    # What it says shows the effects: those that were measured on this text, of graphs that name no text.
+    command = done.stdout.split("show them with\n")[1].splitlines()[0].split()
+    assert command == ["weirc", "graph", str(spec), "--text", str(folder / "ids.npy")]
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "one" / "cache"))
+    listed = subprocess.run([engines.TOOLS / "weirc", *command[1:], "near"], capture_output=True, text=True, check=True).stdout
+    shown = weir.graph(spec, "near", text=folder / "ids.npy")["near"]
+    measured = {(edge["from"], edge["to"]): edge["effect"] for edge in one.said["edges"]}
+    assert len(shown.sources) == len(measured) and not numpy.isnan(shown.effects).all()
+    for a, b, effect in zip(shown.sources, shown.ends, shown.effects):
+        want = measured[shown.features[a], shown.features[b]]
+        assert numpy.isnan(effect) if want is None else effect == want
+    assert listed.count("  effect ") == numpy.isfinite(shown.effects[:40]).sum() > 0
+    numpy.save(tmp_path / "other.npy", numpy.load(folder / "ids.npy")[:4])
+    for text in None, tmp_path / "other.npy":
+        assert numpy.isnan(weir.graph(spec, "near", text=text)["near"].effects).all()
+    with pytest.raises(weir.CompileError, match="none.npy"):
+        weir.graph(spec, "near", text=tmp_path / "none.npy")
     near = walked.graph("near")
     assert set(one.said["targets"]) == {str(to) for _, to in near.edges}
     assert {case["predecessors"] for case in one.cases} <= {str(source) for source, _ in near.edges}
@@ -500,6 +517,9 @@ def test_wrong_input(workplace, tmp_path):
     assert "is of the features of graphs" in refused("--sample", 3, "--method", "edges")
     with_graphs(folder, tmp_path / "graphs.yaml")
     assert "there is no graph 'nea'; did you mean 'near'?" in refused("--graph", "nea", spec=tmp_path / "graphs.yaml")
+    for more in [], ["--sample", 3]:
+        with_graphs(folder, tmp_path / "named.yaml", labels={"2/res/999": "nothing"})
+        assert "feature 2/res/999 is out of range" in refused(*more, spec=tmp_path / "named.yaml")
     assert "or several: say which with --match" in refused("--method", "top1", spec=tmp_path / "graphs.yaml")
     assert "excludes" in refused("--graph", "near", "--sample", 3, spec=tmp_path / "graphs.yaml", code=1)
     assert "has no match 'flown'" in refused("--sample", 3, "--match", "flown")

@@ -16,8 +16,11 @@ static int runCheck(const SpecOptions &options) {
   if (std::optional<int> code = session.begin())
     return *code;
   bool hasModel = !options.compiler.model.empty();
-  bool isFine = succeeded(session.compiler().load(hasModel)) &&
-                (!hasModel || succeeded(session.compiler().steer()));
+  Compiler &compiler = session.compiler();
+  // Without a model, files of dictionaries may be elsewhere.
+  bool isFine = succeeded(compiler.load(hasModel)) &&
+                succeeded(hasModel ? compiler.steer()
+                                   : compiler.checkLabels(/*quiet=*/true));
   return session.finish(isFine);
 }
 

@@ -38,14 +38,17 @@ static int runGraph(const GraphOptions &options, const char *argv0) {
       return 1;
     }
   if (!isPicture &&
-      !(options.picture.text.empty() && options.picture.features.empty())) {
-    llvm::errs() << "weirc: --text and --features require --story or -o with "
-                    "a name that ends in .html or .svg\n";
+      !(options.picture.features.empty() && !options.picture.maxTokens)) {
+    llvm::errs() << "weirc: --features and --max-tokens require --story or -o "
+                    "with a name that ends in .html or .svg\n";
     return 1;
   }
   Compiler &compiler = session.compiler();
   // Dictionaries of files are followed without their model.
   if (failed(compiler.load(/*withModel=*/false)))
+    return session.finish(false);
+  if (!options.picture.text.empty() &&
+      failed(compiler.showEffectsOn(options.picture.text)))
     return session.finish(false);
   if (compiler.graphsNeedModel() && failed(compiler.loadModel()))
     return session.finish(false);
@@ -78,7 +81,7 @@ static int runGraph(const GraphOptions &options, const char *argv0) {
   if (options.json)
     return session.finish(true, report.toJSON());
   showProgress("");
-  if (options.output.empty())
+  if (options.output.empty() && !isPicture)
     report.print(llvm::outs());
   return session.finish(true);
 }
@@ -96,7 +99,8 @@ Command weir::addGraph(CLI::App &app, const char *argv0) {
       ".html, a page of all of them, or .svg, a picture of one");
   auto *story = graph->add_flag(
       "--story", options->story,
-      "tell where each target comes from and goes to (needs Python)");
+      "tell where each target comes from and goes to, instead of listing edges "
+      "(needs Python)");
   story->excludes(output);
   story->excludes(graph->get_option("--json"));
   auto *features = graph->add_option(
@@ -105,7 +109,10 @@ Command weir::addGraph(CLI::App &app, const char *argv0) {
       "and stories");
   auto *text = graph
                    ->add_option("--text", options->picture.text,
-                                "a text that runs through the model for these")
+                                "show the effects that weirc validate measured on "
+                                "this text, of graphs that name no text; for pages "
+                                "and stories it also runs through the model, for "
+                                "contexts and tokens")
                    ->excludes(features);
   graph
       ->add_option("--max-tokens", options->picture.maxTokens,

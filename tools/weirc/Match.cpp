@@ -75,7 +75,8 @@ static int runMatch(const MatchOptions &options) {
   // Dictionaries of files can be matched without their model.
   if (failed(compiler.load(/*withModel=*/false)))
     return session.finish(false);
-  if (compiler.matchingNeedsModel() && failed(compiler.loadModel()))
+  if ((compiler.matchingNeedsModel() || compiler.labelsNeedModel()) &&
+      failed(compiler.loadModel()))
     return session.finish(false);
   if (options.listParts)
     return listParts(options, session);

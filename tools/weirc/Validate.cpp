@@ -13,6 +13,7 @@
 #include "../Numbers.h"
 
 #include "weir/Driver/Validation.h"
+#include "weir/Support/Shell.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -26,6 +27,17 @@ struct ValidateOptions : SpecOptions {
   std::string cases, tokens;
 };
 } // namespace
+
+/// The `weirc graph` that finds the effects again.
+static std::string commandThatShows(const ValidateOptions &options) {
+  std::string command = "weirc graph " + shellWord(options.compiler.spec) +
+                        " --text " + shellWord(options.validation.text);
+  if (!options.compiler.model.empty())
+    command += " --model " + shellWord(options.compiler.model);
+  if (!options.compiler.cache.empty())
+    command += " --cache " + shellWord(options.compiler.cache);
+  return command;
+}
 
 static int runValidate(const ValidateOptions &options) {
   SpecSession session(options);
@@ -75,6 +87,11 @@ static int runValidate(const ValidateOptions &options) {
     return session.finish(true, result->toJSON());
   showProgress("");
   result->print(llvm::outs());
+  if (!result->graphs.empty())
+    llvm::outs() << "\nThe effects of edges are kept. The graphs show them with\n  "
+                 << commandThatShows(options)
+                 << "\nand by themselves once they have the key `text` with this "
+                    "text.\n";
   return session.finish(true);
 }
 

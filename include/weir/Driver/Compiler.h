@@ -106,6 +106,17 @@ public:
   /// Whether `graphs` needs the model: for dictionaries or activations that are the
   /// model's, and to know whose effects were measured.
   bool graphsNeedModel();
+  /// Has graphs that name no text show the effects that were measured on this one,
+  /// whose path is relative to the current folder. `graphs` needs the model then.
+  mlir::LogicalResult showEffectsOn(llvm::StringRef text);
+  /// Refuses names of features that their dictionaries do not have, as everything
+  /// does that opens dictionaries. Of dictionaries that cannot be opened, and with
+  /// `quiet` of those that are made of the model, it is not known; that is a warning
+  /// unless `quiet`.
+  mlir::LogicalResult checkLabels(bool quiet = false);
+  /// Whether a name is that of a feature of the model's own weights, and there is a
+  /// model to ask.
+  bool labelsNeedModel();
   /// Lowers the patches to aten and to kernels, as the options say.
   /// Of a program that nobody keeps, it may be allowed that any number of calls is
   /// added.

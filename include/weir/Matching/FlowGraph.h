@@ -137,6 +137,8 @@ struct WalkOptions {
   /// Similarities of zero and less count, too: minus the mean squared error has
   /// no other.
   bool anySimilarity = false;
+  /// What the graph may not be larger than.
+  size_t maxNodes = maxGraphNodes, maxEdges = maxGraphEdges;
   /// How errors call a node.
   std::function<std::string(const GraphNode &)> nameOf;
 };
@@ -153,8 +155,8 @@ struct NearMiss {
 /// the edges, the walk forward along them; between two places that a link does not
 /// join it does not go. Time: every link is read at most twice, whole only where it
 /// is followed against its rows. Errors: a target outside of its dictionary; an edge
-/// without a measured effect where one is asked for; more than maxGraphNodes or
-/// maxGraphEdges.
+/// without a measured effect where one is asked for; more nodes or edges than
+/// the options allow.
 llvm::Expected<FlowGraph> walk(llvm::ArrayRef<GraphNode> targets,
                                llvm::ArrayRef<GraphLink> links,
                                const WalkOptions &options,

@@ -100,7 +100,8 @@ void populateExpandMatchings(mlir::OpPassManager &passes, Matchings matchings,
 void populateMatch(mlir::OpPassManager &passes, Matchings matchings,
                    std::shared_ptr<Resources> resources,
                    flow::MatchObserver observer = {});
-/// follow ▶ build graphs ▶ resolve: every list of features is known then.
+/// follow ▶ build graphs ▶ resolve ▶ check labels: every list of features is known
+/// then.
 void populateFeatures(mlir::OpPassManager &passes,
                       std::shared_ptr<Resources> resources);
 /// expand policies ▶ tabulate plans ▶ merge ▶ canonicalize. With `count`, the tokens that are

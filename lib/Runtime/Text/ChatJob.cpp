@@ -12,7 +12,7 @@
 
 #include "weir/Runtime/ChatTemplate.h"
 #include "weir/Support/Files.h"
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
 
 #include "llvm/Support/JSON.h"
 
@@ -26,7 +26,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Expected<std::string> renderLine(StringRef line) {
-  Expected<json::Value> checked = parseJSON(line);
+  Expected<json::Value> checked = parseJSONLine(line);
   if (!checked)
     return checked.takeError();
   Json request = Json::parse(line.begin(), line.end(), nullptr,

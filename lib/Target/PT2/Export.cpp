@@ -683,7 +683,8 @@ LogicalResult weir::exportPT2(fx::ProgramOp program, const Archive &source,
     llvm::handleAllErrors(
         std::move(error), [](const ReportedError &) {},
         [&](const llvm::ErrorInfoBase &other) {
-          program.emitOpError(other.message());
+          // It names the file, and no line of a spec can mend it.
+          emitError(UnknownLoc::get(program.getContext())) << other.message();
         });
     return failure();
   }

@@ -8,7 +8,8 @@
 
 #include "../Program/Support.h"
 
-#include "weir/Support/Json.h"
+#include "weir/Support/JsonLines.h"
+#include "weir/Support/Shell.h"
 
 #include <rapidcheck/gtest.h>
 
@@ -24,6 +25,24 @@ namespace {
 
 std::string nested(unsigned depth) {
   return std::string(depth, '[') + std::string(depth, ']');
+}
+
+TEST(JsonLines, ErrorsNameTheColumnOnly) {
+  EXPECT_OK(parseJSONLine(R"({"text": "a"})"));
+  for (const char *bad : {"{\"text\": }", "{\"a\": 1} 2", ""}) {
+    auto value = parseJSONLine(bad);
+    ASSERT_FALSE(static_cast<bool>(value));
+    std::string message = toString(value.takeError());
+    EXPECT_EQ(message.rfind("column ", 0), 0u) << message;
+  }
+}
+
+TEST(Shell, WordsAreWhatAShellTakesThemFor) {
+  EXPECT_EQ(shellWord("a/b-c_1.yaml"), "a/b-c_1.yaml");
+  EXPECT_EQ(shellWord(""), "''");
+  EXPECT_EQ(shellWord("a b"), "'a b'");
+  EXPECT_EQ(shellWord("it's"), "'it'\\''s'");
+  EXPECT_EQ(shellWord("$(x)"), "'$(x)'");
 }
 
 TEST(Json, DepthIsBounded) {

@@ -59,8 +59,9 @@ FeatureAttr GraphNumbering::featureOf(const GraphNode &node) const {
 
 namespace {
 
-/// What all graphs of a module may have together: they are held at once.
-constexpr size_t maxEdgesTogether = 5'000'000;
+/// How many times the edges of one graph all graphs of a module may have together:
+/// they are held at once.
+constexpr uint64_t maxGraphsTogether = 5;
 
 /// Part of every key. Counts up when the meaning of a walk changes.
 constexpr StringLiteral keyVersion = "weir graph 2";
@@ -188,10 +189,17 @@ LogicalResult FlowBuildGraphs::add(Run &run, Operation &op) {
                    .Default([&](Operation *) { return combine(run, &op); });
   if (failed(graph))
     return failure();
+  // Walks stop before; what is made of them, or was kept, may be larger.
+  if (graph->nodes.size() > maxNodes)
+    return op.emitError() << ::nameOf(&op) << " has more than "
+                          << maxNodes.getValue() << " nodes";
+  if (graph->edges.size() > maxEdges)
+    return op.emitError() << ::nameOf(&op) << " has more than "
+                          << maxEdges.getValue() << " edges";
   run.edges += graph->edges.size();
-  if (run.edges > maxEdgesTogether)
+  if (run.edges > maxGraphsTogether * maxEdges)
     return op.emitError() << "the graphs up to this one have more than "
-                          << maxEdgesTogether << " edges together";
+                          << maxGraphsTogether * maxEdges << " edges together";
   numNodes += graph->nodes.size();
   numEdges += graph->edges.size();
   remark::passed(op.getLoc(),
@@ -367,6 +375,8 @@ FailureOr<FlowGraph> FlowBuildGraphs::build(Run &run, GraphOp op) {
 
   matching::WalkOptions options =
       run.options(matching, run.numbering.setOf(matching.getCollectionAttr()));
+  options.maxNodes = maxNodes;
+  options.maxEdges = maxEdges;
   options.backward = op.getDirection() != Direction::Forward;
   options.forward = op.getDirection() != Direction::Backward;
   options.width = op.getWidth();
@@ -453,12 +463,6 @@ FailureOr<FlowGraph> FlowBuildGraphs::combine(Run &run, Operation *op) {
                                    ? "there is no node that all of its graphs have"
                                    : "nothing is left when what it takes away is "
                                      "taken away");
-  if (graph.nodes.size() > matching::maxGraphNodes)
-    return op->emitError() << ::nameOf(op) << " has more than "
-                           << matching::maxGraphNodes << " nodes";
-  if (graph.edges.size() > matching::maxGraphEdges)
-    return op->emitError() << ::nameOf(op) << " has more than "
-                           << matching::maxGraphEdges << " edges";
   return graph;
 }
 

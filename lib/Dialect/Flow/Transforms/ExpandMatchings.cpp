@@ -306,8 +306,8 @@ private:
     if (!between.contains(first.getSite())) {
       InFlightDiagnostic diag =
           emitError(locationOf(path, "path"))
-          << FlatSymbolRefAttr::get(matching) << " leads from "
-          << first.getSite().str() << " to no " << last.getSite().str()
+          << "no path of " << FlatSymbolRefAttr::get(matching) << " leads from "
+          << first.getSite().str() << " to " << last.getSite().str()
           << ": it matches layers " << matching.getFirstLayer() << " to "
           << matching.getLastLayer();
       diag.attachNote(matching.getLoc()) << "the match";

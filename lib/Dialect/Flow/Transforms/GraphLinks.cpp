@@ -13,9 +13,9 @@
 #include "weir/Program/Fingerprint.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Locations.h"
+#include "weir/Support/Shell.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace weir;
@@ -157,19 +157,6 @@ static KeepAttr keepOf(WalkOpInterface walk, fx::SiteKind kind) {
       if (keep.getKind() == kind)
         return keep;
   return {};
-}
-
-/// A word of a command. Names without a blank stay as they are.
-static std::string shellWord(StringRef text) {
-  auto isPlain = [](char c) {
-    return llvm::isAlnum(c) || StringRef("_-./+,:@%=").contains(c);
-  };
-  if (!text.empty() && llvm::all_of(text, isPlain))
-    return text.str();
-  std::string quoted = "'";
-  for (char c : text)
-    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
 }
 
 /// The file that an operation stands in, or nothing.

@@ -58,8 +58,6 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
       failedAny |= failed(resolve(select, store));
     for (auto user : module.getOps<FeatureUserOpInterface>())
       failedAny |= failed(resolveNamed(user, store));
-    if (!failedAny)
-      failedAny |= failed(checkLabels(module, store));
     for (auto bridge : module.getOps<BridgeOp>())
       for (SiteAttr site : {bridge.getFrom(), bridge.getTo()})
         failedAny |= failed(openAt(bridge.getLoc(), bridge.getCollectionAttr(),
@@ -188,36 +186,6 @@ struct FlowResolve : flow::impl::FlowResolvePassBase<FlowResolve> {
         return failure();
     }
     return success();
-  }
-
-  /// The name of a feature that is not there would never show. Dictionaries that only
-  /// names ask for are opened, and are not the program's.
-  LogicalResult checkLabels(ModuleOp module, DictionaryStore &store) {
-    DenseMap<Attribute, CollectionOp> collections;
-    for (auto collection : module.getOps<CollectionOp>())
-      collections[FlatSymbolRefAttr::get(collection.getSymNameAttr())] = collection;
-    DenseSet<std::pair<Attribute, Attribute>> unreadable;
-    bool failedAny = false;
-    for (auto label : module.getOps<LabelOp>()) {
-      FeatureAttr feature = label.getFeature();
-      std::pair<Attribute, Attribute> place = {feature.getCollection(),
-                                               feature.getSite()};
-      CollectionOp collection = collections.lookup(feature.getCollection());
-      if (!collection || unreadable.contains(place))
-        continue;
-      auto opened = store.open(collection, feature.getSite());
-      if (!opened) {
-        unreadable.insert(place);
-        label.emitWarning() << "cannot tell whether the dictionary has the feature "
-                            << feature.str() << ", which has a name: "
-                            << llvm::toString(opened.takeError());
-        continue;
-      }
-      SmallVector<int64_t> indices;
-      failedAny |= failed(cast<SelectableAttrInterface>(feature).select(
-          **opened, [&] { return emitError(label.getLoc()); }, indices));
-    }
-    return failure(failedAny);
   }
 
   /// Opens a dictionary and, the first time, adds its op after the collection.

@@ -35,6 +35,9 @@ createFlowBuildGraphsPass(FlowBuildGraphsPassOptions options,
                           GraphObserver observer = {});
 std::unique_ptr<mlir::Pass>
 createFlowResolvePass(std::shared_ptr<Resources> resources);
+std::unique_ptr<mlir::Pass>
+createFlowCheckLabelsPass(FlowCheckLabelsPassOptions options,
+                          std::shared_ptr<Resources> resources);
 
 } // namespace weir::flow
 

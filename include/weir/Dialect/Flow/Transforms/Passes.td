@@ -121,6 +121,11 @@ def FlowBuildGraphsPass : Pass<"flow-build-graphs", "::mlir::ModuleOp"> {
   let options = [
     Option<"candidates", "candidates", "bool", /*default=*/"false",
            "Keep edges whatever their effect">,
+    Option<"maxNodes", "max-nodes", "uint64_t", /*default=*/"100000",
+           "What no graph may have more nodes than">,
+    Option<"maxEdges", "max-edges", "uint64_t", /*default=*/"1000000",
+           "What no graph may have more edges than, and all together five times "
+           "as many">,
   ];
   let statistics = [
     Statistic<"numBuilt", "built", "Graphs built">,
@@ -140,8 +145,7 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     that need rows (`antagonists`), and for collections that both have a
     dictionary at a site: if it is the same, by its content, features of the
     second become the first's, so that an edit of both names is one of one
-    feature. Features of a `flow.label` have to be there too; a dictionary that only
-    they ask for gets no `flow.dictionary`.
+    feature. Features that only have a name are looked at by `flow-check-labels`.
 
     Dictionaries made from the model's own weights (`neurons`, `unembedding`)
     need the model's archive and the sites that `fx-find-sites` found.
@@ -158,6 +162,30 @@ def FlowResolvePass : Pass<"flow-resolve", "::mlir::ModuleOp"> {
     Statistic<"selected", "selected", "Features selected">,
   ];
   let dependentDialects = ["::weir::flow::FlowDialect"];
+}
+
+def FlowCheckLabelsPass : Pass<"flow-check-labels", "::mlir::ModuleOp"> {
+  let summary = "Refuse names of features that are not there";
+  let description = [{
+    The name of a feature that its dictionary does not have would never show, so it is
+    an error. Only headers of dictionaries are read, and nothing is added to the module.
+    A dictionary that only names ask for and that cannot be opened is a warning, once;
+    with `quiet` it is passed over in silence, for a spec that is read where its files
+    may not be.
+
+    Dictionaries made from the model's own weights (`neurons`, `unembedding`)
+    need the model's archive and the sites that `fx-find-sites` found.
+
+    ```mlir
+    flow.collection @sae <sae_lens> at "{site}.{layer}" sites [#fx.site_kind<res>] layers 0 to 2
+    flow.label #flow.feature<@sae:0/res/5> "last"
+    flow.label #flow.feature<@sae:0/res/6> "none" // an error, of a dictionary of 6
+    ```
+  }];
+  let options = [
+    Option<"quiet", "quiet", "bool", /*default=*/"false",
+           "Say nothing of dictionaries that cannot be opened">,
+  ];
 }
 
 #endif // WEIR_DIALECT_FLOW_TRANSFORMS_PASSES_TD
