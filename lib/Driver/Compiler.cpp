@@ -172,7 +172,7 @@ LogicalResult Compiler::loadModel() {
     for (auto model : moduleRef->getOps<steer::ModelOp>())
       if (auto program = model.getProgram()) {
         path = pathBelow(base, *program);
-        where = model.getLoc();
+        where = spec::locationOf(model, "program");
       }
   if (path.empty())
     return error() << "the spec names no model: give `model: {program: …}` in "
@@ -180,8 +180,13 @@ LogicalResult Compiler::loadModel() {
   progress("reading the model");
   if (!resources || resources->options().model != path) {
     auto opened = Archive::open(path);
-    if (!opened)
-      return emitError(where) << llvm::toString(opened.takeError());
+    if (!opened) {
+      InFlightDiagnostic diag = emitError(where)
+                                << llvm::toString(opened.takeError());
+      if (!llvm::sys::fs::exists(path))
+        diag << "; `python -m weir export` makes one, --model names another";
+      return diag;
+    }
     options.model = path;
     useResources(std::move(*opened));
   }
