@@ -172,7 +172,7 @@ LogicalResult Compiler::loadModel() {
     for (auto model : moduleRef->getOps<steer::ModelOp>())
       if (auto program = model.getProgram()) {
         path = pathBelow(base, *program);
-        where = model.getLoc();
+        where = spec::locationOf(model, "program");
       }
   if (path.empty())
     return error() << "the spec names no model: give `model: {program: …}` in "
@@ -180,8 +180,13 @@ LogicalResult Compiler::loadModel() {
   progress("reading the model");
   if (!resources || resources->options().model != path) {
     auto opened = Archive::open(path);
-    if (!opened)
-      return emitError(where) << llvm::toString(opened.takeError());
+    if (!opened) {
+      InFlightDiagnostic diag = emitError(where)
+                                << llvm::toString(opened.takeError());
+      if (!llvm::sys::fs::exists(path))
+        diag << "; `python -m weir export` makes one, --model names another";
+      return diag;
+    }
     options.model = path;
     useResources(std::move(*opened));
   }
@@ -286,20 +291,49 @@ LogicalResult Compiler::lower(bool isLimited) {
 // Output
 //===----------------------------------------------------------------------===//
 
-LogicalResult Compiler::writeProgram(StringRef path, const Archive &source,
-                                     ArrayRef<AddedRecord> records) {
-  flow::RecipeConstants sourceOf(module(), *resources);
-  return exportPT2(program(), source, path, sourceOf, ExportForm::Plain,
-                   records);
+static AddedRecord recordOf(StringRef text) {
+  return {Manifest::recordName.str(),
+          {reinterpret_cast<const std::byte *>(text.data()), text.size()}};
 }
 
-LogicalResult Compiler::writeParts(StringRef path) {
+/// What is copied into a program is compared with its checksum; so is what stays
+/// where it is.
+static llvm::Error verifyTensors(const Archive &archive,
+                                 const llvm::StringSet<> &dropped) {
+  for (const auto *tensors : {&archive.weights(), &archive.constants()})
+    for (const auto &[name, tensor] : *tensors)
+      if (!dropped.contains(name))
+        if (llvm::Error damaged = archive.verify(tensor.record))
+          return damaged;
+  return llvm::Error::success();
+}
+
+LogicalResult Compiler::writeWithoutTensors(StringRef path,
+                                            ArrayRef<AddedRecord> records) {
   progress("writing the program");
   auto source = withoutTensors(*archive);
   if (!source)
     return error() << llvm::toString(source.takeError());
+  if (llvm::Error damaged =
+          verifyTensors(*archive, droppedTensors(program(), *archive)))
+    return error() << llvm::toString(std::move(damaged));
   flow::RecipeConstants sourceOf(module(), *resources);
-  return exportPT2(program(), **source, path, sourceOf, ExportForm::Scratch, {});
+  return exportPT2(program(), **source, path, sourceOf, ExportForm::Scratch,
+                   records);
+}
+
+LogicalResult Compiler::writeScratch(StringRef path) {
+  assert(!module().lookupSymbol<ModuleOp>(kernelModuleName) &&
+         "kernels are files of their own");
+  auto manifest = describeSteering();
+  if (failed(manifest))
+    return failure();
+  const std::string text = printJSON(manifest->recordJSON());
+  return writeWithoutTensors(path, recordOf(text));
+}
+
+LogicalResult Compiler::writeParts(StringRef path) {
+  return writeWithoutTensors(path, {});
 }
 
 LogicalResult Compiler::addFiles(Manifest &manifest, StringRef folder) {
@@ -418,10 +452,12 @@ Manifest::Fixed Compiler::describeFixed() {
 }
 
 FailureOr<Manifest> Compiler::describe() {
-  Manifest manifest;
-  if (failed(describeProgram(
-          module().lookupSymbol<fx::ProgramOp>(programSymbol), manifest)))
+  FailureOr<Manifest> described = describeSteering();
+  if (failed(described))
     return failure();
+  Manifest &manifest = *described;
+  if (options.fixed)
+    manifest.fixed = describeFixed();
   if (sourceMgr.getNumBuffers() != 0)
     manifest.spec = Manifest::File{specFile.str(), sha256(specText()), {}};
   auto graph = graphHash(*archive);
@@ -441,14 +477,19 @@ FailureOr<Manifest> Compiler::describe() {
       return error() << llvm::toString(digest.takeError());
     manifest.dictionaries.push_back({dictionary.getSymName().str(), *digest});
   }
+  return described;
+}
+
+FailureOr<Manifest> Compiler::describeSteering() {
+  Manifest manifest;
+  if (failed(describeProgram(program(), manifest)))
+    return failure();
   for (auto plan : module().getOps<steer::PlanOp>())
     manifest.plans.push_back(specName(plan.getSymName()).str());
-  if (options.fixed)
-    manifest.fixed = describeFixed();
   // A knob without a range takes any number of the input's type.
   double widest = std::numeric_limits<float>::max();
   for (auto knob : module().getOps<steer::KnobOp>()) {
-    if (manifest.fixed)
+    if (options.fixed)
       break;
     Manifest::Knob entry;
     entry.name = specName(knob.getSymName()).str();
@@ -492,10 +533,9 @@ Compiler::write(StringRef folder,
     return failure();
   progress("writing the program");
   std::string recordText = printJSON(manifest->recordJSON());
-  AddedRecord record{Manifest::recordName.str(),
-                     {reinterpret_cast<const std::byte *>(recordText.data()),
-                      recordText.size()}};
-  if (failed(writeProgram(pathBelow(scratch, programFile), *archive, record)))
+  flow::RecipeConstants sourceOf(module(), *resources);
+  if (failed(exportPT2(program(), *archive, pathBelow(scratch, programFile),
+                       sourceOf, ExportForm::Plain, recordOf(recordText))))
     return failure();
   if (manifest->spec)
     if (llvm::Error e =

@@ -90,6 +90,7 @@ private:
   LogicalResult readActivations();
   LogicalResult stream(RecordedActivations &source, JobLog &log);
   LogicalResult count(const ActivationBatch &batch);
+  std::vector<std::string> namesOfMatches() const;
   FailureOr<std::unique_ptr<JobLog>> openCounts(StringRef program,
                                                 uint64_t &window);
   PartWriter counts(uint64_t window) const;
@@ -153,10 +154,10 @@ LogicalResult Evaluator::findMatches() {
 }
 
 LogicalResult Evaluator::measureLosses() {
-  auto program = openSteered(*spec);
-  if (failed(program))
+  auto measured = openSteered(*spec);
+  if (failed(measured))
     return failure();
-  const Manifest &manifest = (*program)->manifest();
+  const Manifest &manifest = measured->program->manifest();
   std::vector<float> knobs;
   for (const Manifest::Knob &knob : manifest.knobs)
     knobs.push_back(static_cast<float>(knob.defaultValue));
@@ -167,7 +168,7 @@ LogicalResult Evaluator::measureLosses() {
       plans.push_back(plan);
       settings.push_back({plan, knobs});
     }
-  auto losses = lossesOf(**program, windows, settings, options.promptTokens,
+  auto losses = lossesOf(*measured, windows, settings, options.promptTokens,
                          result.resumedRows);
   if (failed(losses))
     return failure();
@@ -318,7 +319,7 @@ LogicalResult Evaluator::readActivations() {
                              std::move(*reconstruction));
   }
   if (contexts)
-    contexts->choose(together, dictionaries.size());
+    contexts->choose(together, namesOfMatches(), dictionaries.size());
 
   std::unique_ptr<RecordedActivations> source;
   std::string program; // its hash
@@ -327,17 +328,12 @@ LogicalResult Evaluator::readActivations() {
   streaming.recordBytes = options.recordBytes;
   if (failed(withScratchProgram(recorder, [&](StringRef path) -> llvm::Error {
         auto opened = runtime->openActivations(
-            path, compiler.settings().operators, windows, streaming);
+            path, compiler.settings().model, compiler.settings().operators,
+            windows, streaming);
         if (!opened)
           return opened.takeError();
         source = std::move(*opened);
-        SmallString<256> file(path);
-        llvm::sys::path::append(file, Manifest::fileName);
-        auto manifest = Manifest::read(file);
-        if (!manifest)
-          return manifest.takeError();
-        program = manifest->program.sha256;
-        return llvm::Error::success();
+        return hashOfProgram(path).moveInto(program);
       })))
     return failure();
   uint64_t window = 0;
@@ -348,6 +344,17 @@ LogicalResult Evaluator::readActivations() {
   if (llvm::Error problem = source->seek(window))
     return error() << llvm::toString(std::move(problem));
   return stream(*source, **log);
+}
+
+/// Each of `together` by what it is a match of.
+std::vector<std::string> Evaluator::namesOfMatches() const {
+  std::vector<std::string> names;
+  for (size_t place : matchOf) {
+    const MatchEntry &entry = matches.entries()[place];
+    names.push_back(entry.matching + " " + entry.sourceDictionary + " " +
+                    entry.targetDictionary);
+  }
+  return names;
 }
 
 /// What was counted of all windows before `window`.

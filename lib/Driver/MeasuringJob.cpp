@@ -10,6 +10,8 @@
 
 #include "ScratchProgram.h"
 
+#include "weir/Program/Fingerprint.h"
+#include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
 #include "weir/Support/Json.h"
 #include "weir/Torch/TensorMath.h"
@@ -42,33 +44,47 @@ LogicalResult MeasuringJob::loadRuntime() {
   return success();
 }
 
-FailureOr<std::unique_ptr<SteeredProgram>>
-MeasuringJob::openSteered(ModuleOp spec) {
+llvm::Expected<std::string> MeasuringJob::hashOfProgram(StringRef path) {
+  auto file = sha256OfFile(path);
+  if (!file)
+    return file.takeError();
+  if (tensors.empty()) {
+    stage("hashing the model");
+    auto archive = compiler.opened()->model();
+    if (!archive)
+      return archive.takeError();
+    tensors = tensorsHash(**archive);
+  }
+  return sha256(StringRef(*file + " " + tensors));
+}
+
+FailureOr<MeasuringJob::Measured> MeasuringJob::openSteered(ModuleOp spec) {
   Compiler steered(context, inner(), compiler.opened());
   if (failed(steered.load(specWithoutProgram(spec))) ||
       failed(steered.steer()) || failed(loadRuntime()))
     return failure();
-  std::unique_ptr<SteeredProgram> program;
+  Measured result;
   if (failed(withScratchProgram(steered, [&](StringRef path) -> llvm::Error {
-        auto opened = runtime->openSteered(path, compiler.settings().operators);
+        auto opened = runtime->openSteered(path, compiler.settings().model,
+                                           compiler.settings().operators);
         if (!opened)
           return opened.takeError();
-        program = std::move(*opened);
-        return llvm::Error::success();
+        result.program = std::move(*opened);
+        return hashOfProgram(path).moveInto(result.hash);
       })))
     return failure();
-  return program;
+  return std::move(result);
 }
 
 FailureOr<WindowLosses>
-MeasuringJob::lossesOf(SteeredProgram &program, const TokenWindows &windows,
+MeasuringJob::lossesOf(const Measured &measured, const TokenWindows &windows,
                        ArrayRef<RowSetting> settings,
                        std::optional<int64_t> promptTokens,
                        int64_t &resumedRows) {
   std::vector<double> known;
   auto log = openLog(
       llvm::json::Object{{"what", "losses"},
-                         {"program", program.manifest().program.sha256},
+                         {"program", measured.hash},
                          {"settings", describe(settings)},
                          {"windows", hashOf(windows)},
                          {"promptTokens", promptTokens.value_or(-1)}},
@@ -88,7 +104,7 @@ MeasuringJob::lossesOf(SteeredProgram &program, const TokenWindows &windows,
   options.progress = [&](int64_t done, int64_t total) {
     stage("losses, " + Twine(done) + " of " + Twine(total) + " rows");
   };
-  auto losses = program.losses(windows, settings, options);
+  auto losses = measured.program->losses(windows, settings, options);
   if (!losses)
     return error() << llvm::toString(losses.takeError());
   for (auto [row, sum] : llvm::enumerate(known))

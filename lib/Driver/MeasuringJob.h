@@ -40,8 +40,14 @@ protected:
   /// Sets `runtime`, if it is not there yet.
   mlir::LogicalResult loadRuntime();
   /// Compiles a spec with its plans, to be run in this process.
-  mlir::FailureOr<std::unique_ptr<SteeredProgram>>
-  openSteered(mlir::ModuleOp spec);
+  struct Measured {
+    std::unique_ptr<SteeredProgram> program;
+    std::string hash; ///< hashOfProgram of its file
+  };
+  mlir::FailureOr<Measured> openSteered(mlir::ModuleOp spec);
+  /// All that the numbers of a scratch program depend on, as a hash: its file, and the
+  /// tensors of the model, which are read once for all programs of a job.
+  llvm::Expected<std::string> hashOfProgram(llvm::StringRef path);
   /// What a job of this description has finished, in the cache's folder of
   /// activations: `part` is called with it. A description names all that a number
   /// depends on but for the library, which is added.
@@ -54,7 +60,7 @@ protected:
   /// Losses of all windows under all settings; see SteeredRunner.h. A run that was
   /// killed goes on where it was: `resumedRows` says how many rows were there.
   mlir::FailureOr<WindowLosses>
-  lossesOf(SteeredProgram &program, const TokenWindows &windows,
+  lossesOf(const Measured &measured, const TokenWindows &windows,
            llvm::ArrayRef<RowSetting> settings,
            std::optional<int64_t> promptTokens, int64_t &resumedRows);
 
@@ -65,6 +71,7 @@ protected:
 private:
   int threads;
   const Progress &progress;
+  std::string tensors; ///< the hash of the model's, once it is known
 };
 
 /// Whether every window has the loss that the plain model has, up to the rounding

@@ -10,6 +10,7 @@
 
 #include "ModelTokenizer.h"
 
+#include <numeric>
 #include <random>
 
 using namespace llvm;
@@ -28,11 +29,14 @@ Expected<PairContexts> PairContexts::make(const Archive &model,
 }
 
 void PairContexts::choose(ArrayRef<MatchStatistics> matches,
-                          size_t dictionaries) {
+                          ArrayRef<std::string> names, size_t dictionaries) {
   kept.resize(dictionaries);
+  std::vector<size_t> order(matches.size());
+  std::iota(order.begin(), order.end(), 0);
+  llvm::sort(order, [&](size_t a, size_t b) { return names[a] < names[b]; });
   std::vector<Pair> all;
-  for (auto [place, match] : enumerate(matches))
-    for (auto [feature, partner] : enumerate(match.matches()))
+  for (size_t place : order)
+    for (auto [feature, partner] : enumerate(matches[place].matches()))
       if (partner >= 0)
         all.push_back({place, static_cast<int64_t>(feature), partner});
   // The engine and the steps are fixed by the standard, unlike std::shuffle.

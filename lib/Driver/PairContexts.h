@@ -39,9 +39,10 @@ public:
                                            const TokenWindows &windows,
                                            int64_t most, uint64_t seed);
 
-  /// Chooses pairs at random, the same for the same seed, more than are wanted:
-  /// some never fire.
-  void choose(llvm::ArrayRef<MatchStatistics> matches, size_t dictionaries);
+  /// Chooses pairs at random, the same for the same seed and names of matches, more
+  /// than are wanted: some never fire. The order of the matches says nothing.
+  void choose(llvm::ArrayRef<MatchStatistics> matches,
+              llvm::ArrayRef<std::string> names, size_t dictionaries);
   void add(size_t dictionary, const ActivationBatch &batch,
            const SparseRecord &record);
 

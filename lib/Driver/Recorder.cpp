@@ -23,7 +23,8 @@ weir::openRecorder(Compiler &compiler, TorchRuntime &runtime,
       compiler, options.folder, [&](StringRef path) -> llvm::Error {
         if (options.stage)
           options.stage("loading the program");
-        auto opened = runtime.openActivations(path, options.operators, windows,
+        auto opened = runtime.openActivations(path, compiler.settings().model,
+                                              options.operators, windows,
                                               options.stream);
         if (!opened)
           return opened.takeError();

@@ -11,17 +11,12 @@
 #include "weir/Dialect/FX/IR/FX.h"
 #include "weir/Driver/OutputFolder.h"
 #include "weir/Program/TensorSource.h"
-#include "weir/Support/ThreadStop.h"
-#include "weir/Support/ToolProcess.h"
+#include "weir/Support/JobFolder.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-
-#include <optional>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace weir;
@@ -32,35 +27,33 @@ static std::string below(StringRef folder, StringRef name) {
   return path.str().str();
 }
 
-llvm::Error weir::openScratchProgram(
-    Compiler &compiler, std::string folder,
-    llvm::function_ref<llvm::Error(StringRef path)> open) {
-  std::optional<Unstopped> whole;
-  if (folder.empty()) {
-    SmallString<256> unique;
-    whole.emplace();
-    if (std::error_code code =
-            llvm::sys::fs::createUniqueDirectory("weir-program", unique))
-      return llvm::createStringError(code, "cannot make a temporary folder: " +
-                                               code.message());
-    folder = unique.str().str();
-  } else {
-    if (llvm::Error error = removeArtefact(below(folder, "program")))
-      return error;
-    if (std::error_code code = llvm::sys::fs::create_directories(folder))
-      return llvm::createStringError(code, "cannot make '" + folder +
-                                               "': " + code.message());
-  }
-  std::string path = below(folder, "program");
-  ScratchFolder outer(folder), inner(path);
-  whole.reset();
-  llvm::scope_exit remove([&] {
-    llvm::consumeError(removeArtefact(path));
-    ::rmdir(folder.c_str());
-  });
-  if (failed(compiler.lower()) || failed(compiler.write(path)))
+static llvm::Error writeAndOpen(Compiler &compiler, StringRef path,
+                                llvm::function_ref<llvm::Error(StringRef)> open) {
+  if (failed(compiler.lower()) || failed(compiler.writeScratch(path)))
     return llvm::make_error<ReportedError>();
   return open(path);
+}
+
+llvm::Error weir::openScratchProgram(
+    Compiler &compiler, const std::string &folder,
+    llvm::function_ref<llvm::Error(StringRef path)> open) {
+  constexpr StringLiteral name = "program.pt2";
+  if (folder.empty()) {
+    auto made = JobFolder::make("weir-program");
+    if (!made)
+      return made.takeError();
+    return writeAndOpen(compiler, (*made)->file(name), open);
+  }
+  // Older versions wrote a whole artefact there.
+  if (llvm::Error error = removeArtefact(below(folder, "program")))
+    return error;
+  if (std::error_code code = llvm::sys::fs::create_directories(folder))
+    return llvm::createStringError(code, "cannot make '" + folder +
+                                             "': " + code.message());
+  ScratchFolder removal(folder);
+  llvm::Error error = writeAndOpen(compiler, below(folder, name), open);
+  removal.remove();
+  return error;
 }
 
 LogicalResult

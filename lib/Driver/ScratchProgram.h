@@ -13,13 +13,14 @@
 
 namespace weir {
 
-/// Lowers what a compiler has steered, writes the program into a folder and calls
-/// `open` with it. Then its name goes: what `open` has mapped stays readable, and
-/// nothing is left behind however the process ends. `folder` is a name that nobody
-/// else uses at the time, and what is there is removed; empty: in the system's
-/// temporary folder. A ReportedError where the program cannot be made.
+/// Lowers what a compiler has steered, writes the program and calls `open` with the
+/// file, in which the model's tensors are not (Compiler::writeScratch). Then its name
+/// goes: what `open` has mapped stays readable, and nothing is left behind however the
+/// process ends. `folder` is a name that nobody else uses at the time, and what is
+/// there is removed; empty: in the system's temporary folder. A ReportedError where
+/// the program cannot be made.
 llvm::Error
-openScratchProgram(Compiler &compiler, std::string folder,
+openScratchProgram(Compiler &compiler, const std::string &folder,
                    llvm::function_ref<llvm::Error(llvm::StringRef path)> open);
 
 /// The same in the temporary folder, with all errors reported to the context.

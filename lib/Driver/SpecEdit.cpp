@@ -10,6 +10,7 @@
 
 #include "weir/Spec/YAML.h"
 
+#include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
@@ -108,6 +109,9 @@ static Error setKnob(const YamlNode &root, const SpecSetting::Knob &knob,
   return Error::success();
 }
 
+/// What a strength says beside its form.
+static constexpr StringLiteral keptKeys[] = {"times", "weight"};
+
 static Error setForm(StringRef text, const YamlNode &root,
                      const SpecSetting &setting, Edits &edits) {
   const YamlNode *policy = valueOf(valueOf(&root, "policies"), setting.policy);
@@ -119,7 +123,7 @@ static Error setForm(StringRef text, const YamlNode &root,
   if (!setting.schedule.empty())
     written += ", " + setting.schedule;
   for (const YamlEntry &entry : strength->value.entries)
-    if (entry.key.value == "times" || entry.key.value == "weight")
+    if (is_contained(keptKeys, entry.key.value))
       written += (", " + entry.key.value + ": " +
                   edits.at(entry.value.range))
                      .str();
@@ -131,25 +135,65 @@ static Error setForm(StringRef text, const YamlNode &root,
   return Error::success();
 }
 
-static bool isText(const YamlNode *node, StringRef text) {
-  return node && node->isScalar() && node->text == text;
+//===----------------------------------------------------------------------===//
+// Whether an edited text says what it is to say
+//===----------------------------------------------------------------------===//
+
+/// Whatever the layout and the order of keys.
+static bool areEqual(const YamlNode &a, const YamlNode &b) {
+  return a.kind == b.kind && a.text == b.text && a.quoted == b.quoted &&
+         llvm::equal(a.items, b.items, areEqual) &&
+         a.entries.size() == b.entries.size() &&
+         llvm::all_of(a.entries, [&](const YamlEntry &entry) {
+           const YamlNode *other = valueOf(&b, entry.key.value);
+           return other && areEqual(entry.value, *other);
+         });
 }
 
-/// Whether a spec that was edited says what it is to say.
-static bool says(const YamlNode &root, const SpecSetting &setting) {
-  for (const SpecSetting::Knob &knob : setting.knobs)
-    if (!isText(valueOf(valueOf(valueOf(&root, "knobs"), knob.name), "default"),
-                knob.value))
-      return false;
+static YamlNode *valueOf(YamlNode *map, StringRef key) {
+  return const_cast<YamlNode *>(
+      valueOf(static_cast<const YamlNode *>(map), key));
+}
+
+static void put(YamlNode &map, StringRef key, const YamlNode &value) {
+  if (YamlNode *old = valueOf(&map, key)) {
+    *old = value;
+    return;
+  }
+  YamlEntry entry;
+  entry.key.value = key.str();
+  entry.value = value;
+  map.entries.push_back(std::move(entry));
+}
+
+/// Changes a spec's tree as `setKnob` and `setForm` change its text. They have found
+/// what is looked for here.
+static void apply(YamlNode &root, const SpecSetting &setting,
+                  mlir::MLIRContext *context) {
+  for (const SpecSetting::Knob &knob : setting.knobs) {
+    YamlNode &number =
+        *valueOf(valueOf(valueOf(&root, "knobs"), knob.name), "default");
+    number.text = knob.value;
+    number.quoted = false;
+  }
   if (setting.policy.empty())
-    return true;
-  const YamlNode *policy = valueOf(valueOf(&root, "policies"), setting.policy);
-  const YamlNode *strength = valueOf(policy, "strength");
-  const YamlNode *layers = valueOf(policy, "layers");
-  return isText(valueOf(strength, "value"), setting.value) &&
-         (valueOf(strength, "schedule") != nullptr) ==
-             !setting.schedule.empty() &&
-         (layers ? isText(layers, setting.layers) : setting.layers == "own");
+    return;
+  std::string text = "strength: {value: " + setting.value;
+  if (!setting.schedule.empty())
+    text += ", " + setting.schedule;
+  text += "}\nlayers: " + setting.layers + "\n";
+  spec::SourceFile file("", text);
+  spec::Reporter reporter(file, context);
+  std::optional<YamlNode> form = spec::parseYaml(file, reporter);
+  assert(form && !reporter.failed() && "forms are written as YAML");
+  YamlNode &policy = *valueOf(valueOf(&root, "policies"), setting.policy);
+  YamlNode &strength = *valueOf(&*form, "strength");
+  for (StringRef key : keptKeys)
+    if (const YamlNode *kept = valueOf(valueOf(&policy, "strength"), key))
+      put(strength, key, *kept);
+  put(policy, "strength", strength);
+  if (valueOf(&policy, "layers") || setting.layers != "own")
+    put(policy, "layers", *valueOf(&*form, "layers"));
 }
 
 Expected<std::string> weir::withSetting(StringRef text,
@@ -168,11 +212,16 @@ Expected<std::string> weir::withSetting(StringRef text,
     if (Error error = setForm(text, *root, setting, edits))
       return std::move(error);
   std::string edited = edits.apply();
-  // YAML has more ways to write a thing than are looked for here.
+  // YAML has more ways to write a thing than are looked for here, so that all of the
+  // new text is compared with what it is to say.
+  // What is wrong with it is told as one thing, and not at lines that nobody sees.
+  mlir::ScopedDiagnosticHandler quiet(
+      context, [](mlir::Diagnostic &) { return mlir::success(); });
   spec::SourceFile again("", edited);
   spec::Reporter problems(again, context);
   std::optional<YamlNode> read = spec::parseYaml(again, problems);
-  if (!read || problems.failed() || !says(*read, setting))
+  apply(*root, setting, context);
+  if (!read || problems.failed() || !areEqual(*read, *root))
     return createStringError("the setting cannot be put into the spec as it is "
                              "laid out; write it by hand");
   return edited;

@@ -221,7 +221,7 @@ void CaseStudy::addCases(uint32_t number) {
   std::vector<ValidationFeature> best;
   if (plan.followsGraphs)
     addGraphCases(number);
-  for (auto [linkNumber, link] : llvm::enumerate(plan.links)) {
+  for (const ValidationLink &link : plan.links) {
     if (link.target != target.site)
       continue;
     auto site = static_cast<uint32_t>(link.predecessor);
@@ -241,8 +241,12 @@ void CaseStudy::addCases(uint32_t number) {
     }
     const int64_t five = std::min<int64_t>(5, link.k);
     if (wants(ValidationMethod::RandomOf5)) {
-      auto one = ranked(draw(1, occurrence.target, occurrence.window, linkNumber) %
-                        uint64_t(five));
+      // By the module and not by its place in the spec.
+      const ActivationSite &module = plan.sites[link.predecessor];
+      const uint64_t chance =
+          draw(1, occurrence.target, occurrence.window,
+               uint64_t(module.layer) * 16 + uint64_t(module.kind));
+      auto one = ranked(static_cast<int64_t>(chance % uint64_t(five)));
       if (isActive(one))
         addCase(number, ValidationMethod::RandomOf5, {one});
     }

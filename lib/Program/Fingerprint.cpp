@@ -38,18 +38,19 @@ std::string weightsHash(const Archive &archive) {
   return weightsHash(archive, [](StringRef) { return true; });
 }
 
-std::string weightsHash(const Archive &archive,
-                        function_ref<bool(StringRef)> isMeant) {
+/// Adds a line for each tensor that is meant. `records`: hashes that are known.
+static void addLines(const Archive &archive,
+                     const StringMap<ArchiveTensor> &tensors,
+                     function_ref<bool(StringRef)> isMeant,
+                     StringMap<std::string> &records, Sha256 &all) {
   std::vector<StringRef> names;
-  for (StringRef name : archive.weights().keys())
+  for (StringRef name : tensors.keys())
     if (isMeant(name))
       names.push_back(name);
   llvm::sort(names);
-  // Tied weights share a record.
-  StringMap<std::string> records;
-  Sha256 all;
   for (StringRef name : names) {
-    const ArchiveTensor &tensor = archive.weights().find(name)->second;
+    const ArchiveTensor &tensor = tensors.find(name)->second;
+    // Tied weights share a record.
     auto [record, isNew] = records.try_emplace(tensor.record);
     if (isNew)
       record->second = hashOf(archive, tensor.bytes);
@@ -61,6 +62,22 @@ std::string weightsHash(const Archive &archive,
                        tensor.storageOffset, record->second)
                    .str());
   }
+}
+
+std::string weightsHash(const Archive &archive,
+                        function_ref<bool(StringRef)> isMeant) {
+  StringMap<std::string> records;
+  Sha256 all;
+  addLines(archive, archive.weights(), isMeant, records, all);
+  return all.finish();
+}
+
+std::string tensorsHash(const Archive &archive) {
+  auto any = [](StringRef) { return true; };
+  StringMap<std::string> records;
+  Sha256 all;
+  addLines(archive, archive.weights(), any, records, all);
+  addLines(archive, archive.constants(), any, records, all);
   return all.finish();
 }
 

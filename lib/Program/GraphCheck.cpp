@@ -75,7 +75,8 @@ std::string listOf(ArrayRef<int64_t> values) {
 
 class Checker {
 public:
-  explicit Checker(const Archive &archive) : archive(archive) {}
+  Checker(const Archive &archive, const Archive *tensors)
+      : archive(archive), tensors(tensors) {}
   Error run();
 
 private:
@@ -101,6 +102,7 @@ private:
   Error expression(const json::Object &value);
 
   const Archive &archive;
+  const Archive *tensors; ///< that the archive does not hold, or null
   const json::Object *graph = nullptr;
   const json::Array *inputs = nullptr, *outputs = nullptr, *nodes = nullptr,
                     *inputSpecs = nullptr, *outputSpecs = nullptr;
@@ -246,6 +248,8 @@ Error Checker::number(StringRef table, StringRef name) {
 
 Error Checker::payload(StringRef fqn, const json::Object &meta) {
   const ArchiveTensor *stored = archive.find(fqn);
+  if (!stored && tensors)
+    stored = tensors->find(fqn);
   if (!stored)
     return fail("the archive holds no payload for '{0}'", fqn);
   std::optional<int64_t> dtype = meta.getInteger("dtype");
@@ -595,6 +599,6 @@ Error Checker::run() {
 
 } // namespace
 
-Error weir::checkGraph(const Archive &archive) {
-  return Checker(archive).run();
+Error weir::checkGraph(const Archive &archive, const Archive *tensors) {
+  return Checker(archive, tensors).run();
 }

@@ -202,7 +202,8 @@ Expected<std::unique_ptr<Program>> Program::open(StringRef path,
             "file, --kernels kernels.so"))
       return fail("{0}: {1}", archivePath, toString(std::move(error)));
   Expected<ModelInfo> info = checkProgram(
-      *out->pt2, out->description, options.engine.operators);
+      *out->pt2, out->description, options.engine.operators,
+      options.engine.tensors.get());
   if (!info)
     return fail("{0}: {1}", archivePath, toString(info.takeError()));
   out->info = std::move(*info);

@@ -108,16 +108,18 @@ Error checkModel(const ModelInfo &info, const Manifest &description) {
 
 } // namespace
 
-Error checkCalls(const Archive &archive, const OperatorPolicy &operators) {
-  if (Error error = checkGraph(archive))
+Error checkCalls(const Archive &archive, const OperatorPolicy &operators,
+                 const Archive *tensors) {
+  if (Error error = checkGraph(archive, tensors))
     return error;
   return reference::buildGraph(archive.model(), operators).takeError();
 }
 
 Expected<ModelInfo> checkProgram(const Archive &archive,
                                  const Manifest &description,
-                                 const OperatorPolicy &operators) {
-  if (Error error = checkCalls(archive, operators))
+                                 const OperatorPolicy &operators,
+                                 const Archive *tensors) {
+  if (Error error = checkCalls(archive, operators, tensors))
     return std::move(error);
   Expected<StringRef> text = textRecord(archive, "extra/weir.json");
   if (!text)

@@ -64,9 +64,14 @@ double lossOf(const at::Tensor &logits, ArrayRef<int64_t> row, int64_t begin) {
 } // namespace
 
 Expected<std::unique_ptr<SteeredRunner>>
-SteeredRunner::open(StringRef path, const OperatorPolicy &operators) {
+SteeredRunner::open(StringRef path, StringRef model,
+                    const OperatorPolicy &operators) {
+  Expected<std::shared_ptr<Archive>> tensors = Archive::open(model);
+  if (!tensors)
+    return tensors.takeError();
   OpenOptions how;
   how.verify = false;
+  how.engine.tensors = std::move(*tensors);
   how.engine.operators = operators;
   Expected<std::unique_ptr<Program>> opened = Program::open(path, how);
   if (!opened)

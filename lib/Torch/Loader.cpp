@@ -144,12 +144,14 @@ TorchRuntime::readWindows(StringRef text, StringRef model,
 }
 
 Expected<std::unique_ptr<RecordedActivations>>
-TorchRuntime::openActivations(StringRef program, const OperatorPolicy &operators,
+TorchRuntime::openActivations(StringRef program, StringRef model,
+                              const OperatorPolicy &operators,
                               const TokenWindows &windows,
                               const ActivationStreamOptions &options) {
   std::unique_ptr<RecordedActivations> source;
   if (Error error = errorOf(
-          tryOpenActivations(program, operators, windows, options, source)))
+          tryOpenActivations(program, model, operators, windows, options,
+                             source)))
     return std::move(error);
   return std::move(source);
 }

@@ -37,10 +37,15 @@ OpenOptions unverified(const OperatorPolicy &operators) {
 class Source final : public RecordedActivations {
 public:
   static Expected<std::unique_ptr<RecordedActivations>>
-  open(StringRef path, const OperatorPolicy &operators,
+  open(StringRef path, StringRef model, const OperatorPolicy &operators,
        const TokenWindows &windows, const ActivationStreamOptions &options) {
     auto result = std::unique_ptr<Source>(new Source);
-    auto program = Program::open(path, unverified(operators));
+    auto tensors = Archive::open(model);
+    if (!tensors)
+      return tensors.takeError();
+    OpenOptions how = unverified(operators);
+    how.engine.tensors = std::move(*tensors);
+    auto program = Program::open(path, std::move(how));
     if (!program)
       return program.takeError();
     result->program = std::move(*program);
@@ -152,16 +157,19 @@ private:
     return take(TokenWindows::read(text, **program, options), windows);
   }
   std::string
-  tryOpenActivations(StringRef program, const OperatorPolicy &operators,
+  tryOpenActivations(StringRef program, StringRef model,
+                     const OperatorPolicy &operators,
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) override {
-    return take(Source::open(program, operators, windows, options), source);
+    return take(Source::open(program, model, operators, windows, options),
+                source);
   }
   std::string
-  tryOpenSteered(StringRef program, const OperatorPolicy &operators,
+  tryOpenSteered(StringRef program, StringRef model,
+                 const OperatorPolicy &operators,
                  std::unique_ptr<SteeredProgram> &result) override {
-    return openSteeredProgram(program, operators, result);
+    return openSteeredProgram(program, model, operators, result);
   }
 
   std::string tryEncode(ArrayRef<std::string> texts, StringRef model,

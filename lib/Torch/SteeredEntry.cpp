@@ -53,9 +53,10 @@ private:
 
 } // namespace
 
-std::string openSteeredProgram(StringRef path, const OperatorPolicy &operators,
+std::string openSteeredProgram(StringRef path, StringRef model,
+                               const OperatorPolicy &operators,
                                std::unique_ptr<SteeredProgram> &program) {
-  auto runner = SteeredRunner::open(path, operators);
+  auto runner = SteeredRunner::open(path, model, operators);
   if (!runner)
     return toString(runner.takeError());
   program = std::make_unique<Steered>(std::move(*runner));

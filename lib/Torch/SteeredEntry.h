@@ -18,7 +18,7 @@ namespace weir {
 
 /// Opens a program for TorchRuntime::openSteered; the message of an error, or
 /// nothing.
-std::string openSteeredProgram(llvm::StringRef path,
+std::string openSteeredProgram(llvm::StringRef path, llvm::StringRef model,
                                const OperatorPolicy &operators,
                                std::unique_ptr<SteeredProgram> &program);
 

@@ -48,10 +48,10 @@ SteeredProgram::readRecord(StringRef record, int64_t plan,
 }
 
 Expected<std::unique_ptr<SteeredProgram>>
-TorchRuntime::openSteered(StringRef program,
+TorchRuntime::openSteered(StringRef program, StringRef model,
                           const OperatorPolicy &operators) {
   std::unique_ptr<SteeredProgram> result;
-  std::string message = tryOpenSteered(program, operators, result);
+  std::string message = tryOpenSteered(program, model, operators, result);
   return valueOr(message, result);
 }
 

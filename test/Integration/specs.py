@@ -99,6 +99,7 @@ class Case:
         numpy.save(folder / "text.npy", ids)
         path = folder / "spec.yaml"
         path.write_text(text(self.data))
+        path.write_text(text(with_paths(hooks.Spec(path, torch.nn.Identity()))))
         return path
 
 
@@ -199,7 +200,7 @@ class _Drawing:
 
     def draw_graphs(self):
         """Up to two walks backward from features of `sae`, each with an edge at least: the best cosine of so many
-        features is positive; and what is made of two."""
+        features is positive; a path in one of them; and what is made of two."""
         collection = self.collections["sae"]
         first, last = (int(end) for end in collection["layers"].split(".."))
         modules = [kind for kind in collection["sites"] if kind in ("mlp", "att")]
@@ -215,12 +216,17 @@ class _Drawing:
                                  "width": self.draw(st.integers(1, self.matches["flow"]["k"]))}
             earliest = min((KINDS.index(kind) for kind in ("res", *modules)))
             self.reached[name] = (first, earliest), (layer, KINDS.index("res"))
-        if len(self.graphs) == 2:
-            self.graphs["both"] = {"union": ["doubt", "faith"]}
+        walks = list(self.graphs)
+        if self.one_in(2):
+            walk = self.draw(st.sampled_from(walks))
+            self.graphs["way"] = {"path": {"in": walk, "number": self.draw(st.integers(0, 99))}, "match": "flow"}
+            self.reached["way"] = self.reached[walk]
+        if len(walks) == 2:
+            self.graphs["both"] = {"union": ["doubt", self.draw(st.sampled_from(["faith", *self.graphs.keys() & {"way"}]))]}
             low, high = zip(*self.reached.values())
             self.reached["both"] = min(low), max(high)
             # None of these can be empty: each has a target of its first graph.
-            self.graphs["common"] = {"intersection": ["both", "faith"]}
+            self.graphs["common"] = {"intersection": ["both", "doubt"]}
             self.reached["common"] = self.reached["both"]
             later, earlier = sorted(("faith", "doubt"), key=lambda name: self.reached[name][1], reverse=True)
             if self.reached[later][1] > self.reached[earlier][1]:
@@ -269,7 +275,7 @@ class _Drawing:
 
     def several(self, most_sites=2) -> tuple[list, list]:
         """(a selection, the sites it is at)."""
-        if self.graphs and self.one_in(3):
+        if self.graphs and self.one_in(2):
             part = self.part()
             layer, kind = self.reached[part["graph"]][0]
             selector = {"antagonists": part, "count": self.draw(st.integers(1, 2))} if self.one_in(4) else part
@@ -482,8 +488,7 @@ def cases(draw, shape: Shape) -> Case:
             drawing.collection("other", draw(st.sampled_from(sorted(random_dictionaries.WRITERS))))
         else:
             drawing.form(draw(st.sampled_from(sorted(random_dictionaries.FORMS))))
-        if drawing.one_in(2):
-            drawing.draw_graphs()
+        drawing.draw_graphs()
     matches = {}
     if shape.collections is None and drawing.one_in(3):
         matches["through"] = drawing.whole()
@@ -508,6 +513,28 @@ def cases(draw, shape: Shape) -> Case:
     data |= {"policies": policies, "plans": plans}
     batches = tuple(drawing.batch(list(plans)) for _ in range(2))
     return Case(shape.family, draw(st.integers(0, 10**6)), data, batches)
+
+
+def with_paths(spec: hooks.Spec) -> dict:
+    """The spec, its paths with two ends: a node of a walk and a target that it leads to. Which there are, only the numbers of
+    the dictionaries say."""
+    graphs = dict(spec.data.get("graphs", {}))
+    for name, graph in graphs.items():
+        if not isinstance(graph.get("path"), dict):
+            continue
+        drawn = graph["path"]
+        walk = spec.graphs(drawn["in"]).graph(drawn["in"])
+        ends = []
+        for target in sorted(walk.targets):
+            before, todo = set(), [target]
+            while todo:
+                later = todo.pop()
+                todo += [earlier for earlier, other in walk.edges if other == later and earlier not in before]
+                before |= set(todo)
+            ends += [(node, target) for node in sorted(before)]
+        two = [f"sae:{node}" for node in ends[drawn["number"] % len(ends)]]
+        graphs[name] = {**graph, "path": two[:: 1 - 2 * (drawn["number"] % 2)]}
+    return {**spec.data, **({"graphs": graphs} if graphs else {})}
 
 
 def without_conflicts(spec: hooks.Spec) -> dict[str, list[str]]:

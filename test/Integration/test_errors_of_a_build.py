@@ -172,8 +172,9 @@ plans: {{x: [a, b]}}
         spec(ABLATE, model='{program: linked.pt2, sites: {res: "model.layerz.{layer}"}}'), 2, "res: ",
         "looked for modules 'model.layerz.{layer}', which no call is made in", []),
     "a program that is not there": (
-        spec(ABLATE, model="{program: absent.pt2}"), 2, None, "absent.pt2: cannot open: No such file or directory", []),
-    "a program that is none": (spec(ABLATE, model="{program: text.pt2}"), 2, None, "text.pt2: ", []),
+        spec(ABLATE, model="{program: absent.pt2}"), 2, "absent.pt2",
+        "absent.pt2: cannot open: No such file or directory; `python -m weir export` makes one, --model names another", []),
+    "a program that is none": (spec(ABLATE, model="{program: text.pt2}"), 2, "text.pt2", "text.pt2: ", []),
 }
 
 

@@ -9,8 +9,11 @@ import csv
 import json
 import os
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import zipfile
 
 import dictionaries
 import families
@@ -316,6 +319,28 @@ def test_a_run_that_was_killed_goes_on(case, tmp_path):
     assert resumed["rows"] == rows and 0 < resumed["windows"] < whole["text"]["windows"]
     assert said == whole
     assert finished(cache) == ({"rows": rows, "windows": whole["text"]["windows"]}, whole)
+
+
+@pytest.mark.parametrize("command, more", [("evaluate", []), ("sweep", ["--knob", "much=0:1:2"]), ("validate", ["--sample", 1])])
+def test_a_damaged_model_is_refused(case, tmp_path, command, more):
+    """One bit of one weight, which is read from the model's own file and never copied."""
+    folder, model, _ = case
+    damaged = tmp_path / "damaged.pt2"
+    shutil.copyfile(model.archive, damaged)
+    with zipfile.ZipFile(damaged) as archive:
+        weights = [member for member in archive.infolist() if "/data/weights/weight_" in member.filename]
+    largest = max(weights, key=lambda member: member.file_size)
+    with open(damaged, "r+b") as file:
+        file.seek(largest.header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+        file.seek(largest.header_offset + 30 + name + extra + largest.file_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    done = subprocess.run(list(map(str, [TOOLS / "weirc", command, folder / "spec.yaml", "--model", damaged, "--text", folder / "ids.npy",
+                                         "--context", CONTEXT, "--cache", tmp_path / "cache", *more])), capture_output=True, text=True)
+    assert done.returncode == 2 and f"'{largest.filename.partition('/')[2]}' has a wrong checksum" in done.stderr, done.stderr
+    assert str(damaged) in done.stderr and done.stdout == ""
 
 
 def test_wrong_input(case, tmp_path):

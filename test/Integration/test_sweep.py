@@ -253,6 +253,49 @@ def test_forms_have_one_budget(folder):
         [point["loss"]["mean"] for point in by_form["cumulative gaussian"]], rel=1e-5)
 
 
+GRAPH = SPEC.replace("knobs:\n", """\
+matches:
+  flow: {method: top_k, k: 3, similarity: cosine}
+graphs:
+  way: {from: [2/res/0, 2/res/1], match: flow, width: 3}
+knobs:
+""").replace("    on: [1/res/1, 2/res/0]\n", "    on: {graph: way}\n").replace(
+    "{value: 4, times: force}\n    layers: cumulative\n", "{value: 4, times: force, weight: similarity}\n    normalize: NORMALIZE\n")
+
+
+@pytest.mark.parametrize("normalize", ["true", "false"])
+def test_budgets_count_the_weights_of_graphs(folder, normalize):
+    """Σ over features and layers of |s| |w| |d|, with weights of a walk in NumPy; and each form is, with its weights, what its
+    keys say."""
+    path = folder / f"graph {normalize}.yaml"
+    text = GRAPH.replace("NORMALIZE", normalize)
+    path.write_text(text)
+    options = ["--text", folder / "text.jsonl", "--plan", "alone"]
+    got = swept(folder, *options, "--schedules", "push", knob="force=0.5:1:2", spec=path)
+    assert [form["name"] for form in got["forms"]] == [
+        "as written", "cumulative constant", "cumulative linear", "cumulative exponential", "cumulative gaussian"]
+    weights = {}
+    for form in got["forms"]:
+        keys = hooks.read(f"{{{form['yaml']}}}") if form["yaml"] else {"strength": {"value": 4.0}, "layers": "own"}
+        strength = keys["strength"] if isinstance(keys["strength"], dict) else {"value": keys["strength"]}
+        kept = json.dumps(strength | {"times": "force", "weight": "similarity"})
+        formed = folder / "form of a graph.yaml"
+        formed.write_text(text.replace("{value: 4, times: force, weight: similarity}", f"{kept}\n    layers: {keys['layers']}"))
+        spec, budget = hooks.Spec(formed, letters.model()), 0
+        for feature in spec.features("push", "on"):
+            weights[feature] = spec.weight("push", feature)
+            row = numpy.load(folder / f"rows.{feature.layer}.npy")[feature.index]
+            length = 1 if normalize == "true" else numpy.linalg.norm(row)
+            budget += sum(abs(spec.strength("push", layer)) * weights[feature] * length
+                          for layer in spec.written_layers("push", feature))
+        assert form["budget"] == pytest.approx(budget, rel=1e-5) == pytest.approx(got["forms"][0]["budget"], rel=1e-5)
+        own = swept(folder, *options, knob="force=1:1:1", spec=formed)["points"][0]
+        point = next(point for point in got["points"] if (point["form"], point["value"]) == (form["name"], 1))
+        assert own["loss"]["mean"] == pytest.approx(point["loss"]["mean"], rel=1e-5)
+    # Targets count whole, what leads to them less: without weights every budget would be another.
+    assert max(weights.values()) == 1 and min(weights.values()) < 0.9 and len(weights) > 3
+
+
 def test_the_best_setting_is_written_as_a_spec(folder, tmp_path):
     judge = tmp_path / "judge.py"
     # Its taste is odd, but known.
@@ -305,6 +348,11 @@ LAYOUTS = {
       schedule: linear
       last: 1
 """),
+    "weights": GRAPH.replace("NORMALIZE", "true"),
+    "weights over lines": GRAPH.replace("NORMALIZE", "true").replace("{value: 4, times: force, weight: similarity}", """
+      weight: similarity # targets get all of it
+      value: 4
+      times: "force\""""),
 }
 
 
@@ -328,7 +376,8 @@ def test_the_best_schedule_is_written_as_well(folder, tmp_path, layout):
     form = hooks.read(f"{{{form['yaml']}}}")
     policy = want["policies"]["push"]
     old = policy["strength"]
-    policy |= {"layers": "cumulative", "strength": form["strength"] | ({"times": old["times"]} if isinstance(old, dict) else {})}
+    kept = {key: old[key] for key in ("times", "weight") if key in old} if isinstance(old, dict) else {}
+    policy |= {"layers": "cumulative", "strength": form["strength"] | kept}
     want["knobs"]["force"]["default"], want["knobs"]["other"]["default"] = 2, 0.5
     assert data == want
     # And it is that setting.

@@ -130,8 +130,12 @@ public:
         llvm::function_ref<mlir::LogicalResult(llvm::StringRef folder)>
             makePackage = nullptr);
 
-  /// Writes the program alone, for this process to run: without a manifest and the
-  /// model's tensors, and with inputs and outputs that no runner knows.
+  /// Writes the program alone, for this process to run and then to throw away: it is
+  /// not synced, no manifest is beside it, and the model's tensors stay in the model's
+  /// file, where they are compared with their checksums. Its plans, knobs and records
+  /// stand in its archive; what it was made from does not.
+  mlir::LogicalResult writeScratch(llvm::StringRef path);
+  /// The same with inputs and outputs that no runner knows, and no record of them.
   mlir::LogicalResult writeParts(llvm::StringRef path);
 
   mlir::ModuleOp module() { return *moduleRef; }
@@ -154,10 +158,12 @@ private:
   mlir::LogicalResult expandMatchings();
   /// `sites` of the spec's model as the option of fx-find-sites.
   std::string siteMap();
-  mlir::LogicalResult writeProgram(llvm::StringRef path, const Archive &source,
-                                   llvm::ArrayRef<AddedRecord> records);
+  mlir::LogicalResult writeWithoutTensors(llvm::StringRef path,
+                                          llvm::ArrayRef<AddedRecord> records);
   /// What the manifest and the program's own record say.
   mlir::FailureOr<Manifest> describe();
+  /// The part of it that a runner needs: nothing is hashed.
+  mlir::FailureOr<Manifest> describeSteering();
   Manifest::Fixed describeFixed();
   /// Adds the files of the folder.
   mlir::LogicalResult addFiles(Manifest &manifest, llvm::StringRef folder);

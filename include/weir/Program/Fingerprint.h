@@ -28,6 +28,10 @@ std::string weightsHash(const Archive &archive);
 std::string weightsHash(const Archive &archive,
                         llvm::function_ref<bool(llvm::StringRef)> isMeant);
 
+/// SHA-256 of all tensors of an archive: as weightsHash, with a line for each constant
+/// and buffer that is not persistent behind those of the weights.
+std::string tensorsHash(const Archive &archive);
+
 /// SHA-256 of the document of the archive's graph, as it is stored.
 llvm::Expected<std::string> graphHash(const Archive &archive);
 

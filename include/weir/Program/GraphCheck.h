@@ -31,7 +31,11 @@ namespace weir {
 ///
 /// Forms that are not known stay allowed where no value could be named in them:
 /// an archive may be read and written without running it. Errors name the place.
-llvm::Error checkGraph(const Archive &archive);
+///
+/// `tensors` has the payloads that the archive itself does not hold; null if it is
+/// to hold all.
+llvm::Error checkGraph(const Archive &archive,
+                       const Archive *tensors = nullptr);
 
 } // namespace weir
 

@@ -31,9 +31,10 @@ llvm::Expected<std::optional<Manifest>> readSteering(const Archive &archive);
 
 /// Whether the program can run: its graph (`checkGraph`), and each call against
 /// the schema of its operator, which `operators` has to allow. Errors name the
-/// node.
+/// node. `tensors` as for `checkGraph`.
 llvm::Error checkCalls(const Archive &archive,
-                       const OperatorPolicy &operators = {});
+                       const OperatorPolicy &operators = {},
+                       const Archive *tensors = nullptr);
 
 /// Checks an archive against what `description` says of its inputs and outputs:
 /// their number, names, dtypes and ranks, one column a knob, one a feature that
@@ -42,7 +43,8 @@ llvm::Error checkCalls(const Archive &archive,
 /// Returns extra/weir.json.
 llvm::Expected<ModelInfo> checkProgram(const Archive &archive,
                                        const Manifest &description,
-                                       const OperatorPolicy &operators = {});
+                                       const OperatorPolicy &operators = {},
+                                       const Archive *tensors = nullptr);
 
 } // namespace weir
 

@@ -19,9 +19,11 @@ namespace weir {
 /// and knobs are per row, so that they cost one pass together.
 class SteeredRunner {
 public:
+  /// Tensors that the program does not hold are those of the archive `model`.
   /// Errors: those of Program::open. Files are not compared with their hashes.
   static llvm::Expected<std::unique_ptr<SteeredRunner>>
-  open(llvm::StringRef path, const OperatorPolicy &operators);
+  open(llvm::StringRef path, llvm::StringRef model,
+       const OperatorPolicy &operators);
 
   const Manifest &manifest() const { return program->manifest(); }
   const ModelInfo &model() const { return program->model(); }

@@ -86,15 +86,18 @@ public:
                                            llvm::StringRef model,
                                            const OperatorPolicy &operators,
                                            const WindowOptions &options);
-  /// A program that records, run over windows, which outlive it. Its files are
-  /// not compared with their hashes.
+  /// A program that records, at a path that may be removed then, run over windows,
+  /// which outlive it. Tensors that it does not hold are those of `model`. No file
+  /// is compared with its hash.
   llvm::Expected<std::unique_ptr<RecordedActivations>>
-  openActivations(llvm::StringRef program, const OperatorPolicy &operators,
-                  const TokenWindows &windows,
+  openActivations(llvm::StringRef program, llvm::StringRef model,
+                  const OperatorPolicy &operators, const TokenWindows &windows,
                   const ActivationStreamOptions &options);
-  /// A program whose plans and knobs are measured; see SteeredRunner.h.
+  /// A program whose plans and knobs are measured, at a path that may be removed
+  /// then, with tensors of `model`; see SteeredRunner.h.
   llvm::Expected<std::unique_ptr<SteeredProgram>>
-  openSteered(llvm::StringRef program, const OperatorPolicy &operators);
+  openSteered(llvm::StringRef program, llvm::StringRef model,
+              const OperatorPolicy &operators);
   /// The ids of texts, as the tokenizer of a model has them; its file is not
   /// compared with its checksums. Without texts it needs no tokenizer.
   llvm::Expected<ModelTokens> encode(llvm::ArrayRef<std::string> texts,
@@ -124,12 +127,14 @@ protected:
                                      const WindowOptions &options,
                                      TokenWindows &windows) = 0;
   virtual std::string
-  tryOpenActivations(llvm::StringRef program, const OperatorPolicy &operators,
+  tryOpenActivations(llvm::StringRef program, llvm::StringRef model,
+                     const OperatorPolicy &operators,
                      const TokenWindows &windows,
                      const ActivationStreamOptions &options,
                      std::unique_ptr<RecordedActivations> &source) = 0;
   virtual std::string
-  tryOpenSteered(llvm::StringRef program, const OperatorPolicy &operators,
+  tryOpenSteered(llvm::StringRef program, llvm::StringRef model,
+                 const OperatorPolicy &operators,
                  std::unique_ptr<SteeredProgram> &result) = 0;
   virtual std::string tryEncode(llvm::ArrayRef<std::string> texts,
                                 llvm::StringRef model,
