@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import zipfile
 from collections import Counter
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as functional
 import weir.export
 import weir.kernels
+from weir.compiler import tool
 
 weir.kernels.register()
 attention, norm, rotate = torch.ops.weir.cached_attention, torch.ops.weir.rms_norm, torch.ops.weir.rotate
@@ -154,6 +156,17 @@ def test_rounded_activations_are_asked_for_and_told(tmp_path):
     called = [node.args for node in torch.export.load(path).graph.nodes if str(node.target) == "weir.quantized_linear.default"]
     assert Counter("int8" in arguments for arguments in called) == {True: integers, False: len(types) - integers}
     assert all(arguments[3].startswith("Q") for arguments in called if "int8" in arguments)
+
+    # Whoever steers it is told at the line that names it.
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("weir: 1\nmodel: {program: rounded.pt2}\ndictionaries:\n  u: {format: unembedding, sites: [res], layers: 0..2}\n"
+                    'policies:\n  pin: {on: "u:1/res/7", do: set, value: 4}\nplans:\n  pin: [pin]\n')
+    built = subprocess.run([tool("weirc"), "build", spec, "-o", tmp_path / "steered", "--remarks"], check=True, capture_output=True,
+                           text=True)
+    assert f"{spec}:2:18: remark: " in built.stderr and "round what they read to int8" in built.stderr
+    assert json.loads((tmp_path / "steered" / "manifest.json").read_text())["model"]["arithmetic"] == "int8"
+    program = weir.load(tmp_path / "steered")
+    assert "(llama, f32, int8)" in repr(program)
 
     ids, positions = torch.arange(3, 19)[None], torch.arange(16)[None]
     with torch.no_grad():
