@@ -35,6 +35,7 @@
 #include "weir/Target/PT2/PT2.h"
 #include "weir/Torch/TorchRuntime.h"
 
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -226,6 +227,13 @@ LogicalResult Compiler::loadModel() {
         &context, {spec::locationOf(model, model.getSites() ? "sites" : "program"),
                    program.getLoc()}));
   moduleRef->push_back(program);
+  if (!modelInfo.arithmetic.empty())
+    remark::analysis(program.getLoc(), remark::RemarkOpts::name("NotExact")
+                                           .category("program"))
+        << "the model's products round what they read to " +
+               modelInfo.arithmetic +
+               ": its numbers are not those of the exact model (export it with "
+               "--arithmetic exact for these)";
   return success();
 }
 
@@ -465,7 +473,7 @@ FailureOr<Manifest> Compiler::describe() {
     return error() << llvm::toString(graph.takeError());
   manifest.model = Manifest::Model{modelInfo.model, modelInfo.family,
                                    modelInfo.dtype, weightsHash(*archive),
-                                   std::move(*graph)};
+                                   std::move(*graph), modelInfo.arithmetic};
 
   flow::DictionaryStore store(module(), *resources);
   for (auto dictionary : module().getOps<flow::DictionaryOp>()) {

@@ -413,7 +413,8 @@ Expected<Manifest> Manifest::parse(StringRef text, bool isRecord) {
   reader.object("model", [&](Reader &entry) {
     out.model = Model{entry.string("name"), entry.string("family"),
                       entry.string("dtype"), entry.string("weights"),
-                      entry.string("graph")};
+                      entry.string("graph"),
+                      entry.has("arithmetic") ? entry.string("arithmetic") : ""};
   });
   reader.objects("dictionaries", [&](Reader &entry) {
     out.dictionaries.push_back({entry.string("name"), entry.string("sha256")});
@@ -501,12 +502,16 @@ json::Object Manifest::recordJSON() const {
   json::Object out{{"weir", 1}};
   if (spec)
     out["spec"] = fileJSON(*spec);
-  if (model)
-    out["model"] = json::Object{{"name", model->name},
-                                {"family", model->family},
-                                {"dtype", model->dtype},
-                                {"weights", model->weights},
-                                {"graph", model->graph}};
+  if (model) {
+    json::Object about{{"name", model->name},
+                       {"family", model->family},
+                       {"dtype", model->dtype},
+                       {"weights", model->weights},
+                       {"graph", model->graph}};
+    if (!model->arithmetic.empty())
+      about["arithmetic"] = model->arithmetic;
+    out["model"] = std::move(about);
+  }
   out["dictionaries"] = list(dictionaries, [](const Dictionary &entry) {
     return json::Object{{"name", entry.name}, {"sha256", entry.sha256}};
   });

@@ -98,7 +98,8 @@ Error checkModel(const ModelInfo &info, const Manifest &description) {
   for (const Field &field :
        {Field{"model", model.name, info.model},
         Field{"family", model.family, info.family},
-        Field{"dtype", model.dtype, info.dtype}})
+        Field{"dtype", model.dtype, info.dtype},
+        Field{"arithmetic", model.arithmetic, info.arithmetic}})
     if (field.built != field.has)
       return fail("the steering was built for a model whose {0} is '{1}', this "
                   "one's is '{2}'",

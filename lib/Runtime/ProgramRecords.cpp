@@ -49,6 +49,7 @@ Expected<ModelInfo> ModelInfo::parse(StringRef text) {
   out.model = object->getString("model").value_or("").str();
   out.family = object->getString("family").value_or("").str();
   out.dtype = object->getString("dtype").value_or("").str();
+  out.arithmetic = object->getString("arithmetic").value_or("").str();
   out.vocabularySize = object->getInteger("vocab_size").value_or(0);
   out.maxBatch = object->getInteger("max_batch").value_or(0);
   out.maxLength = object->getInteger("max_length").value_or(0);

@@ -122,7 +122,7 @@ class Program:
         info = self.info
         sizes = [f"{info[key]} {what}" for key, what in (("layers", "layers"), ("vocab_size", "tokens in the vocabulary"))
                  if key in info]
-        kind = ", ".join(str(info[key]) for key in ("family", "dtype") if key in info)
+        kind = ", ".join(str(info[key]) for key in ("family", "dtype", "arithmetic") if key in info)
         lines = [f"<weir.Program {info.get('model', 'without a name')}{f' ({kind})' if kind else ''}: "
                  + ", ".join([*sizes, f"up to {_count(info['max_batch'], 'row')} of {info['max_length']} at once"]),
                  f"  plans: {_shortened(self.plans) or 'none, it is not steered'}"]

@@ -148,6 +148,24 @@ def test_rounded_products_are_those_of_rounded_tokens(kind, extreme):
     assert torch.equal(torch.cat([linear(row[None], torch.from_numpy(raw), None, kind, "int8") for row in x]), got)
 
 
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_what_rounding_costs_at_most(kind):
+    """An activation moves by half a step of its group, and a product by no more than that times the weights."""
+    raw = blocks(kind, False)
+    weight = dequantised(kind, raw).double()
+    # Activations of many sizes, as models have them.
+    x = torch.randn(12, weight.shape[1], generator=torch.Generator().manual_seed(8))
+    x *= torch.exp(2 * torch.randn(x.shape, generator=torch.Generator().manual_seed(9)))
+    got, exact = (linear(x, torch.from_numpy(raw), None, kind, how).double() for how in ("int8", "exact"))
+    step = x.reshape(12, -1, 32).abs().amax(-1).double() / 127
+    bound = step @ weight.abs().reshape(len(weight), -1, 32).sum(-1).t() / 2
+    magnitude = x.double().abs() @ torch.maximum(weight.abs(), weight.abs().amax(1, keepdim=True)).t()
+    error = (got - exact).abs()
+    assert (error <= bound + 2e-6 * magnitude).all()
+    # The bound is no idle one: products come near it.
+    assert (error / bound).max() > 0.05
+
+
 def test_rounded_products_of_what_is_not_finite():
     raw = torch.from_numpy(blocks("Q8_0", False))
     x = torch.ones(3, 32 * BLOCKS)

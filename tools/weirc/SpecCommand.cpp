@@ -115,7 +115,8 @@ std::optional<int> SpecSession::begin() {
     // there was a choice.
     bool isChosen = options.compiler.lower != steer::LoweringChoice::Aten;
     std::string told =
-        isChosen ? "^(flow-.*|steer.*|lowering)$" : "^(flow-.*|steer.*)$";
+        isChosen ? "^(flow-.*|steer.*|program|lowering)$"
+                 : "^(flow-.*|steer.*|program)$";
     remark::RemarkCategories all{told, told, told, told, told};
     if (failed(remark::enableOptimizationRemarks(
             mlirContext, nullptr,

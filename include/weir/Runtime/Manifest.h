@@ -79,6 +79,8 @@ struct Manifest {
     std::string name, family, dtype; ///< as extra/weir.json tells them
     std::string weights;             ///< weightsHash of the model's archive
     std::string graph;               ///< graphHash of the model's archive
+    /// Of its products, where they are not exact: "int8".
+    std::string arithmetic = {};
   };
   /// An extra output [b, S, features] f32 with activations, or [b, S, 1] with
   /// the gate of a policy, whose one feature is then `gate:NAME`.

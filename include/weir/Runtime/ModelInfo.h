@@ -21,6 +21,8 @@ namespace weir {
 /// What the exporter noted about the model (extra/weir.json).
 struct ModelInfo {
   std::string model, family, dtype;
+  /// Of its products, where they round what they read: "int8". Empty for exact ones.
+  std::string arithmetic;
   int64_t vocabularySize = 0;
   int64_t maxBatch = 0;  ///< rows of the key/value cache
   int64_t maxLength = 0; ///< positions of a row

@@ -56,6 +56,9 @@ TEST(Manifest, SurvivesWritingAndReading) {
   Manifest manifest = steered();
   Manifest again = valueOf(Manifest::parse(text(manifest)));
   EXPECT_EQ(text(again), text(manifest));
+  EXPECT_EQ(text(again).find("arithmetic"), std::string::npos);
+  manifest.model->arithmetic = "int8";
+  EXPECT_EQ(valueOf(Manifest::parse(text(manifest))).model->arithmetic, "int8");
   EXPECT_EQ(again.knobs[1].defaultValue, -0.5);
   EXPECT_EQ(again.records[0].features[1], "12/res/53");
   EXPECT_EQ(again.aot->path, "program.aot.pt2");
