@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from pathlib import Path
 
 import format_libraries
@@ -62,6 +63,7 @@ def _library():
             ("llama_model_get_vocab", pointer, (pointer,)), ("llama_vocab_n_tokens", ctypes.c_int32, (pointer,)),
             ("llama_model_n_embd", ctypes.c_int32, (pointer,)), ("llama_model_n_layer", ctypes.c_int32, (pointer,)),
             ("llama_batch_init", _Batch, (ctypes.c_int32, ctypes.c_int32, ctypes.c_int32)),
+            ("llama_set_n_threads", None, (pointer, ctypes.c_int32, ctypes.c_int32)),
             ("llama_decode", ctypes.c_int32, (pointer, _Batch)), ("llama_batch_free", None, (_Batch,)),
             ("llama_get_logits", ctypes.POINTER(ctypes.c_float), (pointer,)),
             ("llama_set_adapter_cvec", ctypes.c_int32,
@@ -103,7 +105,11 @@ def logits(model: Path, ids: list[int], vector: Path | None = None) -> numpy.nda
     loaded = library.llama_model_load_from_file(str(model).encode(), library.llama_model_default_params())
     assert loaded, f"llama.cpp does not load {model}"
     context = library.llama_init_from_model(loaded, library.llama_context_default_params())
+    # Set behind Python's back when a backend starts: what is started afterwards would not have this environment
+    # (and no warm interpreter, warm_python.py).
+    os.unsetenv("KMP_BLOCKTIME")
     try:
+        library.llama_set_n_threads(context, 1, 1)  # of several, all but one wait in a loop
         if vector is not None:
             width, numbers = control_vector(vector)
             assert width == library.llama_model_n_embd(loaded)
