@@ -446,6 +446,14 @@ Expected<std::optional<FlowGraph>> strongestPath(const GraphNode &from,
                                                  const GraphNode &to,
                                                  ArrayRef<GraphLink> links,
                                                  const WalkOptions &options) {
+  // The walk is held against the later end only, and not where nothing leads there.
+  for (const GraphLink &link : links)
+    for (const GraphNode &node : {from, to})
+      for (auto [place, features] : {std::pair(link.source, link.match.rows),
+                                     std::pair(link.target, link.match.columns)})
+        if (place == GraphPlace{node.layer, node.kind} &&
+            node.feature >= features)
+          return outOfRange(node, features, options);
   PlaceOrder order{/*backward=*/true};
   GraphPlace end{from.layer, from.kind};
   std::map<GraphPlace, DenseMap<int64_t, Onward>, PlaceOrder> known(order);

@@ -21,7 +21,7 @@ flow.matching @m of @sae sites [#fx.site_kind<res>] layers 1 to 2 by #flow.top_k
 // expected-error @below {{@m leads to no site after 2/res: it matches layers 1 to 2}}
 %g.2 = flow.follow <successors> of %g.1 by @m most 1
 %g.3 = flow.select [#flow.feature<@sae:2/mlp/4>]
-// expected-error @below {{@m leads to no site before 2/mlp: it matches layers 1 to 2}}
+// expected-error @below {{@m leads to no site before 2/mlp: nothing comes before features of 'mlp' in it, in any layer}}
 %g.4 = flow.follow <predecessors> of %g.3 by @m most 1
 
 // -----

@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import struct
 import subprocess
@@ -286,6 +287,14 @@ def test_plots(case, tmp_path):
     other.write_text("<svg/>")
     assert "is not replaced" in refused(case, "--plot", other, code=1) and other.read_text() == "<svg/>"
     assert "ends in .svg or .png" in refused(case, "--plot", tmp_path / "plot.pdf", code=1)
+
+
+def test_a_full_disk_is_the_fault_of_no_line(case, got):
+    """What cannot be written is named, and nothing of the spec. A limit on the size of files stands for a full disk."""
+    done = subprocess.run(command(case, "--max-tokens", 30), capture_output=True, text=True, restore_signals=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)))
+    assert done.returncode == 2
+    assert re.fullmatch(r"weirc: error: /\S+: cannot write: File too large\n", done.stderr), done.stderr
 
 
 def test_a_run_that_was_killed_goes_on(case, tmp_path):

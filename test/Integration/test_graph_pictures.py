@@ -54,6 +54,18 @@ def data_of(page) -> dict:
     return json.loads(re.search(r'id="weir-data">(.*?)</script>', page.read_text())[1])
 
 
+@pytest.mark.parametrize("command", [["graph"], ["match"], ["validate", "--text", "text.jsonl", "--sample", "1"]], ids=lambda words: words[0])
+def test_a_name_of_no_feature_of_the_model_is_an_error(folder, command):
+    """The model is read for it, though files are all that is followed."""
+    path = folder / "words.yaml"
+    path.write_text((folder / "spec.yaml").read_text().replace("dictionaries:\n", "dictionaries:\n  words: {format: unembedding, sites: [res], "
+                    "layers: 2}\n").replace("from: ", "from: sae:").split("labels:")[0] + "labels:\n  words:2/res/3: there\n"
+                    "  words:2/res/999999: nothing\npolicies: {}\n")
+    done = subprocess.run([weir.tool("weirc"), command[0], path, *command[1:]], cwd=folder, capture_output=True, text=True)
+    last = len(path.read_text().splitlines()) - 1
+    assert done.returncode == 2 and f"{path}:{last}:3: error: feature 2/res/999999 is out of range" in done.stderr, done.stderr
+
+
 def test_a_page_has_what_weirc_has_found(folder):
     found = json.loads(run(folder, "--json").stdout)["graphs"]
     assert set(found) == {"deep", "flat"}

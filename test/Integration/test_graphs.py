@@ -300,10 +300,12 @@ def test_graphs_in_python(folder):
     ({"from": "4/res/99", "match": "flow"}, "feature 4/res/99 is out of range: the dictionary has features 0 to 8"),
     ({"from": "4/res/1", "match": "flow", "keep": 1}, "the graph 'g' is empty: nothing leads to its target 4/res/1"),
     ({"from": "0/res/1", "match": "chain"}, "leads to no site before 0/res: it matches layers 0 to 4"),
-    ({"from": "4/mlp/1", "match": "flow"}, "leads to no site before 4/mlp"),
+    ({"from": "4/mlp/1", "match": "flow"}, "leads to no site before 4/mlp: nothing comes before features of 'mlp' in it, in any layer"),
     ({"from": "4/res/1", "match": "flow", "layers": "4..4", "direction": "forward"},
      "leads to no site after 4/res: the graph covers layers 4 to 4"),
     ({"path": ["0/mlp/1", "4/att/2"], "match": "flow"}, "no path of @flow leads from 0/mlp to 4/att: it matches layers 0 to 4"),
+    ({"path": ["0/res/99", "4/res/1"], "match": "flow"}, "feature 0/res/99 is out of range: the dictionary has features 0 to 8"),
+    ({"path": ["0/res/1", "4/res/99"], "match": "flow"}, "feature 4/res/99 is out of range: the dictionary has features 0 to 8"),
     ({"difference": ["whole", "also"]}, "the graph 'g' is empty: nothing is left"),
     ({"intersection": ["whole", "apart"]}, "the graph 'g' is empty: there is no node that all of its graphs have"),
 ])

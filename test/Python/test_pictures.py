@@ -608,6 +608,12 @@ def test_a_graph_without_a_target_is_told_by_its_ends():
     assert "nowhere" not in text and "similar enough" not in text
 
 
+def test_a_story_names_a_module_once():
+    text = " ".join(story.as_text(chain(*((f"4/{site}/{index}", "4/res/1", 0.5 - index / 20, None) for site in ("mlp", "att")
+                                          for index in range(1, 3)), target="4/res/1"), {}).split())
+    assert "It emerges in layer 4, out of the MLP (4/mlp/1, 0.45; 4/mlp/2, 0.40) and attention (4/att/1, 0.45; 4/att/2, 0.40)." in text
+
+
 def test_a_story_leaves_pieces_of_characters_out():
     assert about.fires_on(known("1/res/2", [], ["\ufffd", "war"], 0.1)) == ["war"]
     assert about.promotes(known("1/res/2", ["\ufffd\ufffd", "song"], [], 0.1)) == ["song"]

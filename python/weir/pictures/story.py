@@ -32,12 +32,12 @@ class Reference:
 Paragraph = list["str | Reference"]
 
 
-def _joined(parts: list, last: str = " and ") -> list:
+def _joined(parts: list, last: str = " and ", between: str = ", ") -> list:
     """Parts, each a text, a reference or a list of these, with commas between them."""
     result = []
     for index, part in enumerate(parts):
         if index:
-            result.append(last if index == len(parts) - 1 else ", ")
+            result.append(last if index == len(parts) - 1 else between)
         result += part if isinstance(part, list) else [part]
     return result
 
@@ -93,10 +93,18 @@ class _Story:
     def module_name(site: str) -> str:
         return {"mlp": "the MLP", "att": "attention", "mid": "what attention leaves", "head": "a head"}.get(site, site)
 
-    def module(self, edge: int, with_layer: bool = True) -> list:
-        source = int(self.graph.source[edge])
-        where = f" of layer {self.layer(source)}" if with_layer else ""
-        return [f"{self.module_name(self.graph.features[source].site)}{where} (", self.of(source), f", {self.numbers(edge)})"]
+    def modules(self, edges: list[int], with_layer: bool = True) -> tuple[list, bool]:
+        """What features of modules write, a module once, and whether that is more than one thing."""
+        named = edges if len(edges) <= _MOST_NAMED else edges[:_MOST_NAMED - 1]
+        groups: dict[tuple, list[list]] = {}
+        for edge in named:
+            source = int(self.graph.source[edge])
+            groups.setdefault((self.graph.features[source].site, self.layer(source)), []).append([self.of(source), f", {self.numbers(edge)}"])
+        parts = [[f"{self.module_name(site)}{f' of layer {layer}' if with_layer else ''} (", *_joined(some, "; ", "; "), ")"]
+                 for (site, layer), some in groups.items()]
+        if len(named) < len(edges):
+            parts.append([f"{len(edges) - len(named)} more"])
+        return _joined(parts), len(parts) > 1
 
     def emergence(self, first: int, target: int) -> Paragraph:
         """Where the line of features that ends in the target, or goes on from it, begins."""
@@ -104,7 +112,7 @@ class _Story:
         modules = self.sources(first, False)
         it = ["It"] if first == target else ["Followed back along the most similar features, its line begins with ", self.of(first), ", which"]
         if modules:
-            return [*it, f" emerges in layer {layer}, out of ", *_some([self.module(edge, with_layer=False) for edge in modules]), ". "]
+            return [*it, f" emerges in layer {layer}, out of ", *self.modules(modules, with_layer=False)[0], ". "]
         if layer == self.graph.layers[0] and len(self.graph.layers) > 1 and self.is_residual[first]:
             return [*it, f" is there in layer {layer} already, where the graph begins. "]
         if not self.is_residual[first]:
@@ -130,8 +138,8 @@ class _Story:
                    if int(self.graph.source[one]) not in line]
         joining.sort(key=lambda edge: -self.graph.similarity[edge])
         if joining:
-            result += ["On the way ", *_some([self.module(edge) for edge in joining]), " write" if len(joining) > 1 else " writes",
-                       " to it. "]
+            writers, several = self.modules(joining)
+            result += ["On the way ", *writers, " write" if several else " writes", " to it. "]
         weakest = min(chain, key=lambda edge: self.graph.similarity[edge])
         if len(chain) > 1:
             result += ["It changes most between ", called(int(self.graph.source[weakest])), " and ",

@@ -453,6 +453,11 @@ TEST(FlowGraph, HasItsLimits) {
   EXPECT_THAT(llvm::toString(outside.takeError()),
               HasSubstr("feature 1/res/1 is out of range: the dictionary has "
                         "features 0 to 0"));
+  for (auto [first, last] : {std::pair(count, int64_t(0)), std::pair(int64_t(0), int64_t(1))}) {
+    auto path = strongestPath({0, res, 0, first}, {1, res, 0, last}, links, bothWays(1));
+    ASSERT_FALSE(static_cast<bool>(path));
+    EXPECT_THAT(llvm::toString(path.takeError()), HasSubstr("is out of range"));
+  }
 }
 
 TEST(RandomDirections, QuantilesAreThoseOfAnyDirections) {

@@ -183,12 +183,20 @@ private:
                        int64_t first, int64_t last, Location loc) {
     bool isPart = first != static_cast<int64_t>(matching.getFirstLayer()) ||
                   last != static_cast<int64_t>(matching.getLastLayer());
-    InFlightDiagnostic diag =
-        emitError(loc) << FlatSymbolRefAttr::get(matching)
-                       << " leads to no site " << side << " " << site.str()
-                       << (isPart ? ": the graph covers layers "
-                                  : ": it matches layers ")
-                       << first << " to " << last;
+    InFlightDiagnostic diag = emitError(loc)
+                              << FlatSymbolRefAttr::get(matching)
+                              << " leads to no site " << side << " " << site.str();
+    // No other layer would help where the kind of site has nothing on this side.
+    bool fromSource = matching.getMethod().leadsBackward() == (side == "before");
+    bool leadsOnElsewhere = llvm::any_of(matching.getLinks(), [&](const Link &link) {
+      return (fromSource ? link.sourceKind : link.targetKind) == site.getKind();
+    });
+    if ((side == "before" || side == "after") && !leadsOnElsewhere)
+      diag << ": nothing comes " << side << " features of '"
+           << fx::stringifySiteKind(site.getKind()) << "' in it, in any layer";
+    else
+      diag << (isPart ? ": the graph covers layers " : ": it matches layers ")
+           << first << " to " << last;
     diag.attachNote(matching.getLoc()) << "the match";
     return diag;
   }
