@@ -68,6 +68,8 @@ constexpr int64_t lanesOfScales = rounded / 2;
 /// Rows that are written and then multiplied with all tokens: they stay in the
 /// second level of the cache.
 constexpr int64_t rowsTogether = 16;
+/// Rounded tokens that stay in the first level while such rows go by.
+constexpr int64_t tokensTogether = 16;
 /// From so many tokens on that is faster than to unpack rows for four at a time.
 constexpr int64_t manyTokens = 9;
 
@@ -160,14 +162,24 @@ Rounded weir::blocks::round(const float *x, int64_t tokens, int64_t width) {
 void weir::blocks::multiplyRounded(const Rows &rows, int64_t begin, int64_t end,
                                    const Rounded &x, float *y,
                                    int64_t yStride) {
+  const weir_function kernel = functionsOf(*rows.type).rounded;
   std::array<int64_t, 5 * wordsOfMatrix> words;
-  int64_t *at = words.data();
-  describe(at, rows.data, end, rowBytes(*rows.type, rows.width), rows.stride);
-  describe(at += wordsOfMatrix, x.integers.data(), x.tokens, x.width, x.width);
-  describe(at += wordsOfMatrix, x.fours.data(), x.tokens, x.width / 4,
-           x.width / 4);
-  describe(at += wordsOfMatrix, x.scales.data(), x.tokens,
-           x.width / lanesOfScales, x.width / lanesOfScales);
-  describe(at += wordsOfMatrix, y, x.tokens, end, yStride);
-  functionsOf(*rows.type).rounded(words.data(), begin, end);
+  auto part = [&](int64_t first, int64_t last, int64_t token, int64_t tokens) {
+    int64_t *at = words.data();
+    describe(at, rows.data, last, rowBytes(*rows.type, rows.width), rows.stride);
+    describe(at += wordsOfMatrix, x.integers.data() + token * x.width, tokens,
+             x.width, x.width);
+    describe(at += wordsOfMatrix, x.fours.data() + token * x.width / 4, tokens,
+             x.width / 4, x.width / 4);
+    describe(at += wordsOfMatrix, x.scales.data() + token * x.width / lanesOfScales,
+             tokens, x.width / lanesOfScales, x.width / lanesOfScales);
+    describe(at += wordsOfMatrix, y + token * yStride, tokens, last, yStride);
+    kernel(words.data(), first, last);
+  };
+  if (x.tokens <= tokensTogether)
+    return part(begin, end, 0, x.tokens);
+  for (int64_t first = begin; first < end; first += rowsTogether)
+    for (int64_t token = 0; token < x.tokens; token += tokensTogether)
+      part(first, std::min(first + rowsTogether, end), token,
+           std::min(tokensTogether, x.tokens - token));
 }
