@@ -113,3 +113,21 @@ steer.policy @rec #steer.record_gate<@s> on %f
 steer.plan @a [@s]
 steer.plan @b [@rec, @s]
 // FIXTURE model
+
+// -----
+
+// A policy that is in no plan acts in no row: nothing else of it is asked, neither its
+// markers, for which tokens would have to be kept, nor its condition.
+// CHECK-LABEL: fx.program @main
+// CHECK-NOT: steer.history
+// CHECK: %[[N:.*]] = steer.in_plans %plan [] :
+// CHECK: %[[T:.*]] = steer.tokens %positions, %prompt_length <>
+// CHECK: %[[G:.*]] = steer.all %[[N]], %[[T]]
+// CHECK-NOT: steer.compare
+// CHECK: steer.record_gate %[[G]] of @s as "rec" where %{{.*}}
+// FIXTURE dictionaries
+%f = flow.select [#flow.feature<@sae:1/res/5>]
+steer.policy @s #steer.set<3.0> on %f tokens <markers = <after = [5]>> when #steer.when<feature = <@sae:0/res/7>, above = 0.5 : f64>
+steer.policy @rec #steer.record_gate<@s> on %f
+steer.plan @a [@rec]
+// FIXTURE model

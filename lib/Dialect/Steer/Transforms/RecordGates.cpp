@@ -47,7 +47,12 @@ LogicalResult steer::recordGates(
       return record.emitError()
              << "records the gate of " << name << ", which is no edit: it "
              << "records a gate itself";
-    Value of = emitter.gateOf(policy, plans.lookup(policy));
+    // One that is in no plan acts nowhere, whatever it asks for: nothing was made
+    // ready for its tokens and its condition.
+    auto inPlans = plans.find(policy);
+    Value of = inPlans == plans.end() || inPlans->second.empty()
+                   ? inputs.gate(policy.getLoc(), {}, {}, /*noPadding=*/true)
+                   : emitter.gateOf(policy, inPlans->second);
     Value own = of ? emitter.gateOf(record, plans.lookup(record)) : Value();
     if (!own)
       return failure();
