@@ -70,7 +70,7 @@ for name in dir(resource):
         limits.append((getattr(resource, name), resource.getrlimit(getattr(resource, name))))
 umask = os.umask(0o77)
 os.umask(umask)
-ignored = [number for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM)
+ignored = [int(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM)
            if signal.getsignal(number) == signal.SIG_IGN and number != signal.SIGPIPE]
 request = marshal.dumps((words[2:], safe, os.getcwd(), dict(os.environ), files, limits, umask, ignored))
 socket.send_fds(server, [struct.pack("q", len(request))], files)
