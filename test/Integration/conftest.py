@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import os
+import zlib
 
 import hypothesis
 import models
@@ -26,6 +27,11 @@ hypothesis.settings.register_profile(
     "equivalence", derandomize=EFFORT == 1, deadline=None, database=None, print_blob=True, report_multiple_bugs=False,
     suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("equivalence")
+
+
+def seeded(name: str):
+    """Other examples for each parameter of a test: by themselves they would be the same for all, since the function is."""
+    return hypothesis.seed(zlib.crc32(name.encode())) if EFFORT == 1 else lambda test: test
 
 
 @pytest.fixture(scope="session", autouse=True)

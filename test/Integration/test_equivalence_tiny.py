@@ -15,7 +15,7 @@ import pytest
 import specs
 import torch
 import yaml
-from conftest import EFFORT
+from conftest import EFFORT, seeded
 from engines import Built
 from models import Tally, apart
 
@@ -125,6 +125,7 @@ def check_whole(case, model, tally, also=None):
 def test_random_specs(family, tiny):
     model, tally = tiny(family), Tally()
 
+    @seeded(family)
     @hypothesis.settings(max_examples=4 * EFFORT)
     @hypothesis.given(specs.cases(specs.Shape(family, tuple(model.kinds))))
     def check(case):
