@@ -58,7 +58,7 @@ def _say(text):
 
 def _export(arguments) -> int:
     # In a pipe: what takes a while, and what came of it.
-    options = dict(dtype=arguments.dtype, weights=arguments.weights, arithmetic=arguments.arithmetic,
+    options = dict(dtype=arguments.dtype, weights=arguments.weights, arithmetic=arguments.arithmetic, quantize=arguments.quantize,
                    max_batch=arguments.max_batch, max_length=arguments.max_length,
                    progress=_progress(sys.stderr, piped=("loading", "wrote")))
     if arguments.output is None:
@@ -196,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", choices=export.WEIGHTS, default="plain",
                          help="plain: numbers of that type. native: the matrices of a GGUF file stay blocks of small integers, "
                          "as they are in the file; a token then reads fewer bytes (default: %(default)s)")
+    command.add_argument("--quantize", choices=tuple(export.QUANTIZED),
+                         help="round the model's matrices to integers, 32 with a common scale, and keep them so: int8 (Q8_0 of "
+                         "GGUF files) or int4 (Q4_0)")
     command.add_argument("--arithmetic", choices=export.ARITHMETICS, default="exact",
                          help="of products with such blocks. exact: f32, on the numbers that they stand for. int8: what they are "
                          "multiplied with is rounded to bytes first, as llama.cpp does; that is faster and NOT exact "

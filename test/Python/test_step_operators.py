@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import subprocess
 import zipfile
 from collections import Counter
 
+import gguf
+import numpy
 import pytest
 import quantised_models
 import torch
@@ -177,3 +180,41 @@ def test_rounded_activations_are_asked_for_and_told(tmp_path):
     with pytest.raises(weir.export.ExportError, match="arithmetic must be one of exact, int8, not int4"):
         weir.export.export(quantised_models.file("llama"), tmp_path / "out.pt2", weights="native", arithmetic="int4")
     assert not (tmp_path / "out.pt2").exists()
+
+
+@pytest.mark.parametrize("quantize, kind", [("int8", "Q8_0"), ("int4", "Q4_0")])
+def test_a_models_own_matrices_are_rounded_as_ggml_does(tmp_path, quantize, kind):
+    model, lines = copy.deepcopy(quantised_models._random("llama")), []
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    path = weir.export.export(model, tmp_path / "made.pt2", quantize=quantize, max_batch=3, max_length=24, name="tiny",
+                              progress=lines.append)
+    assert f"weights are rounded to {quantize}, which moves logits by" in lines[-1]
+    exported = torch.export.load(path)
+    matrices = {name: blocks for name, blocks in exported.state_dict.items() if blocks.dim() == 2}
+    assert len(matrices) == 3 * 7 + 2
+    for name, blocks in matrices.items():
+        want = gguf.quantize(before[name].numpy(), gguf.GGMLQuantizationType[kind])
+        assert numpy.array_equal(blocks.numpy(), want), name
+        # The model that was given has the numbers that the program stands for.
+        assert numpy.array_equal(model.state_dict()[name].numpy(), gguf.dequantize(want, gguf.GGMLQuantizationType[kind]))
+    ids, positions = torch.arange(3, 19)[None], torch.arange(16)[None]
+    with torch.no_grad():
+        got = exported.module()(ids, positions)
+        model.set_attn_implementation("sdpa")
+        want = model(ids).logits
+        model.load_state_dict(before)
+        plain = model(ids).logits
+    assert (got - want).abs().max() <= 5e-5 * want.abs().max()
+    assert (got - plain).norm() > 1e-3 * plain.norm()
+
+
+def test_rounding_that_cannot_be(tmp_path):
+    def refused(model, **options):
+        with pytest.raises(weir.export.ExportError) as error:
+            weir.export.export(model, tmp_path / "out.pt2", max_batch=3, max_length=24, **options)
+        assert not (tmp_path / "out.pt2").exists()
+        return str(error.value)
+
+    file = quantised_models.file("llama")
+    assert "choose one of them" in refused(file, weights="native", quantize="int8")
+    assert "quantize must be one of int8, int4, not int3" in refused(file, quantize="int3")

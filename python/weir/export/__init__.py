@@ -27,6 +27,8 @@ WEIGHTS = ("plain", "native")
 # Of products with weights in blocks: f32 on the numbers that they stand for; or integers, activations rounded to
 # bytes, 32 with a common scale.
 ARITHMETICS = ("exact", "int8")
+# What --quantize makes of a model's matrices: 32 numbers with a common scale.
+QUANTIZED = {"int8": "Q8_0", "int4": "Q4_0"}
 MAX_BATCH = 4
 MAX_LENGTH = 512  # or the model's positions, where they are fewer
 
@@ -70,8 +72,8 @@ def _length(source, asked: int | None) -> int:
 
 
 def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str = "plain", arithmetic: str = "exact",
-           max_batch: int = MAX_BATCH, max_length: int | None = None, name: str | None = None, tokenizer=None,
-           progress: Callable[[str], None] = lambda line: None) -> Path:
+           quantize: str | None = None, max_batch: int = MAX_BATCH, max_length: int | None = None, name: str | None = None,
+           tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
     """Writes the exported program of `model` to `path`, replacing it at once or leaving it alone.
 
     model       a folder, a GGUF file, a name in the local Hugging Face cache, "smollm2", or a
@@ -80,6 +82,7 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
     weights     "plain": numbers of `dtype`; "native": matrices of a GGUF file stay as it has them, blocks of small
                 integers (docs/quantised.md)
     arithmetic  of their products: "exact", or "int8", which rounds activations to bytes and is faster (for "native")
+    quantize    "int8" or "int4": matrices are rounded to blocks of such integers. A model in memory keeps the rounded numbers
     max_batch   rows of the cache; a batch has 1..max_batch rows
     max_length  positions of the cache: prompt and answer together; by default MAX_LENGTH or the model's
                 positions, whichever is less
@@ -97,8 +100,12 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
         raise ExportError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights}")
     if arithmetic not in ARITHMETICS:
         raise ExportError(f"arithmetic must be one of {', '.join(ARITHMETICS)}, not {arithmetic}")
-    if arithmetic != "exact" and weights != "native":
-        raise ExportError(f"--arithmetic {arithmetic} is for weights in blocks: it needs --weights native")
+    if quantize is not None and quantize not in QUANTIZED:
+        raise ExportError(f"quantize must be one of {', '.join(QUANTIZED)}, not {quantize}")
+    if quantize is not None and weights == "native":
+        raise ExportError("--weights native keeps the blocks of a file, and --quantize makes others: choose one of them")
+    if arithmetic != "exact" and weights != "native" and quantize is None:
+        raise ExportError(f"--arithmetic {arithmetic} is for weights in blocks: it needs --weights native or --quantize")
     if isinstance(model, (str, Path)):
         if same_file(model, path):
             raise ExportError(f"{path} is the model itself, which would be replaced: choose another name")
@@ -116,11 +123,14 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
             tokens = source.tokenizer()
         program.require_supported(loaded.config, max_batch, max_length)
         ids, want = check.reference(loaded, max_length)
+        made, told = None, ""
+        if quantize is not None:
+            made, ids, want, told = _quantize(loaded, quantize, ids, want, max_length, progress)
         attention = loaded.config._attn_implementation
         experts = getattr(loaded.config, "_experts_implementation", None)
         try:
             # Activations in f32 have kernels of their own beside the products.
-            own = weights == "native" and dtype == "f32"
+            own = (weights == "native" or made is not None) and dtype == "f32"
             if own:
                 from .. import kernels
 
@@ -128,7 +138,9 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
             module = program.Program(loaded, max_batch, max_length, own_attention=own)
             progress(f"tracing {loaded.config.num_hidden_layers} layers")
             exported = graph.trace(module)
-            held = _pack(exported, source, torch_dtype, progress) if weights == "native" else ""
+            held = ""
+            if weights == "native" or made is not None:
+                held = _pack(exported, source, torch_dtype, made, progress) + told
             if own:
                 steps.fuse(exported)
         finally:
@@ -142,20 +154,33 @@ def export(model, path: str | os.PathLike, *, dtype: str = "f32", weights: str =
             held += _round(exported, arithmetic, compared, progress)
         path = Path(path)
         progress(f"writing {path}")
-        archive.write(exported, archive.records(source.name, dtype, module, tokens, arithmetic), path)
+        archive.write(exported, archive.records(source.name, dtype, module, tokens, arithmetic, quantize), path)
         progress(f"wrote {path}: {source.name} ({loaded.config.model_type}, {loaded.config.num_hidden_layers} layers, {dtype}{held}), "
                  f"{max_batch} {'row' if max_batch == 1 else 'rows'} of {max_length} positions"
                  + ("" if tokens is not None else ", without a tokenizer"))
     return path
 
 
-def _pack(exported, source, dtype, progress) -> str:
-    """Puts the file's blocks into the program; how to call what there is now."""
+def _quantize(loaded, quantize: str, ids, want, max_length: int, progress) -> tuple:
+    """Rounds a model's matrices: their blocks, what the model says now to the same tokens, and how to call that."""
+    from . import check, packed
+
+    progress(f"rounding matrices to {quantize}")
+    made = packed.Made(loaded, QUANTIZED[quantize])
+    _, now = check.reference(loaded, max_length)
+    return made, ids, now, f"; weights are rounded to {quantize}, which moves logits by {100 * check.relative_error(now, want):.2g} %"
+
+
+def _pack(exported, source, dtype, made, progress) -> str:
+    """Puts the file's blocks, or those that were made, into the program; how to call what there is now."""
     from . import gguf_reading, packed
 
-    progress(f"finding the blocks of {source.gguf}")
-    with gguf_reading.once():
-        counts = packed.pack(exported, Path(source.location) / source.gguf, dtype)
+    if made is not None:
+        counts = packed.pack(exported, made)
+    else:
+        progress(f"finding the blocks of {source.gguf}")
+        with gguf_reading.once():
+            counts = packed.from_file(exported, Path(source.location) / source.gguf, dtype)
     return "".join(f", {count} of {kind}" for kind, count in sorted(counts.items()))
 
 
@@ -193,8 +218,8 @@ def _key(source, *options) -> str:
     return digest.hexdigest()[:12]
 
 
-def cached(model, *, dtype: str = "f32", weights: str = "plain", arithmetic: str = "exact", max_batch: int = MAX_BATCH,
-           max_length: int | None = None, name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
+def cached(model, *, dtype: str = "f32", weights: str = "plain", arithmetic: str = "exact", quantize: str | None = None,
+           max_batch: int = MAX_BATCH, max_length: int | None = None, name: str | None = None, tokenizer=None, progress: Callable[[str], None] = lambda line: None) -> Path:
     """The path of the exported program of `model`, exported now unless an earlier export still holds.
 
     Parameters as in `export`. A file is called after its content's key (the model's files, the
@@ -205,7 +230,8 @@ def cached(model, *, dtype: str = "f32", weights: str = "plain", arithmetic: str
     max_length = _length(source, max_length)
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    kind = "-".join([dtype, *([weights] if weights != "plain" else []), *([arithmetic] if arithmetic != "exact" else [])])
+    kind = "-".join([dtype, *([weights] if weights != "plain" else []), *([f"to-{quantize}"] if quantize else []),
+                     *([arithmetic] if arithmetic != "exact" else [])])
     stem = f"{source.name}-{kind}-b{max_batch}-n{max_length}".replace("/", "--")
     path = folder / f"{stem}-{_key(source, kind, max_batch, max_length)}.pt2"
     if path.is_file():
@@ -213,8 +239,8 @@ def cached(model, *, dtype: str = "f32", weights: str = "plain", arithmetic: str
     with open(folder / f".{stem}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_file():
-            export(model, path, dtype=dtype, weights=weights, arithmetic=arithmetic, max_batch=max_batch, max_length=max_length,
-                   name=name, tokenizer=tokenizer, progress=progress)
+            export(model, path, dtype=dtype, weights=weights, arithmetic=arithmetic, quantize=quantize, max_batch=max_batch,
+                   max_length=max_length, name=name, tokenizer=tokenizer, progress=progress)
             superseded = re.compile(re.escape(stem) + "-[0-9a-f]{12}[.]pt2")
             for old in folder.iterdir():
                 if superseded.fullmatch(old.name) and old != path:

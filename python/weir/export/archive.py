@@ -21,7 +21,8 @@ def token_ids(value) -> list[int]:
     return [int(v) for v in value] if isinstance(value, (list, tuple)) else [int(value)]
 
 
-def records(name: str, dtype: str, program, tokenizer, arithmetic: str = "exact") -> dict[str, str]:
+def records(name: str, dtype: str, program, tokenizer, arithmetic: str = "exact",
+            quantize: str | None = None) -> dict[str, str]:
     """The records below `extra/`: weir.json, and the tokenizer's files when there is a tokenizer."""
     model = program.hugging_face
     config, generation = model.config, model.generation_config
@@ -56,6 +57,8 @@ def records(name: str, dtype: str, program, tokenizer, arithmetic: str = "exact"
     }
     if arithmetic != "exact":
         about["arithmetic"] = arithmetic  # what products do to activations
+    if quantize is not None:
+        about["quantized"] = quantize  # what matrices were rounded to
     if set(templates) - {"default"}:
         about["chat_templates"] = templates
     result["weir.json"] = json.dumps(about, indent=1, ensure_ascii=False)

@@ -16,8 +16,9 @@ LENGTH = 12
 # |program - model| / |model|, Euclidean norms over the vocabulary with the mean taken out. Summing in
 # another order costs 1e-6 to 1e-4 in f32; bf16 keeps 8 bits.
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15}
-# Where activations are rounded to bytes: models of real weights move by 0.01 to 0.1, random ones by more.
-ROUNDED = 0.3
+# Where activations are rounded to bytes. Random tokens, of which a model knows nothing, move by up to 0.35 (SmolLM2 with
+# weights of four bits); what is wrong moves by 1 and more.
+ROUNDED = 0.7
 
 
 def sample(vocabulary: int, length: int) -> torch.Tensor:
@@ -52,13 +53,13 @@ def same_text(whole, text, not_text: list[int]):
     plain = min(set(range(len(not_text) + 1)) - set(not_text))
     ids[torch.isin(ids, torch.tensor(not_text, dtype=ids.dtype))] = plain
     mask = torch.ones_like(ids)
-    error = _error(_logits(text, ids, mask), _logits(whole, ids, mask))
+    error = relative_error(_logits(text, ids, mask), _logits(whole, ids, mask))
     if not error <= TOLERANCE[text.dtype]:
         raise UnsupportedModel(f"the text model does not say by itself what it says in {type(whole).__name__}: relative "
                                f"error {error:.2g} (allowed {TOLERANCE[text.dtype]:g})")
 
 
-def _error(got: torch.Tensor, want: torch.Tensor) -> float:
+def relative_error(got: torch.Tensor, want: torch.Tensor) -> float:
     """The largest relative error of a position; got, want [..., V]."""
     want = want - want.mean(-1, keepdim=True)
     got = got - got.mean(-1, keepdim=True)
@@ -78,7 +79,7 @@ def compare(exported: torch.export.ExportedProgram, ids: torch.Tensor, want: tor
     for row, prompt in enumerate(prompts):
         positions[row, prompt:] = -1
     got = run(ids[:rows, : length // 2], positions)
-    worst = max(_error(got[row, :prompt], want[row, :prompt]) for row, prompt in enumerate(prompts))
+    worst = max(relative_error(got[row, :prompt], want[row, :prompt]) for row, prompt in enumerate(prompts))
     stage = "prefill"
     if not got.isfinite().all():
         raise UnsupportedModel("the exported program gives logits that are not finite")
@@ -86,7 +87,7 @@ def compare(exported: torch.export.ExportedProgram, ids: torch.Tensor, want: tor
         for at in range(prompts[row], length if row == 0 else prompts[row] + 1):
             step = torch.full((row + 1, 1), -1)
             step[row] = at
-            error = _error(run(ids[: row + 1, at : at + 1], step)[row, 0], want[row, at])
+            error = relative_error(run(ids[: row + 1, at : at + 1], step)[row, 0], want[row, at])
             if error > worst:
                 worst, stage = error, "decode"
     for name, tensor in exported.constants.items():

@@ -153,6 +153,45 @@ class _Matches:
                                    f"{some}; export with --weights plain")
 
 
+class Made:
+    """Blocks that are made of a model's own weights, by the rounding of ggml's reference."""
+
+    def __init__(self, model: torch.nn.Module, kind: str):
+        """Rounds the matrices of `model` in place: what blocks of type `kind` stand for becomes the weight. Embeddings and
+        linear maps whose rows are whole blocks; the others stay."""
+        self.kind = gguf.GGMLQuantizationType[kind]
+        self.made: dict[int, tuple[Stored, torch.nn.Parameter]] = {}
+        self.used: set[int] = set()
+        for name, module in model.named_modules():
+            weight = getattr(module, "weight", None)
+            if isinstance(module, (torch.nn.Linear, torch.nn.Embedding)):
+                self._round(name, weight, weight)
+            elif type(module).__name__ == "Conv1D" and isinstance(weight, torch.nn.Parameter):  # of transformers, for GPT-2
+                self._round(name, weight, weight.t())
+
+    @torch.no_grad()
+    def _round(self, name: str, weight: torch.nn.Parameter, rows: torch.Tensor):
+        if weight.data_ptr() in self.made or rows.dim() != 2 or rows.shape[1] % TYPES[self.kind.name] or not weight.isfinite().all():
+            return
+        blocks = gguf.quantize(rows.float().contiguous().numpy(), self.kind)
+        rows.copy_(torch.from_numpy(gguf.dequantize(blocks, self.kind)))
+        stored = Stored(name, self.kind.name, blocks, rows.shape[1], self.kind)
+        self.made[weight.data_ptr()] = stored, torch.nn.Parameter(torch.from_numpy(blocks), requires_grad=False)
+
+    def find(self, weight: torch.Tensor) -> tuple[Stored, torch.nn.Parameter] | None:
+        found = self.made.get(weight.data_ptr())
+        if found is not None:
+            self.used.add(weight.data_ptr())
+        return found
+
+    def refuse_unused(self):
+        unused = [stored.name for place, (stored, _) in self.made.items() if place not in self.used]
+        if unused or not self.made:
+            raise UnsupportedModel(f"weights that were rounded are used otherwise than as matrices: {', '.join(unused[:4])}; export "
+                                   "without --quantize" if unused else "no matrix of the model has rows of whole blocks; export "
+                                   "without --quantize")
+
+
 def _weight_use(node: Node, weight: Node) -> str | None:
     """How a call uses a weight: "rows" for x W^T, "columns" for x W, "table" for rows of it, None otherwise."""
     def only(at: int) -> bool:
@@ -213,18 +252,23 @@ def set_arithmetic(exported: ExportedProgram, arithmetic: str) -> int:
     return count
 
 
-def pack(exported: ExportedProgram, path: Path, dtype: torch.dtype) -> dict[str, int]:
+def from_file(exported: ExportedProgram, path: Path, dtype: torch.dtype) -> dict[str, int]:
     """Puts the blocks of the GGUF file `path` where the program has the numbers that they stand for, in place.
 
     dtype  of the program's weights
     Returns how many matrices of each type there are. Raises ExportError, with the name of a tensor, for a file whose
     matrices cannot all be kept.
     """
+    return pack(exported, _Matches(path, dtype))
+
+
+def pack(exported: ExportedProgram, matches: _Matches | Made) -> dict[str, int]:
+    """The same with blocks that `matches` finds for a weight."""
     from .. import kernels
 
     kernels.register()
     graph, signature = exported.graph_module.graph, exported.graph_signature
-    matches, counts = _Matches(path, dtype), defaultdict(int)
+    counts = defaultdict(int)
     places = {signature.inputs_to_parameters[node.name]: node for node in graph.nodes
               if node.op == "placeholder" and node.name in signature.inputs_to_parameters}
     # A tied weight has several names, of which the graph may read one.
