@@ -29,6 +29,7 @@ import weir
 import weir.export
 import random_dictionaries
 import tokenizers
+import warm_python
 from transformers import PreTrainedTokenizerFast
 from hostile import ANY_FILE, ARCHIVE, ARRAYS, MANIFEST, Place
 
@@ -215,8 +216,8 @@ def left_in_scratch(place: Place, arguments: str) -> list[Path]:
     return [path for path in place.scratch.iterdir() if not (own and path.name.startswith("torchinductor_"))]
 
 
-def check(place: Place, command: Command, before: dict, what: str, wanted: set[int]) -> subprocess.CompletedProcess:
-    done = run(place, command.arguments)
+def check(place: Place, command: Command, before: dict, what: str, wanted: set[int], **more: str) -> subprocess.CompletedProcess:
+    done = run(place, command.arguments, **more)
     said = f"{command.arguments}\n{what}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert not place.marker.exists(), f"ran what a file told it to: {said}"
     assert done.returncode in wanted, said
@@ -238,10 +239,19 @@ def laid_out(tmp_path: Path, original: Path) -> Place:
     return place
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory, request) -> dict[str, str]:
+    """The environment in which `python -m weir`, called by a user or by weirc, has PyTorch imported already."""
+    with warm_python.started(tmp_path_factory, request.config, "torch.export") as python:
+        yield {"WEIR_PYTHON": str(python.path),
+               "PATH": os.pathsep.join([str(python.path.parent), str(engines.TOOLS), os.environ["PATH"]])}
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.arguments.replace("/", "_"))
-def test_hostile_inputs(command, original, tmp_path):
+def test_hostile_inputs(command, original, warm, tmp_path):
     place = laid_out(tmp_path, original)
-    # Undamaged it works: a damage is what a failure comes from. A package takes a minute, which other tests spend.
+    # Undamaged it works, in an interpreter of its own, whose imports touch nothing either: a damage is what a failure
+    # comes from. A package takes a minute, which other tests spend.
     if not command.arguments.startswith("python -m weir aot"):
         assert check(place, command, place.snapshot(), "undamaged", {0}).returncode == 0
         for own in command.outputs:
@@ -254,7 +264,7 @@ def test_hostile_inputs(command, original, tmp_path):
         for what, damage in {**common, **special}.items():
             path = place.work / name
             damage(path, place)
-            check(place, command, place.snapshot(), f"{what} {name}", {0, 1, 2})
+            check(place, command, place.snapshot(), f"{what} {name}", {0, 1, 2}, **warm)
             for own in command.outputs:
                 hostile.remove(place.work / own)
             hostile.remove(path)

@@ -582,7 +582,7 @@ def test_only_files_of_its_own_are_replaced(workplace, tmp_path):
 def test_a_full_disk_loses_nothing(workplace, tmp_path):
     """A limit on the size of files stands for it: the log of finished windows reaches it."""
     _, folder, ids = workplace("llama")
-    numpy.save(tmp_path / "long.npy", numpy.concatenate([ids] * 120))
+    numpy.save(tmp_path / "long.npy", numpy.concatenate([ids] * 40))
     options = ["--sample", 24, "--occurrences", 1000, "--method", "exhaustive"]
     whole = Validated(folder / "spec.yaml", tmp_path / "long.npy", tmp_path / "whole", *options)
     log = next(path for path in (tmp_path / "whole" / "cache" / "activations").iterdir() if path.suffix == ".validation")
