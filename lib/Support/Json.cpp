@@ -249,22 +249,34 @@ static bool numbersAreFinite(const json::Value &value) {
   return !number || std::isfinite(*number);
 }
 
-/// LLVM's parser says "[2:0, byte=2]: what", with columns from 0.
-static Error withPlaceInWords(Error error) {
-  std::string message = toString(std::move(error));
-  StringRef what = message;
-  unsigned line, column, byte;
-  if (what.consume_front("[") && !what.consumeInteger(10, line) &&
-      what.consume_front(":") && !what.consumeInteger(10, column) &&
-      what.consume_front(", byte=") && !what.consumeInteger(10, byte) &&
-      what.consume_front("]: "))
-    return createStringError(
-        formatv("line {0}, column {1}: {2}", line, column + 1, what).str());
-  return createStringError(message);
+/// Says in words where a text that is no JSON goes wrong: "line 2, column 1:
+/// what", with columns of bytes from 1. LLVM's parser says "[2:0, byte=2]:
+/// what", which is where it stands: behind the character that it does not take,
+/// before what it does not begin with, or at the end of the text.
+static Error syntaxError(StringRef text) {
+  // With a space behind the text the parser always stands behind the place,
+  // also where it has nothing left to take.
+  Expected<json::Value> value = json::parse((text + " ").str());
+  if (value)
+    return createStringError("not JSON");
+  std::string message = toString(value.takeError());
+  auto [place, what] = StringRef(message).split("]: ");
+  size_t byte;
+  if (place.rsplit("byte=").second.getAsInteger(10, byte))
+    return createStringError(message);
+  if (what != "Text after end of document" && what != "Invalid UTF-8 sequence" &&
+      byte > 0)
+    --byte;
+  StringRef before = text.take_front(byte);
+  size_t line = before.count('\n') + 1;
+  size_t column = before.size() - (before.rfind('\n') + 1) + 1;
+  return createStringError(
+      formatv("line {0}, column {1}: {2}", line, column, what).str());
 }
 
 Expected<json::Value> parseJSON(StringRef text, JSONLimits limits) {
   std::string expanded;
+  const StringRef written = text;
   if (text.contains("\\ud") || text.contains("\\uD")) {
     expanded = expandSurrogatePairs(text);
     text = expanded;
@@ -274,8 +286,10 @@ Expected<json::Value> parseJSON(StringRef text, JSONLimits limits) {
   if (Error error = checkMemory(text, limits))
     return error;
   Expected<json::Value> value = json::parse(text);
-  if (!value)
-    return withPlaceInWords(value.takeError());
+  if (!value) {
+    consumeError(value.takeError());
+    return syntaxError(written);
+  }
   if (Error error = checkUniqueKeys(text))
     return error;
   if (!numbersAreFinite(*value))

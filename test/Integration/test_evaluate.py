@@ -437,6 +437,17 @@ def test_a_judge_of_pairs(readable, tmp_path):
     assert [pair.source for pair in other.judged] != [pair.source for pair in result.judged]
 
 
+def test_judges_of_pairs_that_fail(readable, tmp_path):
+    folder = readable
+    for judge, message in (("exit 4", "--judge: the judge ended with exit code 4"),
+                           ("echo nonsense", "line 1 of the judge's answers is not JSON: nonsense"),
+                           ("cat > /dev/null", "left 12 of 12 questions without an answer"),
+                           ("sleep 100", "took longer than 0.5 s")):
+        with pytest.raises(weir.WeirError, match=re.escape(message)):
+            weir.evaluate(folder / "spec.yaml", folder / "text.txt", model=letters.exported(), context=32, max_tokens=400,
+                          judge_pairs=12, cache=tmp_path / "cache", judge=judge, judge_seconds=0.5 if "sleep" in judge else None)
+
+
 def test_judges_need_matches_and_a_tokenizer(case):
     assert "no tokenizer" in refused(case, "--judge", "cat")
     folder, _, _ = case

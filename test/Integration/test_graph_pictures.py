@@ -54,7 +54,8 @@ def data_of(page) -> dict:
     return json.loads(re.search(r'id="weir-data">(.*?)</script>', page.read_text())[1])
 
 
-@pytest.mark.parametrize("command", [["graph"], ["match"], ["validate", "--text", "text.jsonl", "--sample", "1"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("command", [["graph"], ["match"], ["validate", "--text", "text.jsonl", "--sample", "1"],
+                                     ["features", "--text", "text.jsonl", "--feature", "sae:1/res/3"]], ids=lambda words: words[0])
 def test_a_name_of_no_feature_of_the_model_is_an_error(folder, command):
     """The model is read for it, though files are all that is followed."""
     path = folder / "words.yaml"

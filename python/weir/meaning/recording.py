@@ -148,7 +148,8 @@ def record(spec: Spec, folder: Path, *, features: Sequence[str] = (), selections
         raise WeirError("there is nothing to record")
     progress("compiling a program that records")
     path = Path(folder, "record.yaml")
-    spec.write(path, KEPT, policies={f"weir_{name}": {**fields, "do": "record"} for fields, name in wanted},
+    # With its names: what has one has to be there, which only the model tells of features of its own weights.
+    spec.write(path, (*KEPT, "labels"), policies={f"weir_{name}": {**fields, "do": "record"} for fields, name in wanted},
                plans={_PLAN: [f"weir_{name}" for _, name in wanted]})
     options = {"model": model and os.path.abspath(model), "cache": cache}
     try:

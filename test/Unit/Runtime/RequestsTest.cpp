@@ -85,7 +85,7 @@ TEST(Requests, ErrorsNameTheLine) {
   EXPECT_ERROR(parseRequests("{\"prompt\": \"a\"}\n{"), "line 2: ");
   EXPECT_ERROR(parseRequests("[1]"), "line 1: a row is a JSON object");
   // The line is told once.
-  EXPECT_ERROR(parseRequests("{\"prompt\": \"a\"}\n{\"prompt\": }"), "line 2: column 13: ");
+  EXPECT_ERROR(parseRequests("{\"prompt\": \"a\"}\n{\"prompt\": }"), "line 2: column 12: ");
   EXPECT_ERROR(parseRequests("{}"), "either \"prompt\" or \"messages\"");
   EXPECT_ERROR(parseRequests(R"({"prompt": "a", "messages": [{"role": "user", "content": "x"}]})"),
                "either \"prompt\" or \"messages\"");

@@ -37,6 +37,35 @@ TEST(JsonLines, ErrorsNameTheColumnOnly) {
   }
 }
 
+TEST(Json, SyntaxErrorsStandAtTheCharacter) {
+  const std::pair<std::string, std::string> places[] = {
+      // The character that is wrong.
+      {"{\"a\": }", "line 1, column 7: Invalid JSON value"},
+      {"[1 x]", "line 1, column 4: Expected , or ]"},
+      {"[1 x", "line 1, column 4: Expected , or ]"},
+      {"{\n1: 2}", "line 2, column 1: Expected object key"},
+      {"{\"a\" 1}", "line 1, column 6: Expected : after object key"},
+      {"[nil]", "line 1, column 3: Invalid JSON value (null?)"},
+      {"[\"a\nb\"]", "line 1, column 4: Control character in string"},
+      {"[\"\\x\"]", "line 1, column 4: Invalid escape sequence"},
+      {"[\"\xff\"]", "line 1, column 3: Invalid UTF-8 sequence"},
+      // What is too much.
+      {"{} 2", "line 1, column 4: Text after end of document"},
+      // The end, where something is missing.
+      {"", "line 1, column 1: Unexpected EOF"},
+      {"[1", "line 1, column 3: Expected , or ]"},
+      {"[1,\n", "line 2, column 1: Unexpected EOF"},
+      {"[\"ab", "line 1, column 5: Unterminated string"},
+      // Columns are those of the text as it is written.
+      {R"(["\ud83d\ude00", ])", "line 1, column 18: Invalid JSON value"},
+  };
+  for (const auto &[text, place] : places) {
+    SCOPED_TRACE(text);
+    EXPECT_ERROR(parseJSON(text), place);
+  }
+  EXPECT_ERROR(parseJSONLine("{\"text\": }"), "column 10: ");
+}
+
 TEST(Shell, WordsAreWhatAShellTakesThemFor) {
   EXPECT_EQ(shellWord("a/b-c_1.yaml"), "a/b-c_1.yaml");
   EXPECT_EQ(shellWord(""), "''");
