@@ -100,6 +100,8 @@ static void removeFlatFolder(const char *path) {
 }
 
 void ScratchFolder::remove() {
+  // Between the two nobody would remove it.
+  Unstopped whole;
   if (char *own = take()) {
     removeFlatFolder(own);
     std::free(own);

@@ -172,7 +172,7 @@ TEST(ToolProcess, AJobFolderGoesWithItsFiles) {
 
 TEST(ToolProcess, NoThreadLeavesAFileBehindASignal) {
   TemporaryFolder folder;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 60; ++round) {
     auto [code, said] = runTool([&] {
       // Files by their names, as writers of archives and tensors make them, and
       // folders.
