@@ -64,9 +64,9 @@ struct LinearArguments {
   std::string type, arithmetic;
 
   explicit LinearArguments(StableIValue *stack)
-      : x(torch::stable::detail::to<Tensor>(stack[0])),
-        blocks(torch::stable::detail::to<Tensor>(stack[1])),
-        bias(torch::stable::detail::to<std::optional<Tensor>>(stack[2])),
+      : x(take<Tensor>(stack[0])),
+        blocks(take<Tensor>(stack[1])),
+        bias(take<std::optional<Tensor>>(stack[2])),
         type(takeString(stack[3])), arithmetic(takeString(stack[4])) {}
 };
 
@@ -142,7 +142,7 @@ Tensor linear(const LinearArguments &given) {
 }
 
 void linearBoxed(StableIValue *stack, uint64_t, uint64_t) {
-  stack[0] = torch::stable::detail::from(linear(LinearArguments(stack)));
+  stack[0] = give(linear(LinearArguments(stack)));
 }
 
 void linearMeta(StableIValue *stack, uint64_t, uint64_t) {
@@ -151,7 +151,7 @@ void linearMeta(StableIValue *stack, uint64_t, uint64_t) {
   Tensor column = torch::stable::narrow(
       given.x, static_cast<int64_t>(given.x.dim()) - 1, 0, 1);
   std::array<int64_t, 2> sizes = {1, given.blocks.size(0)};
-  stack[0] = torch::stable::detail::from(
+  stack[0] = give(
       torch::stable::matmul(column, torch::stable::new_empty(given.x, sizes)));
 }
 
@@ -161,10 +161,10 @@ struct EmbeddingArguments {
   int64_t width;
 
   explicit EmbeddingArguments(StableIValue *stack)
-      : blocks(torch::stable::detail::to<Tensor>(stack[0])),
-        indices(torch::stable::detail::to<Tensor>(stack[1])),
+      : blocks(take<Tensor>(stack[0])),
+        indices(take<Tensor>(stack[1])),
         type(takeString(stack[2])),
-        width(torch::stable::detail::to<int64_t>(stack[3])) {}
+        width(take<int64_t>(stack[3])) {}
 };
 
 Tensor embedding(const EmbeddingArguments &given) {
@@ -192,7 +192,7 @@ Tensor embedding(const EmbeddingArguments &given) {
 }
 
 void embeddingBoxed(StableIValue *stack, uint64_t, uint64_t) {
-  stack[0] = torch::stable::detail::from(embedding(EmbeddingArguments(stack)));
+  stack[0] = give(embedding(EmbeddingArguments(stack)));
 }
 
 void embeddingMeta(StableIValue *stack, uint64_t, uint64_t) {
@@ -202,7 +202,7 @@ void embeddingMeta(StableIValue *stack, uint64_t, uint64_t) {
                                static_cast<int64_t>(given.indices.dim())),
       ScalarType::Float);
   std::array<int64_t, 2> sizes = {1, given.width};
-  stack[0] = torch::stable::detail::from(
+  stack[0] = give(
       torch::stable::matmul(column, torch::stable::new_empty(column, sizes)));
 }
 

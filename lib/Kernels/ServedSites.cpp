@@ -35,13 +35,6 @@ using namespace weir::kernels;
 
 namespace {
 
-template <typename T> T take(StableIValue value) {
-  return torch::stable::detail::to<T>(value);
-}
-template <typename T> StableIValue give(const T &value) {
-  return torch::stable::detail::from(value);
-}
-
 /// What a kernel may ask of the tokens, by the numbers that `serve_kernel` takes.
 enum Input { PlanInput, KnobsInput, PositionsInput, LengthInput, NumInputs };
 

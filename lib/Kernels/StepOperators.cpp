@@ -33,14 +33,6 @@ using namespace weir::kernels;
 
 namespace {
 
-template <typename T> T take(StableIValue value) {
-  return torch::stable::detail::to<T>(value);
-}
-
-StableIValue give(const Tensor &tensor) {
-  return torch::stable::detail::from(tensor);
-}
-
 /// Multiplications for which another thread is worth its start.
 constexpr int64_t workOfPart = 1 << 17;
 

@@ -128,7 +128,7 @@ struct Arguments {
   std::string kernel;
 
   Arguments(StableIValue *stack, bool reads)
-      : x(torch::stable::detail::to<Tensor>(stack[0])),
+      : x(take<Tensor>(stack[0])),
         inputs(takeList<Tensor>(stack[1])), constants(takeList<Tensor>(stack[2])) {
     if (reads)
       columns = takeList<int64_t>(stack[3]);
@@ -145,7 +145,7 @@ void edit(StableIValue *stack, uint64_t, uint64_t) {
   call.add(y);
   call.add(std::move(given.constants), WEIR_CONSTANT);
   call.run();
-  stack[0] = torch::stable::detail::from(y);
+  stack[0] = give(y);
 }
 
 void editInPlace(StableIValue *stack, uint64_t, uint64_t) {
@@ -182,7 +182,7 @@ void editAndRead(StableIValue *stack, uint64_t, uint64_t) {
           " gives other activations");
   call.add(std::move(given.constants), WEIR_CONSTANT);
   call.run();
-  stack[0] = torch::stable::detail::from(results);
+  stack[0] = give(results);
 }
 
 //===----------------------------------------------------------------------===//
@@ -192,7 +192,7 @@ void editAndRead(StableIValue *stack, uint64_t, uint64_t) {
 void editMeta(StableIValue *stack, uint64_t, uint64_t) {
   Arguments given(stack, /*reads=*/false);
   // Sizes are asked of nobody, so that they stay symbols.
-  stack[0] = torch::stable::detail::from(
+  stack[0] = give(
       torch::stable::empty_like(torch::stable::contiguous(given.x)));
 }
 
@@ -213,7 +213,7 @@ void editAndReadMeta(StableIValue *stack, uint64_t, uint64_t) {
     Tensor rows = torch::stable::new_empty(column, sizes, ScalarType::Float);
     results.push_back(torch::stable::matmul(column, rows));
   }
-  stack[0] = torch::stable::detail::from(results);
+  stack[0] = give(results);
 }
 
 int64_t loadKernels(std::string path) {
@@ -221,7 +221,7 @@ int64_t loadKernels(std::string path) {
   return 0;
 }
 void loadKernelsBoxed(StableIValue *stack, uint64_t, uint64_t) {
-  stack[0] = torch::stable::detail::from(loadKernels(takeString(stack[0])));
+  stack[0] = give(loadKernels(takeString(stack[0])));
 }
 
 } // namespace

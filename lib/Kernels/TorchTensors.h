@@ -25,14 +25,24 @@ namespace weir::kernels {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
+/// An argument of the dispatcher's, which the callee owns.
+template <typename T> T take(StableIValue value) {
+  return torch::stable::detail::to<T>(value);
+}
+
+/// A result, which the dispatcher owns from now on.
+template <typename T> StableIValue give(const T &value) {
+  return torch::stable::detail::from(value);
+}
+
 /// A list that the dispatcher gave, taken apart and given back.
 template <typename T> std::vector<T> takeList(StableIValue value) {
-  return torch::stable::detail::to<std::vector<T>>(value);
+  return take<std::vector<T>>(value);
 }
 
 /// torch's own conversion of a string leaves a copy behind each time.
 inline std::string takeString(StableIValue value) {
-  auto handle = torch::stable::detail::to<StringHandle>(value);
+  auto handle = take<StringHandle>(value);
   std::unique_ptr<StringOpaque, void (*)(StringHandle)> owner(
       handle, [](StringHandle held) { (void)torch_delete_string(held); });
   size_t length = 0;

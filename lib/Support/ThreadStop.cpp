@@ -8,8 +8,9 @@
 
 #include "weir/Support/ThreadStop.h"
 
+#include "FolderNames.h"
+
 #include <atomic>
-#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -54,23 +55,15 @@ static int signalOthers() {
   const pid_t process = ::getpid();
   const long self = ::syscall(SYS_gettid);
   int others = 0;
-  // The kernel's records: inode, offset, their length (16 bits at 16), the type,
-  // and the name at 19 (getdents(2)).
-  alignas(8) char buffer[4096];
-  long size;
-  while ((size = ::syscall(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0)
-    for (long at = 0; at < size;) {
-      unsigned short length;
-      std::memcpy(&length, buffer + at + 16, sizeof(length));
-      long thread = 0;
-      for (const char *c = buffer + at + 19; *c >= '0' && *c <= '9'; ++c)
-        thread = 10 * thread + (*c - '0');
-      // One that is stopped has the signal blocked.
-      if (thread != 0 && thread != self &&
-          ::syscall(SYS_tgkill, process, thread, stopSignal()) == 0)
-        ++others;
-      at += length;
-    }
+  forEachName(fd, [&](const char *name) {
+    long thread = 0;
+    for (; *name >= '0' && *name <= '9'; ++name)
+      thread = 10 * thread + (*name - '0');
+    // One that is stopped has the signal blocked.
+    if (thread != 0 && thread != self &&
+        ::syscall(SYS_tgkill, process, thread, stopSignal()) == 0)
+      ++others;
+  });
   ::close(fd);
   return others;
 }

@@ -14,6 +14,8 @@
 
 #include "weir/Support/ToolProcess.h"
 
+#include "FolderNames.h"
+
 #include "weir/Support/ThreadStop.h"
 
 #include "llvm/Support/Program.h"
@@ -79,20 +81,9 @@ static void removeFlatFolder(const char *path) {
     int fd = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
       return;
-    // The kernel's records: inode, offset, their length (16 bits at 16), the
-    // type, and the name at 19 (getdents(2)).
-    alignas(8) char buffer[4096];
-    while (true) {
-      long size = ::syscall(SYS_getdents64, fd, buffer, sizeof(buffer));
-      if (size <= 0)
-        break;
-      for (long at = 0; at < size;) {
-        unsigned short length;
-        std::memcpy(&length, buffer + at + 16, sizeof(length));
-        ::unlinkat(fd, buffer + at + 19, 0); // does nothing to a folder
-        at += length;
-      }
-    }
+    forEachName(fd, [fd](const char *name) {
+      ::unlinkat(fd, name, 0); // does nothing to a folder
+    });
     ::close(fd);
     if (::rmdir(path) == 0 || errno == ENOENT)
       return;
