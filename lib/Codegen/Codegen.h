@@ -72,6 +72,9 @@ mlir::FailureOr<std::vector<Kernel>> readKernels(mlir::ModuleOp module);
 /// Takes several iterations of the loops that are marked with `weir.jam` side by
 /// side, as many as a variant has registers for.
 void jamLoops(mlir::ModuleOp module, const Variant &variant);
+/// Expands sums of lanes whose order is free (`vector.reduction` with `reassoc`), by
+/// halves, several that end side by side together.
+void addUpLanes(mlir::ModuleOp module);
 /// Keeps every access whose place an integer in memory says inside of its buffer.
 void boundIndices(mlir::ModuleOp module);
 

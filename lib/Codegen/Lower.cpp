@@ -183,6 +183,7 @@ std::unique_ptr<llvm::Module> codegen::translate(ModuleOp module,
                                                  llvm::LLVMContext &context) {
   OwningOpRef<ModuleOp> copy = module.clone();
   jamLoops(*copy, variant);
+  addUpLanes(*copy);
   if (failed(lowerToLLVM(*copy)))
     return nullptr;
   std::unique_ptr<llvm::Module> translated =

@@ -445,16 +445,9 @@ Value KernelBuilder::sum(int64_t size,
   Value total = sums[0];
   for (Value sum : ArrayRef(sums).drop_front())
     total = add(total, sum);
-  for (int64_t half = lanes / 2; half; half /= 2) {
-    auto part = [&](int64_t from) {
-      return vector::ExtractStridedSliceOp::create(
-          b, loc, total, ArrayRef(from), ArrayRef(half),
-          ArrayRef<int64_t>(int64_t(1)));
-    };
-    Value low = part(0), high = part(half);
-    total = add(low, high);
-  }
-  return vector::ExtractOp::create(b, loc, total, ArrayRef<int64_t>(int64_t(0)));
+  // Their order is the code generator's, who names it.
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, total,
+                                     arith::FastMathFlags::reassoc);
 }
 
 Value KernelBuilder::dot(Value x, Value y) {

@@ -46,11 +46,8 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 // CHECK: %[[SECOND:.*]] = math.fma %{{.*}}, %{{.*}}, %[[ZERO]] : vector<16xf32>
 // CHECK: vector.constant_mask [8] : vector<16xi1>
 // CHECK: %[[REST:.*]] = math.fma %{{.*}}, %{{.*}}, %[[FIRST]] : vector<16xf32>
-// CHECK: arith.addf %[[REST]], %[[SECOND]] : vector<16xf32>
-// CHECK: arith.addf %{{.*}} : vector<8xf32>
-// CHECK: arith.addf %{{.*}} : vector<4xf32>
-// CHECK: arith.addf %{{.*}} : vector<2xf32>
-// CHECK: arith.addf %{{.*}} : vector<1xf32>
+// CHECK: %[[BOTH:.*]] = arith.addf %[[REST]], %[[SECOND]] : vector<16xf32>
+// CHECK: vector.reduction <add>, %[[BOTH]] fastmath<reassoc> : vector<16xf32> into f32
 // Strictly above the threshold.
 // CHECK: arith.cmpf ogt
 // Rows are added where their coefficient is not zero: a list of them, four at a
