@@ -8,8 +8,8 @@
 //
 // A product ends with a vector of partial sums, whose upper half is added to the
 // lower one until a single number is left. Alone, that takes eight instructions,
-// each with ever fewer lanes at work, and short products take most of their time
-// there. Sums that end side by side share them: the halves of two vectors are one
+// with ever fewer lanes at work, where the product of 64 numbers has four
+// multiplications. Sums that end side by side share them: the halves of two vectors are one
 // vector, which holds both sums with half as many lanes each,
 //
 //   a0 … a7 b0 … b7  +  a8 … a15 b8 … b15

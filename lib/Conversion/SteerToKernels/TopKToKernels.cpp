@@ -19,6 +19,7 @@
 
 #include "TopKSearch.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -79,21 +80,28 @@ void TopKSearch::clear(Value held) {
   });
 }
 
+/// How many lanes a mask has, i64: the bits of a word, since a sum of lanes takes
+/// longer than all comparisons.
+static Value countLanes(OpBuilder &b, Location loc, Value mask) {
+  auto word = b.getIntegerType(KernelBuilder::lanes);
+  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), mask);
+  bits = vector::ExtractOp::create(b, loc, bits, ArrayRef<int64_t>(int64_t(0)));
+  return arith::ExtUIOp::create(b, loc, b.getI64Type(),
+                                math::CtPopOp::create(b, loc, bits));
+}
+
 Value TopKSearch::countFrom(Value held, Value bound) {
-  auto type = VectorType::get({KernelBuilder::lanes}, b.getI64Type());
-  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
   Value splat = k.splat(bound);
   auto loop = scf::ForOp::create(
-      b, loc, k.index(0), k.index(room), k.index(KernelBuilder::lanes), zero,
-      [&](OpBuilder &, Location, Value at, ValueRange sums) {
+      b, loc, k.index(0), k.index(room), k.index(KernelBuilder::lanes), word(0),
+      [&](OpBuilder &, Location, Value at, ValueRange counted) {
         Value isFrom = arith::CmpIOp::create(
             b, loc, CmpIPredicate::uge, k.load(held, at, Value()), splat);
-        Value one = arith::ExtUIOp::create(b, loc, type, isFrom);
         scf::YieldOp::create(
-            b, loc, Value(arith::AddIOp::create(b, loc, sums.front(), one)));
+            b, loc, Value(arith::AddIOp::create(b, loc, counted.front(),
+                                                countLanes(b, loc, isFrom))));
       });
-  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
-                                     loop.getResult(0));
+  return loop.getResult(0);
 }
 
 Value TopKSearch::leastFrom(Value held, Value bound) {
@@ -171,10 +179,7 @@ SmallVector<Value> TopKSearch::cutIfFull(Value held, Value size, Value bound) {
 
 Value TopKSearch::append(Value held, Value size, Value orders, Value mask) {
   vector::CompressStoreOp::create(b, loc, held, size, orders, mask);
-  Value ones = arith::ExtUIOp::create(b, loc, orders.getType(), mask);
-  Value more =
-      vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, ones);
-  return arith::AddIOp::create(b, loc, size, k.toIndex(more));
+  return arith::AddIOp::create(b, loc, size, k.toIndex(countLanes(b, loc, mask)));
 }
 
 SmallVector<Value> TopKSearch::offer(Value held, Value order,

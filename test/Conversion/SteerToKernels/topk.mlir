@@ -61,7 +61,8 @@ fx.program @main(%x: !x = #fx.input<user_input>, %plan: tensor<?xi64> = #fx.inpu
 // The bound, bit by bit until three are left, and the least of them.
 // CHECK: scf.while
 // CHECK: arith.cmpi uge, %{{.*}} : vector<16xi64>
-// CHECK: vector.reduction <add>
+// CHECK: vector.bitcast %{{.*}} : vector<16xi1> to vector<1xi16>
+// CHECK: math.ctpop
 // CHECK: arith.cmpi sge, %{{.*}}, %c3_i64
 // CHECK: scf.condition
 // CHECK: vector.reduction <minui>
