@@ -227,6 +227,8 @@ def others(arguments, folder: Path) -> None:
         ways["SAE Lens"] = hooked(whole)
 
     def repeng(layers, action):
+        import numpy
+        numpy.float_ = numpy.float64  # it wants NumPy 1, for this name only
         from repeng import ControlModel, ControlVector
         if action != "add":
             return None
@@ -240,7 +242,7 @@ def others(arguments, folder: Path) -> None:
         changes = {layer: edit(layer, action) for layer in chosen(layers)}
         wrapped = pyvene.IntervenableModel([
             {"component": f"model.layers.{layer}.output", "intervention":
-             lambda base, source, subspaces, change=change: change(base)} for layer, change in changes.items()], model=model)
+             lambda base, source, subspaces=None, change=change: change(base)} for layer, change in changes.items()], model=model)
         return lambda: None, lambda **given: wrapped(given)[1]
 
     def nnsight(layers, action):
@@ -264,6 +266,7 @@ def others(arguments, folder: Path) -> None:
             print(f"{name} is not installed: left out")
 
     prompt = torch.full((ROWS, PROMPT), 1000)
+    positions = torch.arange(PROMPT).expand(ROWS, -1).contiguous()  # repeng looks for one for each token
     single = torch.full((1, 8), 1000)
 
     def decode(forward):
@@ -276,7 +279,7 @@ def others(arguments, folder: Path) -> None:
 
     def prefill(forward):
         start = clock()
-        forward(input_ids=prompt, use_cache=False)
+        forward(input_ids=prompt, position_ids=positions, use_cache=False)
         return ROWS * PROMPT / (clock() - start)
 
     for phase, measure in (("decode", decode), ("prefill", prefill)):
@@ -312,7 +315,7 @@ def environment(path: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", path], check=True)
         site = next((path / "lib").glob("python*")) / "site-packages"
         (site / "shared.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-        for packages in (["--no-deps", "nnsight", "pyvene", "repeng"], ["greenlet", "zstandard", "scikit-learn"]):
+        for packages in (["--no-deps", "nnsight", "pyvene", "repeng"], ["greenlet", "zstandard", "scikit-learn", "websocket-client"]):
             subprocess.run([path / "bin" / "pip", "install", "-q", *packages], check=False)
     return path / "bin" / "python"
 
