@@ -119,6 +119,9 @@ const llvm::json::Array *argumentNames(const llvm::json::Object &module);
 llvm::Expected<std::vector<std::byte>>
 makeSampleInputs(llvm::ArrayRef<SampleInput> inputs);
 
+/// Adds the keys of a JSON object given as text, if it is one.
+void addExtra(llvm::json::Object &object, mlir::StringAttr extra);
+
 } // namespace weir::pt2
 
 #endif // WEIR_LIB_TARGET_PT2_EXPORTER_H
