@@ -403,10 +403,11 @@ TEST(ReferenceEngine, ViewsFollowTheirInputAndTheNumbers) {
           .output("y"));
   at::Tensor base = at::arange(60, at::kFloat);
   const at::Tensor inputs[] = {
+      // Each is another one than that before in one thing.
       base.slice(0, 0, 6).view({2, 3}),
-      base.slice(0, 0, 6).view({3, 2}).t(), // other strides
-      base.slice(0, 0, 6).view({3, 2}),     // other sizes
-      base.slice(0, 7, 13).view({2, 3}),    // another offset
+      base.slice(0, 7, 13).view({2, 3}), // another offset
+      base.slice(0, 7, 13).view({3, 2}).t(),
+      base.slice(0, 7, 13).view({3, 2}),
       base.slice(0, 0, 12).view({2, 6}).slice(1, 1, 4),
       base.slice(0, 0, 0).view({0, 3}),
       at::ones({2, 3}),
