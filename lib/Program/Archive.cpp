@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Program/Archive.h"
+#include "weir/Program/ArchiveGraph.h"
 
 #include "ArchiveLayout.h"
 #include "Readers.h"
@@ -22,6 +23,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -88,7 +90,13 @@ public:
   StringRef path() const override { return content.name; }
   std::shared_ptr<InputFile> file() const override { return opened; }
   ArrayRef<std::byte> bytes() const override { return content.bytes; }
-  const json::Object &model() const override { return *program.getAsObject(); }
+  const json::Object &model() const override {
+    const json::Object *object = program.getAsObject();
+    if (!object)
+      report_fatal_error("the graph of an archive is read after its release");
+    return *object;
+  }
+  void releaseGraph() { program = nullptr; }
   const StringMap<ArchiveTensor> &weights() const override {
     return weightTensors;
   }
@@ -437,6 +445,11 @@ Error MappedArchive::read() {
 }
 
 } // namespace
+
+void releaseGraph(Archive &archive) {
+  if (auto *mapped = dynamic_cast<MappedArchive *>(&archive))
+    mapped->releaseGraph();
+}
 
 static Expected<std::shared_ptr<Archive>>
 openArchive(FileBytes content, std::shared_ptr<InputFile> opened,

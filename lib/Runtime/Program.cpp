@@ -12,6 +12,7 @@
 
 #include "weir/Kernels/weir_kernels.h"
 #include "weir/Operators/KernelCalls.h"
+#include "weir/Program/ArchiveGraph.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Runtime/ProgramCheck.h"
 #include "weir/Support/Files.h"
@@ -244,6 +245,8 @@ Expected<std::unique_ptr<Engine>>
 Program::createReferenceEngine(ArrayRef<size_t> outputs) const {
   return weir::createReferenceEngine(pt2, outputs, engine);
 }
+
+void Program::releaseGraph() { weir::releaseGraph(*pt2); }
 
 Expected<std::unique_ptr<Tokenizer>> Program::loadTokenizer() const {
   Expected<StringRef> text = textRecord(*pt2, "extra/tokenizer.json");

@@ -8,6 +8,7 @@
 
 #include "weir/Runtime/RunJob.h"
 
+#include "ProcessMemory.h"
 #include "Support.h"
 
 #include "weir/Program/TensorWriter.h"
@@ -210,6 +211,7 @@ Error Job::createEngine() {
   if (!made)
     return made.takeError();
   engine = std::move(*made);
+  program->releaseGraph();
   return Error::success();
 }
 
@@ -607,6 +609,12 @@ Error Job::printJSON(const Generation &generation) {
       {"rows", std::move(list)},
       {"prefill", phase(timing.prefillTokens, timing.prefillSeconds)},
       {"decode", phase(timing.decodeTokens, timing.decodeSeconds)}};
+  if (std::shared_ptr<InputFile> file = program->archive().file())
+    if (std::optional<ProcessMemory> memory = processMemory(*file))
+      value["memory"] =
+          json::Object{{"own_bytes", static_cast<int64_t>(memory->own)},
+                       {"state_bytes", static_cast<int64_t>(memory->state)},
+                       {"mapped_bytes", static_cast<int64_t>(memory->mapped)}};
   if (options.stats)
     value["stats"] = stats->toJSON();
   out << formatv("{0:2}", json::Value(std::move(value))) << "\n";
@@ -695,6 +703,7 @@ int Job::run() {
     err << "weir-run: error: " << toString(std::move(error)) << "\n";
     return code;
   };
+  keepLittleFreedMemory();
   if (Error error = checkOptions())
     return report(std::move(error), badInput);
   if (Error error = open())
@@ -704,6 +713,7 @@ int Job::run() {
   bool forward = !options.idsFile.empty();
   if (Error error = forward ? prepareForward() : prepareRows())
     return report(std::move(error), badInput);
+  returnFreedMemory();
   if (Error error = forward ? runForward() : runGeneration())
     return report(std::move(error), failed);
   if (out.has_error()) {

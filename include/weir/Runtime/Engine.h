@@ -70,8 +70,9 @@ struct EngineOptions {
   std::shared_ptr<Archive> tensors;
 };
 
-/// Walks the graph of the archive: one dispatcher call a node, bit-equal to
-/// Python's eager `ExportedProgram.module()`. The whole graph is checked here,
+/// Walks the graph of the archive: one dispatcher call a node (none for a view of
+/// an input that looks as it did in the run before), bit-equal to Python's eager
+/// `ExportedProgram.module()`. The whole graph is checked here,
 /// before anything runs: operators that `options` does not allow, values used before they are defined
 /// or defined twice, arguments that are missing, unknown or of another type than
 /// the operator's schema, results that do not fit. Weights are mapped from the

@@ -61,6 +61,9 @@ public:
   /// A reference engine that computes only the given outputs; see Engine.h.
   llvm::Expected<std::unique_ptr<Engine>>
   createReferenceEngine(llvm::ArrayRef<size_t> outputs) const;
+  /// Frees the parsed graph, which weighs far more than its text. No engine can be
+  /// made afterwards.
+  void releaseGraph();
   /// Errors: the archive has no tokenizer, or one that is not supported.
   llvm::Expected<std::unique_ptr<Tokenizer>> loadTokenizer() const;
   /// The template of that name; without one, as transformers chooses:

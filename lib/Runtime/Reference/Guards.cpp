@@ -20,11 +20,14 @@ using c10::IValue;
 namespace weir::reference {
 namespace {
 
+bool isSmall(int64_t number) {
+  return number >= std::numeric_limits<int32_t>::min() &&
+         number <= std::numeric_limits<int32_t>::max();
+}
+
 void checkSmall(const Node &node, size_t index, const IValue &value) {
   auto check = [&](int64_t number) {
-    TORCH_CHECK(number >= std::numeric_limits<int32_t>::min() &&
-                    number <= std::numeric_limits<int32_t>::max(),
-                "argument '", node.op->schema().arguments()[index].name(),
+    TORCH_CHECK(isSmall(number), "argument '", node.op->schema().arguments()[index].name(),
                 "' is ", number, ", which is out of range");
   };
   if (value.isInt())
@@ -137,6 +140,20 @@ void checkConvolution(const Node &node, ArrayRef<IValue> arguments) {
 }
 
 } // namespace
+
+bool needsCheck(const Node &node) {
+  if (!node.info)
+    return false;
+  auto isFine = [&](size_t index) {
+    const Operand &operand = node.operands[index];
+    if (operand.form != Operand::Literal)
+      return false;
+    const IValue &value = operand.literal;
+    return value.isInt() ? isSmall(value.toInt()) : !value.isIntList();
+  };
+  return node.info->guard != OperatorGuard::None ||
+         !all_of(node.smallOperands, isFine);
+}
 
 void checkArguments(const Node &node, ArrayRef<IValue> arguments) {
   if (!node.info)

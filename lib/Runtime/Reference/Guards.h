@@ -25,6 +25,9 @@ namespace weir::reference {
 /// row of the catalogue asks for.
 void checkArguments(const Node &node, llvm::ArrayRef<c10::IValue> arguments);
 
+/// Whether `checkArguments` may refuse some arguments of this node.
+bool needsCheck(const Node &node);
+
 /// A result may have at most 64 dimensions, and no more bytes than a program may
 /// hold: `expand` makes a tensor of any size out of one number, and the next
 /// operator walks over all of it.

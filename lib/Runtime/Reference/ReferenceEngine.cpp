@@ -11,6 +11,7 @@
 #include "Graph.h"
 #include "Guards.h"
 #include "MemoryBudget.h"
+#include "Plan.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
@@ -47,12 +48,17 @@ private:
   Error keep(ArrayRef<size_t> wanted);
   void findNeeded();
   Error checkGiven(ArrayRef<at::Tensor> inputs) const;
-  void runNode(const Node &node);
+  void runCall(const Call &call);
+  bool replayView(const Call &call);
+  void pushArguments(const Call &call);
+  void takeResult(Slot slot, ValueKind kind, IValue value);
+  void takeResults(const Node &node);
   std::vector<at::Tensor> takeOutputs();
 
   std::shared_ptr<Archive> archive, otherArchive;
   std::shared_ptr<MappedTensors> tensors, otherTensors;
   Graph graph;
+  Plan plan; ///< of `graph`
   std::vector<ProgramInput> declared;
   /// Inputs that something in the graph reads.
   std::vector<size_t> needed;
@@ -121,6 +127,7 @@ ReferenceEngine::create(std::shared_ptr<Archive> archive, Graph graph,
     if (Error error = engine->keep(*wanted))
       return fail("{0}: {1}", archive->path(), toString(std::move(error)));
   engine->findNeeded();
+  engine->plan = Plan(engine->graph);
   engine->archive = std::move(archive);
   return engine;
 }
@@ -170,49 +177,102 @@ Error ReferenceEngine::keep(ArrayRef<size_t> wanted) {
 }
 
 /// A result has to be what the graph says, because later nodes rely on it.
-void checkKind(const IValue &value, ValueKind kind, const std::string &name) {
-  bool fits = kind == ValueKind::Tensor
-                  ? value.isTensor() && value.toTensor().defined()
-              : kind == ValueKind::Int   ? value.isInt()
-              : kind == ValueKind::Float ? value.isDouble()
-                                         : value.isBool();
-  TORCH_CHECK(fits, "result '", name, "' is ", value.tagKind(),
-              ", which the graph does not say");
+bool fitsKind(const IValue &value, ValueKind kind) {
+  switch (kind) {
+  case ValueKind::Tensor:
+    return value.isTensor() && value.toTensor().defined();
+  case ValueKind::Int:
+    return value.isInt();
+  case ValueKind::Float:
+    return value.isDouble();
+  case ValueKind::Bool:
+    return value.isBool();
+  }
+  llvm_unreachable("covered");
 }
 
-void ReferenceEngine::runNode(const Node &node) {
-  stack.clear();
-  for (const Operand &operand : node.operands)
-    stack.push_back(evaluate(operand, values));
-  if (node.op) {
-    checkArguments(node, stack);
-    node.op->callBoxed(stack);
-  } else {
-    stack = {applySymbolicOp(node.symbolic, stack)};
+void ReferenceEngine::pushArguments(const Call &call) {
+  for (auto [index, argument] : enumerate(call.arguments)) {
+    if (argument.from == Argument::Literal)
+      stack.push_back(argument.literal);
+    else if (argument.from == Argument::LastUse)
+      stack.push_back(std::move(values[argument.slot]));
+    else if (argument.from == Argument::Value &&
+             values[argument.slot].isTensor())
+      stack.push_back(values[argument.slot]);
+    else // Numbers become what the parameter takes.
+      stack.push_back(evaluate(call.node->operands[index], values));
   }
+}
 
+/// Makes a view without its operator, where that would give what it gave.
+bool ReferenceEngine::replayView(const Call &call) {
+  const Argument &input = call.arguments.front();
+  at::Tensor view = plan.view(call).replay(values[input.slot].toTensor(),
+                                           call.numbers, values);
+  if (!view.defined())
+    return false;
+  if (input.from == Argument::LastUse)
+    values[input.slot] = IValue();
+  values[call.result] = std::move(view);
+  return true;
+}
+
+void ReferenceEngine::runCall(const Call &call) {
+  at::Tensor viewed;
+  if (call.view >= 0) {
+    if (replayView(call)) {
+      for (Slot slot : call.drops)
+        values[slot] = IValue();
+      return;
+    }
+    viewed = values[call.arguments.front().slot].toTensor();
+  }
+  stack.clear();
+  pushArguments(call);
+  if (call.isGuarded)
+    checkArguments(*call.node, stack);
+  if (call.op)
+    call.op->callBoxed(stack);
+  else
+    stack = {applySymbolicOp(call.node->symbolic, stack)};
+
+  if (call.result != noSlot) {
+    TORCH_CHECK(!stack.empty(), "results are missing");
+    takeResult(call.result, call.kind, std::move(stack.front()));
+  } else {
+    takeResults(*call.node);
+  }
+  if (viewed.defined())
+    plan.view(call).note(viewed, call.numbers, values,
+                         values[call.result].toTensor());
+  for (Slot slot : call.drops)
+    values[slot] = IValue();
+}
+
+void ReferenceEngine::takeResult(Slot slot, ValueKind kind, IValue value) {
+  TORCH_CHECK(fitsKind(value, kind), "result '", graph.names[slot], "' is ",
+              value.tagKind(), ", which the graph does not say");
+  if (value.isTensor())
+    checkResult(value.toTensor(), memory->limit());
+  values[slot] = std::move(value);
+}
+
+void ReferenceEngine::takeResults(const Node &node) {
   if (node.listResult) {
     std::vector<at::Tensor> list = stack.at(0).toTensorVector();
     TORCH_CHECK(list.size() == node.results.size(), "the list has ",
                 list.size(), " tensors, the graph names ", node.results.size());
     for (auto [slot, tensor] : zip(node.results, list)) {
       TORCH_CHECK(tensor.defined(), "the list lacks a tensor");
-      checkResult(tensor, memory->limit());
-      values[slot] = std::move(tensor);
+      takeResult(slot, ValueKind::Tensor, std::move(tensor));
     }
-  } else {
-    TORCH_CHECK(stack.size() >= node.results.size(), "results are missing");
-    for (auto [slot, value] : zip(node.results, stack)) {
-      if (slot == noSlot)
-        continue;
-      checkKind(value, graph.kinds[slot], graph.names[slot]);
-      if (value.isTensor())
-        checkResult(value.toTensor(), memory->limit());
-      values[slot] = std::move(value);
-    }
+    return;
   }
-  for (Slot slot : node.lastUses)
-    values[slot] = IValue();
+  TORCH_CHECK(stack.size() >= node.results.size(), "results are missing");
+  for (auto [slot, value] : zip(node.results, stack))
+    if (slot != noSlot)
+      takeResult(slot, graph.kinds[slot], std::move(value));
 }
 
 std::vector<at::Tensor> ReferenceEngine::takeOutputs() {
@@ -245,27 +305,23 @@ ReferenceEngine::run(ArrayRef<at::Tensor> inputs) {
   // Whatever happens, nothing of this run stays behind but the mutated state.
   llvm::scope_exit release([&] {
     stack.clear();
-    for (Slot slot : graph.inputs)
+    for (Slot slot : plan.transient())
       values[slot] = IValue();
-    for (const Node &node : graph.nodes)
-      for (Slot slot : node.results)
-        if (slot != noSlot)
-          values[slot] = IValue();
   });
 
-  const Node *current = nullptr;
+  const Call *current = nullptr;
   try {
-    for (const Node &node : graph.nodes) {
-      current = &node;
-      runNode(node);
+    for (const Call &call : plan.calls()) {
+      current = &call;
+      runCall(call);
     }
     current = nullptr;
     return takeOutputs();
   } catch (const std::exception &exception) {
     if (!current)
       return fail("while collecting outputs: {0}", messageOf(exception));
-    return fail("node {0} ({1}): {2}", current - graph.nodes.data(),
-                current->target, messageOf(exception));
+    return fail("node {0} ({1}): {2}", current - plan.calls().data(),
+                current->node->target, messageOf(exception));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "Components.h"
 #include "Utf8.h"
 
+#include <algorithm>
 #include <exception>
 #include <queue>
 
@@ -34,6 +35,53 @@ Expected<tokenizers::detail::TokenMap> makeMap(TokenList tokens) {
 }
 
 } // namespace
+
+void TokenBytes::append(std::optional<StringRef> bytes) {
+  if (bytes)
+    text += *bytes;
+  ends.push_back(uint64_t(text.size()) << 1 | bytes.has_value());
+}
+
+std::optional<StringRef> TokenBytes::operator[](int64_t id) const {
+  if (id < 0 || id >= static_cast<int64_t>(ends.size()) || !(ends[id] & 1))
+    return std::nullopt;
+  uint64_t begin = id == 0 ? 0 : ends[id - 1] >> 1;
+  return StringRef(text).slice(begin, ends[id] >> 1);
+}
+
+void TokenBytes::shrink() {
+  text.shrink_to_fit();
+  ends.shrink_to_fit();
+}
+
+MergeTable::MergeTable(std::vector<Merge> merges) {
+  // The last of equal pairs comes first.
+  llvm::sort(merges, [](const Merge &a, const Merge &b) {
+    return std::tie(a.left, a.right, b.rank) < std::tie(b.left, b.right, a.rank);
+  });
+  auto end = std::unique(merges.begin(), merges.end(),
+                         [](const Merge &a, const Merge &b) {
+                           return a.left == b.left && a.right == b.right;
+                         });
+  merges.erase(end, merges.end());
+  entries.reserve(merges.size());
+  for (const Merge &merge : merges) {
+    begins.resize(merge.left + 1, entries.size());
+    entries.push_back({merge.right, merge.rank, merge.result});
+  }
+  begins.push_back(entries.size());
+}
+
+const MergeTable::Entry *MergeTable::find(int32_t left, int32_t right) const {
+  if (left < 0 || static_cast<size_t>(left) + 1 >= begins.size())
+    return nullptr;
+  auto begin = entries.begin() + begins[left];
+  auto end = entries.begin() + begins[left + 1];
+  auto found = std::lower_bound(
+      begin, end, right,
+      [](const Entry &entry, int32_t id) { return entry.right < id; });
+  return found != end && found->right == right ? &*found : nullptr;
+}
 
 Error BytePairs::readVocabulary(const json::Object &vocabulary) {
   byteIds.fill(-1);
@@ -91,6 +139,8 @@ std::optional<int32_t> BytePairs::find(StringRef text) const {
 }
 
 Error BytePairs::readMerges(const json::Array &list) {
+  std::vector<MergeTable::Merge> read;
+  read.reserve(list.size());
   for (auto [rank, value] : enumerate(list)) {
     StringRef left, right;
     if (std::optional<StringRef> text = value.getAsString()) {
@@ -105,8 +155,9 @@ Error BytePairs::readMerges(const json::Array &list) {
     if (left.empty() || right.empty() || !first || !second || !result)
       return fail("merge {0} ('{1}' with '{2}') is not in the vocabulary", rank,
                   left, right);
-    merges[{*first, *second}] = {static_cast<uint32_t>(rank), *result};
+    read.push_back({*first, *second, static_cast<uint32_t>(rank), *result});
   }
+  merges = MergeTable(std::move(read));
   return Error::success();
 }
 
@@ -210,8 +261,8 @@ void BytePairs::merge(std::vector<int32_t> &symbols) const {
     int32_t after = at < 0 ? size : next[at];
     if (at < 0 || after >= size)
       return;
-    if (auto it = merges.find({symbols[at], symbols[after]}); it != merges.end())
-      queue.push({it->second.rank, at, symbols[at], symbols[after]});
+    if (const auto *merge = merges.find(symbols[at], symbols[after]))
+      queue.push({merge->rank, at, symbols[at], symbols[after]});
   };
   for (int32_t i = 0; i < size; ++i) {
     previous[i] = i - 1;
@@ -229,7 +280,7 @@ void BytePairs::merge(std::vector<int32_t> &symbols) const {
     int32_t after = next[at];
     if (after >= size || symbols[after] != top.right)
       continue;
-    symbols[at] = merges.find({top.left, top.right})->second.result;
+    symbols[at] = merges.find(top.left, top.right)->result;
     symbols[after] = gone;
     next[at] = next[after];
     if (next[at] < size)
@@ -288,21 +339,23 @@ Error BytePairs::appendIds(StringRef text, std::vector<int64_t> &ids) const {
   return Error::success();
 }
 
-Expected<std::vector<std::optional<std::string>>>
-BytePairs::bytesOfTokens() const {
-  std::vector<std::optional<std::string>> out(end);
+Expected<TokenBytes> BytePairs::bytesOfTokens() const {
+  TokenBytes out;
   for (int64_t id = 0; id < end; ++id) {
-    if (!token_map_->tryGetString(id) && !special_token_map_->tryGetString(id))
-      continue;
-    try {
-      auto bytes = decode(/*prev=*/0, id);
-      if (bytes.ok())
-        out[id] = std::move(*bytes);
-    } catch (const std::exception &exception) {
-      return fail("decoder: {0}", exception.what());
+    std::optional<std::string> text;
+    if (token_map_->tryGetString(id) || special_token_map_->tryGetString(id)) {
+      try {
+        auto bytes = decode(/*prev=*/0, id);
+        if (bytes.ok())
+          text = std::move(*bytes);
+      } catch (const std::exception &exception) {
+        return fail("decoder: {0}", exception.what());
+      }
     }
+    out.append(text ? std::optional<StringRef>(*text) : std::nullopt);
   }
-  return out;
+  out.shrink();
+  return std::move(out);
 }
 
 } // namespace weir

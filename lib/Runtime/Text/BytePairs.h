@@ -9,7 +9,7 @@
 #ifndef WEIR_LIB_RUNTIME_TEXT_BYTEPAIRS_H
 #define WEIR_LIB_RUNTIME_TEXT_BYTEPAIRS_H
 
-#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
 
@@ -24,6 +24,45 @@
 #include <vector>
 
 namespace weir {
+
+/// The bytes of tokens by their ids, in one piece.
+class TokenBytes {
+public:
+  /// Of the next id; nothing where there is no token.
+  void append(std::optional<llvm::StringRef> bytes);
+  std::optional<llvm::StringRef> operator[](int64_t id) const;
+  void shrink();
+
+private:
+  std::string text;
+  std::vector<uint64_t> ends; ///< twice where in `text`, and 1 if it is a token
+};
+
+/// Which pairs of tokens become one, sorted by their first: a vocabulary of 262,144
+/// has half a million of them.
+class MergeTable {
+public:
+  struct Merge {
+    int32_t left, right;
+    uint32_t rank;
+    int32_t result;
+  };
+
+  MergeTable() = default;
+  /// In the order of the file; of equal pairs the last counts.
+  explicit MergeTable(std::vector<Merge> merges);
+  struct Entry {
+    int32_t right;
+    uint32_t rank;
+    int32_t result;
+  };
+  /// Null if they stay apart.
+  const Entry *find(int32_t left, int32_t right) const;
+
+private:
+  std::vector<uint32_t> begins; ///< of each first token, and the end
+  std::vector<Entry> entries;
+};
 
 /// The BPE model of a tokenizer.json (Sennrich et al., arXiv 1508.07909) on top
 /// of pytorch-tokenizers: its driver, its maps between texts and ids, its
@@ -58,14 +97,10 @@ public:
   llvm::Error appendIds(llvm::StringRef text, std::vector<int64_t> &ids) const;
 
   std::optional<int64_t> idOf(llvm::StringRef text) const;
-  /// The bytes of every token by its id; nothing where there is no token.
-  llvm::Expected<std::vector<std::optional<std::string>>> bytesOfTokens() const;
+  /// The bytes of every token.
+  llvm::Expected<TokenBytes> bytesOfTokens() const;
 
 private:
-  struct Merge {
-    uint32_t rank;
-    int32_t result;
-  };
 
   llvm::Error readVocabulary(const llvm::json::Object &vocabulary);
   llvm::Error readMerges(const llvm::json::Array &merges);
@@ -90,7 +125,7 @@ private:
   bool fuseUnknown = false;
   std::optional<int32_t> unknown;
   std::array<int32_t, 256> byteIds{}; ///< <0xNN> of byte_fallback, or -1
-  llvm::DenseMap<std::pair<int32_t, int32_t>, Merge> merges;
+  MergeTable merges;
   int64_t end = 0; ///< one more than the largest id
 };
 

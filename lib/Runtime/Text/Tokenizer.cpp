@@ -125,9 +125,7 @@ public:
   Expected<std::vector<int64_t>> encode(StringRef text,
                                         bool addSpecialTokens) const override;
   std::optional<StringRef> bytesOf(int64_t id) const override {
-    if (id < 0 || id >= static_cast<int64_t>(bytes.size()) || !bytes[id])
-      return std::nullopt;
-    return StringRef(*bytes[id]);
+    return bytes[id];
   }
   bool isSpecial(int64_t id) const override { return special.contains(id); }
   std::optional<int64_t> idOf(StringRef token) const override {
@@ -155,7 +153,7 @@ private:
   StringMap<int64_t> addedIds;
   DenseSet<int64_t> special;
   std::vector<int64_t> prefix, suffix; ///< of the post-processor
-  std::vector<std::optional<std::string>> bytes; ///< by id
+  TokenBytes bytes;
 };
 
 Error TokenizerImpl::readAddedTokens(const json::Array *list) {

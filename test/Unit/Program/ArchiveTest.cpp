@@ -8,6 +8,7 @@
 
 #include "Support.h"
 
+#include "weir/Program/ArchiveGraph.h"
 #include "weir/Program/Fingerprint.h"
 #include "weir/Support/Files.h"
 #include "weir/Support/Hashing.h"
@@ -262,6 +263,19 @@ TEST(Archive, IsReadFromTheFileThatWasOpened) {
   EXPECT_EQ(archive->bytes().size(), file->size());
   EXPECT_EQ(archive->path(), folder.file("a.pt2"));
   EXPECT_OK(archive->verify());
+}
+
+TEST(Archive, TensorsOutliveTheGraph) {
+  auto archive = valueOf(openArchive(archiveBytes(archiveRecords())));
+  std::vector<std::string> names;
+  for (const auto &entry : archive->weights())
+    names.push_back(entry.first().str());
+  ASSERT_FALSE(names.empty());
+  releaseGraph(*archive);
+  for (const std::string &name : names)
+    EXPECT_TRUE(archive->find(name)) << name;
+  EXPECT_OK(archive->verifiedRecord(weightsRecord));
+  EXPECT_DEATH((void)archive->model(), "after its release");
 }
 
 TEST(Archive, EveryTruncationIsRefused) {

@@ -370,6 +370,85 @@ TEST(ReferenceEngine, WritesThroughViewsAreKept) {
       valueOf(createReferenceEngine(archive, ArrayRef<size_t>(first)));
   EXPECT_TRUE(at::equal(run(*engine, {at::tensor({1.f, 2.f})}),
                         at::tensor({2.f, 3.f})));
+  // The view is made without its operator now.
+  EXPECT_TRUE(at::equal(run(*engine, {at::tensor({1.f, 2.f})}),
+                        at::tensor({3.f, 5.f})));
+}
+
+TEST(ReferenceEngine, ViewsFollowTheirInputAndTheNumbers) {
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 7, {-1, -1})
+          .input("times", 7, {-1})
+          .node("torch.ops.aten.sym_size.int",
+                {{"self", tensor("times")}, {"dim", R"({"as_int": 0})"}},
+                {symInt("n")})
+          .node("torch.ops.aten.unsqueeze.default",
+                {{"self", tensor("x")}, {"dim", R"({"as_int": 0})"}},
+                {tensor("one")})
+          .node("torch.ops.aten.expand.default",
+                {{"self", tensor("one")},
+                 {"size", R"({"as_sym_ints": [{"as_name": "n"}, {"as_int": -1}, {"as_int": -1}]})"}},
+                {tensor("many")})
+          // A view of some inputs, a copy of others.
+          .node("torch.ops.aten.reshape.default",
+                {{"self", tensor("many")}, {"shape", R"({"as_ints": [-1]})"}},
+                {tensor("flat")})
+          // The same tensor as it was, for f32.
+          .node("torch.ops.aten.to.dtype",
+                {{"self", tensor("flat")}, {"dtype", R"({"as_scalar_type": 7})"}},
+                {tensor("same")})
+          .node("torch.ops.aten.neg.default", {{"self", tensor("same")}},
+                {tensor("y")})
+          .output("y"));
+  at::Tensor base = at::arange(60, at::kFloat);
+  const at::Tensor inputs[] = {
+      // Each is another one than that before in one thing.
+      base.slice(0, 0, 6).view({2, 3}),
+      base.slice(0, 7, 13).view({2, 3}), // another offset
+      base.slice(0, 7, 13).view({3, 2}).t(),
+      base.slice(0, 7, 13).view({3, 2}),
+      base.slice(0, 0, 12).view({2, 6}).slice(1, 1, 4),
+      base.slice(0, 0, 0).view({0, 3}),
+      at::ones({2, 3}),
+  };
+  for (int turn = 0; turn < 2; ++turn)
+    for (const at::Tensor &x : inputs)
+      for (int64_t n : {1, 1, 3, 1}) {
+        at::Tensor want = -x.unsqueeze(0).expand({n, -1, -1}).reshape({-1});
+        EXPECT_TRUE(at::equal(run(*engine, {x, at::ones({n})}), want))
+            << x.sizes() << " " << n;
+      }
+}
+
+TEST(ReferenceEngine, ValuesLiveToTheirLastUse) {
+  // One value as several arguments of the node that reads it last: behind itself,
+  // before a list that has it, and behind one.
+  auto engine = engineFor(
+      GraphText()
+          .input("x", 5, {4})
+          .node("torch.ops.aten.neg.default", {{"self", tensor("x")}},
+                {tensor("minus")})
+          .node("torch.ops.aten.mul.Tensor",
+                {{"self", tensor("minus")}, {"other", tensor("minus")}},
+                {tensor("squares")})
+          .node("torch.ops.aten.remainder.Scalar",
+                {{"self", tensor("squares")}, {"other", R"({"as_int": 4})"}},
+                {tensor("at")})
+          .node("torch.ops.aten.index.Tensor",
+                {{"self", tensor("at")},
+                 {"indices", R"({"as_optional_tensors": [{"as_tensor": {"name": "at"}}]})"}},
+                {tensor("taken")})
+          .node("torch.ops.aten.index_put.default",
+                {{"self", tensor("taken")},
+                 {"indices", R"({"as_optional_tensors": [{"as_tensor": {"name": "taken"}}]})"},
+                 {"values", tensor("taken")}},
+                {tensor("y")})
+          .output("y"));
+  at::Tensor x = at::tensor({0, 1, 2, 3}, at::kLong);
+  at::Tensor at = (x * x).remainder(4), taken = at.index({at});
+  for (int turn = 0; turn < 2; ++turn)
+    EXPECT_TRUE(at::equal(run(*engine, {x}), taken.index_put({taken}, taken)));
 }
 
 TEST(ReferenceEngine, MissingPayloads) {
