@@ -26,6 +26,7 @@
 #include <array>
 #include <limits>
 #include <optional>
+#include <vector>
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
@@ -156,11 +157,11 @@ void attentionMeta(StableIValue *stack, uint64_t, uint64_t) {
 
 struct NormArguments {
   Tensor x, weight;
-  double epsilon;
+  double epsilon, offset;
 
   explicit NormArguments(StableIValue *stack)
       : x(take<Tensor>(stack[0])), weight(take<Tensor>(stack[1])),
-        epsilon(take<double>(stack[2])) {}
+        epsilon(take<double>(stack[2])), offset(take<double>(stack[3])) {}
 };
 
 Tensor norm(const NormArguments &given) {
@@ -175,13 +176,21 @@ Tensor norm(const NormArguments &given) {
           " numbers and a weight for each, not ", width, " and ",
           given.weight.size(0));
   Tensor x = asContiguous(given.x), weight = asContiguous(given.weight);
+  const float *factors = numbersOf(weight);
+  std::vector<float> sums;
+  if (given.offset != 0) {
+    sums.assign(factors, factors + width);
+    for (float &factor : sums)
+      factor += static_cast<float>(given.offset);
+    factors = sums.data();
+  }
   Tensor out = newFloats(x.sizes());
   steps::Matrix rows = {numbersOf(x), static_cast<int64_t>(x.numel()) / width,
                         width, width};
   auto *to = static_cast<float *>(out.mutable_data_ptr());
   inParts(rows.rows, timeOfNumber * static_cast<double>(width),
           [&](int64_t begin, int64_t end) {
-            steps::normalise(rows, begin, end, numbersOf(weight),
+            steps::normalise(rows, begin, end, factors,
                              static_cast<float>(given.epsilon), to);
           });
   return out;
@@ -255,7 +264,8 @@ void rotateMeta(StableIValue *stack, uint64_t, uint64_t) {
 STABLE_TORCH_LIBRARY_FRAGMENT(weir, m) {
   m.def("cached_attention(Tensor query, Tensor key, Tensor value, Tensor last, "
         "float scale, int? window=None) -> Tensor");
-  m.def("rms_norm(Tensor x, Tensor weight, float epsilon) -> Tensor");
+  m.def("rms_norm(Tensor x, Tensor weight, float epsilon, float offset=0.0) -> "
+        "Tensor");
   m.def("rotate(Tensor x, Tensor cos, Tensor sin) -> Tensor");
 }
 
