@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Parts.h"
 #include "TorchTensors.h"
 
 #include "weir/Kernels/Blocks.h"
@@ -25,6 +26,7 @@
 #include <array>
 #include <limits>
 #include <optional>
+#include <vector>
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
@@ -33,8 +35,9 @@ using namespace weir::kernels;
 
 namespace {
 
-/// Multiplications for which another thread is worth its start.
-constexpr int64_t workOfPart = 1 << 17;
+/// Nanoseconds of a multiplication in attention, and of a number of a row that is
+/// normalised or rotated, about.
+constexpr double timeOfProduct = 1.0 / 16, timeOfNumber = 1.0 / 4;
 
 void requireProcessor() {
   require(blocks::runsHere(), "kernels of quantised programs need a processor with "
@@ -57,15 +60,6 @@ Tensor withColumns(const Tensor &tensor) {
 
 const float *numbersOf(const Tensor &tensor) {
   return static_cast<const float *>(tensor.const_data_ptr());
-}
-
-template <typename Work>
-void inParts(int64_t count, int64_t workOfEach, const Work &work) {
-  int64_t grain = std::max<int64_t>(1, workOfPart / std::max<int64_t>(1, workOfEach));
-  if (count <= grain)
-    work(0, count);
-  else
-    torch::stable::parallel_for(0, count, grain, work);
 }
 
 struct AttentionArguments {
@@ -106,7 +100,7 @@ Tensor attention(const AttentionArguments &given) {
           "last of cached_attention has a slot for each token, of 64 bits");
   int64_t window = given.window.value_or(std::numeric_limits<int64_t>::max());
   require(window > 0, "a window of ", window, " slots");
-  Tensor last = torch::stable::contiguous(given.last);
+  Tensor last = asContiguous(given.last);
   auto *slot = static_cast<const int64_t *>(last.const_data_ptr());
   int64_t most = 0;
   for (int64_t i = 0; i < batch * length; ++i) {
@@ -115,7 +109,7 @@ Tensor attention(const AttentionArguments &given) {
     most = std::max(most, slot[i]);
   }
   std::array<int64_t, 4> sizes = {batch, length, heads, width};
-  Tensor out = torch::stable::new_empty(query, sizes, ScalarType::Float);
+  Tensor out = newFloats(sizes);
   auto *to = static_cast<float *>(out.mutable_data_ptr());
   int64_t groups = heads / shared;
   int64_t seenAtMost = std::min(most + 1, window);
@@ -141,7 +135,9 @@ Tensor attention(const AttentionArguments &given) {
                     width, scratch);
     }
   };
-  inParts(batch * shared * length, seenAtMost * groups * (dim + width), work);
+  inParts(batch * shared * length,
+          timeOfProduct * static_cast<double>(seenAtMost * groups * (dim + width)),
+          work);
   return out;
 }
 
@@ -161,11 +157,11 @@ void attentionMeta(StableIValue *stack, uint64_t, uint64_t) {
 
 struct NormArguments {
   Tensor x, weight;
-  double epsilon;
+  double epsilon, offset;
 
   explicit NormArguments(StableIValue *stack)
       : x(take<Tensor>(stack[0])), weight(take<Tensor>(stack[1])),
-        epsilon(take<double>(stack[2])) {}
+        epsilon(take<double>(stack[2])), offset(take<double>(stack[3])) {}
 };
 
 Tensor norm(const NormArguments &given) {
@@ -179,16 +175,24 @@ Tensor norm(const NormArguments &given) {
           "rms_norm takes rows of a multiple of ", steps::lanes,
           " numbers and a weight for each, not ", width, " and ",
           given.weight.size(0));
-  Tensor x = torch::stable::contiguous(given.x),
-         weight = torch::stable::contiguous(given.weight);
-  Tensor out = torch::stable::empty_like(x);
+  Tensor x = asContiguous(given.x), weight = asContiguous(given.weight);
+  const float *factors = numbersOf(weight);
+  std::vector<float> sums;
+  if (given.offset != 0) {
+    sums.assign(factors, factors + width);
+    for (float &factor : sums)
+      factor += static_cast<float>(given.offset);
+    factors = sums.data();
+  }
+  Tensor out = newFloats(x.sizes());
   steps::Matrix rows = {numbersOf(x), static_cast<int64_t>(x.numel()) / width,
                         width, width};
   auto *to = static_cast<float *>(out.mutable_data_ptr());
-  inParts(rows.rows, 4 * width, [&](int64_t begin, int64_t end) {
-    steps::normalise(rows, begin, end, numbersOf(weight),
-                     static_cast<float>(given.epsilon), to);
-  });
+  inParts(rows.rows, timeOfNumber * static_cast<double>(width),
+          [&](int64_t begin, int64_t end) {
+            steps::normalise(rows, begin, end, factors,
+                             static_cast<float>(given.epsilon), to);
+          });
   return out;
 }
 
@@ -225,13 +229,13 @@ Tensor rotate(const RotateArguments &given) {
             "cos and sin of rotate are [b or 1, 1, S, d] for x [b, heads, S, d] of "
             "an even d");
   std::array<int64_t, 4> sizes = {batch, heads, length, width};
-  Tensor out = torch::stable::new_empty(x, sizes, ScalarType::Float);
+  Tensor out = newFloats(sizes);
   auto *to = static_cast<float *>(out.mutable_data_ptr());
   auto place = [&](const Tensor &angles, int64_t row, int64_t token) {
     return numbersOf(angles) + (angles.size(0) == 1 ? 0 : row) * angles.stride(0) +
            token * angles.stride(2);
   };
-  inParts(batch * heads * length, 4 * width, [&](int64_t begin, int64_t end) {
+  auto work = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       int64_t token = i % length, head = i / length % heads,
               row = i / length / heads;
@@ -240,7 +244,8 @@ Tensor rotate(const RotateArguments &given) {
                     place(cos, row, token), place(sin, row, token), width,
                     to + i * width);
     }
-  });
+  };
+  inParts(batch * heads * length, timeOfNumber * static_cast<double>(width), work);
   return out;
 }
 
@@ -259,7 +264,8 @@ void rotateMeta(StableIValue *stack, uint64_t, uint64_t) {
 STABLE_TORCH_LIBRARY_FRAGMENT(weir, m) {
   m.def("cached_attention(Tensor query, Tensor key, Tensor value, Tensor last, "
         "float scale, int? window=None) -> Tensor");
-  m.def("rms_norm(Tensor x, Tensor weight, float epsilon) -> Tensor");
+  m.def("rms_norm(Tensor x, Tensor weight, float epsilon, float offset=0.0) -> "
+        "Tensor");
   m.def("rotate(Tensor x, Tensor cos, Tensor sin) -> Tensor");
 }
 

@@ -11,9 +11,11 @@
 
 #include "weir/Kernels/weir_kernels.h"
 
+#include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/stableivalue_conversions.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
@@ -41,8 +43,7 @@ template <typename T> std::vector<T> takeList(StableIValue value) {
 }
 
 /// torch's own conversion of a string leaves a copy behind each time.
-inline std::string takeString(StableIValue value) {
-  auto handle = take<StringHandle>(value);
+inline std::string takeString(StringHandle handle) {
   std::unique_ptr<StringOpaque, void (*)(StringHandle)> owner(
       handle, [](StringHandle held) { (void)torch_delete_string(held); });
   size_t length = 0;
@@ -50,6 +51,39 @@ inline std::string takeString(StableIValue value) {
   STABLE_TORCH_ERROR_CODE_CHECK(torch_string_length(handle, &length));
   STABLE_TORCH_ERROR_CODE_CHECK(torch_string_c_str(handle, &data));
   return std::string(data, length);
+}
+inline std::string takeString(StableIValue value) {
+  return takeString(take<StringHandle>(value));
+}
+inline std::vector<std::string> takeStrings(StableIValue value) {
+  std::vector<std::string> strings;
+  for (StringHandle handle : takeList<StringHandle>(value))
+    strings.push_back(takeString(handle));
+  return strings;
+}
+
+/// The tensor itself where it is contiguous.
+inline Tensor asContiguous(const Tensor &tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
+/// New numbers of f32 on the CPU, contiguous, without the dispatcher: a step between
+/// two tokens makes hundreds of them. Sizes are not negative.
+template <typename Sizes> Tensor newFloats(const Sizes &sizes) {
+  std::vector<int64_t> strides(sizes.size());
+  int64_t stride = 1;
+  bool fits = true;
+  for (size_t i = sizes.size(); i-- > 0;) {
+    strides[i] = stride;
+    fits &= !__builtin_mul_overflow(stride, std::max<int64_t>(1, sizes[i]), &stride);
+  }
+  if (!fits)
+    throw std::runtime_error("weir: a result is too large");
+  AtenTensorHandle made = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+      static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+      aoti_torch_dtype_float32(), aoti_torch_device_type_cpu(), 0, &made));
+  return Tensor(made);
 }
 
 inline int64_t typeOf(const Tensor &tensor) {

@@ -147,6 +147,8 @@ void weir::buildLoweringPipeline(OpPassManager &passes,
   program.addPass(fx::createFXDCE(dead));
   if (fixed)
     program.addPass(fx::createFXDropInputs());
+  // Last, since it hides linear maps from those who look for them.
+  program.addPass(fx::createFXJoinLinears());
 }
 
 void weir::buildAtenLoweringPipeline(OpPassManager &passes, bool fixed) {

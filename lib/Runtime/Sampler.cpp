@@ -14,6 +14,7 @@
 #include "llvm/ADT/DenseSet.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -86,6 +87,41 @@ void keepTop(ArrayRef<double> weights, std::vector<int64_t> &order,
   }
 }
 
+/// The first of the largest logits. Errors: one that is NaN or infinite is named.
+/// Several at a time: a vocabulary is long, and this is done for every token.
+Expected<size_t> findLargest(ArrayRef<float> logits) {
+  constexpr size_t lanes = 16, part = 256 * lanes;
+  float largest = -INFINITY;
+  size_t place = 0; // of the part with the first of the largest
+  for (size_t first = 0; first < logits.size(); first += part) {
+    ArrayRef<float> some =
+        logits.slice(first, std::min(part, logits.size() - first));
+    std::array<float, lanes> most;
+    most.fill(-INFINITY);
+    std::array<int32_t, lanes> isRefused{};
+    auto look = [&](size_t lane, float logit) {
+      isRefused[lane] |= !(logit < INFINITY);
+      most[lane] = logit > most[lane] ? logit : most[lane];
+    };
+    size_t i = 0;
+    for (; i + lanes <= some.size(); i += lanes)
+      for (size_t lane = 0; lane < lanes; ++lane)
+        look(lane, some[i + lane]);
+    for (; i < some.size(); ++i)
+      look(0, some[i]);
+    if (llvm::any_of(isRefused, [](int32_t refused) { return refused != 0; }))
+      for (auto [id, logit] : enumerate(some))
+        if (std::isnan(logit) || logit == INFINITY)
+          return fail("the logit of token {0} is {1}", first + id,
+                      std::isnan(logit) ? "NaN" : "infinite");
+    if (float here = *llvm::max_element(most); here > largest) {
+      largest = here;
+      place = first;
+    }
+  }
+  return llvm::find(logits.drop_front(place), largest) - logits.begin();
+}
+
 } // namespace
 
 double uniformAt(uint64_t seed, uint64_t step) {
@@ -144,21 +180,16 @@ Expected<int64_t> sampleToken(ArrayRef<float> logits,
     penalize(penalized, options, before);
     logits = penalized;
   }
-  size_t best = 0;
-  for (auto [id, logit] : enumerate(logits)) {
-    if (std::isnan(logit) || logit == INFINITY)
-      return fail("the logit of token {0} is {1}", id,
-                  std::isnan(logit) ? "NaN" : "infinite");
-    if (logit > logits[best])
-      best = id;
-  }
+  Expected<size_t> best = findLargest(logits);
+  if (!best)
+    return best.takeError();
   if (options.temperature <= 0)
-    return static_cast<int64_t>(best);
-  if (logits[best] == -INFINITY)
+    return static_cast<int64_t>(*best);
+  if (logits[*best] == -INFINITY)
     return fail("all logits are -infinity");
 
   std::vector<double> weights(logits.size());
-  double largest = logits[best];
+  double largest = logits[*best];
   for (auto [weight, logit] : zip(weights, logits))
     weight = std::exp((logit - largest) / options.temperature);
   std::vector<int64_t> order(logits.size());

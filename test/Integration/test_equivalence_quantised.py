@@ -5,6 +5,10 @@ dequantises it (see hooks.py)."""
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections import Counter
+
 import hypothesis
 import pytest
 import quantised_models
@@ -33,6 +37,49 @@ def test_random_specs(family, lower, monkeypatch):
 
     check()
     tally.assert_enough()
+
+
+def calls(folder) -> Counter:
+    """The operators of a built program, and how many results each call of a joined one has."""
+    with zipfile.ZipFile(folder / "program.pt2") as archive:
+        name, = (name for name in archive.namelist() if name.endswith("models/model.json"))
+        nodes = json.loads(archive.read(name))["graph_module"]["graph"]["nodes"]
+    return Counter((node["target"].split(".")[3], len(node["outputs"][0].get("as_tensors", [None]))) for node in nodes)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_linear_maps_that_read_the_same_are_joined(family, tmp_path):
+    """Queries, keys and values, and the two halves of the MLP: the program's numbers stay what they are to the bit, with a
+    bias (qwen2) and without, read by torch and by weir-run."""
+    path = tmp_path / "spec.yaml"
+    path.write_text("""
+weir: 1
+model: {program: model.pt2}
+dictionaries:
+  n: {format: neurons, sites: [mlp], layers: 0..2}
+policies:
+  push: {on: "n:1/mlp/5", do: add, strength: 3}
+plans:
+  pushed: [push]
+""")
+    built = Built(path, quantised_models.exported(family), tmp_path / "program")
+    found = calls(tmp_path / "program")
+    assert found["quantized_linears", 3] == found["quantized_linears", 2] == 3
+    # Attention's output, the MLP's, and the head.
+    assert found["quantized_linear", 1] == 2 * 3 + 1
+    plain = torch.export.load(quantised_models.exported(family)).module()
+    joined = torch.export.load(tmp_path / "program" / "program.pt2")
+    given = dict.fromkeys(joined.graph_signature.user_inputs)
+    ids = torch.randint(3, 90, (2, 11), generator=torch.Generator().manual_seed(4))
+    positions = torch.arange(11).expand(2, -1).contiguous()
+    with torch.no_grad():
+        want = plain(ids, positions)
+        # Rows without a plan.
+        given |= {"input_ids": ids, "positions": positions, "prompt_length": torch.tensor([11, 11]),
+                  "plan": torch.tensor([-1, -1])}
+        assert torch.equal(joined.module()(*given.values()), want)
+    got, _ = built.run(specs.Batch(ids.tolist(), [None, "pushed"], [11, 11], [{}, {}]))
+    assert torch.equal(torch.as_tensor(got[0]), want[0]) and apart(got[1], want[1]) > 1e-3
 
 
 def test_the_models_own_rows_are_those_that_its_blocks_stand_for(tmp_path):

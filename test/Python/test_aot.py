@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -57,8 +56,15 @@ def test_a_package_takes_its_weights_from_the_archive_and_any_batch_and_length(a
 
 
 def test_blocks_of_a_gguf_file_stay_blocks(tmp_path):
-    """A package calls Weir's operators, which weir-run has, on the archive's bytes."""
-    shutil.copy(quantised_models.exported("llama"), tmp_path / "native.pt2")
+    """A package calls Weir's operators, which weir-run has, on the archive's bytes: also those that weirc build joins."""
+    plain = quantised_models.exported("llama")
+    passes = "builtin.module(fx.program(fx-join-linears))"
+    joined = subprocess.run([weir.tool("weir-opt"), "-", f"--pass-pipeline={passes}"], check=True, capture_output=True,
+                            input=subprocess.run([weir.tool("weir-translate"), "--import-pt2", plain],
+                                                 check=True, capture_output=True).stdout).stdout
+    assert joined.count(b"@weir.quantized_linears.default") == 6
+    subprocess.run([weir.tool("weir-translate"), "--export-pt2", "--archive", plain, "-o",
+                    tmp_path / "native.pt2"], check=True, input=joined)
     said = []
     package = aot.package(tmp_path / "native.pt2", progress=said.append)
     assert sum("compared with the reference engine" in line for line in said) == 4

@@ -24,6 +24,7 @@ from weir.export import packed
 
 weir.kernels.register()
 linear, embedding = torch.ops.weir.quantized_linear, torch.ops.weir.quantized_embedding
+linears = torch.ops.weir.quantized_linears
 
 # Where the scales of 16 bits lie in a block.
 HALVES = {"Q4_0": (0,), "Q4_1": (0, 2), "Q5_0": (0,), "Q5_1": (0, 2), "Q8_0": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,),
@@ -179,6 +180,35 @@ def test_rounded_products_of_what_is_not_finite():
         linear(torch.zeros(1, 32), torch.zeros(1, 64, dtype=torch.uint8), None, "F16", "int8")
 
 
+@pytest.mark.parametrize("arithmetic", ["exact", "int8"])
+def test_joined_products_are_the_separate_ones_to_the_bit(arithmetic):
+    """Matrices of all types at once, of several sizes, some with a bias."""
+    kinds, width = (list(packed.TYPES) if arithmetic == "exact" else INTEGERS), 1536
+    generator = torch.Generator().manual_seed(11)
+    matrices, biases = [], []
+    for i, kind in enumerate(kinds):
+        numbers, size = sizes(kind)
+        rows = 150 - 13 * i
+        matrices.append(torch.from_numpy(numpy.resize(blocks(kind, False), (rows, width // numbers * size))))
+        biases.append(torch.randn(rows, generator=generator) if i % 3 else None)
+    x = torch.randn(29, width, generator=generator)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            for tokens in (0, 1, 2, 9, 29):
+                got = linears(x[:tokens], matrices, biases, kinds, arithmetic)
+                want = [linear(x[:tokens], *each, arithmetic) for each in zip(matrices, biases, kinds)]
+                assert len(got) == len(want) and all(map(torch.equal, got, want)), (threads, tokens)
+    finally:
+        torch.set_num_threads(before)
+    for dtype in (torch.bfloat16, torch.float16):
+        got = linears(x[:3].to(dtype), matrices, biases, kinds, arithmetic)
+        want = [linear(x[:3].to(dtype), *each, arithmetic) for each in zip(matrices, biases, kinds)]
+        assert all(one.dtype == dtype for one in got) and all(map(torch.equal, got, want))
+    assert linears(x, [], [], [], arithmetic) == []
+
+
 def test_types_shapes_and_strides_of_values():
     raw = torch.from_numpy(blocks("Q4_1", False))
     width = 32 * BLOCKS
@@ -210,6 +240,15 @@ def test_types_shapes_and_strides_of_values():
     (lambda x, raw: linear(x.double(), raw, None, "Q4_1"), "takes f32, bf16 or f16"),
     (lambda x, raw: linear(x[0, 0], raw, None, "Q4_1"), "takes f32, bf16 or f16 of at least one dimension"),
     (lambda x, raw: linear(x, raw, torch.zeros(ROWS - 1), "Q4_1"), "a number for each of the 11 rows"),
+    (lambda x, raw: linears(x, [raw, raw], [None, None], ["Q4_1", "Q6_K"]), "no multiple of the 256"),
+    (lambda x, raw: linears(x, [raw, raw[:, :-1]], [None, None], ["Q4_1"] * 2), "have 120 bytes, not 119"),
+    (lambda x, raw: linears(x, [raw, raw], [None, torch.zeros(ROWS - 1)], ["Q4_1"] * 2), "a number for each of the 11 rows"),
+    (lambda x, raw: linears(x, [raw, raw], [None], ["Q4_1"] * 2), "a bias or none and a type for each of the 2 matrices"),
+    (lambda x, raw: linears(x, [raw, raw], [None] * 2, ["Q4_1"]), "a bias or none and a type for each of the 2 matrices"),
+    (lambda x, raw: linears(x, [raw], [None], ["Q4_1"], "int4"), "there is no arithmetic 'int4'"),
+    (lambda x, raw: linears(x.double(), [raw], [None], ["Q4_1"]), "quantized_linears takes f32, bf16 or f16"),
+    (lambda x, raw: linears(x[:0, :0], [torch.zeros(2**62, 0, dtype=torch.uint8)] * 2, [None] * 2, ["Q4_1"] * 2),
+     "quantized_linears takes fewer rows"),
     (lambda x, raw: embedding(raw, torch.tensor([ROWS]), "Q4_1", 192), "has no row 11: there are 11"),
     (lambda x, raw: embedding(raw, torch.tensor([-1]), "Q4_1", 192), "has no row -1"),
     (lambda x, raw: embedding(raw, torch.tensor([0]), "Q4_1", -32), "no multiple of the 32"),
@@ -230,14 +269,16 @@ def test_shapes_stay_free_under_export():
             self.table = torch.nn.Parameter(torch.from_numpy(blocks("Q8_0", False)), requires_grad=False)
 
         def forward(self, ids):
-            return linear(embedding(self.table, ids, "Q8_0", 32 * BLOCKS), self.table, None, "Q8_0")
+            x = embedding(self.table, ids, "Q8_0", 32 * BLOCKS)
+            first, second = linears(x, [self.table, self.table[:5]], [None, None], ["Q8_0", "Q8_0"])
+            return linear(x, self.table, None, "Q8_0"), first, second
 
     module = Module()
     shape = {0: torch.export.Dim("b", min=1, max=7), 1: torch.export.Dim("s", min=1, max=9)}
     program = torch.export.export(module, (torch.zeros(2, 3, dtype=torch.int64),), dynamic_shapes=(shape,)).module()
     for sizes_ in ((1, 1), (5, 2), (7, 9)):
         ids = torch.randint(0, ROWS, sizes_, generator=torch.Generator().manual_seed(5))
-        assert torch.equal(program(ids), module(ids))
+        assert all(map(torch.equal, program(ids), module(ids)))
 
 
 # Exports.

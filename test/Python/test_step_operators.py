@@ -96,6 +96,8 @@ def test_norms(shape):
     assert got.shape == x.shape and ((got - want).abs() <= 1e-6 * want.abs() + 1e-12).all()
     if x.dim() > 1:
         assert torch.equal(norm(x.transpose(0, -2).contiguous().transpose(0, -2), weight, 1e-5), got)
+    # With a weight that is a sum, as Gemma's code has it.
+    assert torch.equal(norm(x, weight, 1e-5, 1.0), norm(x, weight + 1, 1e-5))
     assert norm(torch.full((1, 16), math.nan), torch.ones(16), 1e-5).isnan().all()
     assert torch.equal(norm(torch.zeros(1, 16), torch.ones(16), 1e-5), torch.zeros(1, 16))
 
@@ -135,9 +137,13 @@ def test_what_does_not_fit_is_refused(call, message):
 @pytest.mark.parametrize("family, norms", [("llama", 2 * 3 + 1), ("qwen2", 2 * 3 + 1), ("gemma3", 6 * 3 + 1)])
 def test_programs_call_them(family, norms):
     """Every norm, rotation and attention of a quantised program in f32; none of them in bf16."""
-    counts = Counter(str(node.target) for node in torch.export.load(quantised_models.exported(family)).graph.nodes)
+    exported = torch.export.load(quantised_models.exported(family))
+    counts = Counter(str(node.target) for node in exported.graph.nodes)
     assert counts["weir.rms_norm.default"] == norms and counts["weir.rotate.default"] == 6
     assert counts["weir.cached_attention.default"] == 3
+    # All that is added is the residual stream's: no sum of a weight and a number is made anew for each token.
+    assert not any(isinstance(argument, (int, float)) for node in exported.graph.nodes if node.target is torch.ops.aten.add.Tensor
+                   for argument in node.args)
     for target in ("rsqrt.default", "neg.default", "scaled_dot_product_attention.default", "slice.Tensor"):
         assert not counts[f"aten.{target}"], target
     if family == "gemma3":

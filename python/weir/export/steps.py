@@ -47,6 +47,15 @@ def _normed(node: Node) -> tuple[Node, float] | None:
     return None
 
 
+def _and_offset(weight: Node) -> tuple[Node, float]:
+    """A tensor of which a weight is the sum with a number, as Gemma's code has it, and the number."""
+    if _is(weight, _aten.add.Tensor) and len(weight.args) == 2 and not weight.kwargs:
+        for tensor, offset in (weight.args, weight.args[::-1]):
+            if isinstance(tensor, Node) and isinstance(offset, (int, float)) and _f32(tensor) and float(offset) != 0:
+                return tensor, float(offset)
+    return weight, 0.0
+
+
 def _norm(node: Node) -> tuple | None:
     """The call for a weight times what `_normed` finds."""
     for normed, weight in ((node.args, node.args[::-1]) if _factors(node) else ()):
@@ -56,7 +65,8 @@ def _norm(node: Node) -> tuple | None:
         width = x.meta["val"].shape[-1]
         shape = tuple(weight.meta["val"].shape)
         if shape == (width,) and width % LANES == 0 and _f32(x, weight, node):
-            return torch.ops.weir.rms_norm.default, (x, weight, epsilon)
+            weight, offset = _and_offset(weight)
+            return torch.ops.weir.rms_norm.default, (x, weight, epsilon, *([offset] if offset else []))
     return None
 
 

@@ -96,6 +96,15 @@ TEST_F(Calls, CostWhatTheirTensorsSay) {
   expectCost(call("aten.scaled_dot_product_attention.default", same,
                   {{"query", x}, {"key", x}, {"value", x}}),
              3 * 4 * 16, 4 * 16, 2 * 2 * 2 * 8 + 5 * 2 * 2 + 2 * 2 * 2 * 8);
+  // Linear maps of 5 and 3 rows of 34 bytes at once.
+  Type byte = builder.getIntegerType(8, false);
+  Value five = input(RankedTensorType::get({5, 34}, byte));
+  Value three = input(RankedTensorType::get({3, 34}, byte));
+  expectCost(call("weir.quantized_linears.default",
+                  {type({2, 5}), type({2, 3})},
+                  {{"x", input(type({2, 32}))},
+                   Argument::tensors("blocks", {five, three})}),
+             4 * 64 + 34 * 8, 4 * 16, 2 * 16 * 32);
   EXPECT_FALSE(costOf(call("mine.op.default", same, {{"x", x}})));
   // A size that nobody knows.
   auto unknown =

@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weir/Kernels/weir_kernels.h"
+#include "weir/Operators/JoinedCalls.h"
 #include "weir/Operators/KernelCalls.h"
 #include "weir/Operators/Operators.h"
 
@@ -196,6 +197,46 @@ TEST(Dispatcher, NamedArgumentsAreThere) {
     if (info.costKind() == OperatorCost::Attention)
       EXPECT_TRUE(argumentOf(schema, "key") && argumentOf(schema, "value"));
   });
+}
+
+TEST(Dispatcher, JoinedOperatorsTakeListsOfWhatEachTakes) {
+  size_t found = 0;
+  forEachRow([&](const OperatorInfo &info, const c10::OperatorHandle &op) {
+    const JoinedOperator *row = findJoinedOf(info.name);
+    if (!row)
+      return;
+    ++found;
+    EXPECT_EQ(findJoined(row->joined), row);
+    EXPECT_EQ(findJoined(info.name), nullptr);
+    const OperatorInfo *joinedInfo = findOperatorNamed(row->joined);
+    ASSERT_TRUE(joinedInfo);
+    // Who may do one may do several, and it costs as much.
+    EXPECT_EQ(joinedInfo->effect, OperatorEffect::None);
+    EXPECT_EQ(joinedInfo->isAllowed, info.isAllowed);
+    EXPECT_EQ(joinedInfo->costKind(), info.costKind());
+    EXPECT_EQ(joinedInfo->packing, info.packing);
+    EXPECT_EQ(row->common.front(), info.input);
+    EXPECT_EQ(row->lists.front(), info.weight);
+    std::optional<c10::OperatorHandle> joined =
+        dispatcher().findSchema(nameOf(row->joined));
+    ASSERT_TRUE(joined);
+    const c10::FunctionSchema &each = op.schema(), &all = joined->schema();
+    ASSERT_EQ(each.arguments().size(), row->common.size() + row->lists.size());
+    ASSERT_EQ(all.arguments().size(), each.arguments().size());
+    for (StringRef name : row->common) {
+      ASSERT_TRUE(argumentOf(each, name) && argumentOf(all, name)) << name.str();
+      EXPECT_EQ(*argumentOf(each, name), *argumentOf(all, name));
+    }
+    for (StringRef name : row->lists) {
+      ASSERT_TRUE(argumentOf(each, name) && argumentOf(all, name)) << name.str();
+      EXPECT_TRUE(argumentOf(all, name)->type()->isSubtypeOf(
+          *c10::ListType::create(argumentOf(each, name)->type())))
+          << all << ' ' << name.str();
+    }
+    EXPECT_EQ(all.returns().size(), 1u);
+    EXPECT_EQ(all.returns().front().type()->str(), "Tensor[]");
+  });
+  EXPECT_EQ(found, 1u);
 }
 
 TEST(Dispatcher, LinearMapsHaveTheLayoutTheySay) {

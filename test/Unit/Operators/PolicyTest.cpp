@@ -154,6 +154,7 @@ TEST(Operators, CallsOfKernelsNeedTheirKernels) {
     EXPECT_FALSE(isKernelCall(target)) << target.str();
   // They are Weir's own, and no program brings them along.
   for (StringRef target : {"torch.ops.weir.quantized_linear.default",
+                           "torch.ops.weir.quantized_linears.default",
                            "torch.ops.weir.quantized_embedding.default",
                            "torch.ops.weir.cached_attention.default",
                            "torch.ops.weir.rms_norm.default",

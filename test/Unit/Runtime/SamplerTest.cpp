@@ -41,6 +41,26 @@ TEST(Sampler, GreedyTakesTheLowestOfEquals) {
   EXPECT_EQ(sample({-INFINITY, -5}), 1);
 }
 
+TEST(Sampler, LooksAtAllOfALongVocabulary) {
+  // Lengths that no number of lanes divides, and places at every end of a part.
+  for (size_t count : {size_t(7), size_t(4096), size_t(9001)})
+    for (size_t place : {size_t(0), size_t(6), count / 2, count - 1}) {
+      SCOPED_TRACE(std::to_string(place) + " of " + std::to_string(count));
+      std::vector<float> logits(count, -2);
+      logits[place] = -1;
+      EXPECT_EQ(sample(logits), static_cast<int64_t>(place));
+      logits[count - 1] = -1;
+      EXPECT_EQ(sample(logits), static_cast<int64_t>(place));
+      logits[place] = NAN;
+      EXPECT_ERROR(sampleToken(logits, {}, 0),
+                   "the logit of token " + std::to_string(place) + " is NaN");
+      logits[place] = INFINITY;
+      EXPECT_ERROR(sampleToken(logits, {}, 0), "the logit of token " +
+                                                   std::to_string(place) +
+                                                   " is infinite");
+    }
+}
+
 TEST(Sampler, RefusesWhatIsNoDistribution) {
   EXPECT_ERROR(sampleToken({}, {}, 0), "no logits");
   EXPECT_ERROR(sampleToken(std::vector<float>{1, NAN}, {}, 0),

@@ -82,7 +82,8 @@ static std::optional<int64_t> summedProducts(CallOp call,
   return *numbers / sizes->front();
 }
 
-/// Operations of a call, given the numbers of its first result.
+/// Operations of a call, given the numbers of its first result, or those of all
+/// results where each is a product.
 static std::optional<int64_t> operationsOf(CallOp call,
                                            const OperatorInfo &info,
                                            int64_t results) {
@@ -176,8 +177,13 @@ std::optional<CallCost> weir::fx::costOf(CallOp call) {
     cost.bytesRead += results;
   if (info->costKind() == OperatorCost::Places)
     cost.bytesWritten = source;
-  std::optional<int64_t> first =
-      call.getNumResults() ? numbersOf(call.getResult(0)) : std::optional<int64_t>(0);
+  std::optional<int64_t> first = 0;
+  bool isProduct = info->costKind() == OperatorCost::Product;
+  for (Value result : call.getResults().take_front(isProduct ? call.getNumResults() : 1))
+    if (std::optional<int64_t> numbers = numbersOf(result); numbers && first)
+      first = *first + *numbers;
+    else
+      first = std::nullopt;
   std::optional<int64_t> operations =
       first ? operationsOf(call, *info, *first) : std::nullopt;
   if (!isKnown || !operations)

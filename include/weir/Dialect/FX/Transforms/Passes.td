@@ -76,6 +76,35 @@ def FXDropInputs : Pass<"fx-drop-inputs", "::weir::fx::ProgramOp"> {
     Statistic<"numDropped", "dropped", "Number of inputs removed">];
 }
 
+def FXJoinLinears : Pass<"fx-join-linears", "::weir::fx::ProgramOp"> {
+  let summary = "Join linear maps that read the same value";
+  let description = [{
+    Several linear maps with packed weights that read the same value (attention's
+    queries, keys and values, the two halves of a gated MLP) become one call that
+    gives a list. It prepares the value once and starts threads once, and each
+    result is the same to the bit. Which operator joins which is data
+    (lib/Operators/JoinedCalls.cpp). Weights stay where they are.
+
+    The call stands where the first one stood. So a call is left alone if one of its
+    operands is made after that, or if something between the two may write into
+    what it reads. What is done to one of the results in between, such as a patch,
+    is done as before.
+
+    The last pass of a build: who looks for linear maps and their weights no longer
+    finds those that were joined.
+
+    ```mlir
+    %q = fx.call @weir.quantized_linear.default(x = %x, blocks = %wq, …) : …
+    %k = fx.call @weir.quantized_linear.default(x = %x, blocks = %wk, …) : …
+    // becomes
+    %q, %k = fx.call @weir.quantized_linears.default(x: %x, blocks: [%wq, %wk], …) : …
+    ```
+  }];
+  let statistics = [
+    Statistic<"numJoined", "joined", "Number of calls that became part of another">,
+    Statistic<"numMade", "made", "Number of calls that stand for several">];
+}
+
 def FXSlice : Pass<"fx-slice", "::weir::fx::ProgramOp"> {
   let summary = "Keep what lies between two sites";
   let description = [{
