@@ -37,8 +37,9 @@ std::optional<ProcessMemory> processMemory(const InputFile &program) {
   for (std::string line; std::getline(file, line);) {
     StringRef text = line;
     if (text.empty() || !isUpper(text.front())) {
-      // "55d0c0-55d0c8 rw-p 00000000 fe:00 1234  /a/file": by its number, since a
-      // file may have lost its name, and devices have other ones on some systems.
+      // "55d0c0-55d0c8 rw-p 00000000 fe:00 1234  /a/file": by its number, since
+      // a file may have lost its name, and devices have other ones on some
+      // systems.
       SmallVector<StringRef, 6> parts;
       text.split(parts, ' ', /*MaxSplit=*/5, /*KeepEmpty=*/false);
       uint64_t inode = 0;

@@ -11,6 +11,7 @@
 #include "Support.h"
 #include "TorchSupport.h"
 
+#include "weir/Program/ArchiveGraph.h"
 #include "weir/Runtime/Generator.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -69,6 +70,7 @@ SteeredRunner::open(StringRef path, StringRef model,
   Expected<std::shared_ptr<Archive>> tensors = Archive::open(model);
   if (!tensors)
     return tensors.takeError();
+  releaseGraph(**tensors);
   OpenOptions how;
   how.verify = false;
   how.engine.tensors = std::move(*tensors);

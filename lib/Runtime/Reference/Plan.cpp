@@ -54,7 +54,8 @@ at::Tensor SeenView::replay(const at::Tensor &input, ArrayRef<Slot> numbers,
   const c10::TensorImpl &tensor = *input.unsafeGetTensorImpl();
   size_t rank = tensor.dim();
   if (given.size() != 2 * rank + 1 + numbers.size() ||
-      tensor.key_set() != keys || tensor.dtype() != c10::scalarTypeToTypeMeta(type))
+      tensor.key_set() != keys ||
+      tensor.dtype() != c10::scalarTypeToTypeMeta(type))
     return {};
   const int64_t *was = given.data();
   if (!std::equal(was, was + rank, tensor.sizes().data()) ||
@@ -69,20 +70,22 @@ at::Tensor SeenView::replay(const at::Tensor &input, ArrayRef<Slot> numbers,
     return input;
   // As every view in ATen is made.
   at::Tensor out = at::detail::make_tensor<c10::TensorImpl>(
-      c10::TensorImpl::VIEW, c10::Storage(tensor.storage()), keys, tensor.dtype());
+      c10::TensorImpl::VIEW, c10::Storage(tensor.storage()), keys,
+      tensor.dtype());
   out.unsafeGetTensorImpl()->set_sizes_and_strides(
       at::IntArrayRef(sizes.data(), sizes.size()),
       at::IntArrayRef(strides.data(), strides.size()), offset);
   return out;
 }
 
-/// The slots of the numbers among the arguments of a view of its first argument,
-/// or nothing if the result may follow from something else as well.
+/// The slots of the numbers among the arguments of a view of its first
+/// argument, or nothing if the result may follow from something else as well.
 static std::optional<SmallVector<Slot, 2>> numbersOfView(const Graph &graph,
                                                          const Node &node) {
   if (!node.op || !node.info || node.info->effect != OperatorEffect::View ||
-      !node.written.empty() || node.aliased.size() != 1 || node.aliased[0] != 0 ||
-      node.listResult || node.results.size() != 1 || node.results[0] == noSlot)
+      !node.written.empty() || node.aliased.size() != 1 ||
+      node.aliased[0] != 0 || node.listResult || node.results.size() != 1 ||
+      node.results[0] == noSlot)
     return std::nullopt;
   const Operand &input = node.operands[0];
   if (input.form != Operand::Value ||
@@ -164,7 +167,8 @@ Plan::Plan(const Graph &graph) {
       if (argument.from != Argument::LastUse)
         continue;
       size_t position = node.operands.size() - 1 - index;
-      for (const Operand &operand : ArrayRef(node.operands).drop_front(position))
+      for (const Operand &operand :
+           ArrayRef(node.operands).drop_front(position))
         if (is_contained(operand.slots, argument.slot)) {
           argument.from = Argument::Value;
           dying.push_back(argument.slot);

@@ -6,10 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Between two steps of decoding the weights have gone through every cache of the
-// processor, so a walk over the graph pays for each line of memory that it
-// touches. A plan has what a step needs of the nodes in few bytes and in the order
-// of the calls; the nodes stay for what is rare.
+// Between two steps of decoding the weights have gone through every cache of
+// the processor, so a walk over the graph pays for each line of memory that it
+// touches. A plan has what a step needs of the nodes in few bytes and in the
+// order of the calls; the nodes stay for what is rare.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,13 +37,14 @@ struct Argument {
 };
 
 /// What an operator made of the memory of its input. That follows from the
-/// input's type and layout and from the numbers among the arguments: where these
-/// are what they were, the result is too, and the operator need not be asked.
+/// input's type and layout and from the numbers among the arguments: where
+/// these are what they were, the result is too, and the operator need not be
+/// asked.
 class SeenView {
 public:
-  /// Notes what the operator gave. `numbers` are the slots of the arguments that
-  /// are no constants. Results that are no look at the input's memory, or at it
-  /// as another type, are forgotten.
+  /// Notes what the operator gave. `numbers` are the slots of the arguments
+  /// that are no constants. Results that are no look at the input's memory, or
+  /// at it as another type, are forgotten.
   void note(const at::Tensor &input, llvm::ArrayRef<Slot> numbers,
             const std::vector<c10::IValue> &values, const at::Tensor &result);
   /// The result for this input, or an undefined tensor: the operator has to be
@@ -66,8 +67,8 @@ struct Call {
   /// Whose call it is; looked at only for what is rare.
   const Node *node = nullptr;
   std::optional<c10::OperatorHandle> op;
-  /// Where the only result goes, and what it is; noSlot if there is another number
-  /// of them.
+  /// Where the only result goes, and what it is; noSlot if there is another
+  /// number of them.
   Slot result = noSlot;
   ValueKind kind = ValueKind::Tensor;
   /// Among the plan's views, or -1.

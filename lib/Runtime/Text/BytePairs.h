@@ -38,8 +38,8 @@ private:
   std::vector<uint64_t> ends; ///< twice where in `text`, and 1 if it is a token
 };
 
-/// Which pairs of tokens become one, sorted by their first: a vocabulary of 262,144
-/// has half a million of them.
+/// Which pairs of tokens become one, sorted by their first: a vocabulary of
+/// 262,144 has half a million of them.
 class MergeTable {
 public:
   struct Merge {

@@ -61,9 +61,10 @@ TEST(ProcessMemory, FreedMemoryGoesBack) {
   std::shared_ptr<InputFile> file = archive.file();
   uint64_t before = memoryOf(*file).own;
   // Small blocks with one behind them that stays: the allocator keeps these.
-  std::vector<std::unique_ptr<std::array<char, 1000>>> blocks(64 * mebibyte / 1000);
+  using Block = std::array<char, 1000>;
+  std::vector<std::unique_ptr<Block>> blocks(64 * mebibyte / sizeof(Block));
   for (auto &block : blocks) {
-    block = std::make_unique<std::array<char, 1000>>();
+    block = std::make_unique<Block>();
     block->fill(1);
   }
   blocks.erase(blocks.begin(), blocks.end() - 1);
