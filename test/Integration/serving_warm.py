@@ -67,3 +67,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # taking apart what was imported takes seconds

@@ -310,3 +310,4 @@ def serve(address: str, spent_file: str, packages: list[str]):
 
 if __name__ == "__main__":
     serve(sys.argv[1], sys.argv[2], sys.argv[3:])
+    os._exit(0)  # taking apart what was imported takes a second
