@@ -156,7 +156,7 @@ void addOptions(CLI::App &app, weir::RunOptions &options) {
 
 } // namespace
 
-int main(int argc, char **argv) {
+static int runTool(int argc, char **argv) {
   weir::beginTool("weir-run");
   CLI::App app("Runs a program: generates text, or the logits of given token "
                "ids.");
@@ -179,3 +179,5 @@ int main(int argc, char **argv) {
   }
   return runtime->runJob("weir-run", options, llvm::outs(), llvm::errs());
 }
+
+int main(int argc, char **argv) { weir::endTool(runTool(argc, argv)); }

@@ -249,6 +249,26 @@ static bool numbersAreFinite(const json::Value &value) {
   return !number || std::isfinite(*number);
 }
 
+/// Whether the text has something like a number that a double may not hold: one
+/// with an exponent, or of hundreds of digits. Where it has not, nobody needs to
+/// walk through all that was read.
+static bool hasLargeNumbers(StringRef text) {
+  constexpr size_t digitsOfDouble = 308;
+  size_t digits = 0;
+  for (char c : text) {
+    if (isDigit(c)) {
+      if (++digits > digitsOfDouble)
+        return true;
+      continue;
+    }
+    if (digits && (c == 'e' || c == 'E'))
+      return true;
+    // 1.e5 is no JSON.
+    digits = 0;
+  }
+  return false;
+}
+
 /// Says in words where a text that is no JSON goes wrong: "line 2, column 1:
 /// what", with columns of bytes from 1. LLVM's parser says "[2:0, byte=2]:
 /// what", which is where it stands: behind the character that it does not take,
@@ -292,7 +312,7 @@ Expected<json::Value> parseJSON(StringRef text, JSONLimits limits) {
   }
   if (Error error = checkUniqueKeys(text))
     return error;
-  if (!numbersAreFinite(*value))
+  if (hasLargeNumbers(text) && !numbersAreFinite(*value))
     return createStringError("JSON has a number beyond the range of a double");
   return value;
 }

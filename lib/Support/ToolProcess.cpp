@@ -353,4 +353,15 @@ void beginTool(const char *name) {
   installHandlers();
 }
 
+void endTool(int code) {
+#if LLVM_ADDRESS_SANITIZER_BUILD
+  // Which looks for leaks when the process exits.
+  std::exit(code);
+#else
+  endProcess();
+  std::fflush(nullptr);
+  ::_exit(code);
+#endif
+}
+
 } // namespace weir

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
-from . import compiler
+from . import compiler, deserializing
 from .errors import WeirError, WeirWarning, first_line
 from .files import open_regular
 
@@ -186,9 +186,10 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
             info = json.loads(vetted["extra"]["weir.json"]) if "weir.json" in vetted["extra"] else None
             if info is not None and not isinstance(info, dict):
                 raise WeirError("extra/weir.json is no object")
-            document = _dict_to_dataclass(schema.ExportedProgram, vetted["document"])
             weights, constants = _tensors(vetted["tensors"], copy.bytes)
-            program = ExportedProgramDeserializer().deserialize(document, weights, constants, None)
+            with deserializing.once():
+                document = _dict_to_dataclass(schema.ExportedProgram, vetted["document"])
+                program = ExportedProgramDeserializer().deserialize(document, weights, constants, None)
         except WeirError as error:
             raise WeirError(f"cannot load {path}: {error}") from error
         except Exception as error:  # PyTorch has no common base for what a graph that does not fit raises

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import zlib
 
@@ -16,6 +17,7 @@ import setuptools  # noqa: F401
 import torch
 import warm_python as warm
 import weir.export
+from weir import deserializing
 
 # On the real model vLLM takes minutes: only where it is asked for.
 collect_ignore = [] if os.environ.get("WEIR_SERVING_SMOLLM2") else ["test_serving_smollm2.py"]
@@ -32,6 +34,21 @@ hypothesis.settings.load_profile("equivalence")
 def seeded(name: str):
     """Other examples for each parameter of a test: by themselves they would be the same for all, since the function is."""
     return hypothesis.seed(zlib.crc32(name.encode())) if EFFORT == 1 else lambda test: test
+
+
+def pytest_collection_finish():
+    """Of all that was imported, and of graphs of programs, nothing is rubbish: looking for it among them took a tenth of the
+    time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_are_read_once():
+    """Tests have PyTorch load hundreds of programs."""
+    with deserializing.once():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,10 +77,16 @@ def tiny():
     return functools.cache(lambda family: models.Tiny(family))
 
 
-@pytest.fixture(scope="module")
-def warm_python(tmp_path_factory, request):
-    """The interpreter of weirc is one that has PyTorch and transformers imported already."""
-    with warm.started(tmp_path_factory, request.config, "transformers.modeling_utils", "torch.export") as python, \
-            pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEIR_PYTHON", str(python.path))
+@pytest.fixture(scope="session")
+def warm_interpreter(tmp_path_factory, request):
+    """An interpreter that has PyTorch and transformers imported already."""
+    with warm.started(tmp_path_factory, request.config, "transformers.modeling_utils", "torch.export") as python:
         yield python
+
+
+@pytest.fixture(scope="module")
+def warm_python(warm_interpreter):
+    """It is that of weirc."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIR_PYTHON", str(warm_interpreter.path))
+        yield warm_interpreter

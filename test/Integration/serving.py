@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
+import select
 import subprocess
+import sys
 from pathlib import Path
 
 import families
@@ -50,6 +53,47 @@ def environment(**more) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL"))} | {
         "PYTHONPATH": str(ROOT / "python"), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING", "OMP_NUM_THREADS": "1"} | more
+
+
+class _Warm:
+    """A process that has imported vLLM (serving_warm.py), and forks for each script: the imports take longer than most
+    engines of small models."""
+
+    def __init__(self):
+        self.spent = 0.0  # seconds of the processor, until it has ended and they are those of a child
+        self._process = subprocess.Popen(
+            [python(), Path(__file__).with_name("serving_warm.py")], env=environment(VLLM_ENABLE_V1_MULTIPROCESSING="0"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self.close)
+        if clock := sys.modules.get("processor_time"):
+            clock.others.append(lambda: self.spent)
+
+    def run(self, script: Path, arguments: list, folder: Path, timeout: int) -> tuple[int, str]:
+        said = folder / f"{script.stem}.said"
+        print(json.dumps({"script": str(script), "arguments": [*map(str, arguments)], "said": str(said)}),
+              file=self._process.stdin, flush=True)
+        answered, _, _ = select.select([self._process.stdout], [], [], timeout)
+        if not answered:
+            self._process.kill()
+        line = self._process.stdout.readline()
+        text = said.read_text(errors="replace") if said.exists() else ""
+        assert line, f"{script} did not come to its end in {timeout} s, or vLLM cannot be imported: {text[-4000:]}"
+        code, self.spent = json.loads(line)
+        return code, text
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self.spent = 0.0
+
+
+_warm = functools.cache(_Warm)
+
+
+def run_script(script: Path, *arguments, folder: Path, timeout: int = 900) -> tuple[int, str]:
+    """The exit code of a script in the serving environment, and what it said. `folder` is for files."""
+    return _warm().run(script, list(arguments), folder, timeout)
 
 
 class Served:
@@ -103,9 +147,9 @@ def run_jobs(jobs: list[dict], folder: Path, timeout: int = 900) -> list[list]:
     """Of several, one engine after the other in one process."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "job.json").write_text(json.dumps(jobs))
-    done = subprocess.run([python(), Path(__file__).with_name("serving_job.py"), folder / "job.json", folder / "out.json"],
-                          env=environment(), capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0 and (folder / "out.json").exists(), done.stderr[-4000:]
+    code, said = run_script(Path(__file__).with_name("serving_job.py"), folder / "job.json", folder / "out.json", folder=folder,
+                            timeout=timeout)
+    assert code == 0 and (folder / "out.json").exists(), said[-4000:]
     out = json.loads((folder / "out.json").read_text())
     assert "failed" not in out, out["failed"]
     return out["results"]

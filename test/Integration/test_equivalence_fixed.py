@@ -318,6 +318,7 @@ def test_every_token_scope_while_decoding(family, scopes, tiny, tmp_path):
     tally.assert_enough()
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_aot_on_a_tiny_model(everything):
     """A package of everything at once, against the graph walk; and against hooks."""
     reference, program = everything("llama", "aot")

@@ -16,7 +16,6 @@ import numpy
 import pytest
 import random_dictionaries
 import torch
-from sae_lens import SAE
 from safetensors.torch import save_file
 
 WIDTH, SIZE = 32, 1.7
@@ -29,6 +28,8 @@ def values(rows: int = 60) -> torch.Tensor:
 
 def sae_lens(folder, dictionary):
     """The folder as sae-lens loads it, in f64."""
+    from sae_lens import SAE  # here, for not every process that collects tests runs these
+
     sae = SAE.load_from_disk(str(folder), device="cpu").to(dtype=torch.float64)
     if dictionary.factor != 1.0:
         sae.fold_activation_norm_scaling_factor(dictionary.factor)
@@ -61,6 +62,8 @@ def test_dictionaries_are_those_of_sae_lens(layouts):
 def theirs(form: str, path, layer: int):
     """(encode, decode at a layer) of a dictionary of `FORMS` as the library that owns it loads it, in f64."""
     if form == "transcoder":
+        from sae_lens import SAE
+
         sae = SAE.load_from_disk(str(path), device="cpu").to(dtype=torch.float64)
         return sae.encode, lambda f, at: sae.decode(f)
     if form == "sparsify":

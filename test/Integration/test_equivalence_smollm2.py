@@ -79,7 +79,7 @@ def compiled(smollm2, tmp_path_factory):
 
 
 @pytest.fixture
-def package(smollm2, tmp_path):
+def package(smollm2, tmp_path, warm_python):
     """EVERYTHING as a package of the layers up to the last that it reads or edits: those behind are more of the same
     code. Before a package is kept it is compared at the greatest length, so that is a short one."""
     config = copy.deepcopy(smollm2.model.config)

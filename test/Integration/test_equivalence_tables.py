@@ -233,6 +233,7 @@ def test_where_edits_are_counted_none_is_a_row_of_a_table(tiny, tmp_path_factory
     assert counted == {"p3": [4, 0, 0], "p5": [0, 0, 3]}
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_a_package_of_many_plans(tiny, tmp_path_factory):
     """AOTInductor: every kind of reading that tables have, at sizes that stay free."""
     folder = tmp_path_factory.mktemp("package")

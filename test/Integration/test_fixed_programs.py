@@ -266,6 +266,7 @@ def test_a_knob_needs_a_plan(written, tiny):
     assert done.returncode == 1 and "--fixed" in done.stderr
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_a_package_of_a_fixed_program(written, tiny):
     """It is compared with the reference engine while it is made."""
     program = Built(written, tiny("llama").archive, written.parent / "package", engine="aot", fixed="more")

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy
+import pytest
 import serving
 import torch
 from serving import Served
@@ -20,6 +20,7 @@ from test_folding import IDS, LEAST, Model, column, table
 LOADED = ("slope", "head_push", "both")
 
 
+@pytest.mark.usefixtures("warm_python")
 def test_folded_checkpoints_in_vllm(tmp_path):
     served = Served("llama", tmp_path)
     model = Model("llama", tmp_path, of=(served.model, served.archive))
@@ -31,9 +32,8 @@ def test_folded_checkpoints_in_vllm(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (tmp_path / "job.json").write_text(json.dumps([list(map(str, folders)), IDS, served.model.config.vocab_size]))
-    done = subprocess.run([serving.python(), Path(__file__).with_name("serving_folded.py"), tmp_path / "job.json", out],
-                          env=serving.environment(), capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-4000:]
+    code, text = serving.run_script(Path(__file__).with_name("serving_folded.py"), tmp_path / "job.json", out, folder=tmp_path)
+    assert code == 0, text[-4000:]
     for number, plan in enumerate(LOADED):
         want, plain = (torch.log_softmax(logits, -1)[:, :-1] for logits in (model.want(plan), model.plain))
         got = torch.from_numpy(numpy.load(out / f"{number}.npy"))

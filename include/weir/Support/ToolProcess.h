@@ -35,6 +35,12 @@ namespace weir {
 /// `name` begins the messages and must outlive the process.
 void beginTool(const char *name);
 
+/// Ends a process that began with beginTool as returning `code` from main would,
+/// what is said about standard output above included, but for the destructors of
+/// what is static: LibTorch takes its operators back one by one, a quarter of the
+/// time of a short run. What main holds is gone by then: call it on main's result.
+[[noreturn]] void endTool(int code);
+
 /// Has a folder removed when a signal ends the process: its files, nothing
 /// below them, and the folder if nothing else is in it. Only for folders that
 /// this process has made and nobody else knows. The latest goes first.

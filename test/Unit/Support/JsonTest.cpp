@@ -120,6 +120,13 @@ TEST(Json, EscapedCharactersOfEveryPlane) {
 TEST(Json, NumbersAreFinite) {
   EXPECT_ERROR(parseJSON("1e400"), "range of a double");
   EXPECT_ERROR(parseJSON(R"({"a": [0, {"b": -1e400}]})"), "range of a double");
+  EXPECT_ERROR(parseJSON("[1.5E+400]"), "range of a double");
+  EXPECT_ERROR(parseJSON("[-" + std::string(310, '9') + "]"),
+               "range of a double");
+  EXPECT_ERROR(parseJSON("[" + std::string(310, '9') + ".5]"),
+               "range of a double");
+  EXPECT_TRUE(
+      static_cast<bool>(parseJSON(R"({"1e400": ["2e400", 1.5e300]})")));
   EXPECT_OK(parseJSON("[1e308, 1e-400, 123456789012345678901234567890]"));
 }
 

@@ -11,15 +11,18 @@
 #include "weir/Support/JobFolder.h"
 #include "weir/Support/ToolProcess.h"
 
+#include "llvm/Support/Compiler.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <csignal>
 #include <filesystem>
 #include <fcntl.h>
+#include <iostream>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -86,6 +89,29 @@ TEST(ToolProcess, OtherBusErrorsStaySignals) {
   auto [code, said] = runTool([] { ::raise(SIGBUS); });
   EXPECT_EQ(code, -SIGBUS);
   EXPECT_EQ(said, "");
+}
+
+TEST(ToolProcess, AtItsEndAllIsWrittenAndNothingElseIsDone) {
+  TemporaryFolder folder;
+  auto endedWith = [&](const char *output) {
+    return runTool([&] {
+      ::dup2(::open(output, O_WRONLY | O_CREAT, 0600), 1);
+      std::atexit([] { errs() << "taken back"; });
+      outs() << "one,";
+      std::cout << "two,";
+      std::printf("three");
+      endTool(7);
+    });
+  };
+  auto [code, said] = endedWith(folder.file("out").c_str());
+  EXPECT_EQ(code, 7);
+  EXPECT_EQ(readFile(folder.file("out")), "one,two,three");
+#if !LLVM_ADDRESS_SANITIZER_BUILD
+  EXPECT_EQ(said, "");
+#endif
+  std::tie(code, said) = endedWith("/dev/full");
+  EXPECT_EQ(code, 2);
+  EXPECT_PRED2(contains, said, "tool: error: cannot write to standard output");
 }
 
 TEST(ToolProcess, SignalsRemoveScratchFilesAndFolders) {
