@@ -19,7 +19,7 @@ MEASURED = {
     "test_tutorial": 86, "test_coactivation": 84, "test_equivalence_kernels": 84, "test_aot": 76, "test_run_smollm2": 75,
     "test_sites": 73, "test_equivalence_tables": 72, "test_tokenizers": 65, "test_run_families": 65, "test_attach": 61,
     "test_directions_of_texts": 52, "test_input_limits": 50, "test_roundtrip": 49, "test_kernels_elsewhere": 49,
-    "test_equivalence_bf16": 46, "test_gguf": 43, "test_sweep": 41, "test_newcomers": 39, "test_run_steered": 39,
+    "test_serving_v2": 130, "test_equivalence_bf16": 46, "test_gguf": 43, "test_sweep": 41, "test_newcomers": 39, "test_run_steered": 39,
     "test_dependencies": 36, "test_export_families": 34, "test_evaluate": 31,
 }
 # Few are longer, and a new file may be.

@@ -84,7 +84,8 @@ def _runtime(arguments) -> int:
     from . import runtimes
 
     show = _progress(sys.stderr)
-    write = {"onnx": runtimes.to_onnx, "openvino": runtimes.to_openvino}[arguments.target]
+    write = {"onnx": runtimes.to_onnx, "openvino": runtimes.to_openvino,
+             "executorch": runtimes.to_executorch}[arguments.target]
     show(f"wrote {write(arguments.program, arguments.output, progress=show, allow_operators=arguments.allow_operator)}")
     return 0
 
@@ -230,7 +231,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_aot)
 
     for target, name, state in (("onnx", "ONNX", "whose caches are inputs and outputs"),
-                                ("openvino", "OpenVINO", "which keeps its caches itself")):
+                                ("openvino", "OpenVINO", "which keeps its caches itself"),
+                                ("executorch", "ExecuTorch", "whose caches are inputs and outputs")):
         command = commands.add_parser(
             target, help=f"write a program (.pt2, or a folder of weirc build) for {name}",
             description=f"Writes a folder with a model for {name}, {state}; plans and knobs stay inputs. It is run and compared "

@@ -21,7 +21,8 @@ from torch.export.graph_signature import InputKind
 from . import archives, compiler, programs
 from .errors import WeirError, WeirWarning, first_line
 
-# |package - reference| / |reference| of a token, Euclidean norms over its logits. Kernels that are fused sum in
+# |package - reference| / |reference| of a token, Euclidean norms over its logits; of a record over its features, against
+# the token of the batch that has the most of them, since most have none. Kernels that are fused sum in
 # another order and round less often: 6e-6 on SmolLM2 and less on tiny models in f32, up to 0.1 in bf16. What reads past
 # an input, mixes up rows or leaves out an operation is off by about the size of the logits themselves.
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.25}
@@ -130,8 +131,9 @@ class _TooLarge(Exception):
 
 
 def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict, operators: Sequence[str],
-               kernels: str | Path | None = None, what: str = _PACKAGE) -> torch.Tensor:
-    """The logits [b, S, V] of weir-run's reference engine, in memory that is a file's. `what` is what they are for."""
+               kernels: str | Path | None = None, what: str = _PACKAGE) -> dict[int, torch.Tensor]:
+    """Of weir-run's reference engine, by the program's output: 0 the logits [b, S, V], in memory that is a file's, then
+    the records [b, S, features]. `what` is what they are for."""
     command = [compiler.tool("weir-run"), archives.name_of(opened.handle), "--engine", "reference",
                "--no-verify"]  # weirc has read all of these very bytes
     for name in operators:
@@ -145,8 +147,10 @@ def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict,
     for name, value in case.knobs.items():
         command += ["--knob", f"{name}={value!r}"]
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
-        ids, logits = Path(folder, "ids.npy"), Path(folder, "logits.npy")
+        ids, logits, records = (Path(folder, name) for name in ("ids.npy", "logits.npy", "records.npz"))
         numpy.save(ids, case.ids.numpy())
+        if steering.get("records"):
+            command += ["--record", records]
         done = subprocess.run([*command, "--ids", ids, "--logits", logits], capture_output=True, text=True,
                               pass_fds=(opened.handle,))
         if done.returncode:
@@ -155,48 +159,65 @@ def _reference(opened: archives.Opened, path: Path, case: _Case, steering: dict,
             said = done.stderr.strip().replace(archives.name_of(opened.handle), str(path)) or \
                 f"it ended with status {done.returncode}"
             raise WeirError(f"{what} cannot be compared with the reference engine: {said}")
-        # It stays readable when the folder is gone.
-        return torch.from_numpy(numpy.load(logits, mmap_mode="c"))
+        # They stay readable when the folder is gone.
+        wanted = {0: torch.from_numpy(numpy.load(logits, mmap_mode="c"))}
+        if steering.get("records"):
+            with numpy.load(records) as arrays:
+                wanted |= {record["output"]: torch.from_numpy(arrays[record["name"]]) for record in steering["records"]}
+        return wanted
 
 
-def _distances(got: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
-    """[..., V] and the same -> [...]: how far apart, relative to the size of `want`; infinite for NaN."""
+def _distances(got: torch.Tensor, want: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """[..., V] and the same -> [...]: how far apart, relative to a size; infinite for NaN."""
     got, want = got.float(), want.float()
-    far = (got - want).norm(dim=-1) / want.norm(dim=-1).clamp(min=1e-12)
+    far = (got - want).norm(dim=-1) / size.clamp(min=1e-12)
     return torch.where(got.isfinite().all(-1), far, math.inf)
 
 
-def _run(package, inputs: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
-    """The package's logits. Raises ValueError with what is wrong instead."""
+def _run(package, inputs: list[torch.Tensor], shapes: dict[int, tuple[int, ...]]) -> dict[int, torch.Tensor]:
+    """Those of the package's outputs that are compared. Raises ValueError with what is wrong instead."""
     try:
-        got = package(*inputs)
+        outputs = package(*inputs)
     except RuntimeError as error:
         raise ValueError(f"an error: {first_line(error)}") from error
-    got = got[0] if isinstance(got, (tuple, list)) else got
-    if tuple(got.shape) != tuple(shape):
-        raise ValueError(f"sizes {list(got.shape)} instead of {list(shape)}")
-    return got
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    for index, shape in shapes.items():
+        if index >= len(outputs):
+            raise ValueError(f"{len(outputs)} outputs, and no output {index}")
+        if tuple(outputs[index].shape) != tuple(shape):
+            raise ValueError(f"sizes {list(outputs[index].shape)} instead of {list(shape)}")
+    return {index: outputs[index] for index in shapes}
 
 
-def _worst(program: ExportedProgram, package, case: _Case, want: torch.Tensor) -> float:
+def _worst(program: ExportedProgram, package, case: _Case, want: dict[int, torch.Tensor]) -> float:
     """How far apart the package and the reference are where they differ most: over the texts at once and, after that,
     over the last token of each alone, which reads the package's cache. Of the tokens of each plan's rows it is the best
-    two thirds that count: near a jump, rounding may decide, and a row's tokens after it are others."""
+    two thirds that count: near a jump, rounding may decide, and a row's tokens after it are others. For the same reason
+    a record says nothing of a plan that has one or two tokens."""
     rows, length = case.ids.shape
-    got = _run(package, case.inputs(program), want.shape)
-    distances = defaultdict(list)  # by plan
+    got = _run(package, case.inputs(program), {output: tensor.shape for output, tensor in want.items()})
+    # Of a record most tokens are zeros; padding holds anything.
+    sizes = {output: tensor.float().norm(dim=-1) if output == 0 else
+             tensor.float().norm(dim=-1).masked_fill(case.positions < 0, 0).max().expand(rows, length)
+             for output, tensor in want.items()}
+    distances = defaultdict(list)  # by output and plan
     for row, plan in enumerate(case.plans):
         count = int((case.positions[row] >= 0).sum())
-        distances[plan].append(_distances(got[row, :count], want[row, :count]))
+        for output, tensor in want.items():
+            distances[output, plan].append(_distances(got[output][row, :count], tensor[row, :count], sizes[output][row, :count]))
     if length > 1:
         whole = case.positions[:, -1] >= 0
-        got = _run(package, case.inputs(program, slice(length - 1, length)), (rows, 1, want.shape[2]))
+        got = _run(package, case.inputs(program, slice(length - 1, length)),
+                   {output: (rows, 1, tensor.shape[2]) for output, tensor in want.items()})
         for row in whole.nonzero().flatten().tolist():
-            distances[case.plans[row]].append(_distances(got[row], want[row, -1:]))
-    worst = []
-    for plan, tokens in distances.items():
+            for output, tensor in want.items():
+                distances[output, case.plans[row]].append(_distances(got[output][row], tensor[row, -1:], sizes[output][row, -1:]))
+    worst = [torch.zeros(())]
+    for (output, plan), tokens in distances.items():
         tokens = torch.cat(tokens)
-        worst.append(tokens.kthvalue(len(tokens) if plan < 0 else math.ceil(len(tokens) * 2 / 3)).values)
+        if output and len(tokens) < 3:
+            continue
+        worst.append(tokens.kthvalue(len(tokens) if plan < 0 and not output else math.ceil(len(tokens) * 2 / 3)).values)
     return float(torch.stack(worst).max())
 
 

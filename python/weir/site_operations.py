@@ -60,7 +60,7 @@ class Compiler:
     """Makes a function of each operation of a table (weir.sites.SiteTable)."""
 
     def __init__(self, table, device):
-        self.device = device
+        self.device, self.on_host = device, table.tensors
         self.tensors = {name: tensor.to(device) for name, tensor in table.tensors.items() if not name.startswith("model/")}
         self.questions: list[tuple] = []  # (key, first, ids or (lookup, table)) of scopes that look for markers
         self.lookups = {}  # value -> (slots of plans, table)
@@ -244,7 +244,7 @@ class Compiler:
     def make_lookup(self, op):
         slot, = self.operands(op)
         table = self.tensor(op["table"])
-        self.lookups[op["out"]] = (self.slots[op["in"][0]], table.cpu())
+        self.lookups[op["out"]] = (self.slots[op["in"][0]], self.on_host[op["table"]["tensor"]])
         table = table.unsqueeze(1)
         return lambda step: table.index_select(0, slot(step))
 

@@ -35,8 +35,6 @@ def check_config(config, registry: Registry):
     passes = getattr(config.compilation_config, "pass_config", None)
     if getattr(passes, "enable_sp", False):
         refuse("sequence parallelism is not supported: a site's value would be split")
-    if config.use_v2_model_runner:
-        refuse("vLLM's second model runner was not tried: set VLLM_USE_V2_MODEL_RUNNER=0")
     if config.scheduler_config.async_scheduling:
         check_markers(registry)
     dtype = config.model_config.dtype

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What is changed in vLLM, and that it is there.
 
-Each point names what it changes and the arguments that it relies on. All are checked when a process loads the plugin: a
-vLLM in which one is missing does not start.
+Each point names what it changes and the arguments that it relies on. All are checked when a process loads the plugin, those
+of the second model runner (V2) where a worker has it, before it loads its model: a vLLM in which one is missing does not
+start.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Callable
 import numpy as np
 from weir.errors import WeirError
 
-from . import models, native
+from . import model_state, models, native
 from .check import WeightCheck, check_config
 from .keys import request_block_key
 from .runtime import Runtime, Scheduled, said_by
@@ -31,7 +32,7 @@ class Point:
     module: str
     path: str  # a class and its method, or a function
     arguments: tuple[str, ...]
-    make: Callable  # from the old function to the new one
+    make: Callable | None = None  # from the old function to the new one; None for a hook, which is there to be overridden
 
     def find(self):
         try:
@@ -45,7 +46,7 @@ class Point:
                                f"{VERSIONS} ({error})") from None
         if getattr(old, "_weir", False):
             return owner, name, old
-        has = inspect.signature(old).parameters
+        has = inspect.signature(old).parameters if callable(old) else {}
         missing = [argument for argument in self.arguments if argument not in has]
         if missing:
             raise RuntimeError(f"weir: {self.module}.{self.path} of this vLLM has no argument {missing[0]!r}, which steering "
@@ -57,12 +58,7 @@ def apply():
     """Checks all points, then changes them; once in a process. Errors: RuntimeError."""
     found = [(point, *point.find()) for point in POINTS]
     models.register()
-    for point, owner, name, old in found:
-        if getattr(old, "_weir", False):
-            continue
-        new = functools.wraps(old)(point.make(old))
-        new._weir = True
-        setattr(owner, name, new)
+    change(found)
     # Imported by name where it is used.
     utils = importlib.import_module("vllm.v1.core.kv_cache_utils")
     for module in ("vllm.v1.core.block_pool", "vllm.v1.simple_kv_offload.manager"):
@@ -73,6 +69,30 @@ def apply():
         user.generate_block_hash_extra_keys = utils.generate_block_hash_extra_keys
     worker = importlib.import_module("vllm.v1.worker.gpu_worker").Worker
     worker.weir_counts, worker.weir_reload, worker.weir_kernels = counts, reload_tables, kernel_sites
+
+
+def apply_v2():
+    """The same for the second model runner. Its modules are imported where it is used: on the CPU vLLM changes some of what
+    they use before."""
+    from dataclasses import fields
+
+    found = [(point, *point.find()) for point in V2_POINTS]
+    for module, name, needed in V2_FIELDS:
+        has = {each.name for each in fields(getattr(importlib.import_module(module), name))}
+        for each in needed:
+            if each not in has:
+                raise RuntimeError(f"weir: {module}.{name} of this vLLM has no {each!r}, which steering relies on; this plugin "
+                                   f"is for vLLM {VERSIONS}")
+    change(found)
+
+
+def change(found: list[tuple]):
+    for point, owner, name, old in found:
+        if point.make is None or getattr(old, "_weir", False):
+            continue
+        new = functools.wraps(old)(point.make(old))
+        new._weir = True
+        setattr(owner, name, new)
 
 
 # ------------------------------------------------------------------ the process that takes requests
@@ -148,10 +168,18 @@ def load_model(old):
             return old(self, *args, **kwargs)
         registry = Registry.open(settings)
         check_config(config, registry)
+        if config.use_v2_model_runner:
+            apply_v2()
         with WeightCheck(registry.folders[0].table, settings.any_dtype) as weights:
             out = old(self, *args, **kwargs)
         weights.finish()
-        self.model_runner.weir = install(self.model_runner, config, registry)
+        runner = self.model_runner
+        runner.weir = install(runner, config, registry)
+        if config.use_v2_model_runner:
+            if not hasattr(runner.model_state, "weir_requests"):
+                raise RuntimeError("weir: vLLM made the state of the model without asking which class it has; this plugin is "
+                                   f"for vLLM {VERSIONS}")
+            runner.model_state.weir = runner.weir
         return out
     return run
 
@@ -247,4 +275,18 @@ POINTS = [
     Point("vllm.v1.worker.gpu_model_runner", "GPUModelRunner._prepare_inputs", ("scheduler_output", "num_scheduled_tokens"),
           prepare_inputs),
     Point("vllm.v1.worker.gpu_model_runner", "GPUModelRunner._dummy_run", (), dummy_run),
+]
+V2_POINTS = [
+    Point("vllm.v1.worker.gpu.model_states", "resolve_model_state_cls", ("vllm_config", "model"), model_state.state_class),
+    Point("vllm.v1.worker.gpu.model_states.interface", "ModelState.add_request", ("req_index", "new_req_data")),
+    Point("vllm.v1.worker.gpu.model_states.interface", "ModelState.remove_request", ("req_id",)),
+    Point("vllm.v1.worker.gpu.model_states.interface", "ModelState.prepare_inputs", ("input_batch", "req_states")),
+    Point("vllm.v1.worker.gpu.model_states.interface", "ModelState.prepare_dummy_inputs", ("num_reqs", "num_tokens")),
+    Point("vllm.v1.core.sched.output", "NewRequestData.prompt_len", ()),
+]
+# Of dataclasses that hooks are given.
+V2_FIELDS = [
+    ("vllm.v1.worker.gpu.input_batch", "InputBatch",
+     ("req_ids", "idx_mapping_np", "num_scheduled_tokens", "num_computed_tokens_np")),
+    ("vllm.v1.core.sched.output", "NewRequestData", ("req_id", "sampling_params")),
 ]

@@ -196,7 +196,9 @@ class Runtime:
                 continue
             count = value.shape[0]
             step = loaded.step
-            if step is None:
+            # Each pass begins anew at its first site, whoever runs it: a graph that is captured after a pass that warms it up
+            # has to hold what depends on plans and positions itself.
+            if step is None or site == loaded.own[0]:
                 step = loaded.step = loaded.edits.begin(Rows(
                     loaded.plan[:count], loaded.knobs[:count], self.positions[:count].unsqueeze(1),
                     self.prompt_length[:count], loaded))

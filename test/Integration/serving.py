@@ -143,12 +143,17 @@ def run_job(job: dict, folder: Path, timeout: int = 900) -> list:
     return run_jobs([job], folder, timeout)[0]
 
 
-def run_jobs(jobs: list[dict], folder: Path, timeout: int = 900) -> list[list]:
-    """Of several, one engine after the other in one process."""
+def run_jobs(jobs: list[dict], folder: Path, timeout: int = 900, runner: str = "v1") -> list[list]:
+    """Of several, one engine after the other in one process, on one of vLLM's two model runners."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "job.json").write_text(json.dumps(jobs))
-    code, said = run_script(Path(__file__).with_name("serving_job.py"), folder / "job.json", folder / "out.json", folder=folder,
-                            timeout=timeout)
+    script, arguments = Path(__file__).with_name("serving_job.py"), (folder / "job.json", folder / "out.json")
+    if runner == "v1":
+        code, said = run_script(script, *arguments, folder=folder, timeout=timeout)
+    else:  # chosen before vLLM is imported
+        done = subprocess.run([python(), script, *arguments], env=environment(WEIR_SERVING_RUNNER=runner), capture_output=True,
+                              text=True, timeout=timeout)
+        code, said = done.returncode, done.stderr
     assert code == 0 and (folder / "out.json").exists(), said[-4000:]
     out = json.loads((folder / "out.json").read_text())
     assert "failed" not in out, out["failed"]

@@ -8,8 +8,10 @@ its own, and another gets the list of their results.
 A step is {"run": [requests]} (in one batch), {"reset": true} (the prefix cache), {"counts": true}, {"without_keys": true}
 (blocks are keyed as vLLM does by itself: what the keys are for has to go wrong then), {"turns": request with "more"} (a
 conversation: each prompt is the last one with its answer and the next of "more"), {"arrive": [requests with "at", a step
-of the engine, and perhaps "cancel", so many steps later]}, {"kernels": true} (sites that kernels do) or {"refuse": extra_args}. A request is {"ids": [...], "extra":
-{...}, "tokens": N}; its result {"ids", "logprobs" of these, "cached"}.
+of the engine, and perhaps "cancel", so many steps later]}, {"kernels": true} (sites that kernels do), {"refuse": extra_args}
+or {"told": true} (what the steps were told). A request is {"ids": [...], "extra": {...}, "tokens": N}; its result {"ids",
+"logprobs" of these, "cached"}. A job with "like_gpu" runs as on a GPU, as far as that can be, with "graphs" or not; with
+$WEIR_SERVING_RUNNER=v2 all do on vLLM's second model runner (serving_like_gpu.py).
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+
+import serving_like_gpu
 
 os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
                "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
@@ -82,6 +87,13 @@ def arrive(llm, requests: list[dict]) -> dict:
 
 
 def do(asked: dict) -> list:
+    if "like_gpu" not in asked:
+        return do_steps(asked, [])
+    with serving_like_gpu.like_gpu(with_graphs=asked["like_gpu"] == "graphs") as steps:
+        return do_steps(asked, steps)
+
+
+def do_steps(asked: dict, told: list) -> list:
     from vllm import LLM
 
     llm = LLM(asked["model"], skip_tokenizer_init=True, dtype=asked.get("dtype", "float32"), disable_log_stats=False,
@@ -101,6 +113,8 @@ def do(asked: dict) -> list:
             results.append(llm.collective_rpc("weir_counts")[0])
         elif "kernels" in step:
             results.append(llm.collective_rpc("weir_kernels")[0])
+        elif "told" in step:
+            results.append(list(told))
         elif "without_keys" in step:
             from vllm.v1.core import block_pool, kv_cache_utils
 
@@ -116,12 +130,14 @@ def do(asked: dict) -> list:
 
 
 def main(jobs: str, out: str):
+    if os.environ.get("WEIR_SERVING_RUNNER") == "v2":
+        serving_like_gpu.second_runner()
     with open(jobs) as file:
         asked = json.load(file)
     try:
         said = {"results": [do(job) for job in asked]}
     except Exception as error:
-        said = {"failed": f"{error} {error.__cause__ or ''}"}
+        said = {"failed": f"{error} {error.__cause__ or ''}\n{traceback.format_exc()[-3000:]}"}
     with open(out, "w") as file:
         json.dump(said, file)
 

@@ -12,13 +12,10 @@ os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 def main(cases: str, out: str):
     from vllm import LLM
-    from vllm.config import VllmConfig
 
-    VllmConfig._validate_v2_model_runner = lambda self: None
     said = []
     with open(cases) as file:
         for model, settings, engine in json.load(file):
-            os.environ["VLLM_USE_V2_MODEL_RUNNER"] = str(int(engine.pop("V2", False)))  # vLLM itself wants Triton for it
             try:
                 LLM(model, skip_tokenizer_init=True, enforce_eager=True, max_model_len=64, max_num_seqs=2,
                     additional_config={"weir": settings}, **{"dtype": "float32", **engine})

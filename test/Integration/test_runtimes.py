@@ -1,6 +1,6 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Programs for ONNX Runtime and OpenVINO (`python -m weir onnx`, `openvino`): their logits and records are the program's,
+"""Programs for ONNX Runtime, OpenVINO and ExecuTorch (`python -m weir onnx`, `openvino`, `executorch`): their logits and records are the program's,
 for every action, condition and scope, in a ragged batch at once and token by token."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from test_equivalence_fixed import EVERYTHING, written
 from weir import archives, comparison, runtimes
 from weir.__main__ import main
 from weir.errors import WeirError
-from weir.runtimes import convert, explicit_state
+from weir.runtimes import convert, executorch_model, explicit_state
 
 # With tokens that EVERYTHING looks for.
 ROWS = [[5, 9, 61, 7, 100, 23, 4, 80, 17, 52, 84, 11], [3, 64, 80, 90, 41], [12]]
@@ -48,6 +48,8 @@ def runner(folder: Path):
     if about["weir"] == "openvino":
         return convert.OpenVINORunner(folder / "model.xml")
     states = [convert.State(each["name"], tuple(each["shape"]), getattr(torch, each["dtype"])) for each in about["state"]]
+    if about["weir"] == "executorch":
+        return executorch_model.ExecuTorchRunner(folder / "model.pte", states)
     return convert.OnnxRunner(folder / "model.onnx", states)
 
 
@@ -83,7 +85,7 @@ def check(folder: Path, program: weir.Program, plans: list[str | None], knobs: l
 @pytest.mark.parametrize("target", runtimes.TARGETS)
 def test_every_plan_in_its_own_runtime(work, target):
     assert main([target, str(work / "steered"), "-o", str(work / target)]) == 0
-    files = {"onnx": {"model.onnx"}, "openvino": {"model.xml", "model.bin"}}[target]
+    files = {"onnx": {"model.onnx"}, "openvino": {"model.xml", "model.bin"}, "executorch": {"model.pte"}}[target]
     assert {entry.name for entry in (work / target).iterdir()} == files | {"weir.json"}
     program = weir.load(work / "steered")
     plain = check(work / target, program, [None, "first", None], [{}, KNOBS["first"], {}])
@@ -112,9 +114,10 @@ def test_a_fixed_program_of_another_family(tiny, tmp_path):
     check(tmp_path / "made", weir.load(tmp_path / "fixed"), ["first"] * 3, [KNOBS["first"]] * 3)
 
 
-@pytest.mark.parametrize("wrong", ["third", "prompts"])
+@pytest.mark.parametrize("wrong", ["third", "prompts", "records", "no records"])
 def test_every_plan_is_compared(work, wrong):
-    """What stands in for a model does not know the last plan, or takes every token for a prompt's."""
+    """What stands in for a model does not know the last plan, takes every token for a prompt's, or has the right logits and
+    records of the second plan that are a hundredth too large, or none."""
     path = work / "steered" / "program.pt2"
     with archives.opening(path) as opened:
         names, module = list(comparison.inputs_of(opened.program)), opened.program.module()
@@ -123,9 +126,15 @@ def test_every_plan_is_compared(work, wrong):
             values = dict(zip(names, inputs))
             if wrong == "prompts":
                 values["prompt_length"] = torch.full_like(values["prompt_length"], families.MAX_LENGTH)
-            else:
+            elif wrong == "third":
                 values["plan"] = values["plan"].masked_fill(values["plan"] == PLANS.index(wrong), -1)
-            return module(*values.values())
+            logits, *records = module(*values.values())
+            if wrong == "records":
+                of_second = (values["plan"] == PLANS.index("second")).view(-1, 1, 1)
+                records = [torch.where(of_second, record * 1.01, record) for record in records]
+            elif wrong == "no records" and (values["plan"] == PLANS.index("second")).any() and logits.shape[1] > 1:
+                records = []
+            return logits, *records
 
         said = []
         with pytest.raises(WeirError, match=f"a thing of .* is not the program: on 3 rows of {families.MAX_LENGTH} tokens"):
@@ -162,6 +171,13 @@ def test_what_is_refused(work, tmp_path, monkeypatch, capsys):
     # An operator that ONNX lacks.
     monkeypatch.delitem(explicit_state._DECOMPOSITIONS, torch.ops.aten.cummin.default)
     assert "calls aten.cummin, which ONNX has no counterpart of" in said("onnx", work / "steered")
+    class Halves(torch.nn.Module):
+        def forward(self, x):
+            return torch.exp2(x)
+
+    with pytest.raises(WeirError, match="m.pt2 calls aten.exp2.out, which ExecuTorch has no kernel of"):
+        executorch_model.write(torch.export.export(Halves(), (torch.ones(2),)), tmp_path / "m.pte", tmp_path / "m.pt2")
+    assert not (tmp_path / "m.pte").exists()
     # Somebody else's folder stays.
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "notes").write_text("mine")
@@ -169,3 +185,5 @@ def test_what_is_refused(work, tmp_path, monkeypatch, capsys):
         runtimes.to_onnx(work / "steered", tmp_path / "theirs")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert "this needs onnxscript: pip install onnxscript" in said("onnx", work / "steered")
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
+    assert "this needs flatbuffers: pip install --no-deps flatbuffers" in said("executorch", work / "steered")

@@ -313,7 +313,7 @@ def test_what_a_server_does_not_start_with(built, served, tmp_path):
         asked = {key: str(folders.get(value, value)) for key, value in settings.items()}
         cases.append([str(model if settings.get("folder") == "OTHER" else served.folder), asked, {}])
     good = {"folder": str(folder)}
-    more = [({"dtype": "bfloat16"}, "was built for a model of f32"), ({"V2": True}, "second model runner"),
+    more = [({"dtype": "bfloat16"}, "was built for a model of f32"),
             ({"speculative_config": {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 2}}, "speculative"),
             ({"enable_prompt_embeds": True}, "embeddings"), ({"load_format": "dummy"}, "it cannot be told")]
     cases += [[str(served.folder), good, engine] for engine, _ in more]

@@ -1,6 +1,6 @@
 # Part of the Weir project, under the Apache License v2.0 with LLVM Exceptions. See LICENSE for license information.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What python -m weir onnx and python -m weir openvino do."""
+"""What python -m weir onnx, openvino and executorch do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ import torch
 from .. import archives, comparison, programs
 from ..errors import WeirError, first_line
 from ..folding import whole
+from . import executorch_model
 from .explicit_state import State, explicit
 
-TARGETS = ("onnx", "openvino")
+TARGETS = ("onnx", "openvino", "executorch")
 INFO = "weir.json"
-_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino")}
+_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "openvino"),
+             "executorch": ("executorch", "torchao", "flatbuffers", "ruamel.yaml", "tabulate")}
 # Relative errors are 1e-6 on tiny models; an operation that is left out is off by about 1.
 _TOLERANCE = {torch.float32: 1e-3}
 _INLINE = 1 << 30  # a protobuf holds 2 GiB: from here on weights are a file of their own
@@ -29,13 +31,16 @@ _INLINE = 1 << 30  # a protobuf holds 2 GiB: from here on weights are a file of 
 
 def _need(target: str):
     missing = []
-    for name in _PACKAGES[target]:
-        try:
-            __import__(name)
-        except ImportError:
-            missing.append(name)
+    with executorch_model.quiet():
+        for name in _PACKAGES[target]:
+            try:
+                __import__(name)
+            except ImportError:
+                missing.append(name)
     if missing:
-        raise WeirError(f"this needs {' and '.join(missing)}: pip install {' '.join(missing)} (docs/runtimes.md has the versions)")
+        # ExecuTorch asks for much that is for other machines, and of which some is published as sources only.
+        how = "--no-deps " if target == "executorch" else ""
+        raise WeirError(f"this needs {' and '.join(missing)}: pip install {how}{' '.join(missing)} (docs/runtimes.md has the versions)")
 
 
 def _archive(path: Path) -> tuple[Path, dict]:
@@ -176,20 +181,25 @@ def _convert(target: str, path: str | Path, output: str | Path, progress: Callab
             inputs = list(comparison.inputs_of(program))
             progress("turning caches into inputs and outputs")
             with _quiet():
-                changed, states = explicit(program)
+                changed, states = explicit(program, executorch_model.DECOMPOSITIONS if target == "executorch" else None)
             outputs = steering.get("outputs", ["logits"])
             progress("converting")
-            made = _onnx_model(changed, states, outputs, archive)
-            size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
-            place = to if target == "onnx" else Path(scratch)
-            made.save(str(place / "model.onnx"), external_data=size > _INLINE)
-            del made, changed
-            if target == "openvino":
-                progress("making it stateful")
-                _stateful(place / "model.onnx", states, outputs, to)
-                runner = OpenVINORunner(to / "model.xml")
+            if target == "executorch":
+                executorch_model.write(changed, to / "model.pte", archive)
+                del changed
+                runner = executorch_model.ExecuTorchRunner(to / "model.pte", states)
             else:
-                runner = OnnxRunner(to / "model.onnx", states)
+                made = _onnx_model(changed, states, outputs, archive)
+                size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
+                place = to if target == "onnx" else Path(scratch)
+                made.save(str(place / "model.onnx"), external_data=size > _INLINE)
+                del made, changed
+                if target == "openvino":
+                    progress("making it stateful")
+                    _stateful(place / "model.onnx", states, outputs, to)
+                    runner = OpenVINORunner(to / "model.xml")
+                else:
+                    runner = OnnxRunner(to / "model.onnx", states)
             comparison.compare(opened, runner, archive, progress, allow_operators, what=f"the {target} model",
                                tolerances=_TOLERANCE)
             for name, text in opened.texts.items():
@@ -219,3 +229,10 @@ def to_openvino(path: str | Path, output: str | Path, *, progress: Callable[[str
     """The same for OpenVINO: model.xml and model.bin, which keep the state themselves (reset_state of the request begins
     anew)."""
     return _convert("openvino", path, output, progress, allow_operators)
+
+
+def to_executorch(path: str | Path, output: str | Path, *, progress: Callable[[str], None] = lambda line: None,
+                  allow_operators: Sequence[str] = ()) -> Path:
+    """The same for ExecuTorch: model.pte, whose method `forward` takes the inputs and then the `state` of weir.json, and
+    gives the outputs and then the new states."""
+    return _convert("executorch", path, output, progress, allow_operators)

@@ -66,10 +66,10 @@ _DECOMPOSITIONS = {torch.ops.aten.cummin.default: _cummin, torch.ops.aten.cummax
 
 
 @torch.no_grad()
-def explicit(program: ExportedProgram) -> tuple[ExportedProgram, list[State]]:
+def explicit(program: ExportedProgram, more: dict | None = None) -> tuple[ExportedProgram, list[State]]:
     """The program with its states behind its inputs and, in the same order, behind its outputs. Nothing else of its
-    signature changes."""
-    result = program.run_decompositions(_DECOMPOSITIONS)
+    signature changes. `more` are functions for operators that a runtime lacks besides."""
+    result = program.run_decompositions({**_DECOMPOSITIONS, **(more or {})})
     signature, graph = result.graph_signature, result.graph
     placeholders = {node.name: node for node in graph.nodes if node.op == "placeholder"}
     written = {spec.target: spec.arg for spec in signature.output_specs if spec.kind == OutputKind.BUFFER_MUTATION}
