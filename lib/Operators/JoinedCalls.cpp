@@ -25,9 +25,3 @@ const JoinedOperator *weir::findJoinedOf(StringRef each) {
       table, [&](const JoinedOperator &row) { return row.each == each; });
   return row == std::end(table) ? nullptr : row;
 }
-
-const JoinedOperator *weir::findJoined(StringRef joined) {
-  const auto *row = find_if(
-      table, [&](const JoinedOperator &row) { return row.joined == joined; });
-  return row == std::end(table) ? nullptr : row;
-}

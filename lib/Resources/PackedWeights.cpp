@@ -9,7 +9,6 @@
 #include "PackedWeights.h"
 
 #include "weir/Kernels/Blocks.h"
-#include "weir/Operators/JoinedCalls.h"
 
 using namespace mlir;
 using namespace weir;
@@ -21,26 +20,13 @@ llvm::StringRef flow::packedType(ProgramOp program, WeightAttr weight) {
     const OperatorInfo *info = call.getOperatorInfo();
     if (!info || info->packing != WeightPacking::Blocks)
       return WalkResult::advance();
-    // One weight and its type, or a list of each.
-    const JoinedOperator *joined = findJoined(call.getTarget());
-    std::optional<unsigned> index =
-        call.findArgument(joined ? joined->lists.front() : info->weight);
-    if (!index)
+    auto argument = dyn_cast_if_present<BlockArgument>(call.getMainWeight());
+    if (!argument ||
+        program.getInput(argument.getArgNumber()).getWeight() != weight)
       return WalkResult::advance();
-    Attribute type = call.getArgument("type");
-    auto types = dyn_cast_if_present<ListAttr>(type);
-    for (auto [i, value] : llvm::enumerate(call.getArgumentValues(*index))) {
-      auto argument = dyn_cast<BlockArgument>(value);
-      if (!argument ||
-          program.getInput(argument.getArgNumber()).getWeight() != weight)
-        continue;
-      if (types && i < types.getElements().size())
-        type = types.getElements()[i];
-      if (auto text = dyn_cast_if_present<StringAttr>(type))
-        found = text.getValue();
-      return WalkResult::interrupt();
-    }
-    return WalkResult::advance();
+    if (auto type = dyn_cast_if_present<StringAttr>(call.getArgument("type")))
+      found = type.getValue();
+    return WalkResult::interrupt();
   });
   return found;
 }

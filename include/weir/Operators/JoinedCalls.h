@@ -32,8 +32,6 @@ struct JoinedOperator {
 
 /// How calls of the operator of that name are joined, or null.
 const JoinedOperator *findJoinedOf(llvm::StringRef each);
-/// What calls of the operator of that name do the work of, or null.
-const JoinedOperator *findJoined(llvm::StringRef joined);
 
 } // namespace weir
 
