@@ -110,8 +110,6 @@ class OnnxRunner:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        # By itself it takes all cores, on which its threads wait in circles.
-        options.intra_op_num_threads = torch.get_num_threads()
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.names = [value.name for value in self.session.get_inputs()]
         self.states = [torch.zeros(state.shape, dtype=state.dtype).numpy() for state in states]
@@ -133,8 +131,7 @@ class OpenVINORunner:
     def __init__(self, path: Path):
         import openvino
 
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(torch.get_num_threads())}
-        self.request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+        self.request = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
         self.names = [value.get_any_name() for value in self.request.model_inputs]
 
     def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
