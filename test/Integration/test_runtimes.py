@@ -95,11 +95,14 @@ def test_every_plan_in_its_own_runtime(work, target):
     for plan in ("second", "third"):  # whose policies tell answers from prompts
         given = dict(plan=plan, knobs=KNOBS.get(plan, {}))
         assert apart(program(ROWS[:1], **given).logits, program(ROWS[:1], prompt_length=PROMPTS[0], **given).logits) > 1e-3
-    # A position behind the cache is an error, and not another token's.
+    # A position behind the cache is an error, or no number, and not another token's.
     engine = runner(work / target)
     behind = [torch.tensor([[5]]), torch.tensor([[families.MAX_LENGTH]]), torch.tensor([1]), torch.tensor([-1]), torch.ones(1, 2)]
-    with pytest.raises(RuntimeError):
-        engine(*behind)
+    if target == "openvino":
+        assert engine(*behind)[0].isnan().all()
+    else:
+        with pytest.raises(RuntimeError):
+            engine(*behind)
 
 
 def test_a_fixed_program_of_another_family(tiny, tmp_path):

@@ -140,13 +140,35 @@ class OpenVINORunner:
         return [torch.from_numpy(outputs[index].copy()) for index in range(len(self.request.model_outputs))]
 
 
-def _stateful(source: Path, states: list[State], outputs: list[str], to: Path):
+def _guard_positions(model, max_length: int):
+    """Logits of rows that have a position behind the caches become NaN. OpenVINO does not always look where it writes to:
+    with one thread it has no error for that."""
+    from openvino import opset13 as ops
+
+    positions = model.input("positions")
+    readers = positions.get_target_inputs()
+    inside = ops.minimum(positions, ops.constant(max_length - 1, dtype=positions.get_element_type()))
+    for reader in readers:
+        reader.replace_source_output(inside.output(0))
+    behind = ops.greater_equal(positions, ops.constant(max_length, dtype=positions.get_element_type()))
+    behind = ops.unsqueeze(ops.reduce_logical_or(behind, ops.constant([1], dtype="int64"), keep_dims=True),
+                           ops.constant(2, dtype="int64"))
+    result = model.output("logits").get_node()
+    logits = result.input(0).get_source_output()
+    told = ops.select(behind, ops.constant(float("nan"), dtype=logits.get_element_type()), logits)
+    logits.get_tensor().set_names(set())
+    told.output(0).get_tensor().set_names({"logits"})
+    result.input(0).replace_source_output(told.output(0))
+
+
+def _stateful(source: Path, states: list[State], outputs: list[str], max_length: int, to: Path):
     """The ONNX model with its states inside, as model.xml and model.bin."""
     import openvino
     from openvino._offline_transformations import apply_make_stateful_transformation
 
     try:
         model = openvino.convert_model(source)
+        _guard_positions(model, max_length)
         apply_make_stateful_transformation(model, {state.name: f"{state.name}.next" for state in states})
         if [value.get_any_name() for value in model.outputs] != outputs:
             raise WeirError("OpenVINO's outputs are not the program's")
@@ -193,7 +215,7 @@ def _convert(target: str, path: str | Path, output: str | Path, progress: Callab
                 del made, changed
                 if target == "openvino":
                     progress("making it stateful")
-                    _stateful(place / "model.onnx", states, outputs, to)
+                    _stateful(place / "model.onnx", states, outputs, info["max_length"], to)
                     runner = OpenVINORunner(to / "model.xml")
                 else:
                     runner = OnnxRunner(to / "model.onnx", states)
