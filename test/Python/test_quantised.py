@@ -415,3 +415,15 @@ def test_a_folder_with_blocks_is_not_served(tmp_path):
     assert entry["weight"] == "lm_head.weight" and "--weights plain" in entry["why"]
     with pytest.raises(SettingsError, match="the weight lm_head.weight cannot be served: the program keeps quantised blocks"):
         Registry.open(Settings.of({"weir": {"folder": str(tmp_path / "steered")}}))
+
+
+def test_a_link_is_the_file_that_it_leads_to(tmp_path):
+    """As in a cache whose files are named by their hashes."""
+    from weir.export.sources import resolve
+
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0123").write_bytes(quantised_models.file("llama").read_bytes())
+    (tmp_path / "tiny.gguf").symlink_to("blobs/0123")
+    source = resolve(str(tmp_path / "tiny.gguf"))
+    assert source.name == "tiny"
+    assert source.model(torch.float32).config.hidden_size == quantised_models.load(quantised_models.file("llama")).config.hidden_size

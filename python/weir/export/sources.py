@@ -190,7 +190,8 @@ def resolve(model: str) -> Source:
         with open_regular(path) as stream:
             if stream.read(4) != b"GGUF":
                 raise ExportError(f"{model} is a file, but not GGUF; give the folder of a Hugging Face model or a GGUF file")
-        return Source(path.stem, str(path.resolve().parent), path.name)
+        # A link stays what it is called: what it leads to may be named by a hash.
+        return Source(path.stem, str(path.absolute().parent), path.name)
     if path.is_dir():
         config = path / "config.json"
         if not config.is_file():
