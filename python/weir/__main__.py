@@ -175,9 +175,10 @@ def _add_match(commands):
 
 class _Parser(argparse.ArgumentParser):
     def _print_message(self, message, file=None):
-        """argparse itself drops errors here."""
-        if message:
-            (file or sys.stderr).write(message)
+        """argparse itself drops errors here. Where standard error cannot be written, bad usage still has its status."""
+        file = file or sys.stderr
+        with contextlib.suppress(OSError) if file is sys.stderr else contextlib.nullcontext():
+            file.write(message or "")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -363,6 +364,20 @@ def main(argv: list[str] | None = None) -> int:
         return _flushed(_run(arguments))
 
 
+def _fill_standard_streams():
+    """Where a standard descriptor is closed, the next file that is opened would get its number, and what is printed might go
+    into it; and Python prints to standard output what a missing standard error is to take. What takes the place of standard
+    output cannot be written, as in the other tools."""
+    for number, (name, flags, mode) in enumerate((("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"),
+                                                  ("stderr", os.O_WRONLY, "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, flags), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))
+
+
 def _end(code: int | str | None):
     """Ends the process as the interpreter would, but for taking apart what was imported, object by object: with PyTorch and
     transformers that takes a second."""
@@ -381,6 +396,7 @@ def _end(code: int | str | None):
 
 
 if __name__ == "__main__":
+    _fill_standard_streams()
     # Graphs of programs are hundreds of thousands of objects that stay: a tenth of the time went into looking for rubbish
     # among them.
     gc.set_threshold(10_000, 10, 10)

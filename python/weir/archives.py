@@ -18,6 +18,7 @@ import hashlib
 import json
 import mmap
 import os
+import threading
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from .files import open_regular
 
 # Operators that Weir itself has, and no program's kernels.
 _OF_WEIR = tuple(f"torch.ops.weir.{name}" for name in ("quantized_", "cached_attention.", "rms_norm.", "rotate."))
+
+# PyTorch's reader knows one program at a time in a process, and fails on a second one.
+_reading = threading.Lock()
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +191,7 @@ def opening(path: str | os.PathLike, *, sha256: str | None = None, size: int | N
             if info is not None and not isinstance(info, dict):
                 raise WeirError("extra/weir.json is no object")
             weights, constants = _tensors(vetted["tensors"], copy.bytes)
-            with deserializing.once():
+            with _reading, deserializing.once():
                 document = _dict_to_dataclass(schema.ExportedProgram, vetted["document"])
                 program = ExportedProgramDeserializer().deserialize(document, weights, constants, None)
         except WeirError as error:

@@ -13,6 +13,7 @@
 
 // SAID: remark: [Passed] JoinedLinears | Category:fx-join-linears | {{.*}}5 linear maps that share what they read with others are made by 2 calls
 // SAID: remark: [Passed] JoinedLinears | Category:fx-join-linears | {{.*}}2 linear maps that share what they read with others are made by 1 call
+// SAID: remark: [Passed] JoinedLinears | Category:fx-join-linears | {{.*}}2 linear maps that share what they read with others are made by 1 call
 // SAID-NOT: remark:
 
 // Names and modules stay; what is done to a result in between still is.
@@ -96,4 +97,23 @@ fx.program @made(%w: !b = #fx.input<parameter "model"::"w">, %bias: tensor<4xf32
   %mine = fx.call @mine.op.default(x = %c) : (!y) -> !y
   %d = fx.call @weir.quantized_linear.default(x = %x, blocks = %w, bias = none, type = "Q8_0") : (!x, !b) -> !y
   fx.return %a, %c, %d : !y, !y, !y as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
+}
+
+// -----
+
+!x = tensor<?x32xf32, #fx.dims<s0 = 2>>
+!b = tensor<4x34xui8>
+!y = tensor<?x4xf32, #fx.dims<s0 = 2>>
+
+// Calls that the operator refuses stay calls that it refuses.
+// CHECK-LABEL: fx.program @refused
+// CHECK: bias = "text"
+// CHECK: quantized_linears.default(x: %x, blocks: [%w, %w], bias: [none, none], type: ["Q8_0", "Q8_0"])
+// CHECK: type = none
+fx.program @refused(%w: !b = #fx.input<parameter "model"::"w">, %x: !x = #fx.input<user_input>) {
+  %a = fx.call @weir.quantized_linear.default(x = %x, blocks = %w, bias = "text", type = "Q8_0") : (!x, !b) -> !y
+  %c = fx.call @weir.quantized_linear.default(x = %x, blocks = %w, bias = none, type = "Q8_0") : (!x, !b) -> !y
+  %d = fx.call @weir.quantized_linear.default(x = %x, blocks = %w, type = "Q8_0") : (!x, !b) -> !y
+  %e = fx.call @weir.quantized_linear.default(x = %x, blocks = %w, bias = none, type = none) : (!x, !b) -> !y
+  fx.return %a, %c, %d, %e : !y, !y, !y, !y as [#fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>, #fx.output<user_output>]
 }

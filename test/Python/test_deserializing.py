@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import inspect
 import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import families
 import pytest
 import torch
+import weir
 from torch._export.serde import serialize
 from weir import deserializing
 
@@ -53,3 +55,12 @@ def test_sizes_are_those_of_their_program(pytorch_as_it_is):
     plain = [described(torch.export.load(path)) for path in paths]
     with deserializing.once():
         assert [described(torch.export.load(path)) for path in paths + paths] == plain + plain
+
+
+def test_threads_open_programs_one_after_the_other():
+    """PyTorch's reader fails where it is called while it reads."""
+    path = families.exported("llama")
+    with ThreadPoolExecutor(4) as threads:
+        programs = list(threads.map(lambda _: weir.load(path), range(4)))
+    first, *others = (program([[3, 9, 27]]).logits for program in programs)
+    assert all(torch.equal(first, other) for other in others)

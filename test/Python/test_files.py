@@ -136,3 +136,29 @@ def test_a_full_standard_output_has_status_2(arguments, unbuffered):
                               env=environment)
     assert done.returncode == 2
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+
+
+def closed(descriptor: int, *arguments) -> subprocess.CompletedProcess:
+    """python -m weir, begun with a standard descriptor that is closed."""
+    return subprocess.run(["sh", "-c", f'exec "$@" {descriptor}>&-', "sh", sys.executable, "-m", "weir", *map(str, arguments)],
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+def test_a_standard_output_that_is_closed_has_status_2(tmp_path):
+    done = closed(1, "--version")
+    assert (done.returncode, done.stderr) == (2, "error: cannot write to standard output: Bad file descriptor\n")
+    done = closed(1, "sites", tmp_path)  # which has nothing to write there
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "no manifest.json" in done.stderr
+
+
+def test_what_a_closed_standard_error_is_to_say_goes_nowhere(tmp_path):
+    done = closed(2, "sites", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert closed(2, "nonsense").returncode == 2
+
+
+def test_bad_usage_has_its_status_where_standard_error_is_full():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "weir", "nonsense"], stderr=full, stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert (done.returncode, done.stdout) == (2, "")

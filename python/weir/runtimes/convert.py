@@ -140,9 +140,9 @@ class OpenVINORunner:
         return [torch.from_numpy(outputs[index].copy()) for index in range(len(self.request.model_outputs))]
 
 
-def _guard_positions(model, max_length: int):
-    """Logits of rows that have a position behind the caches become NaN. OpenVINO does not always look where it writes to:
-    with one thread it has no error for that."""
+def _guard_positions(model, outputs: list[str], max_length: int):
+    """Logits and records of rows that have a position behind the caches become NaN. OpenVINO does not always look where it
+    writes to: with one thread it has no error for that."""
     from openvino import opset13 as ops
 
     positions = model.input("positions")
@@ -151,14 +151,16 @@ def _guard_positions(model, max_length: int):
     for reader in readers:
         reader.replace_source_output(inside.output(0))
     behind = ops.greater_equal(positions, ops.constant(max_length, dtype=positions.get_element_type()))
-    behind = ops.unsqueeze(ops.reduce_logical_or(behind, ops.constant([1], dtype="int64"), keep_dims=True),
-                           ops.constant(2, dtype="int64"))
-    result = model.output("logits").get_node()
-    logits = result.input(0).get_source_output()
-    told = ops.select(behind, ops.constant(float("nan"), dtype=logits.get_element_type()), logits)
-    logits.get_tensor().set_names(set())
-    told.output(0).get_tensor().set_names({"logits"})
-    result.input(0).replace_source_output(told.output(0))
+    behind = ops.reduce_logical_or(behind, ops.constant([1], dtype="int64"), keep_dims=True)
+    for name in outputs:
+        result = model.output(name).get_node()
+        value = result.input(0).get_source_output()
+        more = list(range(2, value.get_partial_shape().rank.get_length()))
+        of_row = ops.unsqueeze(behind, ops.constant(more, dtype="int64")) if more else behind
+        told = ops.select(of_row, ops.constant(float("nan"), dtype=value.get_element_type()), value)
+        value.get_tensor().set_names(value.get_names() - {name})
+        told.output(0).get_tensor().set_names({name})
+        result.input(0).replace_source_output(told.output(0))
 
 
 def _stateful(source: Path, states: list[State], outputs: list[str], max_length: int, to: Path):
@@ -168,7 +170,7 @@ def _stateful(source: Path, states: list[State], outputs: list[str], max_length:
 
     try:
         model = openvino.convert_model(source)
-        _guard_positions(model, max_length)
+        _guard_positions(model, outputs, max_length)
         apply_make_stateful_transformation(model, {state.name: f"{state.name}.next" for state in states})
         if [value.get_any_name() for value in model.outputs] != outputs:
             raise WeirError("OpenVINO's outputs are not the program's")

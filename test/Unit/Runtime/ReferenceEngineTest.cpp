@@ -375,6 +375,65 @@ TEST(ReferenceEngine, WritesThroughViewsAreKept) {
                         at::tensor({3.f, 5.f})));
 }
 
+TEST(ReferenceEngine, WritesGoThroughViewsThatMove) {
+  // Rows and columns of a state, and of an input, that are others in every run.
+  auto archive = std::make_shared<TestArchive>(
+      GraphText()
+          .bound("buffer", "b_state", "state")
+          .input("x", 7, {-1, -1})
+          .input("at", 7, {-1})
+          .node("torch.ops.aten.sym_size.int",
+                {{"self", tensor("at")}, {"dim", R"({"as_int": 0})"}},
+                {symInt("n")})
+          .node("torch.ops.aten.slice.Tensor",
+                {{"self", tensor("b_state")}, {"dim", R"({"as_int": 0})"},
+                 {"start", R"({"as_sym_int": {"as_name": "n"}})"}},
+                {tensor("rows")})
+          .node("torch.ops.aten.transpose.int",
+                {{"self", tensor("rows")}, {"dim0", R"({"as_int": 0})"},
+                 {"dim1", R"({"as_int": 1})"}},
+                {tensor("columns")})
+          .node("torch.ops.aten.select.int",
+                {{"self", tensor("columns")}, {"dim", R"({"as_int": 0})"},
+                 {"index", R"({"as_sym_int": {"as_name": "n"}})"}},
+                {tensor("column")})
+          .node("torch.ops.aten.sum.default", {{"self", tensor("x")}},
+                {tensor("sum")})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("column")}, {"other", tensor("sum")}},
+                {tensor("unused")})
+          .node("torch.ops.aten.clone.default", {{"self", tensor("x")}},
+                {tensor("own")})
+          // At times a view, at times a copy.
+          .node("torch.ops.aten.reshape.default",
+                {{"self", tensor("own")}, {"shape", R"({"as_ints": [-1]})"}},
+                {tensor("flat")})
+          .node("torch.ops.aten.add_.Tensor",
+                {{"self", tensor("flat")}, {"other", tensor("sum")}},
+                {tensor("written")})
+          .node("torch.ops.aten.clone.default", {{"self", tensor("b_state")}},
+                {tensor("y")})
+          .output("y")
+          .output("own")
+          .output("written")
+          .object());
+  archive->weight("state", std::vector<float>(36, 1), {6, 6});
+  auto engine = engineFor(archive);
+  at::Tensor state = at::ones({6, 6}), base = at::arange(200, at::kFloat);
+  for (int64_t turn = 0; turn < 300; ++turn) {
+    int64_t n = turn / 2 % 5, a = turn / 3 % 4, b = turn / 5 % 3;
+    at::Tensor x = base.slice(0, turn / 7 % 6).slice(0, 0, 12 * (a + 1));
+    x = x.view({12, a + 1});
+    x = turn / 4 % 2 ? x.slice(0, b).t() : x.slice(0, 0, 9, b + 1);
+    state.slice(0, n).t().select(0, n).add_(x.sum());
+    at::Tensor own = x.clone(), written = own.reshape({-1}).add_(x.sum());
+    auto got = valueOf(engine->run({x, at::ones({n})}));
+    ASSERT_TRUE(at::equal(got[0], state)) << turn;
+    ASSERT_TRUE(at::equal(got[1], own)) << turn;
+    ASSERT_TRUE(at::equal(got[2], written)) << turn;
+  }
+}
+
 TEST(ReferenceEngine, ViewsFollowTheirInputAndTheNumbers) {
   auto engine = engineFor(
       GraphText()

@@ -82,8 +82,9 @@ struct JoinLinears : fx::impl::FXJoinLinearsBase<JoinLinears> {
   }
 
 private:
-  /// What calls have to have in common: the operator, the input and arguments that
-  /// are no lists.
+  /// What calls have to have in common: the operator, the input, arguments that are no
+  /// lists, and which of the others are texts, so that no call that is wrong becomes
+  /// right beside others.
   using Key = std::pair<Value, Attribute>;
 
   Key keyOf(CallOp call, const JoinedOperator &row) {
@@ -94,6 +95,9 @@ private:
     for (Attribute &argument : common)
       if (!argument)
         argument = UnitAttr::get(&getContext());
+    for (StringRef name : row.lists)
+      common.push_back(BoolAttr::get(
+          &getContext(), isa_and_present<StringAttr>(call.getArgument(name))));
     return {call.getArgumentValue(row.common.front()),
             ArrayAttr::get(&getContext(), common)};
   }
