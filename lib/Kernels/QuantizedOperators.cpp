@@ -258,7 +258,7 @@ Tensor embedding(const EmbeddingArguments &given) {
   require(given.indices.is_cpu() &&
               given.indices.scalar_type() == ScalarType::Long,
           "quantized_embedding takes indices of 64 bits");
-  Tensor indices = torch::stable::contiguous(given.indices);
+  Tensor indices = asContiguous(given.indices);
   auto *index = static_cast<const int64_t *>(indices.const_data_ptr());
   int64_t count = indices.numel(), all = given.blocks.size(0);
   for (int64_t i = 0; i < count; ++i)

@@ -135,7 +135,7 @@ Plan::Plan(const Graph &graph) {
       call.result = node.results[0];
     if (call.result != noSlot)
       call.kind = graph.kinds[call.result];
-    SmallVector<Slot, 4> dying(node.lastUses);
+    SmallVector<Slot, 4> dying(node.lastUses), listed;
     size_t first = arguments.size();
     // From the end, so that the last of several uses is the last one.
     SmallVector<Argument, 6> reversed;
@@ -149,7 +149,8 @@ Plan::Plan(const Graph &graph) {
         argument.slot = operand.slot;
         argument.from = Argument::Value;
         auto *last = find(dying, operand.slot);
-        if (last != dying.end() &&
+        // A list that comes later may read it, too.
+        if (last != dying.end() && !is_contained(listed, operand.slot) &&
             graph.kinds[operand.slot] == ValueKind::Tensor) {
           argument.from = Argument::LastUse;
           dying.erase(last);
@@ -158,22 +159,10 @@ Plan::Plan(const Graph &graph) {
       }
       case Operand::List:
         argument.from = Argument::List;
+        append_range(listed, operand.slots);
         break;
       }
       reversed.push_back(std::move(argument));
-    }
-    // A list that comes later may read it, too.
-    for (auto [index, argument] : enumerate(reversed)) {
-      if (argument.from != Argument::LastUse)
-        continue;
-      size_t position = node.operands.size() - 1 - index;
-      for (const Operand &operand :
-           ArrayRef(node.operands).drop_front(position))
-        if (is_contained(operand.slots, argument.slot)) {
-          argument.from = Argument::Value;
-          dying.push_back(argument.slot);
-          break;
-        }
     }
     for (Argument &argument : reverse(reversed))
       arguments.push_back(std::move(argument));

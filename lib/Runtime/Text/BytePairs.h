@@ -101,7 +101,6 @@ public:
   llvm::Expected<TokenBytes> bytesOfTokens() const;
 
 private:
-
   llvm::Error readVocabulary(const llvm::json::Object &vocabulary);
   llvm::Error readMerges(const llvm::json::Array &merges);
   llvm::Error readAdded(llvm::ArrayRef<AddedToken> added);
